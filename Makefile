@@ -1,0 +1,56 @@
+# parley: build, test, install. `make help` lists the targets.
+#
+# Variables: B=build folder · SAN=address|thread|undefined|memory · CC=gcc|clang · V=1 (show commands)
+#            ROOMS="base model" (only these rooms, for work on one room) · PREFIX=/usr/local
+B        ?= build
+CC       ?= gcc
+ifeq ($(origin CC),default)
+CC       := gcc
+endif
+PREFIX   ?= /usr/local
+VERSION  := 0.1.0
+Q        := $(if $(V),,@)
+say       = $(if $(V),,@printf '  %-6s %s\n' '$(1)' '$(2)')
+
+ALL_ROOMS := base model net redact vault tokens store llm ledger session policy lua turn
+ROOMS    ?= $(ALL_ROOMS)
+whole    := $(filter turn,$(ROOMS))
+
+PKGS     := lua5.4 libcurl sqlite3 libuv libsodium libzstd libpcre2-8 libutf8proc
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+
+WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+            -Wpointer-arith -Wcast-qual -Wwrite-strings -Wformat=2 -Wundef -Wnull-dereference \
+            -Wno-format-nonliteral
+HARDEN   := -fstack-protector-strong -fstack-clash-protection -fcf-protection
+OPT      := -O2 -g
+CFLAGS_  := -std=c11 -D_GNU_SOURCE -Iengine $(PKG_CFLAGS) $(WARN) $(HARDEN) -fPIC \
+            -fvisibility=hidden -DPARLEY_VERSION='"$(VERSION)"' -pthread
+LDFLAGS_ := -pthread -Wl,-z,relro,-z,now -Wl,-z,noexecstack
+ifdef SAN
+OPT      := -O1 -g
+CFLAGS_  += -fsanitize=$(SAN)$(if $(filter address,$(SAN)),$(comma)undefined) \
+            -fno-sanitize-recover=all -fno-omit-frame-pointer -DPARLEY_SANITIZED=1
+LDFLAGS_ += -fsanitize=$(SAN)$(if $(filter address,$(SAN)),$(comma)undefined)
+else
+CFLAGS_  += -D_FORTIFY_SOURCE=2
+endif
+comma    := ,
+ALL_CFLAGS = $(CFLAGS_) $(OPT) $(CFLAGS)
+
+lib_src  := $(sort $(foreach r,$(ROOMS),$(wildcard engine/$(r)/*.c)))
+lib_src  += $(if $(whole),$(wildcard engine/parley.c engine/parley_*.c))
+cli_src  := $(sort $(wildcard engine/cli/*.c))
+lib_obj  := $(lib_src:%.c=$(B)/%.o)
+cli_obj  := $(cli_src:%.c=$(B)/%.o)
+embedded := $(sort $(wildcard scripts/*.lua scripts/parley/*.lua scripts/data/* policies/*.lua))
+lib_obj  += $(if $(filter base,$(ROOMS)),$(B)/gen/embedded.o)
+inner    := $(B)/libparley_inner.a
+
+.PHONY: all
+all: $(B)/parley $(B)/libparley.so.0 $(B)/libparley.a $(B)/parley.pc
+
+include make/rules.mk
+include make/deps.mk
+include make/test.mk

@@ -1,0 +1,53 @@
+# How things are built. Objects depend on a stamp of the flags, so that changing them rebuilds.
+stamp := $(B)/flags.stamp
+$(shell mkdir -p $(B)/gen; printf '%s' "$(CC) $(ALL_CFLAGS) $(LDFLAGS_)" | cmp -s - $(stamp) || \
+        printf '%s' "$(CC) $(ALL_CFLAGS) $(LDFLAGS_)" > $(stamp))
+
+$(B)/%.o: %.c $(stamp)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/gen/embedded.o: $(B)/gen/embedded.c $(stamp)
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(B)/tools/embed: tools/embed.c
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -O1 -o $@ $<
+
+# The list of files is part of what the table depends on.
+$(shell printf '%s' "$(embedded)" | cmp -s - $(B)/gen/embedded.list || \
+        printf '%s' "$(embedded)" > $(B)/gen/embedded.list)
+$(B)/gen/embedded.c: $(B)/tools/embed $(embedded) $(B)/gen/embedded.list
+	$(call say,GEN,$@)
+	$(Q)$(B)/tools/embed $(embedded) > $@.tmp && mv $@.tmp $@
+
+# Everything with its inner symbols: what the unit tests link.
+$(inner): $(lib_obj)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+# For embedders: one object whose hidden symbols are local, so that only parley_* is visible.
+$(B)/libparley.a: $(lib_obj)
+	$(call say,AR,$@)
+	$(Q)ld -r -o $(B)/parley_whole.o $^
+	$(Q)objcopy --localize-hidden $(B)/parley_whole.o
+	$(Q)rm -f $@ && ar rcs $@ $(B)/parley_whole.o
+
+$(B)/libparley.so.0: $(lib_obj)
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared -Wl,-soname,libparley.so.0 $(LDFLAGS_) -o $@ $^ $(PKG_LIBS)
+	$(Q)ln -sf libparley.so.0 $(B)/libparley.so
+
+# The program links the archive that embedders get, so it can use nothing but parley.h and base/.
+$(B)/parley: $(cli_obj) $(inner)
+	$(call say,LD,$@)
+	$(Q)$(CC) -pie $(LDFLAGS_) -o $@ $(cli_obj) $(inner) $(PKG_LIBS) -ledit
+
+$(B)/parley.pc: $(stamp)
+	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
+	  'Name: parley' 'Description: a chatbot engine that remembers' 'Version: $(VERSION)' \
+	  'Requires.private: $(PKGS)' 'Libs: -L$${libdir} -lparley' 'Libs.private: -pthread' \
+	  'Cflags: -I$${includedir}' > $@
+
+-include $(lib_obj:.o=.d) $(cli_obj:.o=.d)
