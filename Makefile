@@ -7,6 +7,7 @@ CC       ?= gcc
 ifeq ($(origin CC),default)
 CC       := gcc
 endif
+comma    := ,
 PREFIX   ?= /usr/local
 VERSION  := 0.1.0
 Q        := $(if $(V),,@)
@@ -36,7 +37,6 @@ LDFLAGS_ += -fsanitize=$(SAN)$(if $(filter address,$(SAN)),$(comma)undefined)
 else
 CFLAGS_  += -D_FORTIFY_SOURCE=2
 endif
-comma    := ,
 ALL_CFLAGS = $(CFLAGS_) $(OPT) $(CFLAGS)
 
 lib_src  := $(sort $(foreach r,$(ROOMS),$(wildcard engine/$(r)/*.c)))
