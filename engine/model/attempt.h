@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+// attempt.h: one call of a provider, committed before it is sent, settled after.
+//
+//   open ──▶ done | cut | failed   the provider's answer is known, its usage recorded
+//     ├────▶ unused                the policy answered by itself; nothing was sent
+//     └────▶ lost                  the process died: whether it was billed is a declared unknown
+#ifndef MODEL_ATTEMPT_H
+#define MODEL_ATTEMPT_H
+
+#include "model/turn.h"
+
+enum attempt_status { ATTEMPT_OPEN, ATTEMPT_DONE, ATTEMPT_CUT, ATTEMPT_FAILED, ATTEMPT_UNUSED,
+                      ATTEMPT_LOST };
+const char *attempt_status_word(enum attempt_status s);
+
+enum { CLAIM_BYTES = 48 };
+
+struct attempt {
+    uint32_t turn;                    // the turn's ordinal
+    uint32_t n;                       // from 1 within the turn
+    enum attempt_status status;
+    char owner[CLAIM_BYTES];          // claim of the process that runs it (store_claim)
+    char bot[TURN_POLICY_BYTES];
+    char provider[MODEL_NAME_BYTES];  // empty: not known yet
+    char model[MODEL_NAME_BYTES];
+    int http_status;                  // 0: none
+    int64_t at_ms;
+    struct usage usage;
+};
+
+// Meta of key attempt/<session>/<turn>/<n>: {"status","owner" (while open),"bot","provider","model",
+// "http" (if not 0),"at", usage members}. No body.
+void attempt_write_meta(const struct attempt *a, struct buf *out);
+int attempt_read_meta(struct attempt *a, struct slice meta, struct err *err);
+
+#endif

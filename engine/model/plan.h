@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+// plan.h: what a policy decided. Data only: C turns it into effects and checks every limit.
+#ifndef MODEL_PLAN_H
+#define MODEL_PLAN_H
+
+#include "model/safe_text.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { PLAN_PINNED_MAX = 256, PLAN_BY_BYTES = 128, PLAN_STRATEGY_BYTES = 32, PLAN_STATE_BYTES_MAX = 16 << 10 };
+
+// Which turns of the history to send. Turns are the only unit: whatever is chosen, the request is valid.
+struct history_plan {
+    char strategy[PLAN_STRATEGY_BYTES];  // "full", "truncate", "window", "custom", …
+    char by[PLAN_BY_BYTES];              // "policies/kiosk.lua:14": who decided; "plain" for the built-in
+    uint32_t last;                       // newest turns to send; UINT32_MAX: all
+    uint32_t pin_first;                  // and the oldest ones, always
+    uint64_t budget_tokens;              // of history; 0: as much as the window holds
+    uint32_t pinned[PLAN_PINNED_MAX];    // further turns by ordinal, ascending
+    uint32_t pinned_len;
+};
+void history_plan_full(struct history_plan *p);  // all turns that fit
+
+enum plan_verb {
+    PLAN_GO,       // go on to the model
+    PLAN_SAY,      // answer `text` without the model
+    PLAN_RESET,    // start a new session, keep the old, then go on in the new one
+    PLAN_FLOW,     // run flow `text`
+    PLAN_HANDOFF,  // hand over to a person, reason in `text`
+};
+struct plan {
+    enum plan_verb verb;
+    char by[PLAN_BY_BYTES];
+    struct safe_buf text;   // owned; what the verb says
+    struct safe_buf state;  // owned; a JSON object to keep as session state, or empty
+};
+void plan_init(struct plan *p);
+void plan_release(struct plan *p);
+
+#endif

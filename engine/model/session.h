@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+// session.h: a session's head: everything about a conversation but its turns. Written with every turn.
+#ifndef MODEL_SESSION_H
+#define MODEL_SESSION_H
+
+#include "base/id.h"
+#include "model/turn.h"
+
+enum session_status { SESSION_ACTIVE, SESSION_SOFT_EXPIRED, SESSION_HARD_EXPIRED, SESSION_ARCHIVED };
+const char *session_status_word(enum session_status s);
+
+enum { BOT_NAME_BYTES = 64, CONTEXT_BYTES = 256, USER_BYTES = 256, PARTITION_BYTES = 33,
+       SUPERSEDED_RANGES_MAX = 1024 };
+
+// A run of superseded turns, both ends included.
+struct turn_range {
+    uint32_t first, last;
+};
+
+struct session_head {
+    char id[ID_TEXT_BYTES];
+    char partition[PARTITION_BYTES];  // the user's, hex of the keyed hash
+    char bot[BOT_NAME_BYTES];
+    char context[CONTEXT_BYTES];      // as given; sealed in the body
+    enum session_status status;
+    uint32_t turns;                   // turns accepted so far: the last ordinal
+    uint32_t open_turn;               // 0: none
+    uint32_t events;                  // ledger events so far
+    uint64_t tokens;                  // estimate over turns that are not superseded
+    uint64_t system_hash;             // of the system prompt in force; 0: none yet
+    int64_t created_at_ms, last_active_at_ms, expires_at_ms;  // expires 0: never
+    struct turn_range *superseded;    // owned; sorted, disjoint
+    uint32_t superseded_len;
+    uint64_t version;                 // the record's, for put-if-version; 0: not stored yet
+};
+
+void session_head_release(struct session_head *h);
+int session_head_copy(struct session_head *out, const struct session_head *h, struct err *err);
+bool session_is_superseded(const struct session_head *h, uint32_t turn);
+// Adds a range, merging. E_REFUSED over SUPERSEDED_RANGES_MAX (merged ranges), E_NOMEM.
+int session_supersede(struct session_head *h, uint32_t first, uint32_t last, struct err *err);
+
+// Meta of key session/<id>: {"bot","status","turns","open_turn","events","tokens","system_hash" (hex string),
+// "created_at","last_active_at","expires_at" (ms; 0 left out),"superseded":[[first,last],…]}; body:
+// {"context":"…"} (no body when the context is empty).
+void session_write_meta(const struct session_head *h, struct buf *out);
+int session_read_meta(struct session_head *h, struct slice meta, struct err *err);
+void session_write_body(const struct session_head *h, struct safe_buf *out);
+int session_read_body(struct session_head *h, struct safe_text body, struct err *err);
+
+#endif

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+// store.h: the narrow waist. A store keeps records and knows no chat.
+//
+// Asynchronous: store_submit takes an op; the op's `done` runs on the op's loop, exactly once, never
+// inside store_submit. All memory that an op points to is borrowed until then. Ops of one loop on one
+// partition take effect in the order of submission; nothing is promised between partitions.
+//
+// What every store promises (tests/contract holds all of them to it):
+//   1. A commit is whole or absent, and durable before it completes with E_OK.
+//   2. A commit that completes with another code left no trace; except E_STORE with
+//      `ambiguous` set: then it may have happened, and the caller reads to find out.
+//   3. Versions grow by one with each put; a guard that does not hold gives E_CONFLICT and the index
+//      of the item in `failed_item`; a stale epoch gives E_FENCED.
+//   4. Scans are bytewise ordered and see whole commits only.
+//   5. `due` may list late or twice, never not at all.
+//   6. Sealed bodies come back byte for byte.
+// A store object may be used from several loops at once; each op belongs to one.
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "base/clock.h"
+#include "base/conf.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/rand.h"
+#include "model/record.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct store;
+struct store_op;
+struct store_env;
+
+enum {
+    STORE_BATCH_ITEMS_MAX = 50,
+    STORE_BATCH_BYTES_MAX = 1 << 20,   // keys, meta and bodies of a batch together
+    STORE_SCAN_LIMIT_MAX = 1000,
+    STORE_PARTITION_BYTES_MAX = 64,
+    STORE_BUSY_MS_MAX = 2000,          // how long a store waits for a lock before E_BUSY
+};
+
+enum store_verb {
+    STORE_GET,         // partition, key                           -> rows (0 or 1)
+    STORE_SCAN,        // partition, key (prefix), after, limit, backwards -> rows, more
+    STORE_DUE,         // before_ms, partition+after (cursor), limit  -> rows of any partition by due time, more
+    STORE_PARTITIONS,  // after, limit                             -> rows with partition only, ordered, more
+    STORE_COMMIT,      // partition, items, fence                  -> versions in the items
+    STORE_DROP,        // partition                                -> everything under it is gone
+    STORE_LEASE,       // partition, key, holder, ttl_ms, epoch    -> epoch, or E_REFUSED with `holder_now`
+    STORE_CLAIM_ALIVE, // key (a claim)                            -> alive
+};
+
+enum store_item_verb {
+    STORE_INSERT,  // if absent, else E_CONFLICT
+    STORE_PUT,     // if the version is `version`, else E_CONFLICT (0: whatever is there, or absent)
+    STORE_DELETE,  // if the version is `version` (0: any, absent allowed), else E_CONFLICT
+    STORE_ADD,     // add `count` to a counter record, made if absent; meta and body as for PUT if made
+};
+
+struct store_item {
+    enum store_item_verb verb;
+    struct slice key;
+    uint64_t version;      // in: guard; out: the version now (0 after a delete)
+    int64_t due_at_ms;
+    int64_t count;         // STORE_ADD: in: what to add; out: the sum
+    struct slice meta;
+    struct sealed body;
+};
+
+struct store_op {
+    // The caller's, set before submit. Zero what is not used.
+    enum store_verb verb;
+    struct loop *loop;
+    void (*done)(struct store_op *op);
+    struct slice partition;
+    struct slice key;
+    struct slice after;          // scans: start after this key (before it when backwards); empty: from the end
+    uint32_t limit;              // 1 .. STORE_SCAN_LIMIT_MAX
+    bool backwards;
+    int64_t before_ms;
+    struct store_item *items;
+    uint32_t items_len;
+    struct slice fence_key;      // COMMIT: a lease that must be held …
+    uint64_t fence_epoch;        // … at this epoch; 0: no fence
+    struct slice holder;         // LEASE: who asks; empty releases
+    int64_t ttl_ms;
+    uint64_t epoch;              // LEASE: in: 0 acquire if free or expired, UINT64_MAX take over anyway,
+                                 //        else renew this epoch; out: the epoch held
+    // The store's, valid in `done` and until store_op_release.
+    int code;
+    struct err err;
+    bool ambiguous;
+    uint32_t failed_item;
+    struct record *rows;
+    uint32_t rows_len;
+    bool more;
+    bool alive;
+    char holder_now[64];
+    // Private to the store.
+    struct loop_task task;
+    struct store_op *next;
+    void *memory;
+};
+
+// What one kind of store is. Tables are static const; instances embed struct store as first member.
+struct store_ops {
+    const char *name;             // the URL's scheme
+    const char *description;
+    const char *url_form;         // "sqlite:PATH", for help
+    // Opens or makes what `rest` (the URL after the colon) names; schema checked, not migrated if newer
+    // or older than ours (E_STORE saying which, and to run `parley migrate`).
+    int (*open)(struct store **out, const char *rest, const struct store_env *env, struct err *err);
+    // As in store_submit. Called on the op's loop thread.
+    void (*submit)(struct store *s, struct store_op *op);
+    // This process's claim: unique among processes that ever lived. Borrowed, constant.
+    const char *(*claim)(struct store *s);
+    // Blocking, before any submit: brings the schema up to date. `dry_run` only tells. Appends
+    // "from version 1 to 2: …" lines to report.
+    int (*migrate)(const char *rest, bool dry_run, struct buf *report, struct err *err);
+    // Blocking: completes what was submitted, checkpoints, closes. Never called with NULL.
+    void (*free)(struct store *s);
+};
+
+// The seams and settings that a store gets; borrowed for its life.
+struct store_env {
+    const struct clock *clock;
+    const struct rand *rand;
+    const struct log *log;
+    bool read_only;
+};
+
+struct store {
+    const struct store_ops *ops;
+};
+
+extern const struct store_ops store_memory, store_sqlite, store_faulty;
+
+// Opens by URL: "sqlite:parley.db", "memory:", "faulty:fail_at=3,mode=before;memory:" (see faulty.c).
+// E_STORE with what is wrong and what to do; an unknown scheme lists the known ones.
+int store_open(struct store **out, const char *url, const struct store_env *env, struct err *err);
+int store_migrate(const char *url, bool dry_run, struct buf *report, struct err *err);
+void store_free(struct store *s);   // NULL allowed
+const char *store_claim(struct store *s);
+// Checks the op's limits (E_USAGE in `done`, like any other answer) and hands it to the store.
+void store_submit(struct store *s, struct store_op *op);
+// Frees the results; the op can then be filled again.
+void store_op_release(struct store_op *op);
+
+#endif
