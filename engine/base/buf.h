@@ -20,6 +20,7 @@ struct buf {
     size_t cap;     // bytes allocated
     size_t max;     // bytes; len never passes it
     bool failed;    // sticky: something did not fit (see buf_ok)
+    bool no_memory; // why it failed: memory, not the maximum (see buf_check)
 };
 
 // A buffer that may grow to max bytes. Allocates nothing yet.
