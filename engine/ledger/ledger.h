@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+// ledger.h: append and read turns. Insert-only: what was accepted stays; edits and undo supersede.
+//
+// A `struct ledger` belongs to one worker; a `struct chat` is one live session in it: the head, and
+// the newest turns (as many as were loaded). One operation at a time per chat (the conductor queues);
+// each completes through its op's `done` on the ledger's loop, never inside the call.
+//
+// Records written (all in the user's partition; see model/record.h for keys, model/*.h for meta):
+//   accept  A1   insert turn/…/0, insert attempt/…/1 (open, due, owned), put or insert session/…;
+//                with a first turn: put head/…, insert user (if absent); with a key: insert key/…;
+//                with a changed system prompt: insert event/…            — one commit
+//   attempt      insert attempt/…/k (open, due, owned)                  — before it is sent
+//   keep         insert part/…                                           — what has come so far
+//   settle  A2   insert turn/…/1, put attempt (settled, not due), put session/…, delete part/… — one commit
+// An open attempt is `due` at once, so that recovery finds it over all partitions by STORE_DUE and
+// settles it if its owner (a claim) is dead.
+// Invariants: rules.h; a turn's records never change after settle; versions guard the head, so two
+// processes that append to one session at once cannot interleave: the loser gets E_CONFLICT, reloads.
+#ifndef LEDGER_LEDGER_H
+#define LEDGER_LEDGER_H
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/rand.h"
+#include "model/attempt.h"
+#include "model/session.h"
+#include "redact/redact.h"
+#include "store/store.h"
+#include "vault/vault.h"
+
+struct ledger_env {
+    struct store *store;
+    struct vault *vault;
+    struct loop *loop;
+    const struct clock *clock;
+    const struct rand *rand;
+    const struct log *log;
+};
+struct ledger;
+int ledger_new(struct ledger **out, const struct ledger_env *env, struct err *err);
+void ledger_free(struct ledger *l);  // NULL allowed; no op may be under way
+
+// What an op answers. Embed one in the owner; it must stay until done.
+struct ledger_op {
+    void (*done)(struct ledger_op *op);
+    void *user;
+    int code;
+    struct err err;
+    bool ambiguous;                 // it may have happened (E_STORE): reload before anything else
+    // accept: the key is in use
+    bool key_taken;                 // with code E_CONFLICT
+    bool key_same_text;
+    char key_session[ID_TEXT_BYTES];
+    uint32_t key_turn;
+    // recover, verify, import: counts
+    uint32_t turns, sessions;
+    void *impl;                     // private
+};
+
+// A live session. Members are read-only to others.
+struct chat {
+    struct ledger *ledger;
+    struct session_head head;
+    const struct user_key *key;     // borrowed from the vault
+    uint32_t first;                 // ordinal of turns[0]; head.turns + 1 when none is loaded
+    struct turn *turns;             // owned; ordinals first … head.turns
+    uint32_t turns_len, turns_cap;
+    struct safe_buf system;         // the system prompt in force; empty until the first turn
+    bool system_loaded;
+    uint32_t parts;                 // parts kept of the reply under way
+    struct attempt attempt;         // the open turn's newest attempt
+    void *impl;                     // private
+};
+
+// Takes *head (moved out). The chat holds no turn yet. Synchronous.
+int chat_new(struct chat **out, struct ledger *l, struct session_head *head,
+             const struct user_key *key, struct err *err);
+void chat_free(struct chat *c);     // NULL allowed
+// The loaded turn with this ordinal, or NULL.
+struct turn *chat_turn(const struct chat *c, uint32_t n);
+// Bytes that this chat holds in memory (for the worker's limit).
+size_t chat_bytes(const struct chat *c);
+
+// Loads turns so that `first` (at least 1) and everything after it is there, and the system prompt.
+// Older turns come in pages, newest first. E_CORRUPT names the record; nothing is half loaded.
+void ledger_load(struct chat *c, uint32_t first, struct ledger_op *op);
+// Reads the head again (after E_CONFLICT) and drops what is loaded if it changed.
+void ledger_reload(struct chat *c, struct ledger_op *op);
+
+// Makes the session durable without a turn, and the newest of its bot and context (reset).
+void ledger_create(struct chat *c, const char *context_hash, struct slice user, struct ledger_op *op);
+
+struct ledger_accept {
+    struct slice user;               // as given; sealed in the user record of a new partition
+    char context_hash[VAULT_DIGEST_BYTES];
+    const struct content *content;   // the user's step; copied
+    uint32_t tokens;
+    struct safe_text system;         // the policy's system prompt now
+    uint64_t system_hash;            // of it; an event is written when it differs from the head's
+    const char *key_hash;            // NULL: no idempotency key
+    const char *text_digest;         // keyed digest of the text, with key_hash
+    uint32_t edit_from;              // 0, or: this turn and all after it are superseded in the same commit
+};
+// A1. On success the chat has the new open turn (head.turns). E_CONFLICT: key_taken, or the head moved
+// (reload and try again); E_REFUSED: a turn is open (somebody is answering; says which turn).
+void ledger_accept(struct chat *c, const struct ledger_accept *a, struct ledger_op *op);
+// Whether a key is taken, without accepting: fills key_* (E_OK) or E_NOT_FOUND.
+void ledger_find_key(struct ledger *l, const char *partition, const char *key_hash,
+                     const char *text_digest, struct ledger_op *op);
+// A further attempt of the open turn, after the last one failed as `last` says (settled in the same
+// commit). c->attempt is then the new one.
+void ledger_attempt(struct chat *c, const struct attempt *last, struct ledger_op *op);
+// Appends to what is kept of the open turn's reply.
+void ledger_keep(struct chat *c, struct safe_text more, struct ledger_op *op);
+
+struct ledger_settle {
+    enum turn_status status;
+    enum stop stop;
+    const struct content *reply;     // copied; NULL or empty: no reply step is written …
+    uint32_t tokens;                 // … but for `done` and `cut`, which always have one
+    const char *policy, *provider, *model;   // "" where unknown
+    const struct attempt *attempt;   // how the newest attempt ended
+};
+// A2. On success the turn is closed and the head has no open turn.
+void ledger_settle(struct chat *c, const struct ledger_settle *s, struct ledger_op *op);
+
+enum supersede_kind { SUPERSEDE_UNDO, SUPERSEDE_EDIT };
+// Marks turns first … head.turns superseded (an event record and the head, one commit).
+void ledger_supersede(struct chat *c, uint32_t first, enum supersede_kind kind, struct ledger_op *op);
+// The open turn goes on in a new session: in one commit it is superseded here (event "moved"), and `to`
+// (a chat_new with head.turns 0) is created with it as turn 1, open, same attempt, same key.
+void ledger_move(struct chat *c, struct chat *to, const struct ledger_accept *a, struct ledger_op *op);
+
+// A recorded conversation becomes a session: all turns settled, in as many commits as the limits ask,
+// the head last, so that a half import is no session. Steps and `at_ms` as given; takes nothing.
+void ledger_import(struct chat *c, const struct turn *turns, uint32_t len, const char *context_hash,
+                   struct slice user, struct ledger_op *op);
+
+// Settles open attempts of dead owners as lost, their turns as interrupted with what was kept; op->turns
+// counts them. Safe to run in several processes at once, and while others work.
+void ledger_recover(struct ledger *l, struct ledger_op *op);
+// The same for one chat whose open turn's owner may be dead: E_OK when no turn is open any more,
+// E_BUSY when its owner lives.
+void ledger_recover_chat(struct chat *c, struct ledger_op *op);
+
+// Checks every session of a partition against rules.h and the records against each other. Problems are
+// appended to report, a line each ("session …: turn 3: …"); op->sessions and turns count what was read.
+void ledger_verify(struct ledger *l, const char *partition, const struct user_key *key,
+                   struct buf *report, struct ledger_op *op);
+
+#endif

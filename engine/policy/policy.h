@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+// policy.h: the hook table. Policies decide, C acts.
+//
+// A policy is one version of one bot's rules, instantiated per worker; it is used by that worker's
+// thread only. Hooks get a read-only view and give a plan. A hook that fails leaves its plan as the
+// built-in plain policy would have made it, and returns what went wrong, so that the caller can tell
+// the operator and go on: no turn is lost to a script.
+//
+// Invariant: nothing that a hook does for one user can be seen by another.
+#ifndef POLICY_POLICY_H
+#define POLICY_POLICY_H
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "ledger/ledger.h"
+#include "model/plan.h"
+
+// What a hook may see. All borrowed, for the duration of the call.
+struct policy_view {
+    const struct chat *chat;        // head and loaded turns; never NULL
+    const char *user;               // the user's id as given
+    const char *context;
+    uint32_t turn;                  // the turn under way
+    struct safe_text text;          // its user text
+    int64_t now_ms;
+    int64_t gap_ms;                 // since the session was last active; 0 for a new one
+    uint64_t window_tokens;         // of the model that will be asked
+    uint64_t history_tokens;        // estimate of what is behind, superseded turns left out
+    uint64_t budget_tokens;         // left for history in a request, after system, new text and reply
+};
+
+// What is known of a policy without running it. Borrowed from the policy.
+struct policy_info {
+    char name[BOT_NAME_BYTES];
+    char version[TURN_POLICY_BYTES];  // "hello@1f2e3d4c": name and hash of file and options
+    const char *file;                 // for messages; "(built in)"
+    const char *title;                // "" if none
+    struct safe_text system;          // may be empty
+    uint64_t system_hash;             // 0 when empty
+    const char *model;                // "provider:model", or NULL: the configured default
+    uint64_t max_output_tokens;       // 0: the model's default
+    // How much of the history the `history` hook wants to see: 0 none (its plan depends on counts only),
+    // UINT32_MAX all turns loaded.
+    uint32_t needs_turns;
+    bool has_on_message, has_on_reply;
+};
+
+struct policy;
+struct policy_ops {
+    // Each hook: 0, or E_POLICY with file:line in err, the plan then as plain's. Never longer than the
+    // deadline. on_message and on_reply are called only if info says that there is one.
+    int (*on_message)(struct policy *p, const struct policy_view *view, struct plan *plan, struct err *err);
+    int (*history)(struct policy *p, const struct policy_view *view, struct history_plan *plan,
+                   struct err *err);
+    int (*on_reply)(struct policy *p, const struct policy_view *view, struct safe_text reply,
+                    struct plan *plan, struct err *err);
+    void (*free)(struct policy *p);
+};
+struct policy {
+    const struct policy_ops *ops;
+    struct policy_info info;
+    unsigned refs;                    // turns under way keep their version
+};
+void policy_ref(struct policy *p);
+void policy_unref(struct policy *p);  // NULL allowed
+
+// The built-in policy: sends the whole history as far as it fits. Static, never freed, any thread.
+struct policy *policy_plain(void);
+
+// ---- the version host: bot name -> current version, one host per worker
+
+// How policies are made; lua/ implements it. Borrowed for the host's life.
+struct policy_loader {
+    // Loads the bot's file. E_POLICY: no such bot (with the nearest name), or what is wrong at file:line.
+    int (*load)(void *self, const char *bot, struct policy **out, struct err *err);
+    void *self;
+};
+struct policy_host;
+int policy_host_new(struct policy_host **out, const struct policy_loader *loader, const struct log *log,
+                    struct err *err);
+void policy_host_free(struct policy_host *h);
+// The bot's current version, loaded at first use; the caller gets a reference (policy_unref).
+int policy_host_get(struct policy_host *h, const char *bot, struct policy **out, struct err *err);
+
+#endif

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+// session.h: find, list and make sessions; what resuming means, as a pure function of time.
+//
+// Finding is asynchronous over the store; ops complete on the op's loop, never inside the call.
+#ifndef SESSION_SESSION_H
+#define SESSION_SESSION_H
+
+#include "base/loop.h"
+#include "base/rand.h"
+#include "model/session.h"
+#include "store/store.h"
+#include "vault/vault.h"
+
+struct session_env {
+    struct store *store;
+    struct vault *vault;
+    struct loop *loop;
+    const struct clock *clock;
+    const struct rand *rand;
+};
+
+// A fresh head: new id, active, nothing stored. context is copied (E_USAGE when too long).
+int session_head_new(struct session_head *out, const struct session_env *env, const char *partition,
+                     const char *bot, const char *context, struct err *err);
+
+struct session_find {
+    // in
+    const struct session_env *env;
+    char partition[PARTITION_BYTES];
+    const struct user_key *key;            // borrowed
+    char id[ID_TEXT_BYTES];                // this session, or empty: the newest of bot and context
+    char bot[BOT_NAME_BYTES];
+    char context_hash[VAULT_DIGEST_BYTES];
+    void (*done)(struct session_find *f);
+    void *user;
+    // out
+    int code;                              // E_OK, E_NOT_FOUND, E_STORE, E_CORRUPT
+    struct err err;
+    struct session_head head;              // the caller's now: move it out or release it
+    // private
+    struct store_op op;
+    struct buf key_text;
+    int phase;
+};
+void session_find(struct session_find *f);
+
+struct session_list {
+    // in
+    const struct session_env *env;
+    char partition[PARTITION_BYTES];
+    const struct user_key *key;            // NULL: contexts stay empty
+    uint32_t limit;                        // 0: SESSION_LIST_MAX
+    void (*done)(struct session_list *l);
+    void *user;
+    // out: newest activity first; owned, released by session_list_release
+    int code;
+    struct err err;
+    struct session_head *heads;
+    uint32_t heads_len, heads_cap;
+    uint32_t damaged;                      // heads that could not be read (left out)
+    // private
+    struct store_op op;
+    struct buf after;
+};
+enum { SESSION_LIST_MAX = 10000 };
+void session_list(struct session_list *l);
+void session_list_release(struct session_list *l);
+
+// ---- resuming, pure
+
+struct resume_rules {
+    int64_t restore_within_ms;  // within: goes on as if nothing had happened
+    int64_t fresh_after_ms;     // after: starts fresh
+};
+extern const struct resume_rules resume_default;  // 2 h, 21 d
+enum resume_kind { RESUME_RESTORE, RESUME_PRIMED, RESUME_FRESH };
+// A gap below zero (the clock went back) counts as none.
+enum resume_kind session_resume(const struct resume_rules *rules, int64_t last_active_ms, int64_t now_ms);
+
+#endif

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+// turn_room.h: the conductor: workers, live sessions, the turn state machine, context assembly.
+//
+// A worker is one loop (one thread in real engines) with its wire, providers, policies and live
+// sessions. Every user belongs to exactly one worker. Jobs are posted to it from any thread; events
+// go out through its sink.
+#ifndef TURN_TURN_ROOM_H
+#define TURN_TURN_ROOM_H
+
+#include "llm/llm.h"
+#include "policy/policy.h"
+#include "session/session.h"
+#include "tokens/tokens.h"
+
+struct worker;
+
+enum job_verb {
+    JOB_SEND,       // a turn
+    JOB_OPEN,       // find (or make, unstored) a session and tell its window
+    JOB_RESET,      // a new, stored session for bot and context
+    JOB_UNDO,       // supersede the newest turn that is not
+    JOB_SESSIONS, JOB_SHOW, JOB_USAGE, JOB_VERIFY, JOB_RECOVER,
+    JOB_IMPORT,     // text is one line of INTERFACES.md's import format
+};
+
+enum { JOB_CONTINUE = 1 /* the newest session of bot and context */, JOB_STATELESS = 2,
+       JOB_ALL_USERS = 4 };
+
+enum { MESSAGE_BYTES_MAX = 256 << 10, KEY_BYTES_MAX = 256 };
+
+// One request of the door. Owned by the worker from worker_post until the last event.
+struct job {
+    enum job_verb verb;
+    unsigned flags;
+    uint64_t request;              // the door's number; every event carries it
+    char user[USER_BYTES];
+    char bot[BOT_NAME_BYTES];      // empty: the configured default
+    char context[CONTEXT_BYTES];
+    char session[ID_TEXT_BYTES];   // empty: a new one, or the newest with JOB_CONTINUE
+    char key[KEY_BYTES_MAX];       // idempotency key; empty: none
+    char provider[MODEL_NAME_BYTES], model[MODEL_NAME_BYTES];  // empty: policy, then configuration
+    char by[16];                   // usage: day bot model user session
+    uint32_t edit_turn;            // SEND: replaces this turn and all after it
+    struct buf text;               // owned
+    struct loop_task task;
+    struct worker *worker;
+    void *impl;                    // the conductor's
+};
+int job_new(struct job **out, struct err *err);
+void job_free(struct job *j);
+
+enum event_type { EVENT_ACCEPTED, EVENT_DELTA, EVENT_WARNING, EVENT_DONE, EVENT_RESULT, EVENT_ERROR };
+
+// Given to the sink on the worker's thread; everything borrowed during the call. DONE, RESULT and ERROR
+// are last; after a turn was accepted it ends with DONE, whatever happened (status tells).
+struct event {
+    enum event_type type;
+    uint64_t request;
+    const char *session;           // ACCEPTED, DONE
+    uint32_t turn;
+    struct slice text;             // DELTA: for the client's eyes; WARNING: one sentence
+    struct slice json;             // DONE, RESULT: as INTERFACES.md shapes it
+    int code;                      // ERROR; DONE: E_OK, E_PROVIDER, E_CANCELLED, E_STORE …
+    const char *message;           // with code
+};
+
+struct worker_env {
+    struct loop *loop;
+    struct store *store;
+    struct vault *vault;
+    struct wire *wire;
+    const struct clock *clock;
+    const struct rand *rand;
+    const struct log *log;
+    const struct conf *conf;
+    const struct redactor *redactor;
+    const struct prices *prices;
+    const struct llm_caps_table *caps;
+    struct policy_loader loader;
+    const struct llm_env *llm;     // template: loop and wire are replaced by ours
+    uint32_t index, count;         // this worker of so many
+    uint64_t live_bytes_max;       // of live sessions; idle ones over it are parked
+    void (*sink)(void *user, const struct event *event);
+    void *user;
+};
+int worker_new(struct worker **out, const struct worker_env *env, struct err *err);
+// No job may be under way. NULL allowed.
+void worker_free(struct worker *w);
+// Any thread. Takes job.
+void worker_post(struct worker *w, struct job *job);
+// Any thread: stops the reply of a request; what came is kept. Harmless when it is over.
+void worker_stop_request(struct worker *w, uint64_t request);
+// On the worker's thread: cancels every turn under way and calls `idle` when the last has settled.
+void worker_drain(struct worker *w, void (*idle)(void *user), void *user);
+// On the worker's thread, for figures.
+struct worker_stats { uint32_t live_sessions, turns_open; uint64_t live_bytes, turns_done; };
+struct worker_stats worker_stats(const struct worker *w);
+
+#endif
