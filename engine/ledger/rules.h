@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "llm/llm.h"
+#include "model/session.h"
 
 // E_OK, or E_REFUSED naming the rule, the message's index and what was found.
 int rules_check(const struct llm_message *messages, uint32_t len, struct err *err);

@@ -13,8 +13,11 @@
 #define LLM_LLM_H
 
 #include "base/conf.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/rand.h"
+#include "base/vec.h"
 #include "model/turn.h"
 #include "net/retry.h"
 #include "net/wire.h"
