@@ -25,7 +25,7 @@ void usage_add(struct usage *a, const struct usage *b);
 void usage_write_meta(const struct usage *u, struct json_writer *w);
 // Reads the same out of an object; absent members are 0, an absent cost is unknown.
 void usage_read_meta(struct usage *u, struct json meta);
-// As the outside sees it (INTERFACES.md): all members, cost_usd a number or null, estimated.
+// As the outside sees it: all members, cost_usd a number or null, estimated; into the open object too.
 void usage_write_public(const struct usage *u, struct json_writer *w);
 
 #endif

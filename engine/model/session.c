@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: MIT
+// session.c: the session head, its superseded turns and its stored form.
+//
+// Invariant: superseded ranges are sorted, disjoint and not adjacent, so a binary search finds a turn.
+// A head is owned by one thread at a time.
+#include "model/session.h"
+
+#include "base/mem.h"
+#include "model/meta_int.h"
+#include "model/safe_text_int.h"
+
+static const char *const status_words[] = {
+    [SESSION_ACTIVE] = "active", [SESSION_SOFT_EXPIRED] = "soft_expired",
+    [SESSION_HARD_EXPIRED] = "hard_expired", [SESSION_ARCHIVED] = "archived",
+};
+enum {
+    STATUS_WORDS = sizeof(status_words) / sizeof(status_words[0]),
+    HASH_BYTES = 8,
+};
+
+const char *session_status_word(enum session_status s)
+{
+    BUG_ON((unsigned)s >= STATUS_WORDS);
+    return status_words[s];
+}
+
+void session_head_release(struct session_head *h)
+{
+    mem_free(h->superseded);
+    h->superseded = NULL;
+    h->superseded_len = 0;
+}
+
+int session_head_copy(struct session_head *out, const struct session_head *h, struct err *err)
+{
+    size_t bytes = h->superseded_len * sizeof(*h->superseded);
+
+    *out = *h;
+    out->superseded = NULL;
+    if (bytes == 0)
+        return E_OK;
+    out->superseded = mem_alloc(bytes);
+    if (!out->superseded) {
+        out->superseded_len = 0;
+        return err_set(err, E_NOMEM, "out of memory for session %s", h->id);
+    }
+    memcpy(out->superseded, h->superseded, bytes);
+    return E_OK;
+}
+
+// The first range that ends at or after turn; superseded_len when there is none.
+static uint32_t range_at(const struct session_head *h, uint32_t turn)
+{
+    uint32_t low = 0, high = h->superseded_len;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (h->superseded[middle].last < turn)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+bool session_is_superseded(const struct session_head *h, uint32_t turn)
+{
+    uint32_t at = range_at(h, turn);
+
+    return at < h->superseded_len && h->superseded[at].first <= turn;
+}
+
+static int insert_range(struct session_head *h, uint32_t at, struct turn_range range,
+                        struct err *err)
+{
+    size_t len = h->superseded_len;
+
+    if (len >= SUPERSEDED_RANGES_MAX)
+        return err_set(err, E_REFUSED, "this session has %d undone stretches, no more are kept; "
+                       "start a new session", SUPERSEDED_RANGES_MAX);
+    struct turn_range *grown = mem_realloc(h->superseded, (len + 1) * sizeof(*grown));
+    if (!grown)
+        return err_set(err, E_NOMEM, "out of memory for session %s", h->id);
+    memmove(grown + at + 1, grown + at, (len - at) * sizeof(*grown));
+    grown[at] = range;
+    h->superseded = grown;
+    h->superseded_len++;
+    return E_OK;
+}
+
+int session_supersede(struct session_head *h, uint32_t first, uint32_t last, struct err *err)
+{
+    BUG_ON(first == 0 || first > last);
+    // Ranges at .. end-1 overlap the new one or touch it.
+    uint32_t at = range_at(h, first - 1);
+    uint32_t end = at;
+    while (end < h->superseded_len && h->superseded[end].first - 1 <= last)
+        end++;
+    if (at == end)
+        return insert_range(h, at, (struct turn_range){first, last}, err);
+
+    struct turn_range *merged = &h->superseded[at];
+    uint32_t reach = h->superseded[end - 1].last;
+    merged->first = merged->first < first ? merged->first : first;
+    merged->last = reach > last ? reach : last;
+    memmove(merged + 1, h->superseded + end, (h->superseded_len - end) * sizeof(*merged));
+    h->superseded_len -= end - at - 1;
+    return E_OK;
+}
+
+static void write_hash(struct json_writer *w, uint64_t hash)
+{
+    unsigned char bytes[HASH_BYTES];
+    char text[2 * HASH_BYTES + 1];
+
+    for (int i = HASH_BYTES; i-- > 0; hash >>= 8)
+        bytes[i] = (unsigned char)hash;
+    hex_encode(bytes, sizeof(bytes), text);
+    jw_kv_str(w, "system_hash", text);
+}
+
+void session_write_meta(const struct session_head *h, struct buf *out)
+{
+    struct json_writer w;
+
+    jw_init(&w, out);
+    jw_object(&w);
+    jw_kv_str(&w, "bot", h->bot);
+    jw_kv_str(&w, "status", session_status_word(h->status));
+    jw_kv_i64(&w, "turns", h->turns);
+    jw_kv_i64(&w, "open_turn", h->open_turn);
+    jw_kv_i64(&w, "events", h->events);
+    jw_kv_i64(&w, "tokens", h->tokens < INT64_MAX ? (int64_t)h->tokens : INT64_MAX);
+    if (h->system_hash)
+        write_hash(&w, h->system_hash);
+    if (h->created_at_ms)
+        jw_kv_i64(&w, "created_at", h->created_at_ms);
+    if (h->last_active_at_ms)
+        jw_kv_i64(&w, "last_active_at", h->last_active_at_ms);
+    if (h->expires_at_ms)
+        jw_kv_i64(&w, "expires_at", h->expires_at_ms);
+    if (h->superseded_len) {
+        jw_key(&w, "superseded");
+        jw_array(&w);
+        for (uint32_t i = 0; i < h->superseded_len; i++) {
+            jw_array(&w);
+            jw_i64(&w, h->superseded[i].first);
+            jw_i64(&w, h->superseded[i].last);
+            jw_array_end(&w);
+        }
+        jw_array_end(&w);
+    }
+    jw_object_end(&w);
+}
+
+static uint64_t read_hash(struct meta *m)
+{
+    unsigned char bytes[HASH_BYTES];
+    char text[2 * HASH_BYTES + 1];
+    uint64_t hash = 0;
+
+    meta_chars(m, "system_hash", false, text, sizeof(text));
+    if (text[0] == '\0')
+        return 0;
+    if (!hex_decode(slice_str(text), bytes, sizeof(bytes))) {
+        meta_fail(m, "system_hash");
+        return 0;
+    }
+    for (int i = 0; i < HASH_BYTES; i++)
+        hash = hash << 8 | bytes[i];
+    return hash;
+}
+
+// Fills ranges out of [[first,last],…]; false when they are not what session_supersede leaves.
+static bool read_ranges(struct json array, uint32_t turns, struct turn_range *ranges)
+{
+    struct json_iter it = {0};
+    struct json key, pair;
+    int64_t before = -1;  // the last turn of the range before
+
+    for (uint32_t i = 0; json_next(array, &it, &key, &pair); i++) {
+        int64_t first = json_i64(json_at(pair, 0), 0);
+        int64_t last = json_i64(json_at(pair, 1), 0);
+
+        if (json_count(pair) != 2 || first < 1 || first <= before + 1 || last < first ||
+            last > turns)
+            return false;
+        ranges[i] = (struct turn_range){(uint32_t)first, (uint32_t)last};
+        before = last;
+    }
+    return true;
+}
+
+static void read_superseded(struct session_head *h, struct meta *m)
+{
+    struct json array = json_get(m->root, "superseded");
+    uint32_t len = json_count(array);
+
+    session_head_release(h);
+    if (m->code || json_type(array) == JSON_NONE)
+        return;
+    if (json_type(array) != JSON_ARRAY || len > SUPERSEDED_RANGES_MAX) {
+        meta_fail(m, "superseded");
+        return;
+    }
+    if (len == 0)
+        return;
+    h->superseded = mem_alloc(len * sizeof(*h->superseded));
+    if (!h->superseded) {
+        m->code = err_set(m->err, E_NOMEM, "out of memory for a stored session");
+    } else if (read_ranges(array, h->turns, h->superseded)) {
+        h->superseded_len = len;
+    } else {
+        session_head_release(h);
+        meta_fail(m, "superseded");
+    }
+}
+
+// Replaces what h holds, but for id, partition, context and version, which are not in the meta.
+int session_read_meta(struct session_head *h, struct slice meta, struct err *err)
+{
+    struct meta m;
+
+    meta_open(&m, meta, "session", err);
+    meta_chars(&m, "bot", true, h->bot, sizeof(h->bot));
+    h->status = (enum session_status)meta_word(&m, "status", status_words, STATUS_WORDS);
+    h->turns = (uint32_t)meta_i64(&m, "turns", 0, UINT32_MAX);
+    h->open_turn = (uint32_t)meta_i64_or(&m, "open_turn", 0, h->turns, 0);
+    h->events = (uint32_t)meta_i64_or(&m, "events", 0, UINT32_MAX, 0);
+    h->tokens = (uint64_t)meta_i64_or(&m, "tokens", 0, INT64_MAX, 0);
+    h->system_hash = read_hash(&m);
+    h->created_at_ms = meta_i64_or(&m, "created_at", 0, INT64_MAX, 0);
+    h->last_active_at_ms = meta_i64_or(&m, "last_active_at", 0, INT64_MAX, 0);
+    h->expires_at_ms = meta_i64_or(&m, "expires_at", 0, INT64_MAX, 0);
+    read_superseded(h, &m);
+    return meta_close(&m);
+}
+
+void session_write_body(const struct session_head *h, struct safe_buf *out)
+{
+    struct json_writer w;
+
+    if (h->context[0] == '\0')
+        return;
+    jw_init(&w, safe_buf_bytes(out));
+    jw_object(&w);
+    jw_kv_str(&w, "context", h->context);
+    jw_object_end(&w);
+}
+
+int session_read_body(struct session_head *h, struct safe_text body, struct err *err)
+{
+    struct meta m;
+
+    h->context[0] = '\0';
+    if (body.len == 0)
+        return E_OK;
+    meta_open(&m, safe_slice(body), "session", err);
+    meta_chars(&m, "context", true, h->context, sizeof(h->context));
+    return meta_close(&m);
+}
