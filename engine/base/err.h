@@ -40,7 +40,8 @@ int err_set(struct err *err, int code, const char *fmt, ...) __attribute__((form
 int err_setv(struct err *err, int code, const char *fmt, va_list ap)
     __attribute__((format(printf, 3, 0)));
 
-// Puts "prefix" before the message that is there; returns the code that is there.
+// Puts the text before the message that is there, as it is: err_prefix(err, "store: "). Returns the
+// code that is there.
 int err_prefix(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 // A stable lower-case word for a code: "usage", "policy", "store", … "unknown" for others.

@@ -60,7 +60,10 @@ void loop_watch_stop(struct loop *l, struct loop_watch *w);
 void loop_run(struct loop *l);
 // Simulated only: runs until nothing is runnable without time passing more than ms; returns whether
 // anything ran. With 0: only what is due now.
+// Time moves from timer to timer: it stands at the last one that ran, not at ms (clock_sim_advance
+// goes the rest of the way).
 bool loop_run_for(struct loop *l, int64_t ms);
-void loop_stop(struct loop *l);  // any thread; takes effect after the current callback
+// Any thread; takes effect after the current callback. While no run is on, the next returns at once.
+void loop_stop(struct loop *l);
 
 #endif
