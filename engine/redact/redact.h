@@ -28,7 +28,7 @@ struct redact_stream {
     size_t hold_len;
 };
 void redact_stream_init(struct redact_stream *s, const struct redactor *r);
-// Appends what is certain to out. Invalid bytes from a provider become U+FFFD: a reply is never
+// Appends what is certain to out. Invalid bytes and NULs from a provider become U+FFFD: a reply is never
 // refused for them, and what is stored stays valid.
 void redact_stream_feed(struct redact_stream *s, struct slice piece, struct safe_buf *out);
 void redact_stream_end(struct redact_stream *s, struct safe_buf *out);  // and is as new
