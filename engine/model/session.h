@@ -48,4 +48,8 @@ int session_read_meta(struct session_head *h, struct slice meta, struct err *err
 void session_write_body(const struct session_head *h, struct safe_buf *out);
 int session_read_body(struct session_head *h, struct safe_text body, struct err *err);
 
+// Body of a partition's record `user`: {"user":"…"}, the id as given. Its meta is {}.
+void user_write_body(struct slice user, struct safe_buf *out);
+int user_read_body(char out[USER_BYTES], struct safe_text body, struct err *err);
+
 #endif
