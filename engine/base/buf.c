@@ -166,7 +166,7 @@ void buf_addf(struct buf *b, const char *fmt, ...)
     }
     va_end(again);
     if (b->ptr)
-        b->ptr[b->len] = '\0';  // a text that did not fit has left its beginning behind
+        b->ptr[b->len] = '\0'; // a text that did not fit has left its beginning behind
 }
 
 char *buf_reserve(struct buf *b, size_t extra)

@@ -13,7 +13,7 @@
 #define HOUR_MS (60 * MINUTE_MS)
 #define DAY_MS (24 * HOUR_MS)
 #define YEAR_0_MS (-62167219200000)    // 0000-01-01T00:00:00.000Z
-#define YEAR_9999_MS (253402300799999)  // 9999-12-31T23:59:59.999Z
+#define YEAR_9999_MS (253402300799999) // 9999-12-31T23:59:59.999Z
 
 static int64_t system_wall_ms(void *self)
 {
@@ -178,7 +178,7 @@ static bool read_time(struct reader *r, int64_t *ms)
     if (!read_digits(r, 2, &hour) || !read_one(r, ":", NULL) || !read_digits(r, 2, &minute) ||
         !read_one(r, ":", NULL) || !read_digits(r, 2, &second))
         return false;
-    if (hour > 23 || minute > 59 || second > 60)  // 60 is a leap second: the next minute's first
+    if (hour > 23 || minute > 59 || second > 60) // 60 is a leap second: the next minute's first
         return false;
     if (read_one(r, ".", NULL)) {
         if (r->at == r->end || !is_digit(*r->at))

@@ -27,8 +27,8 @@ void id_new(const struct rand *r, char out[ID_TEXT_BYTES])
     size_t at = 0;
 
     rand_fill(r, bytes, sizeof(bytes));
-    bytes[6] = (bytes[6] & 0x0f) | 0x40;  // version 4
-    bytes[8] = (bytes[8] & 0x3f) | 0x80;  // variant 1
+    bytes[6] = (bytes[6] & 0x0f) | 0x40; // version 4
+    bytes[8] = (bytes[8] & 0x3f) | 0x80; // variant 1
     for (size_t i = 0; i < sizeof(bytes); i++) {
         if (is_dash(at))
             out[at++] = '-';

@@ -186,7 +186,7 @@ static bool run_tasks(struct loop *l)
             give_back(l, task, last);
             break;
         }
-        struct loop_task *next = task->next;  // the task may be gone once it ran
+        struct loop_task *next = task->next; // the task may be gone once it ran
         task->fn(task);
         ran = true;
         task = next;

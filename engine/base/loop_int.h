@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// loop_int.h: what the two kinds of loop share: the queue of tasks, the heap of timers, and the turn.
+// loop_int.h: what the two kinds of loop share: the tasks, the heap of timers, and the turn.
 //
 // A turn is the same for both kinds, and so is its order:
 //   1. the tasks that were posted before the turn began, in the order of posting;
@@ -30,21 +30,21 @@ struct loop_ops {
     // Any thread, under the lock: ends the sleep. NULL where a loop never sleeps.
     void (*wake)(struct loop *l);
     int (*watch_start)(struct loop *l, struct loop_watch *w, struct err *err);
-    void (*watch_stop)(struct loop *l, struct loop_watch *w);  // only with w->impl set
+    void (*watch_stop)(struct loop *l, struct loop_watch *w); // only with w->impl set
     void (*run)(struct loop *l);
-    bool (*run_for)(struct loop *l, int64_t ms);  // NULL where time passes by itself
-    void (*free)(struct loop *l);                 // never called with NULL
+    bool (*run_for)(struct loop *l, int64_t ms); // NULL where time passes by itself
+    void (*free)(struct loop *l);                // never called with NULL
 };
 
 struct loop {
     const struct loop_ops *ops;
-    const struct clock *clock;  // borrowed
+    const struct clock *clock; // borrowed
     pthread_mutex_t lock;
     struct loop_task *first, *last;
     bool sleeping;
     atomic_bool stop;
     bool running;
-    struct loop_timer **heap;  // owned; LOOP_TIMERS_MAX places
+    struct loop_timer **heap; // owned; LOOP_TIMERS_MAX places
     uint32_t timers;
     uint64_t next_order;
 };

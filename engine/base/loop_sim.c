@@ -10,7 +10,7 @@
 
 struct loop_sim {
     struct loop base;
-    struct clock_sim *time;  // borrowed
+    struct clock_sim *time; // borrowed
 };
 
 static bool run_until(struct loop *l, int64_t last_ns)
@@ -48,8 +48,9 @@ static int sim_watch_start(struct loop *l, struct loop_watch *w, struct err *err
 {
     (void)l;
     (void)w;
-    return err_set(err, E_USAGE, "a simulated loop cannot watch file descriptors: use a real loop, "
-                                 "or a simulated source of data that posts tasks");
+    return err_set(err, E_USAGE,
+                   "a simulated loop cannot watch file descriptors: use a real loop, "
+                   "or a simulated source of data that posts tasks");
 }
 
 static void sim_watch_stop(struct loop *l, struct loop_watch *w)

@@ -130,8 +130,10 @@ static int watch_start(struct loop *l, struct loop_watch *w, struct err *err)
     struct watch_impl *impl = w->impl;
 
     if (w->events == 0 || w->events & ~(unsigned)(LOOP_READ | LOOP_WRITE))
-        return err_set(err, E_USAGE, "cannot watch file descriptor %d for events %#x: use "
-                       "LOOP_READ, LOOP_WRITE or both", w->fd, w->events);
+        return err_set(err, E_USAGE,
+                       "cannot watch file descriptor %d for events %#x: use "
+                       "LOOP_READ, LOOP_WRITE or both",
+                       w->fd, w->events);
     if (impl && impl->fd != w->fd) {
         watch_stop(l, w);
         impl = NULL;
@@ -142,7 +144,7 @@ static int watch_start(struct loop *l, struct loop_watch *w, struct err *err)
             return watch_refused(w, UV_ENOMEM, err);
         int status = uv_poll_init(&uv_of(l)->uv, &impl->poll, w->fd);
         if (status < 0) {
-            mem_free(impl);  // libuv keeps no handle that it refused
+            mem_free(impl); // libuv keeps no handle that it refused
             return watch_refused(w, status, err);
         }
         impl->poll.data = impl;
@@ -210,7 +212,7 @@ static int open_uv(struct loop_uv *u, struct err *err)
         close_uv(u);
         return open_refused(status, err);
     }
-    uv_timer_init(&u->uv, &u->timer);  // cannot fail
+    uv_timer_init(&u->uv, &u->timer); // cannot fail
     u->timer.data = u;
     u->armed_ns = LOOP_NEVER;
     return E_OK;

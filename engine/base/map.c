@@ -20,10 +20,10 @@
 #include <stdint.h>
 
 enum { FIRST_SLOTS = 16 };
-#define ITEMS_MAX ((size_t)1 << 30)  // so that a slot holds an item's number and a hash in 8 bytes
+#define ITEMS_MAX ((size_t)1 << 30) // so that a slot holds an item's number and a hash in 8 bytes
 
 struct item {
-    char *key;  // owned by the map
+    char *key; // owned by the map
     size_t key_len;
     void *value;
     uint32_t hash;
@@ -31,12 +31,12 @@ struct item {
 
 struct slot {
     uint32_t hash;
-    uint32_t item;  // number + 1; 0 is empty
+    uint32_t item; // number + 1; 0 is empty
 };
 
 struct map {
     struct vec items;
-    struct slot *index;  // owned; NULL until the first item
+    struct slot *index; // owned; NULL until the first item
     size_t index_cap;
     uint64_t seed[2];
 };

@@ -24,7 +24,7 @@ __attribute__((cold, noinline)) static bool fails(uint64_t attempt)
 {
     uint64_t at = atomic_load_explicit(&fail_at, memory_order_acquire);
 
-    if (attempt < at)  // the order was lifted meanwhile
+    if (attempt < at) // the order was lifted meanwhile
         return false;
     if (atomic_load_explicit(&fail_sticky, memory_order_relaxed))
         return true;

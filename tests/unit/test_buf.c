@@ -49,7 +49,8 @@ static void test_buf__numbers(void **state)
     buf_add_i64(&b, INT64_MAX);
     buf_add_char(&b, ' ');
     buf_add_i64(&b, -1);
-    assert_string_equal(b.ptr, "0 18446744073709551615 -9223372036854775808 9223372036854775807 -1");
+    assert_string_equal(b.ptr,
+                        "0 18446744073709551615 -9223372036854775808 9223372036854775807 -1");
     buf_release(&b);
 }
 
@@ -170,7 +171,7 @@ static void test_buf__take_moves_out(void **state)
 
     buf_add_str(&b, "12345678");
     buf_add_char(&b, '9');
-    assert_null(buf_take(&b, NULL));  // frees, and the reason can still be told
+    assert_null(buf_take(&b, NULL)); // frees, and the reason can still be told
     assert_null(b.ptr);
     assert_int_equal(buf_check(&b, "it", NULL), E_REFUSED);
     buf_release(&b);

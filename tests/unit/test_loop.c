@@ -19,10 +19,10 @@
 struct fixture {
     struct loop *loop;
     struct clock_sim time;
-    struct clock clock;  // the real one, which stands still until the loop runs
+    struct clock clock; // the real one, which stands still until the loop runs
     bool running;
     int64_t frozen_ns;
-    char trace[256];  // what ran, a letter each
+    char trace[256]; // what ran, a letter each
     size_t ran;
 };
 
@@ -79,7 +79,7 @@ static int tear_down(void **state)
 
 // Each step of a test is an item that writes its letter and then does what `then` says.
 struct item {
-    struct loop_task task;  // first: on_task casts
+    struct loop_task task; // first: on_task casts
     struct loop_timer timer;
     struct loop_watch watch;
     struct fixture *f;
@@ -112,7 +112,11 @@ static void on_timer(struct loop_timer *timer)
 static struct item item_of(struct fixture *f, char letter, void (*then)(struct item *item))
 {
     return (struct item){
-        .task.fn = on_task, .timer.fn = on_timer, .f = f, .letter = letter, .then = then,
+        .task.fn = on_task,
+        .timer.fn = on_timer,
+        .f = f,
+        .letter = letter,
+        .then = then,
     };
 }
 
@@ -152,7 +156,7 @@ static void test_loop__tasks_run_once_in_order_of_posting(void **state)
     struct item b = item_of(f, 'b', NULL), end = item_of(f, '.', then_stop);
     struct item a = item_of(f, 'a', then_post_other), c = item_of(f, 'c', then_post_other);
 
-    a.other = &end;  // comes after c, which was posted before a ran
+    a.other = &end; // comes after c, which was posted before a ran
     c.other = &b;
     loop_post(f->loop, &a.task);
     loop_post(f->loop, &c.task);
@@ -193,8 +197,8 @@ static void test_loop__restart_moves_and_stop_removes(void **state)
     loop_timer_start(f->loop, &b.timer, 3);
     loop_timer_start(f->loop, &c.timer, 2);
     loop_timer_start(f->loop, &end.timer, 8);
-    loop_timer_start(f->loop, &a.timer, 6);  // later than it was
-    loop_timer_start(f->loop, &b.timer, 0);  // earlier than it was
+    loop_timer_start(f->loop, &a.timer, 6); // later than it was
+    loop_timer_start(f->loop, &b.timer, 0); // earlier than it was
     loop_timer_stop(f->loop, &c.timer);
     loop_timer_stop(f->loop, &c.timer);
     assert_false(loop_timer_active(&c.timer));
@@ -209,7 +213,7 @@ static void test_loop__callbacks_may_stop_and_restart_timers(void **state)
     struct item c = item_of(f, 'c', NULL);
 
     a.left = 3;
-    b.other = &c;  // due in the same turn
+    b.other = &c; // due in the same turn
     loop_timer_start(f->loop, &b.timer, 0);
     loop_timer_start(f->loop, &c.timer, 0);
     loop_timer_start(f->loop, &a.timer, 0);
@@ -388,7 +392,7 @@ static void test_loop__other_threads_stop_it(void **state)
     pthread_t thread;
 
     assert_int_equal(pthread_create(&thread, NULL, stop_it, f->loop), 0);
-    run(f);  // returns only because of it
+    run(f); // returns only because of it
     pthread_join(thread, NULL);
 }
 
@@ -420,13 +424,13 @@ static void test_loop__watches_a_pipe(void **state)
     assert_int_equal(loop_watch_start(f->loop, &a.watch, NULL), E_OK);
     assert_int_equal(write(ends[1], "ab.c", 4), 4);
     run(f);
-    assert_string_equal(f->trace, "ab.");  // level-triggered: one byte a call
+    assert_string_equal(f->trace, "ab."); // level-triggered: one byte a call
     loop_watch_stop(f->loop, &a.watch);
     close(ends[1]);
     assert_int_equal(loop_watch_start(f->loop, &a.watch, NULL), E_OK);
     assert_int_equal(loop_watch_start(f->loop, &a.watch, NULL), E_OK);
     run(f);
-    assert_string_equal(f->trace, "ab.c$");  // what was left, then the end
+    assert_string_equal(f->trace, "ab.c$"); // what was left, then the end
     close(ends[0]);
 }
 
@@ -540,7 +544,7 @@ static void test_loop__a_simulated_day_costs_nothing(void **state)
 
     hourly.left = 24;
     loop_timer_start(f->loop, &hourly.timer, 3600000);
-    run(f);  // returns when nothing is left
+    run(f); // returns when nothing is left
     assert_int_equal(f->ran, 24);
     assert_int_equal(f->time.mono_now_ns, 86400000000000);
     assert_int_equal(f->time.wall_now_ms, 1000 + 86400000);
@@ -593,9 +597,14 @@ static void test_loop__simulated_refuses_watches(void **state)
     loop_watch_stop(f->loop, &w);
 }
 
-#define REAL(test) {"test_loop__" #test " (real)", test_loop__##test, set_up_real, tear_down, NULL}
-#define SIMULATED(test) \
-    {"test_loop__" #test " (simulated)", test_loop__##test, set_up_simulated, tear_down, NULL}
+#define REAL(test)                                                                                 \
+    {                                                                                              \
+        "test_loop__" #test " (real)", test_loop__##test, set_up_real, tear_down, NULL             \
+    }
+#define SIMULATED(test)                                                                            \
+    {                                                                                              \
+        "test_loop__" #test " (simulated)", test_loop__##test, set_up_simulated, tear_down, NULL   \
+    }
 #define BOTH(test) REAL(test), SIMULATED(test)
 
 int main(void)

@@ -67,7 +67,7 @@ static void test_rand__system_fills(void **state)
     rand_fill(rand_system(), bytes, sizeof(bytes));
     for (size_t i = 0; i < sizeof(bytes); i++)
         zeros += bytes[i] == 0;
-    assert_true(zeros < 100);  // 4 are expected
+    assert_true(zeros < 100); // 4 are expected
     assert_int_not_equal(rand_u64(rand_system()), rand_u64(rand_system()));
 }
 
@@ -91,15 +91,15 @@ static void test_id__valid_is_strict(void **state)
 {
     static const char *const bad[] = {
         "",
-        "6f0c9a52-2b1e-4c3d-8e9f-0123456789a",     // short
-        "6f0c9a52-2b1e-4c3d-8e9f-0123456789abc",   // long
-        "6F0C9A52-2B1E-4C3D-8E9F-0123456789AB",    // upper case
-        "6f0c9a52-2b1e-1c3d-8e9f-0123456789ab",    // version 1
-        "6f0c9a52-2b1e-4c3d-7e9f-0123456789ab",    // another variant
-        "6f0c9a52-2b1e-4c3d-ce9f-0123456789ab",    // another variant
-        "6f0c9a52_2b1e-4c3d-8e9f-0123456789ab",    // no dash
-        "6f0c9a522-b1e-4c3d-8e9f-0123456789ab",    // a dash elsewhere
-        "6f0c9a52-2b1e-4c3d-8e9f-0123456789ag",    // no digit
+        "6f0c9a52-2b1e-4c3d-8e9f-0123456789a",   // short
+        "6f0c9a52-2b1e-4c3d-8e9f-0123456789abc", // long
+        "6F0C9A52-2B1E-4C3D-8E9F-0123456789AB",  // upper case
+        "6f0c9a52-2b1e-1c3d-8e9f-0123456789ab",  // version 1
+        "6f0c9a52-2b1e-4c3d-7e9f-0123456789ab",  // another variant
+        "6f0c9a52-2b1e-4c3d-ce9f-0123456789ab",  // another variant
+        "6f0c9a52_2b1e-4c3d-8e9f-0123456789ab",  // no dash
+        "6f0c9a522-b1e-4c3d-8e9f-0123456789ab",  // a dash elsewhere
+        "6f0c9a52-2b1e-4c3d-8e9f-0123456789ag",  // no digit
         "{f0c9a52-2b1e-4c3d-8e9f-0123456789a}",
     };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Arrays: order through insertion and removal, the ceiling, running out of memory.
-#include "base/vec.h"
 #include "base/mem.h"
+#include "base/vec.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
