@@ -36,6 +36,7 @@ enum {
     STORE_BATCH_ITEMS_MAX = 50,
     STORE_BATCH_BYTES_MAX = 1 << 20,   // keys, meta and bodies of a batch together
     STORE_SCAN_LIMIT_MAX = 1000,
+    STORE_SCAN_BYTES_MAX = 8 << 20,    // a scan stops early, with `more`, before it holds more than this
     STORE_PARTITION_BYTES_MAX = 64,
     STORE_BUSY_MS_MAX = 2000,          // how long a store waits for a lock before E_BUSY
 };
@@ -44,10 +45,12 @@ enum store_verb {
     STORE_GET,         // partition, key                           -> rows (0 or 1)
     STORE_SCAN,        // partition, key (prefix), after, limit, backwards -> rows, more
     STORE_DUE,         // before_ms, partition+after (cursor), limit  -> rows of any partition by due time, more
+                       // (due_at_ms < before_ms; a cursor's record that is gone: from the start)
     STORE_PARTITIONS,  // after, limit                             -> rows with partition only, ordered, more
     STORE_COMMIT,      // partition, items, fence                  -> versions in the items
     STORE_DROP,        // partition                                -> everything under it is gone
     STORE_LEASE,       // partition, key, holder, ttl_ms, epoch    -> epoch, or E_REFUSED with `holder_now`
+                       // (E_FENCED when the epoch to renew or release is over)
     STORE_CLAIM_ALIVE, // key (a claim)                            -> alive
 };
 
