@@ -5,6 +5,8 @@
 // Names are dotted: "providers.openai.base_url". A "*" part in a schema name stands for any one
 // part ("providers.*.base_url"). A value remembers where it came from ("parley.lua:7", "--set",
 // "$PARLEY_STORE"), so that an error can say so. Later layers beat earlier ones by being set later.
+// Part by part a literal name beats "*". An unknown name is simply not set for the readers; asking
+// for a known one by another type is a BUG.
 // Owned by one thread while it is built; read-only and shareable after.
 #ifndef BASE_CONF_H
 #define BASE_CONF_H
@@ -37,6 +39,7 @@ int conf_set(struct conf *c, struct slice name, struct slice value, const char *
 // Borrowed until the next set; the default if never set; NULL if neither.
 const char *conf_str(const struct conf *c, const char *name);
 int64_t conf_int(const struct conf *c, const char *name, int64_t fallback);   // OPT_INT, OPT_SPAN
+double conf_number(const struct conf *c, const char *name, double fallback);  // OPT_NUMBER
 bool conf_bool(const struct conf *c, const char *name, bool fallback);
 bool conf_is_set(const struct conf *c, const char *name);
 const char *conf_origin(const struct conf *c, const char *name);  // NULL: the default

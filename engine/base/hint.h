@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: MIT
 // hint.h: "did you mean …?" for unknown keys, flags, commands, bots and providers.
+//
+// A name is near enough to be meant when its distance from the word is at most 1 + len/4 (len: the
+// word's) and not everything differs, or when one begins with the other and 3 bytes agree. Of
+// several near names the nearest is the hint, of equally near ones the first offered.
 #ifndef BASE_HINT_H
 #define BASE_HINT_H
 
@@ -8,8 +12,15 @@
 
 // Edit distance with transpositions (optimal string alignment) between a and b, both cut at 64 bytes.
 unsigned hint_distance(struct slice a, struct slice b);
-// The nearest of n names to `word` if it is near enough to be meant (distance <= 1 + len/4, or one
-// begins with the other and 3 bytes agree), else NULL.
+// The nearest of n names to `word` if it is near enough to be meant, else NULL.
 const char *hint_nearest(struct slice word, const char *const *names, size_t n);
+
+// The same, name by name. Starts as {.word = …}; best.ptr is NULL while nothing near was offered.
+// Borrows word and names.
+struct hint {
+    struct slice word, best;
+    unsigned distance;
+};
+void hint_offer(struct hint *h, struct slice name);
 
 #endif

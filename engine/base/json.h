@@ -68,10 +68,10 @@ bool json_is_string(struct json v, const char *s);  // decoded equality
 // Appends the decoded string; false if v is not a string.
 bool json_string(struct json v, struct buf *out);
 // The decoded bytes without copying when nothing is escaped, else via *scratch (cleared first).
-// SLICE_NONE with ptr NULL when v is not a string.
+// SLICE_NONE with ptr NULL when v is not a string, or when scratch failed.
 struct slice json_text(struct json v, struct buf *scratch);
 bool json_bool(struct json v, bool fallback);
-double json_double(struct json v, double fallback);
+double json_double(struct json v, double fallback);  // fallback too when out of range (1e999)
 // fallback too when v is not an integer or out of range (1e3 and 1.0 are not integers here).
 int64_t json_i64(struct json v, int64_t fallback);
 
@@ -97,7 +97,7 @@ void jw_i64(struct json_writer *w, int64_t n);
 void jw_double(struct json_writer *w, double d);      // shortest that reads back; null if not finite
 void jw_bool(struct json_writer *w, bool b);
 void jw_null(struct json_writer *w);
-void jw_raw(struct json_writer *w, struct slice json);  // one value that is valid already
+void jw_raw(struct json_writer *w, struct slice json);  // one value that is valid already; empty: null
 // key and value in one call
 void jw_kv_slice(struct json_writer *w, const char *key, struct slice s);
 void jw_kv_str(struct json_writer *w, const char *key, const char *s);
