@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+// envelope.c: sealing and opening bodies (the envelope is drawn in vault.h). Any thread.
+//
+// Invariants:
+//   1. Every seal has a fresh random nonce of 192 bits, so one key serves any number of bodies.
+//   2. Nothing is unpacked before its tag was checked, and never to more than UNPACKED_BYTES_MAX.
+#include "base/mem.h"
+#include "model/safe_text_int.h"
+#include "vault/vault_int.h"
+
+#include <zstd.h>
+
+enum { FORMAT = 1, CODEC_PLAIN = 0, CODEC_ZSTD = 1 };
+enum { FORMAT_AT = 0, CODEC_AT = 1, ID_AT = 2, NONCE_AT = 6, TEXT_AT = NONCE_AT + NONCE_BYTES };
+enum {
+    PARTITION_BYTES_MAX = 64,
+    PLACE_BYTES_MAX = NONCE_AT + PARTITION_BYTES_MAX + 1 + RECORD_KEY_BYTES_MAX,
+    PACK_BYTES_MIN = 1024,  // smaller bodies gain little
+    PACK_LEVEL = 1,
+    UNPACKED_BYTES_MAX = 4 << 20,
+};
+_Static_assert(TEXT_AT + TAG_BYTES == VAULT_ENVELOPE_BYTES, "the envelope as vault.h draws it");
+
+// ---- contexts
+
+void context_pools_init(struct vault *v)
+{
+    pthread_mutex_init(&v->packers.lock, NULL);
+    pthread_mutex_init(&v->unpackers.lock, NULL);
+}
+
+void context_pools_release(struct vault *v)
+{
+    for (unsigned i = 0; i < v->packers.len; i++)
+        ZSTD_freeCCtx(v->packers.idle[i]);
+    for (unsigned i = 0; i < v->unpackers.len; i++)
+        ZSTD_freeDCtx(v->unpackers.idle[i]);
+    pthread_mutex_destroy(&v->packers.lock);
+    pthread_mutex_destroy(&v->unpackers.lock);
+}
+
+// An idle context, or NULL.
+static void *pool_take(struct context_pool *p)
+{
+    pthread_mutex_lock(&p->lock);
+    void *context = p->len ? p->idle[--p->len] : NULL;
+    pthread_mutex_unlock(&p->lock);
+    return context;
+}
+
+// False when there are enough already: then it is the caller's to free.
+static bool pool_give(struct context_pool *p, void *context)
+{
+    pthread_mutex_lock(&p->lock);
+    bool kept = p->len < IDLE_CONTEXTS_MAX;
+    if (kept)
+        p->idle[p->len++] = context;
+    pthread_mutex_unlock(&p->lock);
+    return kept;
+}
+
+// Packs text into at most room bytes; 0 when it does not fit. Failing to pack is no failure.
+static size_t pack(struct vault *v, struct safe_text text, char *out, size_t room)
+{
+    ZSTD_CCtx *c = pool_take(&v->packers);
+
+    if (!c && !(c = ZSTD_createCCtx()))
+        return 0;
+    size_t n = ZSTD_compressCCtx(c, out, room, text.ptr, text.len, PACK_LEVEL);
+    if (!pool_give(&v->packers, c))
+        ZSTD_freeCCtx(c);
+    return ZSTD_isError(n) ? 0 : n;
+}
+
+static int unpack(struct vault *v, struct slice packed, struct buf *out, struct err *err)
+{
+    unsigned long long len = ZSTD_getFrameContentSize(packed.ptr, packed.len);
+
+    if (len == ZSTD_CONTENTSIZE_UNKNOWN || len == ZSTD_CONTENTSIZE_ERROR ||
+        len > UNPACKED_BYTES_MAX)
+        return err_set(err, E_CORRUPT, "stored body: packed in a way that parley does not use");
+    char *to = buf_reserve(out, (size_t)len);
+    if (!to)
+        return buf_check(out, "a stored body", err);
+    ZSTD_DCtx *d = pool_take(&v->unpackers);
+    if (!d && !(d = ZSTD_createDCtx()))
+        return err_set(err, E_NOMEM, "out of memory for unpacking a stored body");
+    size_t n = ZSTD_decompressDCtx(d, to, (size_t)len, packed.ptr, packed.len);
+    if (!pool_give(&v->unpackers, d))
+        ZSTD_freeDCtx(d);
+    if (n != len) {
+        *to = '\0';  // the end of the buf, as it was
+        return err_set(err, E_CORRUPT, "stored body: does not unpack; run `parley verify`");
+    }
+    buf_grew(out, n);
+    return E_OK;
+}
+
+// ---- envelopes
+
+// The associated data: what a body is bound to.
+struct place {
+    unsigned char bytes[PLACE_BYTES_MAX];
+    size_t len;
+};
+
+static int place_init(struct place *p, const char *envelope, struct slice partition,
+                      struct slice key, struct err *err)
+{
+    if (partition.len > PARTITION_BYTES_MAX || key.len > RECORD_KEY_BYTES_MAX)
+        return err_set(err, E_USAGE, "a record's name is too long: %zu and %zu bytes",
+                       partition.len, key.len);
+    memcpy(p->bytes, envelope, NONCE_AT);
+    p->len = NONCE_AT;
+    if (partition.len)
+        memcpy(p->bytes + p->len, partition.ptr, partition.len);
+    p->len += partition.len;
+    p->bytes[p->len++] = 0;
+    if (key.len)
+        memcpy(p->bytes + p->len, key.ptr, key.len);
+    p->len += key.len;
+    return E_OK;
+}
+
+static void put_id(char *to, uint32_t id)
+{
+    for (int i = 3; i >= 0; i--, id >>= 8)
+        to[i] = (char)id;
+}
+
+static bool is_id(const char *from, uint32_t id)
+{
+    char expected[4];
+
+    put_id(expected, id);
+    return memcmp(from, expected, sizeof(expected)) == 0;
+}
+
+int vault_seal(struct vault *v, const struct user_key *k, struct slice partition, struct slice key,
+               struct safe_text body, struct buf *out, struct sealed *sealed, struct err *err)
+{
+    struct place place;
+    size_t packed = 0;
+
+    *sealed = (struct sealed){SLICE_NONE};
+    if (body.len == 0)
+        return E_OK;
+    if (body.len > UNPACKED_BYTES_MAX)
+        return err_set(err, E_REFUSED, "a body of %zu bytes: at most %d are allowed; split it",
+                       body.len, UNPACKED_BYTES_MAX);
+    char *to = buf_reserve(out, VAULT_ENVELOPE_BYTES + body.len);
+    if (!to)
+        return buf_check(out, "a sealed body", err);
+    if (body.len >= PACK_BYTES_MIN)  // worth it if it saves a tenth
+        packed = pack(v, body, to + TEXT_AT, body.len - body.len / 10);
+    to[FORMAT_AT] = FORMAT;
+    to[CODEC_AT] = packed ? CODEC_ZSTD : CODEC_PLAIN;
+    put_id(to + ID_AT, k->id);
+    rand_fill(v->rand, to + NONCE_AT, NONCE_BYTES);
+    int rc = place_init(&place, to, partition, key, err);
+    if (rc) {
+        *to = '\0';  // the end of the buf, as it was
+        return rc;
+    }
+    // In place when packed: libsodium allows text and ciphertext to be the same memory.
+    unsigned char *text = (unsigned char *)to + TEXT_AT;
+    size_t len = packed ? packed : body.len;
+    crypto_aead_xchacha20poly1305_ietf_encrypt(
+        text, NULL, packed ? text : (const unsigned char *)body.ptr, len, place.bytes, place.len,
+        NULL, (const unsigned char *)to + NONCE_AT, k->secret);
+    buf_grew(out, VAULT_ENVELOPE_BYTES + len);
+    sealed->bytes = slice_of(to, VAULT_ENVELOPE_BYTES + len);
+    return E_OK;
+}
+
+// Checks the tag and writes the text, still packed if it was, to `to`.
+static int decrypt(const struct user_key *k, struct slice partition, struct slice key,
+                   struct slice envelope, char *to, struct err *err)
+{
+    const unsigned char *bytes = (const unsigned char *)envelope.ptr;
+    struct place place;
+    int rc = place_init(&place, envelope.ptr, partition, key, err);
+
+    if (rc)
+        return rc;
+    if (crypto_aead_xchacha20poly1305_ietf_decrypt(
+            (unsigned char *)to, NULL, NULL, bytes + TEXT_AT, envelope.len - TEXT_AT, place.bytes,
+            place.len, bytes + NONCE_AT, k->secret))
+        return err_set(err, E_CORRUPT, "stored body of %.*s: damaged, or moved from its place; run "
+                       "`parley verify`", SLICE_FMT(key));
+    return E_OK;
+}
+
+int vault_unseal(struct vault *v, const struct user_key *k, struct slice partition,
+                 struct slice key, struct sealed sealed, struct safe_buf *out, struct err *err)
+{
+    struct slice s = sealed.bytes;
+    struct buf *text = safe_buf_bytes(out);
+
+    if (s.len == 0)
+        return E_OK;
+    if (s.len < VAULT_ENVELOPE_BYTES || s.ptr[FORMAT_AT] != FORMAT ||
+        (s.ptr[CODEC_AT] != CODEC_PLAIN && s.ptr[CODEC_AT] != CODEC_ZSTD))
+        return err_set(err, E_CORRUPT, "stored body of %.*s: not an envelope of ours; run "
+                       "`parley verify`", SLICE_FMT(key));
+    if (!k || !is_id(s.ptr + ID_AT, k->id))
+        return err_set(err, E_NOT_FOUND, "stored body of %.*s: its key is gone; is this the "
+                       "keyring that belongs to the store?", SLICE_FMT(key));
+    size_t len = s.len - VAULT_ENVELOPE_BYTES;
+    if (s.ptr[CODEC_AT] == CODEC_PLAIN) {
+        char *to = buf_reserve(text, len);
+        if (!to)
+            return buf_check(text, "a stored body", err);
+        int rc = decrypt(k, partition, key, s, to, err);
+        if (rc)
+            *to = '\0';  // the end of the buf, as it was
+        else
+            buf_grew(text, len);
+        return rc;
+    }
+    char *packed = mem_alloc(len);
+    if (!packed)
+        return err_set(err, E_NOMEM, "out of memory for a stored body of %zu bytes", len);
+    int rc = decrypt(k, partition, key, s, packed, err);
+    if (!rc)
+        rc = unpack(v, slice_of(packed, len), text, err);
+    mem_free(packed);
+    return rc;
+}
