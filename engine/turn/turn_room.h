@@ -26,7 +26,7 @@ enum job_verb {
 enum { JOB_CONTINUE = 1 /* the newest session of bot and context */, JOB_STATELESS = 2,
        JOB_ALL_USERS = 4 };
 
-enum { MESSAGE_BYTES_MAX = 256 << 10, KEY_BYTES_MAX = 256 };
+enum { MESSAGE_BYTES_MAX = 256 << 10, JOB_TEXT_BYTES_MAX = 16 << 20, KEY_BYTES_MAX = 256 };
 
 // One request of the door. Owned by the worker from worker_post until the last event.
 struct job {
@@ -34,7 +34,8 @@ struct job {
     unsigned flags;
     uint64_t request;              // the door's number; every event carries it
     char user[USER_BYTES];
-    char bot[BOT_NAME_BYTES];      // empty: the configured default
+    char bot[BOT_NAME_BYTES];      // empty: the session's, or the configured default
+    bool bot_given;                // the worker's: bot was not empty
     char context[CONTEXT_BYTES];
     char session[ID_TEXT_BYTES];   // empty: a new one, or the newest with JOB_CONTINUE
     char key[KEY_BYTES_MAX];       // idempotency key; empty: none

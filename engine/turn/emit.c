@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: MIT
+// emit.c: events out of a run, and their JSON as INTERFACES.md shapes it. A run whose key others sent
+// too tells them the same (joiners).
+#include "turn/turn_int.h"
+
+static void send_event(struct run *run, struct event event)
+{
+    event.request = run->job->request;
+    run->w->env.sink(run->w->env.user, &event);
+    for (struct run *j = run->joiners; j; j = j->joiner_next) {
+        event.request = j->job->request;
+        run->w->env.sink(run->w->env.user, &event);
+    }
+}
+
+static void end_run(struct run *run)
+{
+    while (run->joiners) {
+        struct run *j = run->joiners;
+        run->joiners = j->joiner_next;
+        worker_run_over(j);
+    }
+    worker_run_over(run);
+}
+
+void emit_accepted(struct run *run)
+{
+    send_event(run, (struct event){.type = EVENT_ACCEPTED,
+                                   .session = run->live->chat->head.id,
+                                   .turn = run->turn});
+}
+
+void emit_delta(struct run *run, struct slice text)
+{
+    if (text.len)
+        send_event(run, (struct event){.type = EVENT_DELTA, .text = text});
+}
+
+void emit_join(struct run *run, const struct run *first)
+{
+    struct event event = {.request = run->job->request};
+    if (first->turn == 0)
+        return;
+    event.type = EVENT_ACCEPTED;
+    event.session = first->live->chat->head.id;
+    event.turn = first->turn;
+    run->w->env.sink(run->w->env.user, &event);
+    struct slice text = safe_slice(safe_buf_text(&first->reply));
+    if (text.len) {
+        event.type = EVENT_DELTA;
+        event.text = text;
+        run->w->env.sink(run->w->env.user, &event);
+    }
+}
+
+void emit_warning(struct run *run, const char *fmt, ...)
+{
+    char text[256];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    if (run->warnings_len < WARNINGS_MAX)
+        memcpy(run->warnings[run->warnings_len++], text, sizeof(text));
+    send_event(run, (struct event){.type = EVENT_WARNING, .text = slice_str(text)});
+}
+
+void emit_window(struct json_writer *w, uint64_t tokens, uint64_t limit)
+{
+    double percent = limit ? 100.0 * (double)tokens / (double)limit : 0.0;
+    if (percent > 100.0)
+        percent = 100.0;
+    jw_key(w, "window");
+    jw_object(w);
+    jw_kv_i64(w, "tokens", (int64_t)tokens);
+    jw_kv_i64(w, "limit", (int64_t)limit);
+    jw_kv_double(w, "percent", (double)(int64_t)(percent * 10.0 + 0.5) / 10.0);
+    jw_object_end(w);
+}
+
+static void ordinal(struct json_writer *w, const char *key, uint32_t n)
+{
+    char text[16];
+    snprintf(text, sizeof(text), "%u", n);
+    jw_kv_str(w, key, text);
+}
+
+static void who(struct json_writer *w, const struct run *run)
+{
+    jw_kv_str(w, "bot", run->live->chat->head.bot);
+    jw_kv_str(w, "user", run->job->user);
+    jw_kv_str(w, "context", run->live->chat->head.context);
+}
+
+// The next request without new text: what was chosen by the plan of this turn, with this turn in it.
+static uint64_t next_tokens(struct run *run)
+{
+    struct context next = {0};
+    const struct chat *chat = run->live->chat;
+    context_choose(&next, chat, &run->plan, chat->head.turns + 1, context_budget(run));
+    return run->system_tokens + next.history_tokens;
+}
+
+static void reply_text_of(const struct turn *turn, struct safe_buf *out)
+{
+    const struct step *reply = turn_reply(turn);
+    if (reply)
+        content_text(&reply->content, out);
+}
+
+static void write_done(struct run *run, const struct turn *turn, struct buf *out)
+{
+    struct safe_buf reply;
+    safe_buf_init(&reply, CONTENT_BYTES_MAX);
+    reply_text_of(turn, &reply);
+    struct json_writer w;
+    jw_init(&w, out);
+    jw_object(&w);
+    jw_kv_str(&w, "session", run->live->chat->head.id);
+    ordinal(&w, "turn", turn->n);
+    who(&w, run);
+    jw_kv_str(&w, "status", turn_status_word(turn->status));
+    jw_kv_str(&w, "stop", stop_word(turn->stop));
+    jw_kv_slice(&w, "reply", safe_slice(safe_buf_text(&reply)));
+    jw_kv_str(&w, "provider", turn->provider);
+    jw_kv_str(&w, "model", turn->model);
+    jw_key(&w, "usage");
+    jw_object(&w);
+    usage_write_public(&turn->usage, &w);
+    jw_object_end(&w);
+    emit_window(&w, next_tokens(run), run->caps.window_tokens);
+    jw_key(&w, "warnings");
+    jw_array(&w);
+    for (unsigned i = 0; i < run->warnings_len; i++)
+        jw_str(&w, run->warnings[i]);
+    jw_array_end(&w);
+    jw_object_end(&w);
+    safe_buf_release(&reply);
+}
+
+void emit_done(struct run *run, const struct turn *turn, int code, const char *message)
+{
+    struct buf json = BUF_INIT(RESULT_BYTES_MAX);
+    write_done(run, turn, &json);
+    send_event(run, (struct event){.type = EVENT_DONE,
+                                   .session = run->live->chat->head.id,
+                                   .turn = turn->n,
+                                   .json = buf_slice(&json),
+                                   .code = code,
+                                   .message = message ? message : ""});
+    buf_release(&json);
+    end_run(run);
+}
+
+void emit_result(struct run *run, struct buf *json)
+{
+    struct err err = ERR_INIT;
+    if (buf_check(json, "the answer", &err)) {
+        buf_release(json);
+        emit_error(run, err.code, &err);
+        return;
+    }
+    send_event(run, (struct event){.type = EVENT_RESULT, .json = buf_slice(json)});
+    buf_release(json);
+    end_run(run);
+}
+
+void emit_error(struct run *run, int code, const struct err *err)
+{
+    const char *message = err && err->message[0] ? err->message : err_word(code);
+    send_event(run, (struct event){.type = EVENT_ERROR, .code = code, .message = message});
+    end_run(run);
+}
+
+// ---- the transcript
+
+static void write_block(struct json_writer *w, const struct block *b)
+{
+    jw_object(w);
+    jw_kv_str(w, "type", block_type_word(b->type));
+    if (b->type == BLOCK_TEXT || b->type == BLOCK_THINKING || b->type == BLOCK_TOOL_RESULT)
+        jw_kv_slice(w, "text", safe_slice(b->text));
+    if (b->type == BLOCK_TOOL_USE || b->type == BLOCK_TOOL_RESULT)
+        jw_kv_slice(w, "id", safe_slice(b->id));
+    if (b->type == BLOCK_TOOL_USE) {
+        jw_kv_slice(w, "name", safe_slice(b->name));
+        jw_key(w, "input");
+        jw_raw(w, safe_slice(b->json));
+    }
+    if (b->type == BLOCK_OTHER) {
+        jw_key(w, "json");
+        jw_raw(w, safe_slice(b->json));
+    }
+    jw_object_end(w);
+}
+
+static void write_step(struct json_writer *w, const struct step *s)
+{
+    jw_object(w);
+    jw_kv_str(w, "role", role_word(s->role));
+    jw_key(w, "content");
+    jw_array(w);
+    for (uint32_t i = 0; i < s->content.len; i++)
+        write_block(w, &s->content.blocks[i]);
+    jw_array_end(w);
+    jw_kv_i64(w, "tokens", s->tokens);
+    jw_object_end(w);
+}
+
+static void write_time(struct json_writer *w, const char *key, int64_t ms)
+{
+    char text[CLOCK_TEXT_BYTES];
+    if (ms)
+        clock_format(ms, text);
+    jw_kv_str(w, key, ms ? text : NULL);
+}
+
+static void write_turn(struct json_writer *w, const struct turn *t)
+{
+    jw_object(w);
+    ordinal(w, "turn", t->n);
+    jw_kv_str(w, "status", turn_status_word(t->status));
+    jw_kv_str(w, "stop", stop_word(t->stop));
+    jw_kv_str(w, "policy", t->policy);
+    jw_kv_str(w, "provider", t->provider);
+    jw_kv_str(w, "model", t->model);
+    write_time(w, "at", t->at_ms);
+    jw_kv_bool(w, "superseded", t->superseded);
+    jw_key(w, "usage");
+    jw_object(w);
+    usage_write_public(&t->usage, w);
+    jw_object_end(w);
+    jw_key(w, "steps");
+    jw_array(w);
+    for (uint32_t i = 0; i < t->steps_len; i++)
+        write_step(w, &t->steps[i]);
+    jw_array_end(w);
+    jw_object_end(w);
+}
+
+void emit_head(struct json_writer *w, const struct session_head *head, const char *user)
+{
+    jw_kv_str(w, "session", head->id);
+    jw_kv_str(w, "user", user);
+    jw_kv_str(w, "bot", head->bot);
+    jw_kv_str(w, "context", head->context);
+    jw_kv_str(w, "status", session_status_word(head->status));
+}
+
+void emit_times(struct json_writer *w, const struct session_head *head)
+{
+    write_time(w, "created_at", head->created_at_ms);
+    write_time(w, "last_active_at", head->last_active_at_ms);
+    write_time(w, "expires_at", head->expires_at_ms);
+}
+
+void emit_show(struct json_writer *w, const struct run *run)
+{
+    const struct chat *chat = run->live->chat;
+    jw_object(w);
+    emit_head(w, &chat->head, run->job->user);
+    emit_times(w, &chat->head);
+    jw_kv_slice(w, "system", safe_slice(safe_buf_text(&chat->system)));
+    jw_key(w, "turns");
+    jw_array(w);
+    for (uint32_t i = 0; i < chat->turns_len; i++)
+        write_turn(w, &chat->turns[i]);
+    jw_array_end(w);
+    jw_object_end(w);
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+// provider.c: which provider and model a turn goes to, and the open providers of a worker.
+//
+// Who decides, first wins: the message; --provider, --model and their environment variables; the
+// policy's `model`; the configured default. There is no fallback from a failed provider to another.
+#include "turn/turn_int.h"
+
+// Set by a person for this run of the program, not by a file.
+static bool explicit_setting(const struct conf *conf, const char *name)
+{
+    const char *origin = conf_origin(conf, name);
+    return origin && (origin[0] == '$' || origin[0] == '-');
+}
+
+static void copy_name(char out[MODEL_NAME_BYTES], struct slice s)
+{
+    size_t n = s.len < MODEL_NAME_BYTES - 1 ? s.len : MODEL_NAME_BYTES - 1;
+    memcpy(out, s.ptr, n);
+    out[n] = '\0';
+}
+
+// Splits a policy's "provider:model".
+static void from_policy(const char *model, char provider[MODEL_NAME_BYTES], char name[MODEL_NAME_BYTES])
+{
+    const char *colon = strchr(model, ':');
+    if (!colon) {
+        copy_name(name, slice_str(model));
+        return;
+    }
+    copy_name(provider, slice_of(model, (size_t)(colon - model)));
+    copy_name(name, slice_str(colon + 1));
+}
+
+static int choose_names(struct run *run, struct err *err)
+{
+    const struct conf *conf = run->w->env.conf;
+    char provider[MODEL_NAME_BYTES] = "", model[MODEL_NAME_BYTES] = "";
+    if (run->policy->info.model)
+        from_policy(run->policy->info.model, provider, model);
+    const char *fallback = conf_str(conf, "default.provider");
+    if (!provider[0])
+        copy_name(provider, slice_str(fallback));
+    if (explicit_setting(conf, "default.provider") && strcmp(provider, fallback) != 0) {
+        copy_name(provider, slice_str(fallback));
+        model[0] = '\0';
+    }
+    if (explicit_setting(conf, "default.model"))
+        copy_name(model, slice_str(conf_str(conf, "default.model")));
+    if (run->job->provider[0] && strcmp(run->job->provider, provider) != 0) {
+        copy_name(provider, slice_str(run->job->provider));
+        model[0] = '\0';
+    }
+    if (run->job->model[0])
+        copy_name(model, slice_str(run->job->model));
+    if (!model[0]) {
+        char name[MODEL_NAME_BYTES + 32];
+        snprintf(name, sizeof(name), "providers.%s.model", provider);
+        const char *own = conf_str(conf, name);
+        if (!own && strcmp(provider, fallback) == 0)
+            own = conf_str(conf, "default.model");
+        if (!own)
+            return err_set(err, E_POLICY,
+                           "provider %s: no model is named: pass --model NAME, or set default.model "
+                           "or %s in parley.lua",
+                           provider, name);
+        copy_name(model, slice_str(own));
+    }
+    memcpy(run->provider, provider, sizeof(provider));
+    memcpy(run->model, model, sizeof(model));
+    return E_OK;
+}
+
+int provider_choose(struct run *run, struct err *err)
+{
+    int code = choose_names(run, err);
+    if (code)
+        return code;
+    struct slice name = slice_str(run->provider);
+    run->llm = map_get(run->w->providers, name);
+    if (!run->llm) {
+        code = llm_open(&run->llm, run->provider, &run->w->llm_env, err);
+        if (code)
+            return code;
+        code = map_set(run->w->providers, name, run->llm, NULL);
+        if (code) {
+            llm_free(run->llm);
+            run->llm = NULL;
+            return err_set(err, code, "too many providers are open");
+        }
+    }
+    run->caps = llm_caps_of(run->llm, run->model);
+    return E_OK;
+}

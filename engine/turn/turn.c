@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MIT
+// turn.c: the conductor. One turn from the user's words to the settled reply.
+//
+//  turn_start
+//      │ redact, find the user's key and session, wait for its turn        (resolve.c, live.c)
+//      ▼
+//  RESOLVING ──key used before──────────────────────────────▶ replay.c
+//      │ [owned]
+//      ▼
+//  ACCEPTING ──head moved: [reload], try again──┐
+//      │ [accepted] A1                          │
+//      ▼ ◀──────────────────────────────────────┘
+//  PLANNING ──policy says: answer it ──────────────────────┐
+//      │    ──policy says: reset ▶ [moved] ▶ PLANNING      │
+//      │ [assemble]                                        │
+//      ▼                                                   │
+//  CALLING ──failed before any text──▶ BACKOFF             │
+//      │  ▲                              │ [retry_due]     │
+//      │  └──── attempt committed ◀──────┘                 │
+//      │ [call_over]                                       │
+//      ▼                                                   ▼
+//  SETTLING ──store failed: wait, look, write again──▶ SETTLING
+//      │ [settled] A2
+//      ▼
+//    OVER
+//
+// Invariants:
+//   1. No byte goes to a provider before A1, nor before each further attempt, is durable.
+//   2. After A1 the run ends with DONE and nothing else.
+//   3. While run->op is under way (op_busy) no other ledger op of this chat is started.
+#include "turn/turn_int.h"
+
+static void begin_accept(struct run *run);
+
+void turn_op_start(struct run *run, void (*done)(struct ledger_op *op))
+{
+    BUG_ON(run->op_busy);
+    memset(&run->op, 0, sizeof(run->op));
+    run->op.done = done;
+    run->op.user = run;
+    run->op_busy = true;
+}
+
+struct run *turn_op_over(struct ledger_op *op)
+{
+    struct run *run = op->user;
+    run->op_busy = false;
+    return run;
+}
+
+// ---- before the accept
+
+static int take_text(struct run *run, struct err *err)
+{
+    struct slice text = buf_slice(&run->job->text);
+    safe_buf_init(&run->text, CONTENT_BYTES_MAX);
+    int code = redact_text(run->w->env.redactor, text, &run->text, err);
+    if (code)
+        return err_prefix(err, "the message");
+    code = safe_buf_check(&run->text, "the message", err);
+    if (code)
+        return code;
+    code = content_make_text(&run->content, safe_buf_text(&run->text), err);
+    if (code)
+        return code;
+    if (!rules_says_something(&run->content))
+        return err_set(err, E_USAGE, "the message is empty: say something");
+    run->text_tokens = tokens_of_content(&run->content);
+    return E_OK;
+}
+
+// The same words under the same key are the same turn: the other run's events are this one's too.
+static bool join(struct run *run, struct run *first)
+{
+    if (strcmp(first->text_digest, run->text_digest) != 0) {
+        struct err err = ERR_INIT;
+        err_set(&err, E_REFUSED, "key \"%s\" was used for another message: use a new key",
+                run->job->key);
+        emit_error(run, E_REFUSED, &err);
+        return true;
+    }
+    live_unpin(run);
+    run->joined = true;
+    run->joiner_next = first->joiners;
+    first->joiners = run;
+    emit_join(run, first);
+    return true;
+}
+
+static void owned(struct run *run);
+
+static void key_looked_up(struct ledger_op *op)
+{
+    struct run *run = turn_op_over(op);
+    if (op->code == E_NOT_FOUND)
+        live_take(run, owned);
+    else if (op->code == E_OK)
+        replay_start(run, op);
+    else
+        emit_error(run, op->code, &op->err);
+}
+
+static void located(struct run *run)
+{
+    struct job *job = run->job;
+    if (!job->key[0]) {
+        live_take(run, owned);
+        return;
+    }
+    struct slice parts[] = {slice_str(job->bot), slice_str(job->context), slice_str(job->key)};
+    struct slice text = safe_slice(safe_buf_text(&run->text));
+    vault_digest(run->w->env.vault, "key", parts, 3, run->key_hash);
+    vault_digest(run->w->env.vault, "text", &text, 1, run->text_digest);
+    char name[PARTITION_BYTES + VAULT_DIGEST_BYTES + 1];
+    snprintf(name, sizeof(name), "%s/%s", run->partition, run->key_hash);
+    struct run *first = map_get(run->w->keys, slice_str(name));
+    if (first && join(run, first))
+        return;
+    run->key_name = mem_strdup(name);
+    if (!run->key_name || map_set(run->w->keys, slice_str(name), run, NULL)) {
+        mem_free(run->key_name);
+        run->key_name = NULL;
+        struct err err = ERR_INIT;
+        err_set(&err, E_NOMEM, "out of memory for an idempotency key");
+        emit_error(run, E_NOMEM, &err);
+        return;
+    }
+    turn_op_start(run, key_looked_up);
+    ledger_find_key(run->w->ledger, run->partition, run->key_hash, run->text_digest, &run->op);
+}
+
+static void have_user(struct run *run)
+{
+    resolve_session(run, true, located);
+}
+
+void turn_start(struct run *run)
+{
+    struct err err = ERR_INIT;
+    int code = take_text(run, &err);
+    if (code)
+        emit_error(run, code, &err);
+    else
+        resolve_user(run, true, have_user);
+}
+
+int turn_prepare(struct run *run, struct err *err)
+{
+    struct policy *policy;
+    int code = policy_host_get(run->w->policies, run->job->bot, &policy, err);
+    if (code)
+        return code;
+    policy_unref(run->policy);
+    run->policy = policy;
+    code = provider_choose(run, err);
+    if (code)
+        return code;
+    run->system = run->job->flags & JOB_STATELESS ? SAFE_NONE : policy->info.system;
+    run->system_tokens = run->system.len ? tokens_estimate(safe_slice(run->system)) : 0;
+    return E_OK;
+}
+
+// ---- A1
+
+static void owned(struct run *run)
+{
+    struct err err = ERR_INIT;
+    if (run->stopped) {
+        err_set(&err, E_CANCELLED, "stopped before the message was accepted");
+        emit_error(run, E_CANCELLED, &err);
+        return;
+    }
+    int code = turn_prepare(run, &err);
+    if (code) {
+        emit_error(run, code, &err);
+        return;
+    }
+    run->state = RUN_ACCEPTING;
+    const struct session_head *head = &run->live->chat->head;
+    run->gap_ms = head->turns ? clock_wall_ms(run->w->env.clock) - head->last_active_at_ms : 0;
+    begin_accept(run);
+}
+
+static void accepted(struct ledger_op *op);
+
+void turn_fill_accept(const struct run *run, struct ledger_accept *a)
+{
+    *a = (struct ledger_accept){
+        .user = slice_str(run->job->user),
+        .content = &run->content,
+        .tokens = run->text_tokens,
+        .system = run->policy->info.system,
+        .system_hash = run->policy->info.system_hash,
+        .key_hash = run->key_name ? run->key_hash : NULL,
+        .text_digest = run->key_name ? run->text_digest : NULL,
+        .edit_from = run->job->edit_turn,
+    };
+    memcpy(a->context_hash, run->context_hash, sizeof(a->context_hash));
+}
+
+static void accept_again(struct ledger_op *op)
+{
+    struct run *run = turn_op_over(op);
+    if (op->code == E_OK) {
+        begin_accept(run);
+        return;
+    }
+    if (op->code == E_BUSY)
+        err_set(&op->err, E_REFUSED,
+                "another process is answering turn %u of this session: try again when it is done",
+                run->live->chat->head.open_turn);
+    emit_error(run, op->code == E_BUSY ? E_REFUSED : op->code, &op->err);
+}
+
+// An open turn that nobody in this process works on: its owner is another process, or one that died,
+// or this one, which could not write its end.
+static void close_open_turn(struct run *run)
+{
+    struct chat *chat = run->live->chat;
+    turn_op_start(run, accept_again);
+    if (strcmp(chat->attempt.owner, store_claim(run->w->env.store)) != 0) {
+        ledger_recover_chat(chat, &run->op);
+        return;
+    }
+    run->attempt = chat->attempt;
+    run->attempt.status = ATTEMPT_LOST;
+    struct ledger_settle end = {.status = TURN_INTERRUPTED,
+                                .stop = STOP_LOST,
+                                .policy = "",
+                                .provider = run->attempt.provider,
+                                .model = run->attempt.model,
+                                .attempt = &run->attempt};
+    ledger_settle(chat, &end, &run->op);
+}
+
+static void begin_accept(struct run *run)
+{
+    struct chat *chat = run->live->chat;
+    if (run->tries++ == CONFLICT_TRIES_MAX) {
+        struct err err = ERR_INIT;
+        err_set(&err, E_BUSY, "other processes keep writing to this session: try again later");
+        emit_error(run, E_BUSY, &err);
+        return;
+    }
+    if (chat->head.open_turn) {
+        close_open_turn(run);
+        return;
+    }
+    struct ledger_accept a;
+    turn_fill_accept(run, &a);
+    turn_op_start(run, accepted);
+    ledger_accept(chat, &a, &run->op);
+}
+
+static void accepted(struct ledger_op *op)
+{
+    struct run *run = turn_op_over(op);
+    struct err err = ERR_INIT;
+    if (op->key_taken) {
+        replay_start(run, op);
+        return;
+    }
+    if (op->code == E_CONFLICT && !op->ambiguous) {
+        turn_op_start(run, accept_again);
+        ledger_reload(run->live->chat, &run->op);
+        return;
+    }
+    if (op->code) {
+        emit_error(run, op->code, &op->err);
+        return;
+    }
+    run->turn = run->live->chat->head.turns;
+    run->attempt = run->live->chat->attempt;
+    run->tries = 0;
+    emit_accepted(run);
+    // Failing to index it costs the next turn a read, not the turn.
+    if (live_map(run->w, run->live, &err))
+        log_line(run->w->env.log, LOG_WARN, "turn: %s", err.message);
+    run->state = RUN_PLANNING;
+    turn_plan(run);
+}
+
+// ---- stopping
+
+void turn_stop(struct run *run)
+{
+    run->stopped = true;
+    if (run->state == RUN_CALLING && run->call_busy) {
+        llm_cancel(run->llm, &run->call);
+    } else if (run->state == RUN_BACKOFF && loop_timer_active(&run->timer)) {
+        loop_timer_stop(run->w->env.loop, &run->timer);
+        run->settle.status = TURN_CUT;
+        run->settle.stop = STOP_USER;
+        turn_outcome(run, E_CANCELLED, "stopped");
+        turn_settle(run);
+    }
+}

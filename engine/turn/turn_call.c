@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+// turn_call.c: CALLING and BACKOFF (turn.c draws the machine). One attempt at a time; each further one is
+// committed before it is sent. What may have been accepted (and billed) is not sent again.
+#include "turn/turn_int.h"
+
+static void call_over(struct llm_call *call);
+
+void turn_call(struct run *run)
+{
+    struct err err = ERR_INIT;
+    run->state = RUN_CALLING;
+    run->call_ended = false;
+    reply_init(run);
+    memset(&run->call, 0, sizeof(run->call));
+    run->call.request = &run->request;
+    run->call.on_text = reply_text;
+    run->call.on_done = call_over;
+    run->call.user = run;
+    int code = llm_start(run->llm, &run->call, &err);
+    if (code) {
+        turn_fail(run, code, &err);
+        return;
+    }
+    run->call_busy = true;
+    if (run->stopped)
+        llm_cancel(run->llm, &run->call);
+}
+
+static void take_usage(struct run *run)
+{
+    struct llm_reply *reply = &run->call.reply;
+    struct usage usage = reply->usage;
+    if (!reply->usage_known) {
+        bool sent = reply->complete || reply->outcome.end != CALL_NO_CONNECT;
+        usage = (struct usage){.estimated = true};
+        if (sent && (reply->complete || reply->outcome.end != CALL_STATUS)) {
+            usage.input_tokens = (int64_t)run->context.total_tokens;
+            usage.output_tokens = tokens_estimate(safe_slice(safe_buf_text(&run->reply)));
+        }
+    }
+    prices_apply(run->w->env.prices, run->provider, run->model, &usage);
+    run->attempt.usage = usage;
+    run->attempt.http_status = run->call.http_status;
+    memcpy(run->attempt.provider, run->provider, sizeof(run->attempt.provider));
+    memcpy(run->attempt.model, run->model, sizeof(run->attempt.model));
+}
+
+static void attempt_committed(struct ledger_op *op)
+{
+    struct run *run = turn_op_over(op);
+    if (op->code) {
+        turn_fail(run, op->code, &op->err);
+        return;
+    }
+    run->attempt = run->live->chat->attempt;
+    turn_call(run);
+}
+
+static void next_attempt(struct run *run)
+{
+    struct attempt last = run->attempt;
+    turn_op_start(run, attempt_committed);
+    ledger_attempt(run->live->chat, &last, &run->op);
+}
+
+static void retry_due(struct loop_timer *timer)
+{
+    struct run *run = (struct run *)((char *)timer - offsetof(struct run, timer));
+    next_attempt(run);
+}
+
+// The provider's failure in words: who, what, and what to do.
+static void describe_failure(struct run *run, const char *why)
+{
+    const struct llm_reply *reply = &run->call.reply;
+    char status[24] = "";
+    if (run->call.http_status && run->call.http_status != 200)
+        snprintf(status, sizeof(status), " (HTTP %d)", run->call.http_status);
+    run->code = E_PROVIDER;
+    snprintf(run->message, sizeof(run->message), "%s%s: %s%s%s", run->provider, status, why,
+             reply->detail[0] ? ": " : "", reply->detail);
+}
+
+static void no_reply(struct run *run)
+{
+    struct llm_reply *reply = &run->call.reply;
+    struct retry_decision d = retry_decide(llm_retry_dialect(run->llm), &reply->outcome,
+                                           run->attempt.n, run->w->env.rand);
+    run->attempt.status = ATTEMPT_FAILED;
+    if (run->stopped) {
+        run->attempt.status = ATTEMPT_CUT;
+        run->settle.status = TURN_CUT;
+        run->settle.stop = STOP_USER;
+        turn_outcome(run, E_CANCELLED, "stopped");
+        turn_settle(run);
+        return;
+    }
+    bool again = run->attempt.n < RETRY_ATTEMPTS_MAX;
+    if (d.verdict == RETRY_YES && again) {
+        log_line(run->w->env.log, LOG_WARN, "turn: %s: %s, attempt %u in %lld ms", run->provider, d.why,
+                 run->attempt.n + 1, (long long)d.wait_ms);
+        llm_call_release(&run->call);
+        run->state = RUN_BACKOFF;
+        run->timer.fn = retry_due;
+        loop_timer_start(run->w->env.loop, &run->timer, d.wait_ms);
+        return;
+    }
+    if (d.verdict == RETRY_SMALLER && again && run->context.history_tokens > 0) {
+        struct err err = ERR_INIT;
+        run->plan.budget_tokens = run->context.history_tokens / 2;
+        if (context_assemble(run, &err) == E_OK) {
+            emit_warning(run, "%s says that the context does not fit: sending less of the history",
+                         run->provider);
+            llm_call_release(&run->call);
+            next_attempt(run);
+            return;
+        }
+    }
+    describe_failure(run, d.why);
+    run->settle.status = TURN_FAILED;
+    turn_settle(run);
+}
+
+static void warn_of_stop(struct run *run, enum stop stop)
+{
+    if (stop == STOP_MAX_TOKENS)
+        emit_warning(run, "the reply ended at its token limit");
+    else if (stop == STOP_FILTER)
+        emit_warning(run, "the provider's filter ended the reply");
+    else if (stop == STOP_TOOL_USE)
+        emit_warning(run, "the model asked for a tool, and this policy has none");
+}
+
+static void finish_call(struct run *run)
+{
+    struct llm_reply *reply = &run->call.reply;
+    struct err err = ERR_INIT;
+    int code = reply_content(run, &err);
+    take_usage(run);
+    if (code) {
+        turn_outcome(run, code, err.message);
+        run->settle.status = TURN_FAILED;
+        run->attempt.status = ATTEMPT_FAILED;
+        turn_settle(run);
+        return;
+    }
+    if (!reply->complete && content_empty(&run->reply_content)) {
+        no_reply(run);
+        return;
+    }
+    run->settle.stop = reply->complete ? reply->stop : run->stopped ? STOP_USER : STOP_LOST;
+    run->settle.status = stop_status(run->settle.stop);
+    run->attempt.status = run->settle.status == TURN_DONE ? ATTEMPT_DONE : ATTEMPT_CUT;
+    if (run->settle.stop == STOP_LOST)
+        describe_failure(run, "the reply was cut; what came is kept");
+    else if (run->settle.stop == STOP_USER)
+        turn_outcome(run, E_CANCELLED, "stopped; what came is kept");
+    warn_of_stop(run, run->settle.stop);
+    turn_settle(run);
+}
+
+static void call_over(struct llm_call *call)
+{
+    struct run *run = call->user;
+    run->call_busy = false;
+    reply_stop_keeping(run);
+    if (run->op_busy)
+        run->call_ended = true;  // reply_kept goes on
+    else
+        finish_call(run);
+}
+
+void reply_kept(struct ledger_op *op)
+{
+    struct run *run = turn_op_over(op);
+    // What could not be kept now is settled with the whole; only a crash before that would lose it.
+    if (op->code)
+        log_line(run->w->env.log, LOG_WARN, "turn: keeping a partial reply: %s", op->err.message);
+    if (run->call_ended)
+        finish_call(run);
+}
+

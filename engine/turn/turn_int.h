@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: MIT
+// turn_int.h: what the files of this room share. One worker, one thread.
+//
+//   worker.c    jobs in, live sessions, who waits for whom
+//   provider.c  which provider and model a turn goes to; open providers
+//   live.c      sessions in memory: who has one, who waits, which are parked
+//   resolve.c   from a job to a session: the user's key, find or make
+//   turn.c turn_plan.c turn_call.c turn_settle.c   the state machine of one turn, from accept to settle
+//   context.c   plan + ledger => messages that are valid and fit
+//   reply.c     the reply chain: redact, keep, show
+//   replay.c    a key that was used before: the stored turn answers
+//   emit.c      events and their JSON
+//   ask.c list.c usage.c verify.c import.c  the other jobs, over walk.c where they are about everybody
+#ifndef TURN_TURN_INT_H
+#define TURN_TURN_INT_H
+
+#include "base/map.h"
+#include "base/mem.h"
+#include "ledger/rules.h"
+#include "turn/turn_room.h"
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    LIVE_SESSIONS_MAX = 65536,
+    LIVE_QUEUE_MAX = 64,          // jobs that wait for one session
+    CONFLICT_TRIES_MAX = 5,       // how often a turn starts over because another process was faster
+    SETTLE_TRIES_MAX = 4,         // how often the end of a turn is written before we give up
+    SETTLE_WAIT_MS = 200,
+    KEEP_MS = 2000, KEEP_BYTES = 4096,
+    WARNINGS_MAX = 8,
+    OUTPUT_TOKENS_DEFAULT = 4096,
+    RESULT_BYTES_MAX = 64 << 20,
+    REPLAY_POLL_MS = 100, REPLAY_POLLS_MAX = 6000,
+};
+
+struct run;
+struct walk;
+
+// A session in memory. Parked sessions have none: everything about them is in the store.
+struct live {
+    struct chat *chat;             // owned
+    struct run *busy;              // the run that has it, NULL: idle
+    struct run *queue, *queue_end; // runs that wait, oldest first
+    uint32_t queue_len;
+    struct live *newer, *older;    // least recently used order
+    uint64_t bytes;                // as counted in the worker's total
+    bool warned_full;              // the 80 % warning was given
+    uint32_t pins;                 // runs that found it and do not have it yet: not parked meanwhile
+    bool mapped;                   // in worker->live
+    bool private_view;             // seen by one run only (transcripts, replays)
+    char *fresh_name;              // its key in worker->fresh while a first turn is being accepted; owned
+};
+
+struct worker {
+    struct worker_env env;         // borrowed parts outlive the worker
+    struct ledger *ledger;
+    struct session_env session_env;
+    struct policy_host *policies;
+    struct llm_env llm_env;
+    struct map *providers;         // name -> struct llm *
+    struct map *live;              // session id -> struct live *
+    struct map *fresh;             // partition/bot/context -> struct live * not stored yet
+    struct map *keys;              // partition/key hash -> struct run * under way
+    struct run *runs;              // all runs under way
+    struct live *newest, *oldest;
+    struct worker_stats stats;
+    bool draining;
+    void (*idle)(void *user);
+    void *idle_user;
+    struct loop_task idle_task;
+    bool idle_posted;
+};
+
+// Where a run is. turn.c draws the machine.
+enum run_state {
+    RUN_RESOLVING, RUN_WAITING, RUN_ACCEPTING, RUN_PLANNING, RUN_CALLING, RUN_BACKOFF, RUN_SETTLING,
+    RUN_OVER,
+};
+
+// What context.c chose to send.
+struct context {
+    struct vec messages;           // of struct llm_message
+    struct vec steps;              // of struct step *, which messages point into
+    uint32_t first;                // oldest turn of the run of newest ones; turn + 1 when none
+    uint32_t pins_end;             // pinned turns before this one are sent too
+    uint64_t history_tokens;       // of the chosen turns
+    uint64_t total_tokens;         // system, history and the new text
+    uint32_t sent, dropped;        // turns
+};
+
+// One job under way.
+struct run {
+    struct worker *w;
+    struct job *job;               // owned
+    enum run_state state;
+    struct run *next, *prev;       // worker->runs
+    struct run *queue_next;        // live->queue
+    struct run *joiners;           // same key, same text: they get this run's events
+    struct run *joiner_next;
+
+    char partition[PARTITION_BYTES];
+    char context_hash[VAULT_DIGEST_BYTES];
+    char key_hash[VAULT_DIGEST_BYTES];
+    char text_digest[VAULT_DIGEST_BYTES];
+    char *key_name;                // its key in worker->keys, owned
+    const struct user_key *user_key;
+    struct vault_request vault_request;
+    struct session_find find;
+    void (*then)(struct run *run); // what to do when the resolving under way is through
+    bool make;                     // a session that is not there is to be made
+    struct loop_task wake;         // runs `then`: the session that we waited for is ours
+    struct live *target;           // found and pinned, not ours yet
+    struct live *live;             // ours: nobody else appends to it
+
+    struct safe_buf text;          // the user's words, safe
+    struct content content;
+    uint32_t text_tokens;
+    struct policy *policy;         // referenced
+    struct llm *llm;               // borrowed from worker->providers
+    char provider[MODEL_NAME_BYTES], model[MODEL_NAME_BYTES];
+    struct llm_caps caps;
+    struct safe_text system;       // what is sent
+    uint64_t system_tokens;
+    int64_t gap_ms;
+    uint32_t turn;                 // 0 until accepted
+    unsigned tries;                // of the step under way
+    struct ledger_op op;
+    bool op_busy;
+    struct history_plan plan;
+    struct context context;
+    struct llm_request request;
+    struct llm_call call;
+    bool call_busy;
+    struct loop_timer timer;
+    struct usage usage;            // of all attempts so far
+
+    struct redact_stream stream;   // reply chain
+    struct safe_buf reply;         // all text so far
+    size_t kept;                   // bytes of it that are durable
+    struct loop_timer keep_timer;
+    bool call_ended;               // on_done came while a keep was under way
+    bool stopped;                  // by the user or by drain
+    bool joined;                   // another run's events are this one's (joiners)
+    bool was_reset;                // the policy has moved the turn to a new session
+    struct live *moving;           // the session that it is being moved to
+    // how it ends
+    struct ledger_settle settle;
+    struct content reply_content;
+    struct attempt attempt;
+    int code;
+    char message[ERR_MESSAGE_BYTES];
+    char warnings[WARNINGS_MAX][256];
+    unsigned warnings_len;
+    char replay_session[ID_TEXT_BYTES];
+    char import_id[ID_TEXT_BYTES]; // the id that a recorded conversation brings; empty: a new one
+    unsigned polls;                // of a turn that another process has under way
+    struct walk *walk;             // walk.c's; owned
+    void *extra;                   // of the job's own file (list, usage, import …)
+    void (*extra_free)(void *extra);
+};
+
+// worker.c
+void worker_run_over(struct run *run);  // the last event is out: frees the run and its job
+
+// live.c
+int live_new(struct live **out, struct worker *w, struct session_head *head,
+             const struct user_key *key, struct err *err);  // moves head out
+int live_map(struct worker *w, struct live *live, struct err *err);  // findable by its session id
+void live_pin(struct run *run, struct live *live);    // run->target
+void live_unpin(struct run *run);
+// run->target becomes run->live, now or when those before it are through; then `then` is called.
+void live_take(struct run *run, void (*then)(struct run *run));
+void live_give_back(struct run *run);                 // to the next that waits; harmless without one
+void live_swap(struct run *run, struct live *other);  // gives back what it has, has `other` (nobody's)
+void live_discard(struct worker *w, struct live *live);  // nobody's, and not findable
+void live_free_all(struct worker *w);
+
+// provider.c
+int provider_choose(struct run *run, struct err *err);  // fills provider, model, llm, caps
+
+// resolve.c: each calls `then`, now or later; or the run ends with an error.
+// partition, context_hash and user_key (NULL if the user is new and create is false).
+void resolve_user(struct run *run, bool create, void (*then)(struct run *run));
+// run->target: the session that the job means, pinned. NULL if it names none, has JOB_CONTINUE and there
+// is none yet, and make is false.
+void resolve_session(struct run *run, bool make, void (*then)(struct run *run));
+// run->live: a view of a stored session of its own, not shared with others. By run->find.id, or newest.
+void resolve_view(struct run *run, const char *id, void (*then)(struct run *run));
+
+// turn.c
+void turn_start(struct run *run);
+void turn_stop(struct run *run);
+// The one ledger op of a run: BUG if one is under way. turn_op_over comes first in its `done`.
+void turn_op_start(struct run *run, void (*done)(struct ledger_op *op));
+struct run *turn_op_over(struct ledger_op *op);
+// Policy, provider, model and system prompt of a run whose job names the bot.
+int turn_prepare(struct run *run, struct err *err);
+void turn_view(const struct run *run, struct policy_view *view);
+// Tells the operator and the person that a hook failed and the plain policy stood in for it.
+void turn_hook_failed(struct run *run, const char *hook, const struct err *err);
+
+// turn_plan.c, turn_call.c, turn_settle.c: the next states
+void turn_plan(struct run *run);
+void turn_call(struct run *run);
+void turn_settle(struct run *run);
+// What the ledger is to take; run's policy and keys are chosen.
+void turn_fill_accept(const struct run *run, struct ledger_accept *a);
+// Settles the turn as failed, with err's words.
+void turn_fail(struct run *run, int code, const struct err *err);
+// What DONE will say beside the status.
+void turn_outcome(struct run *run, int code, const char *message);
+
+// context.c
+void context_init(struct context *c);
+void context_release(struct context *c);
+// How many tokens of history may be sent beside system, text and reply.
+uint64_t context_budget(const struct run *run);
+// The oldest turn that plan may want, so that it can be loaded first.
+uint32_t context_first_needed(const struct chat *chat, const struct history_plan *plan, uint32_t upto);
+// Chooses turns before `upto` and sums; builds no messages. A dry look at what would be sent.
+void context_choose(struct context *c, const struct chat *chat, const struct history_plan *plan,
+                    uint32_t upto, uint64_t budget_tokens);
+// Chooses, and builds messages that end with the user's step of `turn`. E_REFUSED when the new text
+// alone does not fit; E_NOMEM.
+int context_assemble(struct run *run, struct err *err);
+
+// reply.c
+void reply_init(struct run *run);
+void reply_text(struct llm_call *call, struct slice raw);
+// The whole reply of the call as safe content. E_NOMEM, E_REFUSED.
+int reply_content(struct run *run, struct err *err);
+void reply_kept(struct ledger_op *op);
+void reply_stop_keeping(struct run *run);
+void reply_release(struct run *run);
+
+// replay.c: run's key was used before; the turn that op names answers.
+void replay_start(struct run *run, const struct ledger_op *taken);
+
+// emit.c
+void emit_accepted(struct run *run);
+void emit_delta(struct run *run, struct slice text);
+void emit_warning(struct run *run, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+// Tells a joiner what `first` has told so far.
+void emit_join(struct run *run, const struct run *first);
+// Ends the run. DONE with the turn as it stands.
+void emit_done(struct run *run, const struct turn *turn, int code, const char *message);
+// Ends the run: RESULT takes what is in json; ERROR with code and message.
+void emit_result(struct run *run, struct buf *json);
+void emit_error(struct run *run, int code, const struct err *err);
+void emit_window(struct json_writer *w, uint64_t tokens, uint64_t limit);
+// Members of an open object: who a session belongs to; its times.
+void emit_head(struct json_writer *w, const struct session_head *head, const char *user);
+void emit_times(struct json_writer *w, const struct session_head *head);
+void emit_show(struct json_writer *w, const struct run *run);  // the whole transcript
+
+// the other jobs
+void ask_open(struct run *run);
+void ask_reset(struct run *run);
+void ask_undo(struct run *run);
+void ask_show(struct run *run);
+void ask_recover(struct run *run);
+void list_sessions(struct run *run);
+void usage_start(struct run *run);
+void verify_start(struct run *run);
+void import_start(struct run *run);
+
+// walk.c: every partition in turn, or one. `each` is called with run->partition set (and its key, if
+// there is one, in run->user_key); it calls walk_next when it is through. `end` comes last.
+void walk_start(struct run *run, bool all_users, void (*each)(struct run *run),
+                void (*end)(struct run *run));
+void walk_next(struct run *run);
+const char *walk_user(const struct run *run);  // the id of the partition's user; "" if it cannot be read
+void walk_free(struct walk *walk);             // NULL allowed
+
+#endif

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+// turn_plan.c: PLANNING (turn.c draws the machine). The policy sees the message and decides; its plan and
+// the ledger become a request. A hook that fails is stood in for by the plain policy: no turn is lost.
+#include "turn/turn_int.h"
+
+void turn_view(const struct run *run, struct policy_view *view)
+{
+    const struct chat *chat = run->live->chat;
+    uint64_t behind = chat->head.tokens;
+    if (run->turn)
+        behind = behind > run->text_tokens ? behind - run->text_tokens : 0;
+    *view = (struct policy_view){
+        .chat = chat,
+        .user = run->job->user,
+        .context = run->job->context,
+        .turn = run->turn ? run->turn : chat->head.turns + 1,
+        .text = safe_buf_text(&run->text),
+        .now_ms = clock_wall_ms(run->w->env.clock),
+        .gap_ms = run->gap_ms > 0 ? run->gap_ms : 0,
+        .window_tokens = run->caps.window_tokens,
+        .history_tokens = behind,
+        .budget_tokens = context_budget(run),
+    };
+}
+
+void turn_hook_failed(struct run *run, const char *hook, const struct err *err)
+{
+    log_line(run->w->env.log, LOG_ERROR, "policy: %s: %s failed: %s", run->policy->info.version, hook,
+             err->message);
+    emit_warning(run, "policy %s: %s failed (%s); the plain policy stood in", run->policy->info.name,
+                 hook, err->message);
+}
+
+// The turn ends with words of the policy's own (or none); nothing is sent.
+static void answer(struct run *run, struct safe_text text)
+{
+    struct err err = ERR_INIT;
+    if (content_make_text(&run->reply_content, text, &err)) {
+        turn_fail(run, err.code, &err);
+        return;
+    }
+    emit_delta(run, safe_slice(text));
+    run->attempt.status = ATTEMPT_UNUSED;
+    run->provider[0] = run->model[0] = '\0';
+    run->settle.status = TURN_DONE;
+    run->settle.stop = STOP_END;
+    turn_settle(run);
+}
+
+static void moved(struct ledger_op *op)
+{
+    struct run *run = turn_op_over(op);
+    struct live *to = run->moving;
+    struct err err = ERR_INIT;
+    run->moving = NULL;
+    if (op->code) {
+        live_discard(run->w, to);
+        turn_fail(run, op->code, &op->err);
+        return;
+    }
+    live_swap(run, to);
+    run->turn = 1;
+    run->gap_ms = 0;
+    run->attempt = to->chat->attempt;
+    if (live_map(run->w, to, &err))
+        log_line(run->w->env.log, LOG_WARN, "turn: %s", err.message);
+    emit_accepted(run);
+    turn_plan(run);
+}
+
+static void reset(struct run *run)
+{
+    struct worker *w = run->w;
+    struct err err = ERR_INIT;
+    struct session_head head = {0};
+    run->was_reset = true;
+    int code = session_head_new(&head, &w->session_env, run->partition, run->job->bot,
+                                run->job->context, &err);
+    if (!code)
+        code = live_new(&run->moving, w, &head, run->user_key, &err);
+    session_head_release(&head);
+    if (code) {
+        turn_fail(run, code, &err);
+        return;
+    }
+    struct ledger_accept a;
+    turn_fill_accept(run, &a);
+    a.edit_from = 0;
+    turn_op_start(run, moved);
+    ledger_move(run->live->chat, run->moving->chat, &a, &run->op);
+}
+
+static void warn_when_full(struct run *run)
+{
+    uint64_t limit = run->caps.window_tokens;
+    bool full = limit && run->context.total_tokens * 100 >= limit * 80;
+    if (full && !run->live->warned_full)
+        emit_warning(run,
+                     "this request fills %u %% of the %llu tokens that %s takes; start anew with "
+                     "/reset, or choose a history strategy that keeps less",
+                     (unsigned)(run->context.total_tokens * 100 / limit), (unsigned long long)limit,
+                     run->model);
+    run->live->warned_full = full;
+}
+
+static void assemble(struct run *run)
+{
+    struct err err = ERR_INIT;
+    int code = context_assemble(run, &err);
+    if (code) {
+        turn_fail(run, code, &err);
+        return;
+    }
+    warn_when_full(run);
+    turn_call(run);
+}
+
+static void history_loaded(struct ledger_op *op)
+{
+    struct run *run = turn_op_over(op);
+    if (op->code)
+        turn_fail(run, op->code, &op->err);
+    else
+        assemble(run);
+}
+
+static void choose_history(struct run *run)
+{
+    struct policy_view view;
+    struct err err = ERR_INIT;
+    turn_view(run, &view);
+    if (run->policy->ops->history(run->policy, &view, &run->plan, &err))
+        turn_hook_failed(run, "history", &err);
+    uint32_t first = context_first_needed(run->live->chat, &run->plan, run->turn);
+    if (run->job->flags & JOB_STATELESS)
+        first = run->turn;
+    if (first >= run->live->chat->first) {
+        assemble(run);
+        return;
+    }
+    turn_op_start(run, history_loaded);
+    ledger_load(run->live->chat, first, &run->op);
+}
+
+static void ask_policy(struct run *run)
+{
+    struct policy_view view;
+    struct err err = ERR_INIT;
+    struct plan p;
+    if (!run->policy->info.has_on_message || run->was_reset) {
+        choose_history(run);
+        return;
+    }
+    plan_init(&p);
+    turn_view(run, &view);
+    if (run->policy->ops->on_message(run->policy, &view, &p, &err))
+        turn_hook_failed(run, "on_message", &err);
+    switch (p.verb) {
+    case PLAN_SAY:
+    case PLAN_HANDOFF:
+        answer(run, safe_buf_text(&p.text));
+        break;
+    case PLAN_RESET:
+        reset(run);
+        break;
+    case PLAN_FLOW:
+        emit_warning(run, "policy %s: flows have no effect yet", run->policy->info.name);
+        choose_history(run);
+        break;
+    case PLAN_GO:
+        choose_history(run);
+        break;
+    }
+    plan_release(&p);
+}
+
+static void all_loaded(struct ledger_op *op)
+{
+    struct run *run = turn_op_over(op);
+    if (op->code)
+        turn_fail(run, op->code, &op->err);
+    else
+        ask_policy(run);
+}
+
+void turn_plan(struct run *run)
+{
+    if (run->stopped) {
+        run->settle.status = TURN_CUT;
+        run->settle.stop = STOP_USER;
+        run->attempt.status = ATTEMPT_UNUSED;
+        run->code = E_CANCELLED;
+        turn_settle(run);
+        return;
+    }
+    if (run->policy->info.needs_turns && run->live->chat->first > 1) {
+        turn_op_start(run, all_loaded);
+        ledger_load(run->live->chat, 1, &run->op);
+    } else {
+        ask_policy(run);
+    }
+}
+

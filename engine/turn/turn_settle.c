@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+// turn_settle.c: SETTLING (turn.c draws the machine). The reply, its usage and the session's new state in
+// one commit: A2. If the store fails, the ledger is read again before anything is written again.
+#include "turn/turn_int.h"
+
+void turn_outcome(struct run *run, int code, const char *text)
+{
+    run->code = code;
+    snprintf(run->message, sizeof(run->message), "%s", text);
+}
+
+void turn_fail(struct run *run, int code, const struct err *err)
+{
+    turn_outcome(run, code, err->message);
+    if (run->attempt.status == ATTEMPT_OPEN)
+        run->attempt.status = ATTEMPT_UNUSED;
+    run->settle.status = TURN_FAILED;
+    run->settle.stop = STOP_NONE;
+    turn_settle(run);
+}
+
+static void run_on_reply(struct run *run)
+{
+    struct policy_view view;
+    struct err err = ERR_INIT;
+    struct plan p;
+    struct safe_buf text;
+    if (!run->policy->info.has_on_reply || content_empty(&run->reply_content))
+        return;
+    plan_init(&p);
+    safe_buf_init(&text, CONTENT_BYTES_MAX);
+    content_text(&run->reply_content, &text);
+    turn_view(run, &view);
+    if (run->policy->ops->on_reply(run->policy, &view, safe_buf_text(&text), &p, &err))
+        turn_hook_failed(run, "on_reply", &err);
+    safe_buf_release(&text);
+    plan_release(&p);
+}
+
+static void write_end(struct run *run);
+
+static void end_turn(struct run *run, int code, const char *message)
+{
+    run->w->stats.turns_done++;
+    run->state = RUN_OVER;
+    emit_done(run, chat_turn(run->live->chat, run->turn), code, message);
+}
+
+static void settle_due(struct loop_timer *timer)
+{
+    write_end((struct run *)((char *)timer - offsetof(struct run, timer)));
+}
+
+static void looked_again(struct ledger_op *op)
+{
+    struct run *run = turn_op_over(op);
+    const struct turn *turn = op->code ? NULL : chat_turn(run->live->chat, run->turn);
+    if (turn && turn->status != TURN_OPEN) {
+        end_turn(run, run->code, run->message);
+        return;
+    }
+    run->timer.fn = settle_due;
+    loop_timer_start(run->w->env.loop, &run->timer, (int64_t)SETTLE_WAIT_MS << run->tries);
+}
+
+static void reloaded(struct ledger_op *op)
+{
+    struct run *run = turn_op_over(op);
+    if (op->code) {
+        turn_op_start(run, looked_again);
+        run->op.code = op->code;
+        looked_again(&run->op);
+        return;
+    }
+    turn_op_start(run, looked_again);
+    ledger_load(run->live->chat, run->turn, &run->op);
+}
+
+static void settled(struct ledger_op *op)
+{
+    struct run *run = turn_op_over(op);
+    if (op->code == E_OK) {
+        end_turn(run, run->code, run->message);
+        return;
+    }
+    log_line(run->w->env.log, LOG_ERROR, "turn: storing the end of turn %u of %s: %s", run->turn,
+             run->live->chat->head.id, op->err.message);
+    if (++run->tries == SETTLE_TRIES_MAX) {
+        char message[ERR_MESSAGE_BYTES];
+        snprintf(message, sizeof(message),
+                 "your message is stored, but the end of its turn could not be: %.400s", op->err.message);
+        end_turn(run, E_STORE, message);
+        return;
+    }
+    turn_op_start(run, reloaded);
+    ledger_reload(run->live->chat, &run->op);
+}
+
+static void write_end(struct run *run)
+{
+    run->settle.reply = content_empty(&run->reply_content) ? NULL : &run->reply_content;
+    run->settle.tokens = run->settle.reply ? tokens_of_content(&run->reply_content) : 0;
+    run->settle.policy = run->policy->info.version;
+    run->settle.provider = run->provider;
+    run->settle.model = run->model;
+    run->settle.attempt = &run->attempt;
+    turn_op_start(run, settled);
+    ledger_settle(run->live->chat, &run->settle, &run->op);
+}
+
+void turn_settle(struct run *run)
+{
+    run->state = RUN_SETTLING;
+    run->tries = 0;
+    reply_stop_keeping(run);
+    run_on_reply(run);
+    write_end(run);
+}
+

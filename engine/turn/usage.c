@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+// usage.c: tokens and money, summed over the attempts by day, bot, model, user or session.
+#include "turn/turn_int.h"
+
+enum { USAGE_ROWS_MAX = 100000, USAGE_PAGE = 500, USAGE_NAME_BYTES = 512 };
+
+struct usage_row {
+    char *name;             // owned
+    struct usage sum;
+    uint64_t calls, estimated_calls;
+};
+struct tally {
+    struct vec rows;        // of struct usage_row
+    struct map *by_name;    // name -> index + 1
+    struct usage_row total;
+    struct store_op op;
+    struct run *run;
+    struct buf after;
+};
+
+static void tally_free(void *extra)
+{
+    struct tally *t = extra;
+    for (size_t i = 0; i < t->rows.len; i++)
+        mem_free(VEC_AT(&t->rows, struct usage_row, i)->name);
+    vec_release(&t->rows);
+    map_free(t->by_name);
+    buf_release(&t->after);
+    mem_free(t);
+}
+
+static void name_of(const struct run *run, const struct record *r, const struct attempt *a, char *out)
+{
+    const char *by = run->job->by;
+    struct slice parts[3];
+    char time[CLOCK_TEXT_BYTES];
+    if (strcmp(by, "bot") == 0) {
+        snprintf(out, USAGE_NAME_BYTES, "%s", a->bot);
+    } else if (strcmp(by, "model") == 0) {
+        snprintf(out, USAGE_NAME_BYTES, "%s:%s", a->provider, a->model);
+    } else if (strcmp(by, "user") == 0) {
+        snprintf(out, USAGE_NAME_BYTES, "%s", walk_user(run));
+    } else if (strcmp(by, "session") == 0 && key_split(r->key, parts, 3) == 3) {
+        snprintf(out, USAGE_NAME_BYTES, "%.*s", SLICE_FMT(parts[1]));
+    } else {
+        clock_format(a->at_ms, time);
+        snprintf(out, USAGE_NAME_BYTES, "%.10s", time);
+    }
+}
+
+static struct usage_row *row_named(struct tally *t, const char *name)
+{
+    uintptr_t at = (uintptr_t)map_get(t->by_name, slice_str(name));
+    if (at)
+        return vec_at(&t->rows, at - 1);
+    struct usage_row *row = vec_push(&t->rows);
+    if (!row)
+        return NULL;
+    row->name = mem_strdup(name);
+    if (!row->name || map_set(t->by_name, slice_str(name), (void *)(uintptr_t)t->rows.len, NULL)) {
+        mem_free(row->name);
+        t->rows.len--;
+        return NULL;
+    }
+    return row;
+}
+
+static void add(struct usage_row *row, const struct attempt *a)
+{
+    if (row->calls == 0)
+        row->sum = a->usage;
+    else
+        usage_add(&row->sum, &a->usage);
+    row->calls++;
+    row->estimated_calls += a->usage.estimated;
+}
+
+static int count(struct run *run, const struct record *r, struct err *err)
+{
+    struct tally *t = run->extra;
+    struct attempt a;
+    char name[USAGE_NAME_BYTES];
+    int code = attempt_read_meta(&a, r->meta, err);
+    if (code)
+        return code;
+    if (a.status == ATTEMPT_UNUSED || (run->job->bot_given && strcmp(a.bot, run->job->bot) != 0))
+        return E_OK;
+    name_of(run, r, &a, name);
+    struct usage_row *row = row_named(t, name);
+    if (!row)
+        return err_set(err, E_REFUSED, "more than %d rows: ask --by day", USAGE_ROWS_MAX);
+    add(row, &a);
+    add(&t->total, &a);
+    return E_OK;
+}
+
+static void read_page(struct run *run);
+
+static void page_read(struct store_op *op)
+{
+    struct tally *t = (struct tally *)((char *)op - offsetof(struct tally, op));
+    struct run *run = t->run;
+    struct err err = op->err;
+    int code = op->code;
+    for (uint32_t i = 0; i < op->rows_len && !code; i++)
+        code = count(run, &op->rows[i], &err);
+    bool more = op->more && op->rows_len;
+    buf_clear(&t->after);
+    if (more)
+        buf_add_slice(&t->after, op->rows[op->rows_len - 1].key);
+    store_op_release(op);
+    if (code)
+        emit_error(run, code, &err);
+    else if (more)
+        read_page(run);
+    else
+        walk_next(run);
+}
+
+static void read_page(struct run *run)
+{
+    struct tally *t = run->extra;
+    t->op = (struct store_op){.verb = STORE_SCAN,
+                              .loop = run->w->env.loop,
+                              .done = page_read,
+                              .partition = slice_str(run->partition),
+                              .key = SLICE_LIT("attempt/"),
+                              .after = buf_slice(&t->after),
+                              .limit = USAGE_PAGE};
+    store_submit(run->w->env.store, &t->op);
+}
+
+static void each(struct run *run)
+{
+    struct tally *t = run->extra;
+    buf_clear(&t->after);
+    read_page(run);
+}
+
+static int by_row_name(const void *a, const void *b)
+{
+    return strcmp(((const struct usage_row *)a)->name, ((const struct usage_row *)b)->name);
+}
+
+static void write_row(struct json_writer *w, const char *by, const struct usage_row *row)
+{
+    jw_object(w);
+    if (row->name)
+        jw_kv_str(w, by, row->name);
+    jw_kv_i64(w, "calls", (int64_t)row->calls);
+    jw_kv_i64(w, "input_tokens", row->sum.input_tokens);
+    jw_kv_i64(w, "cached_tokens", row->sum.cached_tokens);
+    jw_kv_i64(w, "cache_write_tokens", row->sum.cache_write_tokens);
+    jw_kv_i64(w, "output_tokens", row->sum.output_tokens);
+    jw_key(w, "cost_usd");
+    if (row->sum.cost_nusd == COST_UNKNOWN)
+        jw_null(w);
+    else
+        jw_double(w, (double)row->sum.cost_nusd / 1e9);
+    jw_kv_i64(w, "estimated_calls", (int64_t)row->estimated_calls);
+    jw_object_end(w);
+}
+
+static void end(struct run *run)
+{
+    struct tally *t = run->extra;
+    struct buf json = BUF_INIT(RESULT_BYTES_MAX);
+    struct json_writer w;
+    if (t->rows.len)
+        qsort(t->rows.ptr, t->rows.len, sizeof(struct usage_row), by_row_name);
+    jw_init(&w, &json);
+    jw_object(&w);
+    jw_key(&w, "rows");
+    jw_array(&w);
+    for (size_t i = 0; i < t->rows.len; i++)
+        write_row(&w, run->job->by, vec_at(&t->rows, i));
+    jw_array_end(&w);
+    jw_key(&w, "total");
+    write_row(&w, run->job->by, &t->total);
+    jw_object_end(&w);
+    emit_result(run, &json);
+}
+
+void usage_start(struct run *run)
+{
+    struct err err = ERR_INIT;
+    struct tally *t = mem_zalloc(sizeof(*t));
+    if (t && map_new(&t->by_name, USAGE_ROWS_MAX)) {
+        mem_free(t);
+        t = NULL;
+    }
+    if (!t) {
+        err_set(&err, E_NOMEM, "out of memory for a listing");
+        emit_error(run, E_NOMEM, &err);
+        return;
+    }
+    t->run = run;
+    vec_init(&t->rows, sizeof(struct usage_row), USAGE_ROWS_MAX);
+    buf_init(&t->after, RECORD_KEY_BYTES_MAX);
+    run->extra = t;
+    run->extra_free = tally_free;
+    walk_start(run, run->job->flags & JOB_ALL_USERS, each, end);
+}

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: MIT
+// worker.c: jobs in, runs under way, draining at the end. Everything here runs on the worker's loop but
+// worker_post and worker_stop_request, which only post to it.
+#include "turn/turn_int.h"
+
+enum { PROVIDERS_MAX = 256, KEYS_MAX = 65536 };
+
+int job_new(struct job **out, struct err *err)
+{
+    *out = mem_zalloc(sizeof(**out));
+    if (!*out)
+        return err_set(err, E_NOMEM, "out of memory for a request");
+    buf_init(&(*out)->text, JOB_TEXT_BYTES_MAX);
+    return E_OK;
+}
+
+void job_free(struct job *j)
+{
+    if (!j)
+        return;
+    buf_release(&j->text);
+    mem_free(j);
+}
+
+static int make_maps(struct worker *w)
+{
+    int code = map_new(&w->providers, PROVIDERS_MAX);
+    if (!code)
+        code = map_new(&w->live, LIVE_SESSIONS_MAX);
+    if (!code)
+        code = map_new(&w->fresh, LIVE_SESSIONS_MAX);
+    if (!code)
+        code = map_new(&w->keys, KEYS_MAX);
+    return code;
+}
+
+int worker_new(struct worker **out, const struct worker_env *env, struct err *err)
+{
+    *out = NULL;
+    struct worker *w = mem_zalloc(sizeof(*w));
+    if (!w)
+        return err_set(err, E_NOMEM, "out of memory for a worker");
+    w->env = *env;
+    w->llm_env = *env->llm;
+    w->llm_env.loop = env->loop;
+    w->llm_env.wire = env->wire;
+    w->session_env = (struct session_env){.store = env->store,
+                                          .vault = env->vault,
+                                          .loop = env->loop,
+                                          .clock = env->clock,
+                                          .rand = env->rand};
+    struct ledger_env ledger_env = {.store = env->store,
+                                    .vault = env->vault,
+                                    .loop = env->loop,
+                                    .clock = env->clock,
+                                    .rand = env->rand,
+                                    .log = env->log};
+    int code = make_maps(w);
+    if (code)
+        err_set(err, code, "out of memory for a worker");
+    if (!code)
+        code = ledger_new(&w->ledger, &ledger_env, err);
+    if (!code)
+        code = policy_host_new(&w->policies, &w->env.loader, env->log, err);
+    if (code) {
+        worker_free(w);
+        return code;
+    }
+    *out = w;
+    return E_OK;
+}
+
+void worker_free(struct worker *w)
+{
+    if (!w)
+        return;
+    BUG_ON(w->runs);
+    live_free_all(w);
+    size_t cursor = 0;
+    void *provider;
+    while (w->providers && map_next(w->providers, &cursor, NULL, &provider))
+        llm_free(provider);
+    map_free(w->providers);
+    map_free(w->live);
+    map_free(w->fresh);
+    map_free(w->keys);
+    policy_host_free(w->policies);
+    ledger_free(w->ledger);
+    mem_free(w);
+}
+
+// ---- runs
+
+static struct run *run_new(struct worker *w, struct job *job)
+{
+    struct run *run = mem_zalloc(sizeof(*run));
+    if (!run)
+        return NULL;
+    run->w = w;
+    run->job = job;
+    run->policy = policy_plain();
+    policy_ref(run->policy);
+    history_plan_full(&run->plan);
+    context_init(&run->context);
+    run->next = w->runs;
+    if (w->runs)
+        w->runs->prev = run;
+    w->runs = run;
+    w->stats.turns_open++;
+    return run;
+}
+
+static void say_idle(struct loop_task *task)
+{
+    struct worker *w = (struct worker *)((char *)task - offsetof(struct worker, idle_task));
+    w->idle(w->idle_user);
+}
+
+static void check_idle(struct worker *w)
+{
+    if (!w->draining || w->runs || w->idle_posted)
+        return;
+    w->idle_posted = true;
+    w->idle_task.fn = say_idle;
+    loop_post(w->env.loop, &w->idle_task);
+}
+
+void worker_run_over(struct run *run)
+{
+    struct worker *w = run->w;
+    BUG_ON(run->op_busy || run->call_busy);
+    if (run->next)
+        run->next->prev = run->prev;
+    if (run->prev)
+        run->prev->next = run->next;
+    else
+        w->runs = run->next;
+    if (run->key_name) {
+        map_remove(w->keys, slice_str(run->key_name));
+        mem_free(run->key_name);
+    }
+    loop_timer_stop(w->env.loop, &run->timer);
+    reply_release(run);
+    live_unpin(run);
+    live_give_back(run);
+    policy_unref(run->policy);
+    safe_buf_release(&run->text);
+    content_release(&run->content);
+    content_release(&run->reply_content);
+    context_release(&run->context);
+    llm_call_release(&run->call);
+    walk_free(run->walk);
+    if (run->extra_free)
+        run->extra_free(run->extra);
+    job_free(run->job);
+    mem_free(run);
+    w->stats.turns_open--;
+    check_idle(w);
+}
+
+// ---- jobs
+
+static void start_job(struct run *run)
+{
+    switch (run->job->verb) {
+    case JOB_SEND: turn_start(run); return;
+    case JOB_OPEN: ask_open(run); return;
+    case JOB_RESET: ask_reset(run); return;
+    case JOB_UNDO: ask_undo(run); return;
+    case JOB_SESSIONS: list_sessions(run); return;
+    case JOB_SHOW: ask_show(run); return;
+    case JOB_USAGE: usage_start(run); return;
+    case JOB_VERIFY: verify_start(run); return;
+    case JOB_RECOVER: ask_recover(run); return;
+    case JOB_IMPORT: import_start(run); return;
+    }
+    BUG("unknown job %d", (int)run->job->verb);
+}
+
+static void refuse(struct worker *w, struct job *job, int code, const char *message)
+{
+    struct event event = {
+        .type = EVENT_ERROR, .request = job->request, .code = code, .message = message};
+    w->env.sink(w->env.user, &event);
+    job_free(job);
+}
+
+static void take_job(struct loop_task *task)
+{
+    struct job *job = (struct job *)((char *)task - offsetof(struct job, task));
+    struct worker *w = job->worker;
+    if (w->draining) {
+        refuse(w, job, E_CANCELLED, "the engine is closing");
+        return;
+    }
+    struct run *run = run_new(w, job);
+    if (!run) {
+        refuse(w, job, E_NOMEM, "out of memory for a request");
+        return;
+    }
+    job->bot_given = job->bot[0] != '\0';
+    if (!job->bot_given)
+        snprintf(job->bot, sizeof(job->bot), "%s", conf_str(w->env.conf, "default.bot"));
+    start_job(run);
+}
+
+void worker_post(struct worker *w, struct job *job)
+{
+    job->worker = w;
+    job->task.fn = take_job;
+    loop_post(w->env.loop, &job->task);
+}
+
+struct stop_note {
+    struct loop_task task;
+    struct worker *w;
+    uint64_t request;
+};
+
+static void take_stop(struct loop_task *task)
+{
+    struct stop_note *note = (struct stop_note *)task;
+    for (struct run *run = note->w->runs; run; run = run->next) {
+        if (run->job->request != note->request)
+            continue;
+        turn_stop(run);
+        break;
+    }
+    mem_free(note);
+}
+
+void worker_stop_request(struct worker *w, uint64_t request)
+{
+    struct stop_note *note = mem_zalloc(sizeof(*note));
+    if (!note)
+        return;  // the reply goes on; the person may ask again
+    note->task.fn = take_stop;
+    note->w = w;
+    note->request = request;
+    loop_post(w->env.loop, &note->task);
+}
+
+void worker_drain(struct worker *w, void (*idle)(void *user), void *user)
+{
+    w->draining = true;
+    w->idle = idle;
+    w->idle_user = user;
+    // Stopping may end a run; the list is walked from the start until nothing new is to be stopped.
+    for (struct run *run = w->runs; run;) {
+        if (run->stopped) {
+            run = run->next;
+            continue;
+        }
+        turn_stop(run);
+        run = w->runs;
+    }
+    check_idle(w);
+}
+
+struct worker_stats worker_stats(const struct worker *w)
+{
+    return w->stats;
+}
