@@ -69,6 +69,7 @@ struct llm_block {
     struct buf json;       // TOOL_USE: input as received (whole only if complete); OTHER: the block
     struct buf signature;  // THINKING
     bool closed;           // its end came
+    int64_t index;         // the decoder's: the provider's number of it
 };
 enum { LLM_BLOCKS_MAX = 128, LLM_REPLY_BYTES_MAX = CONTENT_BYTES_MAX };
 struct llm_reply {
@@ -96,6 +97,9 @@ struct llm_decoder {
     bool any_event;
     enum stop pending_stop;                                // told, but the terminal event is still due
     size_t bytes;
+    bool failed;                                           // beyond use: the outcome is settled
+    bool started;                                          // Anthropic: message_start came
+    bool refused;                                          // OpenAI: text came as a refusal
 };
 void llm_decoder_init(struct llm_decoder *d, enum llm_dialect dialect, struct llm_reply *reply);
 void llm_decoder_release(struct llm_decoder *d);
@@ -169,6 +173,8 @@ struct llm {
     const char *name;                 // owned by the provider
 };
 extern const struct llm_ops llm_anthropic, llm_openai, llm_scripted;
+// What providers read from the configuration, "providers.*.…", for its schema. Ends with name NULL.
+extern const struct option llm_options[];
 
 // Opens the provider called `name` in env->conf. E_POLICY: unknown (with the nearest name), or api unknown.
 int llm_open(struct llm **out, const char *name, const struct llm_env *env, struct err *err);

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: MIT
+// render.c: a request as the JSON body of a dialect.
+//
+// A step is rendered once per dialect and keeps the result (step->wire), so a long history costs one
+// memcpy per step and only new steps are escaped. What a wire form holds:
+//   Anthropic   the content blocks, joined by commas
+//   OpenAI      HEAD "\n" TEXT: HEAD is what stands outside the content string (of a user step its tool
+//               results as whole messages, of an assistant step its tool calls), TEXT the string's
+//               escaped inside. Escaped JSON holds no raw newline, so the first one parts the two.
+//
+// Invariants:
+//   1. The same request renders to the same bytes; a request that only appends messages begins with the
+//      bytes of the one before, up to the end of its last message.
+//   2. Nothing invalid is sent: empty and blank text blocks, unsigned thinking (Anthropic) and what a
+//      dialect has no words for are left out. A user message that then says nothing is refused; of an
+//      assistant's, which a session cannot get rid of, an ellipsis is left.
+// Runs on the worker's thread, which owns the steps.
+#include "llm/llm_int.h"
+
+#include "base/mem.h"
+
+#define ELLIPSIS "\xE2\x80\xA6"
+enum { WIRE_BYTES_MAX = 8 << 20 };  // of one step: its content escaped at worst
+
+// ---- pieces of JSON
+
+static void add_string(struct buf *out, struct safe_text text)
+{
+    json_quote(out, safe_slice(text));
+}
+
+static void add_member(struct buf *out, const char *lead, struct safe_text text)
+{
+    buf_add_str(out, lead);
+    add_string(out, text);
+}
+
+// The inside of a JSON string.
+static void add_escaped(struct buf *out, struct safe_text text)
+{
+    size_t at = out->len;
+
+    if (text.len == 0)
+        return;
+    add_string(out, text);
+    if (!buf_ok(out))
+        return;
+    memmove(out->ptr + at, out->ptr + at + 1, out->len - at - 2);
+    buf_truncate(out, out->len - 2);
+}
+
+static bool blank(struct safe_text text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (!strchr(" \t\r\n", text.ptr[i]) || !text.ptr[i])
+            return false;
+    }
+    return true;
+}
+
+static struct safe_text tool_input(const struct block *b)
+{
+    return b->json.len ? b->json : SAFE_LIT("{}");
+}
+
+// ---- Anthropic
+
+static void anthropic_block(struct buf *out, const struct block *b)
+{
+    switch (b->type) {
+    case BLOCK_TEXT:
+        add_member(out, "{\"type\":\"text\",\"text\":", b->text);
+        break;
+    case BLOCK_TOOL_USE:
+        add_member(out, "{\"type\":\"tool_use\",\"id\":", b->id);
+        add_member(out, ",\"name\":", b->name);
+        buf_add_str(out, ",\"input\":");
+        buf_add_slice(out, safe_slice(tool_input(b)));
+        break;
+    case BLOCK_TOOL_RESULT:
+        add_member(out, "{\"type\":\"tool_result\",\"tool_use_id\":", b->id);
+        add_member(out, ",\"content\":", b->text);
+        if (b->is_error)
+            buf_add_str(out, ",\"is_error\":true");
+        break;
+    case BLOCK_THINKING:
+        add_member(out, "{\"type\":\"thinking\",\"thinking\":", b->text);
+        add_member(out, ",\"signature\":", b->signature);
+        break;
+    case BLOCK_OTHER:
+        buf_add_slice(out, safe_slice(b->json));
+        return;
+    }
+    buf_add_char(out, '}');
+}
+
+static void anthropic_step(struct buf *out, const struct content *content)
+{
+    for (uint32_t i = 0; i < content->len; i++) {
+        const struct block *b = &content->blocks[i];
+        // Blank text is refused by the provider; thinking counts only as it was signed.
+        bool left_out = (b->type == BLOCK_TEXT && blank(b->text)) ||
+                        (b->type == BLOCK_THINKING && b->signature.len == 0);
+        if (left_out)
+            continue;
+        if (out->len)
+            buf_add_char(out, ',');
+        anthropic_block(out, b);
+    }
+}
+
+static bool anthropic_message(struct buf *out, const struct llm_message *m)
+{
+    buf_add_str(out, "{\"role\":\"");
+    buf_add_str(out, role_word(m->role));
+    buf_add_str(out, "\",\"content\":[");
+    size_t start = out->len;
+    for (uint32_t i = 0; i < m->len; i++) {
+        const struct wire_form *wire = &m->steps[i]->wire;
+        if (wire->len && out->len > start)
+            buf_add_char(out, ',');
+        buf_add(out, wire->ptr, wire->len);
+    }
+    bool any = out->len > start;
+    if (!any && m->role == ROLE_ASSISTANT) {
+        buf_add_str(out, "{\"type\":\"text\",\"text\":\"" ELLIPSIS "\"}");
+        any = true;
+    }
+    buf_add_str(out, "]}");
+    return any;
+}
+
+static void anthropic_head(struct buf *out, const struct llm_caps *caps, const struct llm_request *r)
+{
+    uint64_t limit = caps->output_tokens_max;
+
+    if (r->max_output_tokens && (r->max_output_tokens < limit || !limit))
+        limit = r->max_output_tokens;
+    add_member(out, "{\"model\":", (struct safe_text){r->model, strlen(r->model)});
+    buf_add_str(out, ",\"max_tokens\":");
+    buf_add_u64(out, limit);
+    buf_add_str(out, ",\"stream\":true");
+    if (r->system.len)
+        add_member(out, ",\"system\":", r->system);
+    buf_add_str(out, ",\"messages\":[");
+}
+
+// ---- OpenAI
+
+static void openai_tool_part(struct buf *out, const struct block *b)
+{
+    if (out->len)
+        buf_add_char(out, ',');
+    if (b->type == BLOCK_TOOL_RESULT) {
+        add_member(out, "{\"role\":\"tool\",\"tool_call_id\":", b->id);
+        add_member(out, ",\"content\":", b->text);
+        buf_add_char(out, '}');
+        return;
+    }
+    add_member(out, "{\"id\":", b->id);
+    add_member(out, ",\"type\":\"function\",\"function\":{\"name\":", b->name);
+    add_member(out, ",\"arguments\":", tool_input(b));
+    buf_add_str(out, "}}");
+}
+
+static void openai_step(struct buf *out, const struct content *content)
+{
+    for (uint32_t i = 0; i < content->len; i++) {
+        const struct block *b = &content->blocks[i];
+        if (b->type == BLOCK_TOOL_RESULT || b->type == BLOCK_TOOL_USE)
+            openai_tool_part(out, b);
+    }
+    buf_add_char(out, '\n');
+    for (uint32_t i = 0; i < content->len; i++) {
+        if (content->blocks[i].type == BLOCK_TEXT)
+            add_escaped(out, content->blocks[i].text);
+    }
+}
+
+static struct slice openai_part(const struct step *step, bool text)
+{
+    const struct wire_form *wire = &step->wire;
+    const char *end = memchr(wire->ptr, '\n', wire->len);
+    size_t head = (size_t)(end - wire->ptr);
+
+    return text ? slice_of(end + 1, wire->len - head - 1) : slice_of(wire->ptr, head);
+}
+
+// Every step's part, with `between` between those that have one. False when none has.
+static bool openai_join(struct buf *out, const struct llm_message *m, bool text, const char *between)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; i < m->len; i++) {
+        struct slice part = openai_part(m->steps[i], text);
+        if (part.len == 0)
+            continue;
+        if (any)
+            buf_add_str(out, between);
+        buf_add_slice(out, part);
+        any = true;
+    }
+    return any;
+}
+
+static bool openai_has(const struct llm_message *m, bool text)
+{
+    for (uint32_t i = 0; i < m->len; i++) {
+        if (openai_part(m->steps[i], text).len)
+            return true;
+    }
+    return false;
+}
+
+static bool openai_assistant(struct buf *out, const struct llm_message *m)
+{
+    bool calls = openai_has(m, false);
+
+    buf_add_str(out, "{\"role\":\"assistant\",\"content\":");
+    if (calls && !openai_has(m, true)) {
+        buf_add_str(out, "null");
+    } else {
+        buf_add_char(out, '"');
+        if (!openai_join(out, m, true, "\\n\\n"))
+            buf_add_str(out, ELLIPSIS);
+        buf_add_char(out, '"');
+    }
+    if (calls) {
+        buf_add_str(out, ",\"tool_calls\":[");
+        openai_join(out, m, false, ",");
+        buf_add_char(out, ']');
+    }
+    buf_add_char(out, '}');
+    return true;
+}
+
+static bool openai_user(struct buf *out, const struct llm_message *m)
+{
+    bool results = openai_join(out, m, false, ",");
+    bool text = openai_has(m, true);
+
+    if (text) {
+        buf_add_str(out, results ? ",{\"role\":\"user\",\"content\":\""
+                                 : "{\"role\":\"user\",\"content\":\"");
+        // Turns without a reply stand together in one message, a blank line between them.
+        openai_join(out, m, true, "\\n\\n");
+        buf_add_str(out, "\"}");
+    }
+    return results || text;
+}
+
+static void openai_head(struct buf *out, const struct llm_caps *caps, const struct llm_request *r)
+{
+    uint64_t limit = r->max_output_tokens;
+
+    if (caps->output_tokens_max && limit > caps->output_tokens_max)
+        limit = caps->output_tokens_max;
+    add_member(out, "{\"model\":", (struct safe_text){r->model, strlen(r->model)});
+    if (limit) {
+        buf_add_str(out, caps->max_completion_tokens ? ",\"max_completion_tokens\":"
+                                                     : ",\"max_tokens\":");
+        buf_add_u64(out, limit);
+    }
+    buf_add_str(out, ",\"stream\":true");
+    if (caps->stream_usage)
+        buf_add_str(out, ",\"stream_options\":{\"include_usage\":true}");
+    buf_add_str(out, ",\"messages\":[");
+    if (r->system.len) {
+        add_member(out, caps->developer_role ? "{\"role\":\"developer\",\"content\":"
+                                             : "{\"role\":\"system\",\"content\":",
+                   r->system);
+        buf_add_str(out, r->messages_len ? "}," : "}");
+    }
+}
+
+// ---- both
+
+static int render_step(enum llm_dialect dialect, struct step *step, struct err *err)
+{
+    struct buf form = BUF_INIT(WIRE_BYTES_MAX);
+
+    if (step->wire.ptr && step->wire.dialect == dialect)
+        return E_OK;
+    if (dialect == LLM_OPENAI)
+        openai_step(&form, &step->content);
+    else
+        anthropic_step(&form, &step->content);
+    // A step that says nothing is a form too: an empty one.
+    if (!form.ptr)
+        buf_reserve(&form, 1);
+    int rc = buf_check(&form, "a message", err);
+    if (rc) {
+        buf_release(&form);
+        return rc;
+    }
+    mem_free(step->wire.ptr);
+    step->wire = (struct wire_form){form.ptr, (uint32_t)form.len, (uint8_t)dialect};
+    return E_OK;
+}
+
+static int render_message(enum llm_dialect dialect, const struct llm_message *m, struct buf *out,
+                          struct err *err)
+{
+    for (uint32_t i = 0; i < m->len; i++) {
+        int rc = render_step(dialect, m->steps[i], err);
+        if (rc)
+            return rc;
+    }
+    bool any = dialect == LLM_ANTHROPIC ? anthropic_message(out, m)
+               : m->role == ROLE_USER   ? openai_user(out, m)
+                                        : openai_assistant(out, m);
+    if (!any && buf_ok(out))
+        return err_set(err, E_REFUSED, "it says nothing that can be sent");
+    return E_OK;
+}
+
+int llm_render(enum llm_dialect dialect, const struct llm_caps *caps, const struct llm_request *request,
+               struct buf *out, struct err *err)
+{
+    BUG_ON(dialect != LLM_ANTHROPIC && dialect != LLM_OPENAI);
+    if (dialect == LLM_ANTHROPIC)
+        anthropic_head(out, caps, request);
+    else
+        openai_head(out, caps, request);
+    for (uint32_t i = 0; i < request->messages_len; i++) {
+        if (i > 0)
+            buf_add_char(out, ',');
+        int rc = render_message(dialect, &request->messages[i], out, err);
+        if (rc)
+            return err_prefix(err, "request: message %u", i + 1), rc;
+    }
+    buf_add_str(out, "]}");
+    return buf_check(out, "the request's body", err);
+}
