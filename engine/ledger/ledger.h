@@ -54,7 +54,7 @@ struct ledger_op {
     uint32_t key_turn;
     // recover, verify, import: counts
     uint32_t turns, sessions;
-    void *impl;                     // private
+    struct loop_task task;          // private
 };
 
 // A live session. Members are read-only to others.

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: MIT
+// accept.c: the user's words become durable (A1), sessions are made, keys are looked up.
+//
+// ledger_accept:
+//
+//   a turn is open ──▶ key given? look it up ──▶ taken | E_REFUSED
+//   an edit        ──▶ load what it supersedes ─┐
+//   else ───────────────────────────────────────┴▶ build ─▶ one commit ─▶ apply
+//                                                            └▶ conflict: whose? ─▶ taken | E_CONFLICT
+// One thread, see ledger_int.h.
+#include "ledger/ledger_int.h"
+
+#include "base/mem.h"
+
+static void created(struct work *w)
+{
+    if (!work_store_ok(w, "making the session"))
+        return;
+    work_apply_head(w);
+    work_end(w, E_OK);
+}
+
+void ledger_create(struct chat *c, const char *context_hash, struct slice user, struct ledger_op *op)
+{
+    struct work *w = work_append(c, op);
+
+    if (!w)
+        return;
+    if (c->head.version) {
+        work_fail(w, E_REFUSED, "session %s exists already", c->head.id);
+        return;
+    }
+    commit_begin(&w->commit, c->ledger->env.vault, c->key, c->head.partition);
+    work_head(w, false, NULL);
+    work_add_event(w, "reset", 0, NULL);
+    work_add_head(w, c);
+    work_add_pointer(w, &w->head, context_hash, user);
+    work_commit(w, created);
+}
+
+// ---- keys
+
+static int read_key(struct work *w, const char *text_digest)
+{
+    struct ledger_op *op = w->op;
+    struct json_doc *doc = &w->ledger->doc;
+    struct buf scratch = BUF_INIT(ID_TEXT_BYTES);
+
+    if (json_parse(doc, w->store.rows[0].meta, 0, &op->err))
+        return err_set(&op->err, E_CORRUPT, "the record of this key cannot be read; "
+                                            "run `parley verify`");
+    struct json meta = json_root(doc);
+    struct slice session = json_text(json_get(meta, "session"), &scratch);
+    int64_t turn = json_i64(json_get(meta, "turn"), 0);
+    int code = E_OK;
+    if (!id_valid(session) || turn < 1 || turn > UINT32_MAX) {
+        code = err_set(&op->err, E_CORRUPT, "the record of this key names no turn; "
+                                            "run `parley verify`");
+    } else {
+        memcpy(op->key_session, session.ptr, session.len);
+        op->key_session[session.len] = '\0';
+        op->key_turn = (uint32_t)turn;
+        op->key_taken = true;
+        op->key_same_text = text_digest && json_is_string(json_get(meta, "digest"), text_digest);
+    }
+    buf_release(&scratch);
+    return code;
+}
+
+static void key_found(struct work *w)
+{
+    if (!work_store_ok(w, "looking up the key"))
+        return;
+    if (w->store.rows_len == 0)
+        work_fail(w, E_NOT_FOUND, "no turn was sent with this key");
+    else
+        work_end(w, read_key(w, w->asked.text_digest));
+}
+
+static void copy_digest(char out[VAULT_DIGEST_BYTES], const char *digest)
+{
+    size_t len = digest ? strnlen(digest, VAULT_DIGEST_BYTES - 1) : 0;
+
+    memcpy(out, digest ? digest : "", len);
+    out[len] = '\0';
+}
+
+void ledger_find_key(struct ledger *l, const char *partition, const char *key_hash,
+                     const char *text_digest, struct ledger_op *op)
+{
+    struct work *w = work_begin(l, NULL, op);
+
+    if (!w)
+        return;
+    copy_digest(w->asked.text_digest, text_digest);
+    key_idem(&w->prefix, key_hash);
+    work_get(w, partition, &w->prefix, key_found);
+}
+
+// ---- accepting
+
+// Copies what is needed after ledger_accept returned. The content is in w->turn already.
+static int keep_asked(struct work *w, const struct ledger_accept *a, struct err *err)
+{
+    struct asked *asked = &w->asked;
+    struct chat *c = w->chat;
+
+    if (a->user.len >= sizeof(asked->user))
+        return err_set(err, E_USAGE, "the user id has %zu bytes: at most %zu are allowed",
+                       a->user.len, sizeof(asked->user) - 1);
+    asked->a = *a;
+    if (a->user.len)
+        memcpy(asked->user, a->user.ptr, a->user.len);
+    asked->a.user.ptr = asked->user;
+    copy_digest(asked->key_hash, a->key_hash);
+    copy_digest(asked->text_digest, a->text_digest);
+    asked->a.key_hash = a->key_hash ? asked->key_hash : NULL;
+    asked->a.text_digest = asked->text_digest;
+    asked->a.content = NULL;
+    asked->new_system = !c->system_loaded || c->head.system_hash != a->system_hash;
+    if (!asked->new_system)
+        return E_OK;
+    safe_buf_add(&w->text, a->system);
+    return safe_buf_check(&w->text, "the system prompt", err);
+}
+
+void work_add_key(struct work *w, enum store_item_verb verb, const char *session, uint32_t turn)
+{
+    struct commit *b = &w->commit;
+    struct json_writer jw;
+
+    key_idem(&b->name, w->asked.key_hash);
+    jw_init(&jw, &b->meta);
+    jw_object(&jw);
+    jw_kv_str(&jw, "session", session);
+    jw_kv_i64(&jw, "turn", turn);
+    jw_kv_str(&jw, "digest", w->asked.text_digest);
+    jw_object_end(&jw);
+    w->key_item = commit_add(b, verb, 0);
+}
+
+void work_add_system(struct work *w)
+{
+    if (w->head.system_hash == w->asked.a.system_hash)
+        return;
+    w->head.system_hash = w->asked.a.system_hash;
+    safe_buf_add(&w->commit.body, safe_buf_text(&w->text));
+    work_add_event(w, "system", w->turn.n, NULL);
+}
+
+void work_apply_turn(struct work *w, struct chat *c)
+{
+    struct chat_impl *impl = c->impl;
+
+    for (uint32_t n = w->asked.a.edit_from; n && n < w->turn.n; n++)
+        chat_turn(c, n)->superseded = true;
+    c->turns[c->turns_len++] = w->turn;
+    w->turn = (struct turn){0};
+    if (w->asked.new_system) {
+        struct safe_buf old = c->system;
+
+        c->system = w->text;
+        w->text = old;
+        c->system_loaded = true;
+    }
+    c->parts = 0;
+    c->attempt = w->attempt;
+    impl->attempt_version = w->store.items[w->attempt_item].version;
+    impl->tail_version = impl->kept_bytes = 0;
+    safe_buf_clear(&impl->tail);
+    impl->usage = (struct usage){0};
+}
+
+static void taken_read(struct work *w)
+{
+    if (!work_store_ok(w, "looking up the key"))
+        return;
+    if (w->store.rows_len == 0) {
+        work_fail(w, E_CONFLICT, "this key was in use a moment ago: try again");
+        return;
+    }
+    int code = read_key(w, w->asked.text_digest);
+    work_end(w, code ? code : E_CONFLICT);
+}
+
+static void accepted(struct work *w)
+{
+    struct store_op *op = &w->store;
+
+    if (op->code == E_CONFLICT && w->asked.a.key_hash && op->failed_item == w->key_item) {
+        key_idem(&w->prefix, w->asked.key_hash);
+        work_get(w, w->chat->head.partition, &w->prefix, taken_read);
+        return;
+    }
+    if (!work_store_ok(w, "accepting the message"))
+        return;
+    work_apply_turn(w, w->chat);
+    work_apply_head(w);
+    work_end(w, E_OK);
+}
+
+static int build(struct work *w, struct err *err)
+{
+    const struct ledger_accept *a = &w->asked.a;
+    struct chat *c = w->chat;
+    int code = work_head(w, a->edit_from > 0, err);
+
+    if (!code && a->edit_from)
+        code = work_supersede(w, a->edit_from, c->head.turns, err);
+    if (code)
+        return code;
+    bool fresh = w->head.version == 0;
+    w->head.turns = w->head.open_turn = w->turn.n;
+    w->head.tokens += a->tokens;
+    w->head.last_active_at_ms = w->turn.at_ms;
+    attempt_open(&w->attempt, c->ledger, &w->head, w->turn.n, 1);
+
+    commit_begin(&w->commit, c->ledger->env.vault, c->key, c->head.partition);
+    if (a->key_hash)  // first, so that a key in use is told before anything else
+        work_add_key(w, STORE_INSERT, w->head.id, w->turn.n);
+    work_add_user_step(w, w->head.id, &w->turn);
+    w->attempt_item = work_add_attempt(w, STORE_INSERT, 0, w->head.id, &w->attempt);
+    if (a->edit_from)
+        work_add_event(w, "edit", a->edit_from, NULL);
+    work_add_system(w);
+    work_add_head(w, c);
+    if (fresh)
+        work_add_pointer(w, &w->head, a->context_hash, a->user);
+    return E_OK;
+}
+
+static void accept_loaded(struct work *w)
+{
+    int code = build(w, &w->op->err);
+
+    if (code)
+        work_end(w, code);
+    else
+        work_commit(w, accepted);
+}
+
+static void open_key_read(struct work *w)
+{
+    if (!work_store_ok(w, "looking up the key"))
+        return;
+    if (w->store.rows_len) {
+        int code = read_key(w, w->asked.text_digest);
+        work_end(w, code ? code : E_CONFLICT);
+        return;
+    }
+    work_fail(w, E_REFUSED, "turn %u of this session is still being answered: wait for it or stop it",
+              w->chat->head.open_turn);
+}
+
+static int check_edit(const struct chat *c, uint32_t from, struct err *err)
+{
+    if (from > c->head.turns)
+        return err_set(err, E_NOT_FOUND, "session %s has no turn %u to edit: it has %u", c->head.id,
+                       from, c->head.turns);
+    if (from && session_is_superseded(&c->head, from))
+        return err_set(err, E_REFUSED, "turn %u was undone or edited already: edit the one that "
+                                       "took its place", from);
+    return E_OK;
+}
+
+void ledger_accept(struct chat *c, const struct ledger_accept *a, struct ledger_op *op)
+{
+    struct work *w = work_append(c, op);
+
+    if (!w)
+        return;
+    int code = c->head.turns == UINT32_MAX
+                   ? err_set(&op->err, E_REFUSED, "this session is full: start a new one")
+                   : check_edit(c, a->edit_from, &op->err);
+    if (!code)
+        code = chat_reserve(c, &op->err);
+    if (!code)
+        code = turn_new(&w->turn, c->head.turns + 1, a->content, a->tokens, ledger_now(c->ledger),
+                        &op->err);
+    if (!code)
+        code = keep_asked(w, a, &op->err);
+    if (code) {
+        work_end(w, code);
+    } else if (c->head.open_turn && a->key_hash) {
+        key_idem(&w->prefix, a->key_hash);
+        work_get(w, c->head.partition, &w->prefix, open_key_read);
+    } else if (c->head.open_turn) {
+        work_fail(w, E_REFUSED, "turn %u of this session is still being answered: wait for it or "
+                                "stop it", c->head.open_turn);
+    } else if (a->edit_from && a->edit_from < c->first) {
+        load_turns(w, a->edit_from, accept_loaded);
+    } else {
+        accept_loaded(w);
+    }
+}

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: MIT
+// chat.c: a live session: its turns in memory, its next state, and the records that say it.
+//
+// The turns array always holds the ordinals first … head.turns without a gap. One thread, see
+// ledger_int.h.
+#include "ledger/ledger_int.h"
+
+#include "base/mem.h"
+
+enum { TURNS_FIRST_CAP = 8, STEPS_CAP = 2 };
+
+int chat_new(struct chat **out, struct ledger *l, struct session_head *head,
+             const struct user_key *key, struct err *err)
+{
+    struct chat *c = mem_zalloc(sizeof(*c));
+    struct chat_impl *impl = mem_zalloc(sizeof(*impl));
+
+    *out = NULL;
+    if (!c || !impl) {
+        mem_free(c);
+        mem_free(impl);
+        return err_set(err, E_NOMEM, "out of memory for session %s", head->id);
+    }
+    safe_buf_init(&impl->tail, BODY_BYTES_MAX);
+    buf_init(&impl->context, RECORD_BODY_BYTES_MAX);
+    safe_buf_init(&c->system, BODY_BYTES_MAX);
+    c->ledger = l;
+    c->impl = impl;
+    c->key = key;
+    c->head = *head;
+    c->first = head->turns + 1;
+    *head = (struct session_head){0};
+    *out = c;
+    return E_OK;
+}
+
+void chat_free(struct chat *c)
+{
+    if (!c)
+        return;
+    struct chat_impl *impl = c->impl;
+
+    BUG_ON(impl->work);
+    chat_forget(c);
+    mem_free(c->turns);
+    session_head_release(&c->head);
+    safe_buf_release(&c->system);
+    safe_buf_release(&impl->tail);
+    buf_release(&impl->context);
+    mem_free(impl);
+    mem_free(c);
+}
+
+void chat_forget(struct chat *c)
+{
+    for (uint32_t i = 0; i < c->turns_len; i++)
+        turn_release(&c->turns[i]);
+    c->turns_len = 0;
+    c->first = c->head.turns + 1;
+    chat_forget_open(c);
+}
+
+void chat_forget_open(struct chat *c)
+{
+    struct chat_impl *impl = c->impl;
+
+    c->parts = 0;
+    c->attempt = (struct attempt){0};
+    impl->attempt_version = impl->tail_version = 0;
+    impl->usage = (struct usage){0};
+    impl->kept_bytes = 0;
+    safe_buf_clear(&impl->tail);
+}
+
+struct turn *chat_turn(const struct chat *c, uint32_t n)
+{
+    return n >= c->first && n - c->first < c->turns_len ? &c->turns[n - c->first] : NULL;
+}
+
+size_t chat_bytes(const struct chat *c)
+{
+    const struct chat_impl *impl = c->impl;
+    size_t bytes = sizeof(*c) + sizeof(*impl) + c->turns_cap * sizeof(*c->turns) +
+                   c->head.superseded_len * sizeof(*c->head.superseded) + c->system.inner.cap +
+                   impl->tail.inner.cap + impl->context.cap;
+
+    for (uint32_t i = 0; i < c->turns_len; i++) {
+        const struct turn *t = &c->turns[i];
+
+        for (uint32_t k = 0; k < t->steps_len; k++) {
+            const struct step *s = &t->steps[k];
+
+            bytes += sizeof(*s) + s->content.len * sizeof(*s->content.blocks) +
+                     content_bytes(&s->content) + (s->wire.ptr ? s->wire.len : 0);
+        }
+    }
+    return bytes;
+}
+
+int chat_reserve(struct chat *c, struct err *err)
+{
+    uint32_t cap = c->turns_cap ? c->turns_cap * 2 : TURNS_FIRST_CAP;
+
+    if (c->turns_len < c->turns_cap)
+        return E_OK;
+    struct turn *grown = mem_realloc(c->turns, cap * sizeof(*grown));
+    if (!grown)
+        return err_set(err, E_NOMEM, "out of memory for turn %u", c->head.turns + 1);
+    c->turns = grown;
+    c->turns_cap = cap;
+    return E_OK;
+}
+
+int turn_new(struct turn *t, uint32_t n, const struct content *content, uint32_t tokens, int64_t at_ms,
+             struct err *err)
+{
+    *t = (struct turn){.n = n, .at_ms = at_ms};
+    t->steps = mem_calloc(STEPS_CAP, sizeof(*t->steps));
+    if (!t->steps)
+        return err_set(err, E_NOMEM, "out of memory for turn %u", n);
+    t->steps_len = 1;
+    t->steps[0] = (struct step){.role = ROLE_USER, .tokens = tokens, .at_ms = at_ms};
+    return content_copy(&t->steps[0].content, content, err);
+}
+
+uint64_t turn_tokens(const struct turn *t)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < t->steps_len; i++)
+        sum += t->steps[i].tokens;
+    return sum;
+}
+
+int work_head(struct work *w, bool owned, struct err *err)
+{
+    w->head_owned = owned;
+    if (owned)
+        return session_head_copy(&w->head, &w->chat->head, err);
+    w->head = w->chat->head;
+    return E_OK;
+}
+
+int work_supersede(struct work *w, uint32_t first, uint32_t last, struct err *err)
+{
+    for (uint32_t n = first; n <= last; n++) {
+        const struct turn *t = chat_turn(w->chat, n);
+
+        BUG_ON(!t || !w->head_owned);
+        uint64_t tokens = t->superseded ? 0 : turn_tokens(t);
+        w->head.tokens -= tokens < w->head.tokens ? tokens : w->head.tokens;
+    }
+    return session_supersede(&w->head, first, last, err);
+}
+
+// The head's body, the context as given, never changes: it is sealed once and written as it is.
+static struct sealed sealed_context(struct commit *b, struct chat *c)
+{
+    struct chat_impl *impl = c->impl;
+    struct sealed sealed;
+
+    if (!impl->context_sealed && !b->code) {
+        session_write_body(&c->head, &b->body);
+        buf_clear(&impl->context);
+        b->code = safe_buf_check(&b->body, "the context", &b->err);
+        if (!b->code && safe_buf_text(&b->body).len > 0)
+            b->code = vault_seal(b->vault, b->key, b->partition, buf_slice(&b->name),
+                                 safe_buf_text(&b->body), &impl->context, &sealed, &b->err);
+        safe_buf_clear(&b->body);
+        impl->context_sealed = b->code == E_OK;
+    }
+    return (struct sealed){buf_slice(&impl->context)};
+}
+
+void work_add_head(struct work *w, struct chat *c)
+{
+    struct commit *b = &w->commit;
+    uint64_t version = w->head.version;
+
+    key_session(&b->name, w->head.id);
+    session_write_meta(&w->head, &b->meta);
+    w->head_item = commit_add_sealed(b, version ? STORE_PUT : STORE_INSERT, version,
+                                     sealed_context(b, c));
+}
+
+void work_add_pointer(struct work *w, const struct session_head *h, const char *context_hash,
+                      struct slice user)
+{
+    struct commit *b = &w->commit;
+    struct json_writer jw;
+
+    key_head(&b->name, h->bot, context_hash);
+    jw_init(&jw, &b->meta);
+    jw_object(&jw);
+    jw_kv_str(&jw, "session", h->id);
+    jw_object_end(&jw);
+    commit_add(b, STORE_PUT, 0);
+
+    // Put rather than inserted: it is there already unless this is the user's first session.
+    key_user(&b->name);
+    buf_add_str(&b->meta, "{}");
+    user_write_body(user, &b->body);
+    commit_add(b, STORE_PUT, 0);
+}
+
+uint32_t work_add_attempt(struct work *w, enum store_item_verb verb, uint64_t version,
+                      const char *session, const struct attempt *a)
+{
+    struct commit *b = &w->commit;
+
+    key_attempt(&b->name, session, a->turn, a->n);
+    attempt_write_meta(a, &b->meta);
+    uint32_t at = commit_add(b, verb, version);
+    if (!b->code && a->status == ATTEMPT_OPEN)
+        b->items[at].due_at_ms = a->at_ms > 0 ? a->at_ms : 1;
+    return at;
+}
+
+void work_add_event(struct work *w, const char *kind, uint32_t turn, const char *to)
+{
+    struct commit *b = &w->commit;
+    struct json_writer jw;
+
+    key_event(&b->name, w->head.id, ++w->head.events);
+    jw_init(&jw, &b->meta);
+    jw_object(&jw);
+    jw_kv_str(&jw, "kind", kind);
+    if (turn)
+        jw_kv_i64(&jw, "turn", turn);
+    if (to)
+        jw_kv_str(&jw, "to", to);
+    jw_kv_i64(&jw, "at", ledger_now(w->ledger));
+    jw_object_end(&jw);
+    commit_add(b, STORE_INSERT, 0);
+}
+
+void work_add_user_step(struct work *w, const char *session, const struct turn *t)
+{
+    struct commit *b = &w->commit;
+
+    key_turn(&b->name, session, t->n, 0);
+    turn_write_user_meta(t, &b->meta);
+    content_encode(&t->steps[0].content, &b->body);
+    commit_add(b, STORE_INSERT, 0);
+}
+
+void work_add_reply(struct work *w, const char *session, const struct turn *t, const struct step *s)
+{
+    struct commit *b = &w->commit;
+    struct step steps[STEPS_CAP] = {[1] = *s};
+    struct turn whole = *t;
+
+    // As if the reply were there already: the status belongs to a turn's last step.
+    whole.steps = steps;
+    whole.steps_len = STEPS_CAP;
+    key_turn(&b->name, session, t->n, 1);
+    turn_write_reply_meta(&whole, &steps[1], &b->meta);
+    content_encode(&s->content, &b->body);
+    commit_add(b, STORE_INSERT, 0);
+}
+
+void work_apply_head(struct work *w)
+{
+    struct chat *c = w->chat;
+
+    w->head.version = w->store.items[w->head_item].version;
+    if (w->head_owned)
+        session_head_release(&c->head);
+    c->head = w->head;
+    w->head_owned = false;
+}
+
+void attempt_open(struct attempt *a, const struct ledger *l, const struct session_head *h,
+                  uint32_t turn, uint32_t n)
+{
+    *a = (struct attempt){.turn = turn, .n = n, .status = ATTEMPT_OPEN, .at_ms = ledger_now(l)};
+    memcpy(a->bot, h->bot, sizeof(a->bot));
+    struct slice claim = slice_str(store_claim(l->env.store));
+    BUG_ON(claim.len >= sizeof(a->owner));
+    memcpy(a->owner, claim.ptr, claim.len);
+}

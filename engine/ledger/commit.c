@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+// commit.c: a batch in the making.
+//
+// Keys, metas and sealed bodies go into one arena, which moves while it grows; so items are known by
+// their places until commit_close. An arena is as large as a batch may be: what does not fit is
+// refused here with the same words for every store. One thread, see ledger_int.h.
+#include "ledger/ledger_int.h"
+
+#include "base/utf8.h"
+
+enum { ARENA_KEPT_BYTES = 64 << 10, META_BYTES_MAX = RECORD_META_BYTES_MAX };
+
+void commit_init(struct commit *b)
+{
+    buf_init(&b->name, RECORD_KEY_BYTES_MAX);
+    buf_init(&b->meta, META_BYTES_MAX);
+    safe_buf_init(&b->body, BODY_BYTES_MAX);
+    buf_init(&b->arena, STORE_BATCH_BYTES_MAX);
+    b->len = 0;
+    b->code = E_OK;
+}
+
+void commit_release(struct commit *b)
+{
+    buf_release(&b->name);
+    buf_release(&b->meta);
+    safe_buf_release(&b->body);
+    buf_release(&b->arena);
+}
+
+static void clear_next(struct commit *b)
+{
+    buf_clear(&b->name);
+    buf_clear(&b->meta);
+    safe_buf_clear(&b->body);
+}
+
+void commit_begin(struct commit *b, struct vault *vault, const struct user_key *key,
+                  const char *partition)
+{
+    b->vault = vault;
+    b->key = key;
+    b->partition = slice_str(partition);
+    b->len = 0;
+    b->code = E_OK;
+    clear_next(b);
+    // One long message must not make every pooled batch large for good.
+    if (b->arena.cap > ARENA_KEPT_BYTES)
+        buf_release(&b->arena);
+    if (safe_buf_text(&b->body).len == 0 && b->body.inner.cap > ARENA_KEPT_BYTES)
+        safe_buf_release(&b->body);
+    buf_clear(&b->arena);
+}
+
+static void fail(struct commit *b, int code)
+{
+    if (!b->code)
+        b->code = code;
+}
+
+// The item's key and meta; its body follows in the arena.
+static struct store_item *add_item(struct commit *b, enum store_item_verb verb, uint64_t version,
+                                   struct slice name)
+{
+    if (b->len == STORE_BATCH_ITEMS_MAX) {
+        fail(b, err_set(&b->err, E_REFUSED, "too much for one commit: at most %d records",
+                        STORE_BATCH_ITEMS_MAX));
+        return NULL;
+    }
+    struct store_item *item = &b->items[b->len];
+    struct commit_place *place = &b->places[b->len];
+    *item = (struct store_item){.verb = verb, .version = version};
+    place->key = b->arena.len;
+    buf_add_slice(&b->arena, name);
+    item->key.len = name.len;
+    place->meta = b->arena.len;
+    buf_add_slice(&b->arena, buf_slice(&b->meta));
+    item->meta.len = b->meta.len;
+    place->body = b->arena.len;
+    b->len++;
+    return item;
+}
+
+static void seal_text(struct commit *b, struct store_item *item, struct safe_text text)
+{
+    char name[RECORD_KEY_BYTES_MAX];  // of its own: the arena may move while it is sealed into
+    struct sealed sealed;
+
+    if (text.len == 0 || !buf_ok(&b->arena))
+        return;
+    memcpy(name, b->arena.ptr + b->places[b->len - 1].key, item->key.len);
+    fail(b, vault_seal(b->vault, b->key, b->partition, slice_of(name, item->key.len), text,
+                       &b->arena, &sealed, &b->err));
+    if (!b->code)
+        item->body.bytes.len = sealed.bytes.len;
+}
+
+uint32_t commit_add(struct commit *b, enum store_item_verb verb, uint64_t version)
+{
+    uint32_t at = b->len;
+    struct safe_text text = safe_buf_text(&b->body);
+    size_t stem = b->name.len;
+
+    if (!b->code)
+        fail(b, buf_check(&b->name, "a record's key", &b->err));
+    if (!b->code)
+        fail(b, buf_check(&b->meta, "a record's meta", &b->err));
+    if (!b->code)
+        fail(b, safe_buf_check(&b->body, "a message", &b->err));
+    for (uint32_t part = 0; !b->code && (part == 0 || text.len > 0); part++) {
+        size_t len = text.len <= BODY_SPLIT_BYTES ? text.len
+                                                  : utf8_cut(safe_slice(text), BODY_SPLIT_BYTES);
+
+        if (part > 0) {
+            buf_truncate(&b->name, stem);
+            buf_addf(&b->name, "/%010u", part);
+            buf_clear(&b->meta);
+            buf_add_str(&b->meta, "{}");
+        }
+        struct store_item *item = add_item(b, verb, version, buf_slice(&b->name));
+        if (item)
+            seal_text(b, item, safe_text_part(text, 0, len));
+        text = safe_text_part(text, len, text.len - len);
+    }
+    clear_next(b);
+    return at;
+}
+
+uint32_t commit_add_sealed(struct commit *b, enum store_item_verb verb, uint64_t version,
+                           struct sealed body)
+{
+    uint32_t at = b->len;
+
+    if (!b->code)
+        fail(b, buf_check(&b->meta, "a record's meta", &b->err));
+    struct store_item *item = b->code ? NULL : add_item(b, verb, version, buf_slice(&b->name));
+    if (item) {
+        buf_add_slice(&b->arena, body.bytes);
+        item->body.bytes.len = body.bytes.len;
+    }
+    clear_next(b);
+    return at;
+}
+
+void commit_delete(struct commit *b)
+{
+    commit_add_sealed(b, STORE_DELETE, 0, (struct sealed){SLICE_NONE});
+}
+
+void commit_cut(struct commit *b, uint32_t len)
+{
+    BUG_ON(len > b->len || len == 0);
+    if (len < b->len)
+        buf_truncate(&b->arena, b->places[len].key);
+    b->arena.failed = b->arena.no_memory = false;
+    b->len = len;
+    b->code = E_OK;
+    clear_next(b);
+}
+
+int commit_close(struct commit *b, struct err *err)
+{
+    if (!b->code)
+        fail(b, buf_check(&b->arena, "this message with its records", &b->err));
+    if (b->code) {
+        if (err)
+            *err = b->err;
+        return b->code;
+    }
+    for (uint32_t i = 0; i < b->len; i++) {
+        struct store_item *item = &b->items[i];
+
+        item->key.ptr = b->arena.ptr + b->places[i].key;
+        item->meta.ptr = b->arena.ptr + b->places[i].meta;
+        item->body.bytes.ptr = b->arena.ptr + b->places[i].body;
+    }
+    return E_OK;
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+// settle.c: further attempts, what is kept of a reply under way, and how a turn ends (A2).
+//
+// Kept text is a run of parts. The newest is written again as it grows, to PART_BYTES; then the next
+// begins. So a reply of the greatest length is few enough records for one commit to delete.
+// One thread, see ledger_int.h.
+#include "ledger/ledger_int.h"
+
+#include "base/utf8.h"
+
+static bool refuse_closed(struct work *w)
+{
+    if (w->chat->head.open_turn && w->chat->attempt.n)
+        return false;
+    work_fail(w, E_REFUSED, "session %s has no turn under way", w->chat->head.id);
+    return true;
+}
+
+static void delete_parts(struct work *w)
+{
+    struct chat *c = w->chat;
+
+    for (uint32_t i = 0; i < c->parts; i++) {
+        key_part(&w->commit.name, c->head.id, c->head.open_turn, 1, i);
+        commit_delete(&w->commit);
+    }
+}
+
+static void forget_parts(struct chat *c)
+{
+    struct chat_impl *impl = c->impl;
+
+    c->parts = 0;
+    impl->tail_version = impl->kept_bytes = 0;
+    safe_buf_clear(&impl->tail);
+}
+
+// The newest attempt as it ended; which one it was, the ledger knows best.
+static struct attempt ended(const struct chat *c, const struct attempt *how)
+{
+    struct attempt a = *how;
+
+    BUG_ON(how->status == ATTEMPT_OPEN);
+    a.turn = c->attempt.turn;
+    a.n = c->attempt.n;
+    a.at_ms = c->attempt.at_ms;
+    memcpy(a.bot, c->attempt.bot, sizeof(a.bot));
+    return a;
+}
+
+static void attempted(struct work *w)
+{
+    struct chat *c = w->chat;
+    struct chat_impl *impl = c->impl;
+
+    if (!work_store_ok(w, "recording a further attempt"))
+        return;
+    usage_add(&impl->usage, &w->turn.usage);
+    forget_parts(c);
+    c->attempt = w->attempt;
+    impl->attempt_version = w->store.items[w->attempt_item].version;
+    work_end(w, E_OK);
+}
+
+void ledger_attempt(struct chat *c, const struct attempt *last, struct ledger_op *op)
+{
+    struct work *w = work_append(c, op);
+    struct chat_impl *impl = c->impl;
+
+    if (!w || refuse_closed(w))
+        return;
+    struct attempt failed = ended(c, last);
+    w->turn.usage = last->usage;
+    attempt_open(&w->attempt, c->ledger, &c->head, c->head.open_turn, c->attempt.n + 1);
+    commit_begin(&w->commit, c->ledger->env.vault, c->key, c->head.partition);
+    work_add_attempt(w, STORE_PUT, impl->attempt_version, c->head.id, &failed);
+    w->attempt_item = work_add_attempt(w, STORE_INSERT, 0, c->head.id, &w->attempt);
+    // The new attempt's reply begins anew.
+    delete_parts(w);
+    work_commit(w, attempted);
+}
+
+// ---- keeping
+
+static void kept(struct work *w)
+{
+    struct chat *c = w->chat;
+    struct chat_impl *impl = c->impl;
+
+    if (!work_store_ok(w, "keeping what came of the reply"))
+        return;
+    uint32_t written = w->store.items_len;
+    c->parts += written - (impl->tail_version ? 1 : 0);
+    impl->tail_version = w->store.items[written - 1].version;
+    impl->kept_bytes = w->kept_bytes;
+    struct safe_buf old = impl->tail;
+    impl->tail = w->text;
+    w->text = old;
+    work_end(w, E_OK);
+}
+
+void ledger_keep(struct chat *c, struct safe_text more, struct ledger_op *op)
+{
+    struct work *w = work_append(c, op);
+    struct chat_impl *impl = c->impl;
+
+    if (!w || refuse_closed(w))
+        return;
+    if (more.len == 0) {
+        work_end(w, E_OK);
+        return;
+    }
+    if (more.len > CONTENT_BYTES_MAX - impl->kept_bytes) {
+        work_fail(w, E_REFUSED, "the reply is too long to keep: at most %d bytes", CONTENT_BYTES_MAX);
+        return;
+    }
+    w->kept_bytes = impl->kept_bytes + more.len;
+    commit_begin(&w->commit, c->ledger->env.vault, c->key, c->head.partition);
+    safe_buf_add(&w->text, safe_buf_text(&impl->tail));
+    uint32_t part = c->parts - (impl->tail_version ? 1 : 0);
+    for (uint64_t version = impl->tail_version; more.len > 0; version = 0, part++) {
+        size_t room = PART_BYTES - safe_buf_text(&w->text).len;
+        size_t len = more.len <= room ? more.len : utf8_cut(safe_slice(more), room);
+
+        safe_buf_add(&w->text, safe_text_part(more, 0, len));
+        more = safe_text_part(more, len, more.len - len);
+        key_part(&w->commit.name, c->head.id, c->head.open_turn, 1, part);
+        buf_add_str(&w->commit.meta, "{}");
+        safe_buf_add(&w->commit.body, safe_buf_text(&w->text));
+        commit_add(&w->commit, version ? STORE_PUT : STORE_INSERT, version);
+        if (more.len > 0)
+            safe_buf_clear(&w->text);
+    }
+    work_commit(w, kept);
+}
+
+// ---- settling
+
+static void settled(struct work *w)
+{
+    struct chat *c = w->chat;
+    struct turn *t = chat_turn(c, w->turn.n);
+
+    if (!work_store_ok(w, "settling the turn"))
+        return;
+    // Not loaded: after a reload its records are all there is, and they are right.
+    if (t) {
+        w->turn.steps[0] = t->steps[0];
+        t->steps[0] = (struct step){0};
+        t->steps_len = 1;
+        w->turn.superseded = t->superseded;
+        w->turn.at_ms = t->at_ms;
+        turn_release(t);
+        *t = w->turn;
+        w->turn = (struct turn){0};
+    }
+    work_apply_head(w);
+    forget_parts(c);
+    c->attempt = w->attempt;
+    work_end(w, E_OK);
+}
+
+static void name(char *out, size_t size, const char *text)
+{
+    size_t len = text ? utf8_cut(slice_str(text), size - 1) : 0;
+
+    memcpy(out, text ? text : "", len);
+    out[len] = '\0';
+}
+
+// w->turn as it will be; its first step is taken from the chat's when the commit happened.
+static int build_turn(struct work *w, const struct ledger_settle *s, struct step *empty,
+                      struct err *err)
+{
+    struct chat *c = w->chat;
+    bool needs_reply = s->status == TURN_DONE || s->status == TURN_CUT;
+    bool has_reply = needs_reply || (s->reply && !content_empty(s->reply));
+    static const struct content none = {0};
+
+    int code = turn_new(&w->turn, c->head.open_turn, &none, 0, 0, err);
+    if (code)
+        return code;
+    *empty = (struct step){.role = ROLE_ASSISTANT, .at_ms = ledger_now(c->ledger)};
+    if (has_reply) {
+        struct step *reply = &w->turn.steps[w->turn.steps_len++];
+
+        *reply = *empty;
+        reply->tokens = s->tokens;
+        if (s->reply)
+            code = content_copy(&reply->content, s->reply, err);
+    }
+    w->turn.status = s->status;
+    w->turn.stop = s->stop;
+    w->turn.usage = ((struct chat_impl *)c->impl)->usage;
+    usage_add(&w->turn.usage, &s->attempt->usage);
+    name(w->turn.policy, sizeof(w->turn.policy), s->policy);
+    name(w->turn.provider, sizeof(w->turn.provider), s->provider);
+    name(w->turn.model, sizeof(w->turn.model), s->model);
+    return code;
+}
+
+void ledger_settle(struct chat *c, const struct ledger_settle *s, struct ledger_op *op)
+{
+    struct work *w = work_append(c, op);
+    struct chat_impl *impl = c->impl;
+    struct step empty;
+
+    if (!w || refuse_closed(w))
+        return;
+    BUG_ON(s->status == TURN_OPEN);
+    work_head(w, false, NULL);
+    int code = build_turn(w, s, &empty, &op->err);
+    if (code) {
+        work_end(w, code);
+        return;
+    }
+    const struct step *reply = w->turn.steps_len > 1 ? &w->turn.steps[1] : &empty;
+    w->head.open_turn = 0;
+    w->head.tokens += reply->tokens;
+    w->head.last_active_at_ms = reply->at_ms;
+    w->attempt = ended(c, s->attempt);
+
+    commit_begin(&w->commit, c->ledger->env.vault, c->key, c->head.partition);
+    work_add_reply(w, c->head.id, &w->turn, reply);
+    work_add_attempt(w, STORE_PUT, impl->attempt_version, c->head.id, &w->attempt);
+    work_add_head(w, c);
+    delete_parts(w);
+    work_commit(w, settled);
+}

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: MIT
+// ledger_kit.h: what the tests of the ledger stand on: a simulated loop, a memory store, one user, and
+// ops that wait for their answer.
+#ifndef TESTS_LEDGER_KIT_H
+#define TESTS_LEDGER_KIT_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "ledger/ledger.h"
+#include "ledger/rules.h"
+#include "session/session.h"
+
+enum { KIT_WALL_MS = 1700000000 };
+
+struct kit {
+    struct clock_sim clock;
+    struct rand_sim rand;
+    struct loop *loop;
+    struct vault *vault;
+    struct store *store;
+    struct ledger *ledger;
+    const struct user_key *key;
+    char partition[PARTITION_BYTES];
+    char context_hash[VAULT_DIGEST_BYTES];
+    bool done;
+};
+
+struct kit_key {
+    struct vault_request request;
+    bool done;
+};
+
+static void kit_key_done(struct vault_request *r)
+{
+    ((struct kit_key *)(void *)r)->done = true;
+}
+
+// The vault answers from a thread of its own.
+static void kit_make_key(struct kit *k)
+{
+    struct kit_key wait = {.request = {.loop = k->loop, .create = true, .done = kit_key_done}};
+
+    memcpy(wait.request.partition, k->partition, sizeof(wait.request.partition));
+    vault_user_key(k->vault, &wait.request);
+    for (int i = 0; i < 100000000 && !wait.done; i++)
+        loop_run_for(k->loop, 0);
+    assert_true(wait.done);
+    assert_int_equal(wait.request.code, E_OK);
+    k->key = wait.request.key;
+}
+
+static void kit_open_store(struct kit *k, const char *url)
+{
+    struct err err = ERR_INIT;
+    struct store_env env = {.clock = &k->clock.clock, .rand = &k->rand.rand};
+
+    assert_int_equal(store_open(&k->store, url, &env, &err), E_OK);
+    struct ledger_env lenv = {.store = k->store, .vault = k->vault, .loop = k->loop,
+                              .clock = &k->clock.clock, .rand = &k->rand.rand};
+    assert_int_equal(ledger_new(&k->ledger, &lenv, &err), E_OK);
+}
+
+static void kit_close_store(struct kit *k)
+{
+    ledger_free(k->ledger);
+    store_free(k->store);
+    k->ledger = NULL;
+    k->store = NULL;
+}
+
+static void kit_open(struct kit *k, const char *url)
+{
+    struct err err = ERR_INIT;
+
+    memset(k, 0, sizeof(*k));
+    clock_sim_init(&k->clock, KIT_WALL_MS);
+    rand_sim_init(&k->rand, 42);
+    assert_int_equal(loop_new_sim(&k->loop, &k->clock, &err), E_OK);
+    struct vault_options vo = {.rand = &k->rand.rand};
+    assert_int_equal(vault_open(&k->vault, &vo, &err), E_OK);
+    vault_partition(k->vault, SLICE_LIT("ann"), k->partition);
+    struct slice parts[] = {SLICE_LIT("hello"), SLICE_LIT("kitchen")};
+    vault_digest(k->vault, "context", parts, 2, k->context_hash);
+    kit_make_key(k);
+    kit_open_store(k, url);
+}
+
+static void kit_close(struct kit *k)
+{
+    kit_close_store(k);
+    vault_free(k->vault);
+    loop_free(k->loop);
+}
+
+static void kit_done(struct ledger_op *op)
+{
+    *(bool *)op->user = true;
+}
+
+static void kit_ready(struct kit *k, struct ledger_op *op)
+{
+    memset(op, 0, sizeof(*op));
+    op->done = kit_done;
+    op->user = &k->done;
+    k->done = false;
+}
+
+static int kit_wait(struct kit *k, struct ledger_op *op)
+{
+    assert_false(k->done);  // never inside the call
+    loop_run(k->loop);
+    assert_true(k->done);
+    if (op->code)
+        assert_string_not_equal(op->err.message, "");
+    return op->code;
+}
+
+static struct chat *kit_chat(struct kit *k, const char *context)
+{
+    struct session_env env = {.store = k->store, .vault = k->vault, .loop = k->loop,
+                              .clock = &k->clock.clock, .rand = &k->rand.rand};
+    struct session_head head;
+    struct err err = ERR_INIT;
+    struct chat *c = NULL;
+
+    assert_int_equal(session_head_new(&head, &env, k->partition, "hello", context, &err), E_OK);
+    assert_int_equal(chat_new(&c, k->ledger, &head, k->key, &err), E_OK);
+    return c;
+}
+
+// A chat of a stored session, as another process or a later start would see it.
+static struct chat *kit_again(struct kit *k, const char *id, int *code)
+{
+    struct session_head head = {.version = UINT64_MAX};
+    struct err err = ERR_INIT;
+    struct ledger_op op;
+    struct chat *c = NULL;
+
+    memcpy(head.id, id, ID_TEXT_BYTES);
+    memcpy(head.partition, k->partition, PARTITION_BYTES);
+    assert_int_equal(chat_new(&c, k->ledger, &head, k->key, &err), E_OK);
+    kit_ready(k, &op);
+    ledger_reload(c, &op);
+    *code = kit_wait(k, &op);
+    if (!*code) {
+        kit_ready(k, &op);
+        ledger_load(c, 1, &op);
+        *code = kit_wait(k, &op);
+    }
+    return c;
+}
+
+// Text of tests is nobody's.
+static struct safe_text kit_text(const char *s)
+{
+    return (struct safe_text){s, strlen(s)};
+}
+
+static struct content kit_content(const char *text)
+{
+    struct content c = CONTENT_NONE;
+    struct err err = ERR_INIT;
+
+    assert_int_equal(content_make_text(&c, kit_text(text), &err), E_OK);
+    return c;
+}
+
+struct kit_accept {
+    const char *system, *key_hash, *digest;
+    uint64_t system_hash;
+    uint32_t edit_from;
+};
+
+static void kit_fill(struct kit *k, struct ledger_accept *a, const struct content *content,
+                     const struct kit_accept *more)
+{
+    *a = (struct ledger_accept){.user = SLICE_LIT("ann"), .content = content, .tokens = 10,
+                                .system = kit_text("be kind"), .system_hash = 7};
+    memcpy(a->context_hash, k->context_hash, sizeof(a->context_hash));
+    if (more) {
+        if (more->system) {
+            a->system = kit_text(more->system);
+            a->system_hash = more->system_hash;
+        }
+        a->key_hash = more->key_hash;
+        a->text_digest = more->digest;
+        a->edit_from = more->edit_from;
+    }
+}
+
+static int kit_accept_op(struct kit *k, struct chat *c, const char *text, const struct kit_accept *more,
+                         struct ledger_op *op)
+{
+    struct content content = kit_content(text);
+    struct ledger_accept a;
+
+    kit_fill(k, &a, &content, more);
+    kit_ready(k, op);
+    ledger_accept(c, &a, op);
+    content_release(&content);
+    memset(&a, 0xee, sizeof(a));  // nothing of it may be used after the call
+    return kit_wait(k, op);
+}
+
+static int kit_accept(struct kit *k, struct chat *c, const char *text)
+{
+    struct ledger_op op;
+
+    return kit_accept_op(k, c, text, NULL, &op);
+}
+
+static int kit_settle_op(struct kit *k, struct chat *c, enum turn_status status, const char *text,
+                         struct ledger_op *op)
+{
+    struct content content = text ? kit_content(text) : CONTENT_NONE;
+    struct attempt attempt = {.status = status == TURN_FAILED ? ATTEMPT_FAILED : ATTEMPT_DONE,
+                              .http_status = 200, .provider = "scripted", .model = "echo",
+                              .usage = {.input_tokens = 20, .output_tokens = 5, .cost_nusd = 1000}};
+    struct ledger_settle s = {.status = status, .stop = status == TURN_DONE ? STOP_END : STOP_LOST,
+                              .reply = &content, .tokens = text ? 5 : 0, .policy = "hello@1",
+                              .provider = "scripted", .model = "echo", .attempt = &attempt};
+
+    kit_ready(k, op);
+    ledger_settle(c, &s, op);
+    content_release(&content);
+    return kit_wait(k, op);
+}
+
+static int kit_settle(struct kit *k, struct chat *c, const char *text)
+{
+    struct ledger_op op;
+
+    return kit_settle_op(k, c, TURN_DONE, text, &op);
+}
+
+// A whole turn.
+static void kit_turn(struct kit *k, struct chat *c, const char *text, const char *reply)
+{
+    assert_int_equal(kit_accept(k, c, text), E_OK);
+    assert_int_equal(kit_settle(k, c, reply), E_OK);
+}
+
+static void assert_says(const struct step *s, const char *text)
+{
+    struct safe_buf b;
+
+    assert_non_null(s);
+    safe_buf_init(&b, 1 << 22);
+    content_text(&s->content, &b);
+    assert_int_equal(safe_buf_text(&b).len, strlen(text));
+    assert_memory_equal(safe_buf_text(&b).ptr ? safe_buf_text(&b).ptr : "", text, strlen(text));
+    safe_buf_release(&b);
+}
+
+#endif
