@@ -124,10 +124,11 @@ double json_number_read(struct slice number)
     return negative ? -decimal_value(&d) : decimal_value(&d);
 }
 
-// The fewest digits of 15, 16 and 17 that read back as value > 0, without zeros at the end.
+// The fewest digits that read back as value > 0. Fifteen digits, without zeros at the end, are the
+// fewest whenever they suffice, except below DBL_MIN, where doubles are less precise.
 static void decimal_shortest(struct decimal *d, double value)
 {
-    for (int digits = DBL_DIG; digits <= DBL_DECIMAL_DIG; digits++) {
+    for (int digits = value < DBL_MIN ? 1 : DBL_DIG; digits <= DBL_DECIMAL_DIG; digits++) {
         char text[64];
         char *p = text;
         snprintf(text, sizeof(text), "%.*e", digits - 1, value);
