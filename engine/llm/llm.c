@@ -63,6 +63,8 @@ void llm_reply_init(struct llm_reply *r)
 
 void llm_reply_release(struct llm_reply *r)
 {
+    if (!r->blocks.item_bytes)
+        return;  // zeroed: its call was never started
     for (size_t i = 0; i < r->blocks.len; i++) {
         struct llm_block *b = VEC_AT(&r->blocks, struct llm_block, i);
         buf_release(&b->text);
