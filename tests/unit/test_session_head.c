@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT
+// Session heads: superseded ranges against a plain array, and meta and body there and back.
+#include "model/session.h"
+
+#include "base/mem.h"
+#include "base/rand.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { TURNS = 60 };
+
+static void assert_ranges(const struct session_head *h, const bool *truth)
+{
+    uint32_t before = 0;
+
+    for (uint32_t t = 1; t < TURNS; t++)
+        assert_int_equal(session_is_superseded(h, t), truth[t]);
+    for (uint32_t i = 0; i < h->superseded_len; i++) {
+        assert_true(i == 0 || h->superseded[i].first > before + 1);
+        before = h->superseded[i].last;
+    }
+}
+
+static void test_session_head__supersedes_as_an_array_would(void **state)
+{
+    struct rand_sim r;
+
+    (void)state;
+    rand_sim_init(&r, 7);
+    for (int round = 0; round < 300; round++) {
+        struct session_head h = {0};
+        bool truth[TURNS] = {false};
+
+        for (int step = 0; step < 12; step++) {
+            uint32_t first = 1 + (uint32_t)rand_below(&r.rand, TURNS - 2);
+            uint32_t last = first + (uint32_t)rand_below(&r.rand, 8);
+
+            last = last < TURNS ? last : TURNS - 1;
+            assert_int_equal(session_supersede(&h, first, last, NULL), E_OK);
+            for (uint32_t t = first; t <= last; t++)
+                truth[t] = true;
+            assert_ranges(&h, truth);
+        }
+        session_head_release(&h);
+    }
+}
+
+static void test_session_head__ranges_are_limited(void **state)
+{
+    struct session_head h = {0};
+    struct err err = ERR_INIT;
+
+    (void)state;
+    for (uint32_t i = 0; i < SUPERSEDED_RANGES_MAX; i++)
+        assert_int_equal(session_supersede(&h, 2 * i + 1, 2 * i + 1, &err), E_OK);
+    assert_int_equal(session_supersede(&h, 5000, 5000, &err), E_REFUSED);
+    assert_int_equal(session_supersede(&h, 2, 2, &err), E_OK);  // merges
+    assert_int_equal(h.superseded_len, SUPERSEDED_RANGES_MAX - 1);
+    assert_int_equal(session_supersede(&h, UINT32_MAX, UINT32_MAX, &err), E_OK);
+    assert_true(session_is_superseded(&h, UINT32_MAX));
+    assert_int_equal(session_supersede(&h, 1, UINT32_MAX, &err), E_OK);
+    assert_int_equal(h.superseded_len, 1);
+    session_head_release(&h);
+}
+
+static void test_session_head__stored_form(void **state)
+{
+    struct session_head h = {.bot = "hello", .context = "work \"x\"", .status = SESSION_SOFT_EXPIRED,
+                             .turns = 9, .open_turn = 9, .events = 2, .tokens = 1234,
+                             .system_hash = 0x00ff00000000abcd, .created_at_ms = 1,
+                             .last_active_at_ms = 2, .expires_at_ms = 3};
+    struct session_head back = {.version = 4}, copy;
+    struct buf out = BUF_INIT(4096);
+    struct safe_buf body;
+
+    (void)state;
+    assert_int_equal(session_supersede(&h, 2, 3, NULL), E_OK);
+    assert_int_equal(session_supersede(&h, 7, 7, NULL), E_OK);
+    session_write_meta(&h, &out);
+    assert_string_equal(out.ptr,
+                        "{\"bot\":\"hello\",\"status\":\"soft_expired\",\"turns\":9,\"open_turn\":9,"
+                        "\"events\":2,\"tokens\":1234,\"system_hash\":\"00ff00000000abcd\","
+                        "\"created_at\":1,\"last_active_at\":2,\"expires_at\":3,"
+                        "\"superseded\":[[2,3],[7,7]]}");
+    assert_int_equal(session_read_meta(&back, buf_slice(&out), NULL), E_OK);
+    safe_buf_init(&body, 4096);
+    session_write_body(&h, &body);
+    assert_string_equal(safe_buf_text(&body).ptr, "{\"context\":\"work \\\"x\\\"\"}");
+    assert_int_equal(session_read_body(&back, safe_buf_text(&body), NULL), E_OK);
+    assert_int_equal(back.version, 4);
+    assert_int_equal(session_head_copy(&copy, &back, NULL), E_OK);
+    session_head_release(&back);
+    assert_string_equal(copy.context, h.context);
+    assert_int_equal(copy.system_hash, h.system_hash);
+    assert_int_equal(copy.superseded_len, 2);
+    assert_int_equal(copy.superseded[1].first, 7);
+    // Reading over a head replaces its ranges.
+    assert_int_equal(session_read_meta(&copy, SLICE_LIT("{\"bot\":\"b\",\"status\":\"active\","
+                                                        "\"turns\":0,\"more\":1}"), NULL), E_OK);
+    assert_null(copy.superseded);
+    assert_int_equal(copy.expires_at_ms, 0);
+    session_head_release(&copy);
+    session_head_release(&h);
+
+    safe_buf_clear(&body);
+    session_write_body(&copy, &body);
+    copy.context[0] = '\0';
+    safe_buf_clear(&body);
+    session_write_body(&copy, &body);
+    assert_int_equal(safe_buf_text(&body).len, 0);
+    assert_int_equal(session_read_body(&copy, SAFE_NONE, NULL), E_OK);
+    assert_string_equal(copy.context, "");
+    safe_buf_release(&body);
+    buf_release(&out);
+}
+
+static void test_session_head__names_what_is_wrong(void **state)
+{
+#define GOOD "\"bot\":\"b\",\"status\":\"active\",\"turns\":5"
+    static const struct {
+        const char *meta, *says;
+    } cases[] = {
+        {"{\"status\":\"active\",\"turns\":5}", "\"bot\""},
+        {"{\"bot\":\"b\",\"status\":\"asleep\",\"turns\":5}", "\"status\""},
+        {"{\"bot\":\"b\",\"status\":\"active\"}", "\"turns\""},
+        {"{" GOOD ",\"open_turn\":6}", "\"open_turn\""},
+        {"{" GOOD ",\"system_hash\":\"abc\"}", "\"system_hash\""},
+        {"{" GOOD ",\"system_hash\":7}", "\"system_hash\""},
+        {"{" GOOD ",\"expires_at\":\"soon\"}", "\"expires_at\""},
+        {"{" GOOD ",\"superseded\":{}}", "\"superseded\""},
+        {"{" GOOD ",\"superseded\":[1]}", "\"superseded\""},
+        {"{" GOOD ",\"superseded\":[[1]]}", "\"superseded\""},
+        {"{" GOOD ",\"superseded\":[[0,1]]}", "\"superseded\""},
+        {"{" GOOD ",\"superseded\":[[3,2]]}", "\"superseded\""},
+        {"{" GOOD ",\"superseded\":[[1,6]]}", "\"superseded\""},
+        {"{" GOOD ",\"superseded\":[[1,2],[2,3]]}", "\"superseded\""},
+        {"{" GOOD ",\"superseded\":[[3,3],[1,1]]}", "\"superseded\""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct session_head h = {0};
+        struct err err = ERR_INIT;
+
+        assert_int_equal(session_read_meta(&h, slice_str(cases[i].meta), &err), E_CORRUPT);
+        assert_non_null(strstr(err.message, cases[i].says));
+        assert_null(h.superseded);
+    }
+    struct session_head h = {0};
+    assert_int_equal(session_read_body(&h, SAFE_LIT("{\"context\":5}"), NULL), E_CORRUPT);
+    assert_int_equal(session_read_body(&h, SAFE_LIT("nonsense"), NULL), E_CORRUPT);
+}
+
+static void test_session_head__no_memory(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1;; n++) {
+        struct session_head h = {0}, copy = {0};
+
+        mem_fail_at(n, 0);
+        int rc = session_read_meta(&h, SLICE_LIT("{" GOOD ",\"superseded\":[[1,2]]}"), NULL);
+        if (!rc)
+            rc = session_supersede(&h, 4, 5, NULL);
+        if (!rc)
+            rc = session_head_copy(&copy, &h, NULL);
+        mem_fail_at(0, 0);
+        session_head_release(&h);
+        session_head_release(&copy);
+        if (!rc) {
+            assert_true(n > 3);
+            break;
+        }
+        assert_int_equal(rc, E_NOMEM);
+        assert_true(n < 50);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_session_head__supersedes_as_an_array_would),
+        cmocka_unit_test(test_session_head__ranges_are_limited),
+        cmocka_unit_test(test_session_head__stored_form),
+        cmocka_unit_test(test_session_head__names_what_is_wrong),
+        cmocka_unit_test(test_session_head__no_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MIT
+// Turns and attempts: words, what is the reply, and their meta there and back and when it is wrong.
+#include "model/attempt.h"
+
+#include "base/mem.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void test_turn_meta__words(void **state)
+{
+    static const char *const statuses[] = {"open", "done", "cut", "interrupted", "failed"};
+    static const char *const stops[] = {"", "end", "max_tokens", "stop_sequence", "refusal",
+                                        "filter", "lost", "user", "tool_use"};
+    enum turn_status status;
+    enum stop stop;
+
+    (void)state;
+    for (unsigned i = 0; i < 5; i++) {
+        assert_string_equal(turn_status_word((enum turn_status)i), statuses[i]);
+        assert_int_equal(turn_status_parse(slice_str(statuses[i]), &status), E_OK);
+        assert_int_equal(status, i);
+    }
+    for (unsigned i = 0; i < 9; i++) {
+        assert_string_equal(stop_word((enum stop)i), stops[i]);
+        assert_int_equal(stop_parse(slice_str(stops[i]), &stop), E_OK);
+        assert_int_equal(stop, i);
+        bool whole = stop == STOP_END || stop == STOP_SEQUENCE || stop == STOP_REFUSAL;
+        assert_int_equal(stop_status(stop), whole ? TURN_DONE : TURN_CUT);
+    }
+    assert_int_equal(turn_status_parse(SLICE_LIT("Open"), &status), E_NOT_FOUND);
+    assert_int_equal(stop_parse(SLICE_LIT("ends"), &stop), E_NOT_FOUND);
+}
+
+// A turn of a question, a tool use, its result and a reply.
+static void make_turn(struct turn *t)
+{
+    *t = (struct turn){.n = 1, .status = TURN_DONE, .stop = STOP_END, .steps_len = 4,
+                       .policy = "hello@1f2e3d4c", .provider = "openai", .model = "gpt-x",
+                       .usage = {.input_tokens = 10, .cached_tokens = 4, .output_tokens = 2,
+                                 .cost_nusd = 1500, .estimated = true}};
+    t->steps = mem_calloc(4, sizeof(*t->steps));
+    assert_non_null(t->steps);
+    for (uint32_t i = 0; i < 4; i++) {
+        t->steps[i] = (struct step){.role = i % 2 ? ROLE_ASSISTANT : ROLE_USER, .tokens = 7 + i,
+                                    .at_ms = 1700000000000 + i};
+        assert_int_equal(content_make_text(&t->steps[i].content, SAFE_LIT("x"), NULL), E_OK);
+        t->steps[i].wire.ptr = mem_alloc(4);
+    }
+}
+
+static void test_turn_meta__reply(void **state)
+{
+    struct turn t;
+
+    (void)state;
+    make_turn(&t);
+    assert_ptr_equal(turn_reply(&t), &t.steps[3]);
+    step_release(&t.steps[3]);
+    t.steps_len = 3;
+    assert_ptr_equal(turn_reply(&t), &t.steps[1]);
+    step_release(&t.steps[2]);
+    step_release(&t.steps[1]);
+    t.steps_len = 1;
+    assert_null(turn_reply(&t));
+    turn_release(&t);
+    assert_null(t.steps);
+    turn_release(&t);
+}
+
+static void test_turn_meta__stored_form(void **state)
+{
+    struct turn t, back = {0};
+    struct step s = {0};
+    struct buf out = BUF_INIT(4096);
+
+    (void)state;
+    make_turn(&t);
+    turn_write_user_meta(&t, &out);
+    assert_string_equal(out.ptr, "{\"role\":\"user\",\"at\":1700000000000,\"tokens\":7}");
+    assert_int_equal(turn_read_meta(&back, &s, buf_slice(&out), NULL), E_OK);
+    assert_int_equal(back.at_ms, 1700000000000);
+    assert_int_equal(s.tokens, 7);
+    assert_int_equal(s.role, ROLE_USER);
+
+    buf_clear(&out);
+    turn_write_reply_meta(&t, &t.steps[2], &out);
+    assert_null(strstr(out.ptr, "status"));
+    assert_int_equal(turn_read_meta(&back, &s, buf_slice(&out), NULL), E_OK);
+    assert_int_equal(back.status, TURN_OPEN);
+    assert_int_equal(s.role, ROLE_USER);
+    assert_int_equal(back.at_ms, 1700000000000);
+
+    buf_clear(&out);
+    turn_write_reply_meta(&t, &t.steps[3], &out);
+    assert_string_equal(out.ptr,
+                        "{\"role\":\"assistant\",\"at\":1700000000003,\"tokens\":10,"
+                        "\"status\":\"done\",\"stop\":\"end\",\"policy\":\"hello@1f2e3d4c\","
+                        "\"provider\":\"openai\",\"model\":\"gpt-x\",\"input_tokens\":10,"
+                        "\"cached_tokens\":4,\"output_tokens\":2,\"cost_nusd\":1500,"
+                        "\"estimated\":true}");
+    assert_int_equal(turn_read_meta(&back, &s, buf_slice(&out), NULL), E_OK);
+    assert_int_equal(s.role, ROLE_ASSISTANT);
+    assert_int_equal(s.at_ms, 1700000000003);
+    assert_int_equal(back.status, TURN_DONE);
+    assert_int_equal(back.stop, STOP_END);
+    assert_string_equal(back.policy, t.policy);
+    assert_string_equal(back.provider, t.provider);
+    assert_string_equal(back.model, t.model);
+    assert_int_equal(back.usage.cached_tokens, 4);
+    assert_int_equal(back.usage.cost_nusd, 1500);
+    turn_release(&t);
+    buf_release(&out);
+}
+
+static int read_turn(const char *meta, struct err *err)
+{
+    struct turn t = {0};
+    struct step s = {0};
+
+    return turn_read_meta(&t, &s, slice_str(meta), err);
+}
+
+static void test_turn_meta__names_what_is_wrong(void **state)
+{
+    static const struct {
+        const char *meta, *says;
+    } cases[] = {
+        {"", "stored turn"},
+        {"[]", "not an object"},
+        {"{}", "\"role\""},
+        {"{\"role\":1}", "\"role\""},
+        {"{\"role\":\"robot\"}", "\"role\""},
+        {"{\"role\":\"user\"}", "\"at\""},
+        {"{\"role\":\"user\",\"at\":\"1\"}", "\"at\""},
+        {"{\"role\":\"user\",\"at\":-1}", "\"at\""},
+        {"{\"role\":\"user\",\"at\":1}", "\"tokens\""},
+        {"{\"role\":\"user\",\"at\":1,\"tokens\":4294967296}", "\"tokens\""},
+        {"{\"role\":\"user\",\"at\":1,\"tokens\":1.0}", "\"tokens\""},
+        {"{\"role\":\"assistant\",\"at\":1,\"tokens\":1}", "\"policy\""},
+        {"{\"role\":\"assistant\",\"at\":1,\"tokens\":1,\"policy\":\"\",\"status\":\"so\"}",
+         "\"status\""},
+        {"{\"role\":\"assistant\",\"at\":1,\"tokens\":1,\"policy\":\"\",\"stop\":null}",
+         "\"stop\""},
+        {"{\"role\":\"assistant\",\"at\":1,\"tokens\":1,\"policy\":\"a\\u0000b\"}", "\"policy\""},
+        {"{\"role\":\"assistant\",\"at\":1,\"tokens\":1,\"policy\":\"0123456789012345678901234567"
+         "890123456789012345678901234567890123\"}", "\"policy\""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct err err = ERR_INIT;
+
+        assert_int_equal(read_turn(cases[i].meta, &err), E_CORRUPT);
+        assert_non_null(strstr(err.message, cases[i].says));
+        assert_int_equal(read_turn(cases[i].meta, NULL), E_CORRUPT);
+    }
+    assert_int_equal(read_turn("{\"x\":{},\"role\":\"user\",\"at\":1,\"tokens\":4294967295}", NULL),
+                     E_OK);
+    assert_int_equal(read_turn("{\"role\":\"assistant\",\"at\":1,\"tokens\":1,\"policy\":\"01234567"
+                               "8901234567890123456789012345678901234567890123456789012\"}", NULL),
+                     E_OK);
+}
+
+static void test_turn_meta__attempt(void **state)
+{
+    static const char *const words[] = {"open", "done", "cut", "failed", "unused", "lost"};
+    struct attempt back = {.turn = 3, .n = 2};
+    struct attempt a = {.turn = 3, .n = 2, .status = ATTEMPT_OPEN, .owner = "claim-1",
+                        .bot = "hello", .at_ms = 5, .usage = {.cost_nusd = COST_UNKNOWN}};
+    struct buf out = BUF_INIT(4096);
+    struct err err = ERR_INIT;
+
+    (void)state;
+    attempt_write_meta(&a, &out);
+    assert_string_equal(out.ptr, "{\"status\":\"open\",\"owner\":\"claim-1\",\"bot\":\"hello\","
+                                 "\"provider\":\"\",\"model\":\"\",\"at\":5,\"input_tokens\":0,"
+                                 "\"output_tokens\":0}");
+    assert_int_equal(attempt_read_meta(&back, buf_slice(&out), &err), E_OK);
+    assert_int_equal(back.status, ATTEMPT_OPEN);
+    assert_string_equal(back.owner, "claim-1");
+    assert_string_equal(back.bot, "hello");
+    assert_int_equal(back.at_ms, 5);
+    assert_int_equal(back.usage.cost_nusd, COST_UNKNOWN);
+    a.http_status = 529;
+    for (unsigned i = 1; i < 6; i++) {
+        a.status = (enum attempt_status)i;
+        assert_string_equal(attempt_status_word(a.status), words[i]);
+        buf_clear(&out);
+        attempt_write_meta(&a, &out);
+        assert_null(strstr(out.ptr, "owner"));
+        assert_int_equal(attempt_read_meta(&back, buf_slice(&out), &err), E_OK);
+        assert_int_equal(back.status, i);
+        assert_int_equal(back.http_status, 529);
+        assert_int_equal(back.n, 2);
+    }
+    assert_int_equal(attempt_read_meta(&back, SLICE_LIT("{\"status\":\"open\",\"bot\":\"\","
+                                                        "\"at\":1}"), &err), E_CORRUPT);
+    assert_non_null(strstr(err.message, "\"owner\""));
+    assert_int_equal(attempt_read_meta(&back, SLICE_LIT("{\"status\":\"done\",\"bot\":\"\","
+                                                        "\"at\":1,\"http\":\"x\"}"), &err),
+                     E_CORRUPT);
+    assert_non_null(strstr(err.message, "\"http\""));
+    buf_release(&out);
+}
+
+static void test_turn_meta__no_memory(void **state)
+{
+    struct err err = ERR_INIT;
+    int failures = 0;
+
+    (void)state;
+    for (uint64_t n = 1;; n++) {
+        mem_fail_at(n, 0);
+        int rc = read_turn("{\"role\":\"us\\u0065r\",\"at\":1,\"tokens\":1}", &err);
+        mem_fail_at(0, 0);
+        if (!rc)
+            break;
+        assert_int_equal(rc, E_NOMEM);
+        failures++;
+        assert_true(n < 50);
+    }
+    assert_true(failures >= 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_turn_meta__words),
+        cmocka_unit_test(test_turn_meta__reply),
+        cmocka_unit_test(test_turn_meta__stored_form),
+        cmocka_unit_test(test_turn_meta__names_what_is_wrong),
+        cmocka_unit_test(test_turn_meta__attempt),
+        cmocka_unit_test(test_turn_meta__no_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
