@@ -7,7 +7,7 @@
 #include "base/hint.h"
 #include "base/mem.h"
 
-static const struct store_ops *const stores[] = {&store_memory, &store_faulty};
+static const struct store_ops *const stores[] = {&store_sqlite, &store_memory, &store_faulty};
 enum { STORES_LEN = sizeof stores / sizeof *stores };
 
 static int find_store(const char *url, const struct store_ops **ops, const char **rest,

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: MIT
+// sqlite.c: a store in one file, "sqlite:PATH"; see sqlite_int.h.
+//
+// submit only queues; all work on the database is done by the store's two threads.
+#include "store/sqlite_int.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct sqlite_store *store_of(struct store *s)
+{
+    return CONTAINER_OF(s, struct sqlite_store, store);
+}
+
+// --- queues -----------------------------------------------------------------------------------
+
+uint32_t order_bucket(const struct store_op *op)
+{
+    uint64_t hash = (uint64_t)(uintptr_t)op->loop * 0x9e3779b97f4a7c15;
+    for (size_t i = 0; i < op->partition.len; i++)
+        hash = (hash ^ (unsigned char)op->partition.ptr[i]) * 0x100000001b3;
+    return (uint32_t)(hash >> 32) % ORDER_BUCKETS;
+}
+
+static void queue_add(struct op_queue *q, struct store_op *op)
+{
+    *q->end = op;
+    q->end = &op->next;
+    q->len++;
+}
+
+static void sqlite_submit(struct store *store, struct store_op *op)
+{
+    struct sqlite_store *s = store_of(store);
+    uint32_t bucket = order_bucket(op);
+    bool writes = op_writes(op);
+    if (writes && s->read_only) {
+        op_refuse_read_only(op);
+        op_complete(op);
+        return;
+    }
+    pthread_mutex_lock(&s->mutex);
+    BUG_ON(s->stopping);
+    s->writes_pending[bucket] += writes;
+    // A read goes through the writer's queue when a write before it may still be there.
+    if (s->writes_pending[bucket]) {
+        queue_add(&s->writes, op);
+        if (s->wake_writer_at && s->writes.len >= s->wake_writer_at)
+            pthread_cond_signal(&s->writer_wakes);
+    } else {
+        s->reads_pending[bucket]++;
+        queue_add(&s->reads, op);
+        if (s->reader_waits)
+            pthread_cond_signal(&s->reader_wakes);
+    }
+    pthread_mutex_unlock(&s->mutex);
+}
+
+// --- opening ----------------------------------------------------------------------------------
+
+// Makes the file if it is not there. An existing one is not opened here: closing it again would
+// drop the locks that SQLite holds on it in this process.
+static int make_file(const char *path, bool may_make, struct err *err)
+{
+    struct stat st;
+    if (!path[0])
+        return err_set(err, E_STORE, "store: sqlite: no file named: write sqlite:PATH");
+    if (stat(path, &st) == 0) {
+        if (S_ISREG(st.st_mode))
+            return E_OK;
+        return err_set(err, E_STORE, "store: sqlite: %s is %s: name a file", path,
+                       S_ISDIR(st.st_mode) ? "a directory" : "no file");
+    }
+    if (errno == ENOENT && !may_make)
+        return err_set(err, E_STORE, "store: sqlite: %s does not exist", path);
+    int fd = errno == ENOENT ? open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
+    if (fd < 0 && errno != EEXIST)
+        return err_set(err, E_STORE, "store: sqlite: %s: %s: name a file in a folder that exists "
+                       "and can be written", path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return E_OK;
+}
+
+// The file's absolute name, so that reopening works after a chdir, and that all names of one file
+// share one lock file. The caller frees it with free.
+static char *absolute(const char *path, struct err *err)
+{
+    char *real = realpath(path, NULL);
+    if (!real)
+        err_set(err, E_STORE, "store: sqlite: %s: %s", path, strerror(errno));
+    return real;
+}
+
+static int set_wal(struct sqlite_conn *c, const char *path, struct err *err)
+{
+    int rc = sqlite3_exec(c->db, "PRAGMA journal_mode=WAL", NULL, NULL, NULL);
+    return rc == SQLITE_OK ? E_OK : conn_error(c->db, rc, path, "switching to WAL", err);
+}
+
+static int old_schema(const char *path, unsigned version, const struct schema *schema,
+                      struct err *err)
+{
+    return err_set(err, E_STORE, "store: sqlite: %s has schema version %u, this parley needs %u: "
+                   "run `parley migrate`", path, version, schema->version);
+}
+
+// The writer's connection on a file that is new, or of our version. The writer's lock is held.
+static int open_writer(struct sqlite_store *s, struct err *err)
+{
+    struct sqlite_conn *c = &s->write_conn;
+    unsigned version = 0;
+    int code = conn_open(c, s->path, CONN_WRITER, err);
+    if (!code)
+        code = schema_read(c->db, s->path, s->schema, &version, err);
+    if (!code && version && version < s->schema->version)
+        code = old_schema(s->path, version, s->schema, err);
+    if (!code)
+        code = set_wal(c, s->path, err);
+    if (!code && !version)
+        code = schema_upgrade(c->db, s->path, s->schema, 0, false, NULL, err);
+    return code ? code : conn_prepare(c, s->path, err);
+}
+
+static int open_reader(struct sqlite_store *s, struct err *err)
+{
+    struct sqlite_conn *c = &s->read_conn;
+    unsigned version = 0;
+    int code = conn_open(c, s->path, s->read_only ? CONN_READ_ONLY : CONN_READER, err);
+    if (!code)
+        code = schema_read(c->db, s->path, s->schema, &version, err);
+    if (!code && version < s->schema->version)
+        code = version ? old_schema(s->path, version, s->schema, err)
+                       : err_set(err, E_STORE, "store: sqlite: %s is empty", s->path);
+    return code ? code : conn_prepare(c, s->path, err);
+}
+
+static int open_connections(struct sqlite_store *s, struct err *err)
+{
+    int code = E_OK;
+    if (!s->read_only) {
+        if (!lock_file_take(&s->lock, STORE_BUSY_MS_MAX))
+            return conn_error(NULL, SQLITE_BUSY, s->path, "", err);
+        code = open_writer(s, err);
+        lock_file_drop(&s->lock);
+    }
+    return code ? code : open_reader(s, err);
+}
+
+static int start_thread(pthread_t *thread, bool *runs, void *(*body)(void *), void *arg,
+                        struct err *err)
+{
+    // Signals are for the program's own threads.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(thread, NULL, body, arg);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    *runs = rc == 0;
+    return rc ? err_set(err, E_NOMEM, "store: sqlite: cannot start a thread: %s", strerror(rc))
+              : E_OK;
+}
+
+static int start_threads(struct sqlite_store *s, struct err *err)
+{
+    int code = start_thread(&s->read_thread, &s->read_thread_runs, reader_run, s, err);
+    if (code || s->read_only)
+        return code;
+    s->writer = writer_new(s);
+    if (!s->writer)
+        return err_set(err, E_NOMEM, "store: sqlite: out of memory");
+    return start_thread(&s->write_thread, &s->write_thread_runs, writer_run, s->writer, err);
+}
+
+static struct sqlite_store *store_new(const struct store_env *env, const struct schema *schema)
+{
+    struct sqlite_store *s = mem_zalloc(sizeof *s);
+    if (!s)
+        return NULL;
+    s->store.ops = &store_sqlite;
+    s->clock = env->clock;
+    s->log = env->log;
+    s->read_only = env->read_only;
+    s->schema = schema;
+    s->lock.fd = -1;
+    s->reads.end = &s->reads.first;
+    s->writes.end = &s->writes.first;
+    pthread_mutex_init(&s->gate, NULL);
+    pthread_mutex_init(&s->mutex, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->writer_wakes, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_cond_init(&s->reader_wakes, NULL);
+    pthread_cond_init(&s->reads_drained, NULL);
+    return s;
+}
+
+static void sqlite_free(struct store *store)
+{
+    struct sqlite_store *s = store_of(store);
+    pthread_mutex_lock(&s->mutex);
+    s->stopping = true;
+    pthread_cond_signal(&s->writer_wakes);
+    pthread_cond_signal(&s->reader_wakes);
+    pthread_mutex_unlock(&s->mutex);
+    if (s->write_thread_runs)
+        pthread_join(s->write_thread, NULL);
+    if (s->read_thread_runs)
+        pthread_join(s->read_thread, NULL);
+    conn_close(&s->read_conn);
+    // A WAL that stays behind is no loss: the next to open the file reads it.
+    if (s->write_conn.db && lock_file_take(&s->lock, STORE_BUSY_MS_MAX)) {
+        sqlite_checkpoint(s, &s->write_conn, SQLITE_CHECKPOINT_TRUNCATE);
+        lock_file_drop(&s->lock);
+    }
+    conn_close(&s->write_conn);
+    lock_file_close(&s->lock);
+    mem_free(s->writer);
+    pthread_cond_destroy(&s->reads_drained);
+    pthread_cond_destroy(&s->reader_wakes);
+    pthread_cond_destroy(&s->writer_wakes);
+    pthread_mutex_destroy(&s->mutex);
+    pthread_mutex_destroy(&s->gate);
+    free(s->path);
+    mem_free(s);
+}
+
+int sqlite_open_with(struct store **out, const char *path, const struct store_env *env,
+                     const struct schema *schema, struct err *err)
+{
+    int code = make_file(path, !env->read_only, err);
+    if (code)
+        return code;
+    struct sqlite_store *s = store_new(env, schema);
+    if (!s)
+        return err_set(err, E_NOMEM, "store: sqlite: out of memory");
+    s->path = absolute(path, err);
+    code = s->path ? E_OK : E_STORE;
+    if (!code)
+        code = lock_file_open(&s->lock, s->path, env->rand, env->read_only, err);
+    if (!code)
+        code = open_connections(s, err);
+    if (!code)
+        code = start_threads(s, err);
+    if (!code) {
+        *out = &s->store;
+        return E_OK;
+    }
+    sqlite_free(&s->store);
+    // Who opens a store cannot do anything else until it is open: busy is a failure here.
+    if (code == E_BUSY)
+        code = E_STORE;
+    if (err)
+        err->code = code;
+    return code;
+}
+
+static int sqlite_open(struct store **out, const char *rest, const struct store_env *env,
+                       struct err *err)
+{
+    return sqlite_open_with(out, rest, env, &sqlite_schema, err);
+}
+
+static const char *sqlite_claim(struct store *store)
+{
+    return store_of(store)->lock.claim;
+}
+
+// --- migration --------------------------------------------------------------------------------
+
+static int migrate_file(const char *path, const struct schema *schema, bool dry_run,
+                        struct buf *report, struct err *err)
+{
+    struct sqlite_conn c = {0};
+    unsigned version = 0;
+    int code = conn_open(&c, path, CONN_WRITER, err);
+    if (!code)
+        code = schema_read(c.db, path, schema, &version, err);
+    if (!code && version == schema->version)
+        buf_addf(report, "%s is at version %u: nothing to do\n", path, version);
+    else if (!code && !dry_run)
+        code = set_wal(&c, path, err);
+    if (!code)
+        code = schema_upgrade(c.db, path, schema, version, dry_run, report, err);
+    conn_close(&c);
+    return code;
+}
+
+int sqlite_migrate_with(const char *path, const struct schema *schema, bool dry_run,
+                        struct buf *report, struct err *err)
+{
+    struct lock_file lock = {.fd = -1};
+    int code = make_file(path, false, err);
+    char *real = code ? NULL : absolute(path, err);
+    if (!real)
+        return E_STORE;
+    code = lock_file_open(&lock, real, rand_system(), false, err);
+    if (!code && !lock_file_take(&lock, STORE_BUSY_MS_MAX))
+        code = conn_error(NULL, SQLITE_BUSY, real, "", err);
+    if (!code) {
+        code = migrate_file(real, schema, dry_run, report, err);
+        lock_file_drop(&lock);
+    }
+    lock_file_close(&lock);
+    free(real);
+    return code;
+}
+
+static int sqlite_migrate(const char *rest, bool dry_run, struct buf *report, struct err *err)
+{
+    return sqlite_migrate_with(rest, &sqlite_schema, dry_run, report, err);
+}
+
+const struct store_ops store_sqlite = {
+    .name = "sqlite",
+    .description = "a file, for one machine; several processes may share it",
+    .url_form = "sqlite:PATH",
+    .open = sqlite_open,
+    .submit = sqlite_submit,
+    .claim = sqlite_claim,
+    .migrate = sqlite_migrate,
+    .free = sqlite_free,
+};

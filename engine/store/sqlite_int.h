@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+// sqlite_int.h: the parts of the SQLite store among themselves.
+//
+//   sqlite.c         opening and closing, the two queues, and which of them an op goes to
+//   sqlite_write.c   the writer thread: groups of ops, one transaction and one fsync each
+//   sqlite_read.c    the reader thread, and how each kind of read is done
+//   sqlite_conn.c    one connection: its settings, its statements, what its errors mean
+//   sqlite_schema.c  the tables and views, and how a file gets from one version to the next
+//   claim.c          the lock file: the writer's lock, and which processes live
+//
+// Invariants:
+//   1. One connection of a process writes and checkpoints, on the writer thread (or before that
+//      thread starts and after it ended), and only while the lock file's writer lock is held.
+//      (SQLite 3.7.0 to 3.51.2 can lose a WAL that two connections reset at once.)
+//   2. The reader's connection is query_only.
+//   3. Nothing is completed with E_OK before the transaction it belongs to is durable.
+//   4. After an error of the disk the connection is closed and opened anew: what its cache holds
+//      is not to be trusted.
+#ifndef STORE_SQLITE_INT_H
+#define STORE_SQLITE_INT_H
+
+#include "store/store_int.h"
+
+#include <pthread.h>
+#include <sqlite3.h>
+
+// --- claim.c ----------------------------------------------------------------------------------
+
+enum { CLAIM_TEXT_BYTES = 17 };
+
+// PATH-lock. Locks are byte-range locks of the open file description, so that several stores in
+// one process are apart from each other; the kernel drops them when the process dies. A claim is a
+// random number, and its holder keeps the byte at that offset locked: nothing is written, so
+// nothing can be stale.
+struct lock_file {
+    int fd;                        // -1: none (a read-only store without a lock file)
+    char claim[CLAIM_TEXT_BYTES];  // empty when read-only
+};
+
+int lock_file_open(struct lock_file *l, const char *path, const struct rand *rand, bool read_only,
+                   struct err *err);
+void lock_file_close(struct lock_file *l);
+// The writer's lock, for which processes queue. False after wait_ms without it.
+bool lock_file_take(struct lock_file *l, int64_t wait_ms);
+void lock_file_drop(struct lock_file *l);
+bool lock_file_alive(const struct lock_file *l, struct slice claim);
+
+// --- sqlite_schema.c --------------------------------------------------------------------------
+
+// How a file gets to version i + 1 is step i.
+struct schema_step {
+    const char *what;
+    const char *sql;
+};
+struct schema {
+    const struct schema_step *steps;
+    unsigned version;  // the newest: the number of steps
+};
+extern const struct schema sqlite_schema;
+
+// E_STORE unless the file is empty (*version is 0) or ours (*version is what it has).
+int schema_read(sqlite3 *db, const char *path, const struct schema *schema, unsigned *version,
+                struct err *err);
+// Takes the steps from `from` to the newest, one transaction each, and adds a line on each to
+// report (which may be NULL). The writer's lock is held.
+int schema_upgrade(sqlite3 *db, const char *path, const struct schema *schema, unsigned from,
+                   bool dry_run, struct buf *report, struct err *err);
+
+// --- sqlite_conn.c ----------------------------------------------------------------------------
+
+enum statement {
+    SQL_BEGIN_READ, SQL_BEGIN_WRITE, SQL_COMMIT, SQL_ROLLBACK, SQL_MEND,
+    SQL_GET, SQL_SCAN, SQL_SCAN_BACK, SQL_SCAN_END, SQL_SCAN_BACK_END, SQL_DUE, SQL_DUE_AFTER,
+    SQL_DUE_CURSOR, SQL_PARTITIONS,
+    SQL_PARTITION, SQL_PARTITION_NEW, SQL_FIND, SQL_INSERT, SQL_UPDATE, SQL_COUNT, SQL_DELETE,
+    SQL_DROP_RECORDS, SQL_DROP_LEASES, SQL_DROP_PARTITION,
+    SQL_LEASE, SQL_LEASE_PUT, SQL_EPOCH, SQL_EPOCH_PUT,
+    SQL_STATEMENTS,
+};
+
+struct sqlite_conn {
+    sqlite3 *db;  // NULL: closed
+    sqlite3_stmt *statements[SQL_STATEMENTS];
+};
+
+enum conn_kind { CONN_WRITER, CONN_READER, CONN_READ_ONLY /* a reader of a file that may be a copy */ };
+
+// Opens with this kind's settings, no statements yet.
+int conn_open(struct sqlite_conn *c, const char *path, enum conn_kind kind, struct err *err);
+// Prepares the statements; the schema must be there.
+int conn_prepare(struct sqlite_conn *c, const char *path, struct err *err);
+void conn_close(struct sqlite_conn *c);  // no checkpoint; a closed one is allowed
+// Runs a statement that gives no rows and has its values bound. An SQLite result code, SQLITE_OK.
+int conn_run(struct sqlite_conn *c, enum statement which);
+void bind_text(sqlite3_stmt *st, int at, struct slice s);
+struct slice column_slice(sqlite3_stmt *st, int at);
+// Sets err to what rc means for people: what happened, to which file, what to do.
+int conn_error(sqlite3 *db, int rc, const char *path, const char *doing, struct err *err);
+// Whether the connection must be opened anew after rc.
+bool conn_is_sick(int rc);
+
+// --- the store --------------------------------------------------------------------------------
+
+enum {
+    ORDER_BUCKETS = 1024,
+    GROUP_OPS_MAX = 1024,
+    GROUP_ITEMS_MAX = 4096,
+    GROUP_BYTES_MAX = 8 << 20,
+};
+
+struct op_queue {
+    struct store_op *first, **end;
+    uint32_t len;
+};
+
+struct sqlite_store {
+    struct store store;
+    char *path;                 // absolute, owned
+    const struct clock *clock;
+    const struct log *log;
+    const struct schema *schema;
+    bool read_only;
+    struct lock_file lock;
+    struct sqlite_conn write_conn, read_conn;  // each its thread's
+    struct writer *writer;      // owned; NULL when read-only
+    pthread_t write_thread, read_thread;
+    bool write_thread_runs, read_thread_runs;
+
+    pthread_mutex_t gate;       // the reader holds it through a batch; a checkpoint that must not
+                                // meet a reader holds it too. Taken before `mutex`.
+    pthread_mutex_t mutex;      // guards the rest
+    pthread_cond_t writer_wakes, reader_wakes, reads_drained;
+    struct op_queue writes, reads;
+    uint32_t wake_writer_at;    // writer waits for this many in the queue; 0: it does not wait
+    bool reader_waits, writer_waits_for_reads, stopping;
+    // How many are under way, by hash of loop and partition: what keeps their order between the
+    // two threads. A collision only makes an op wait that need not.
+    uint32_t writes_pending[ORDER_BUCKETS];  // in the writer's queue or group, reads among them not
+    uint32_t reads_pending[ORDER_BUCKETS];   // in the reader's queue or batch
+};
+
+uint32_t order_bucket(const struct store_op *op);
+struct writer *writer_new(struct sqlite_store *s);  // NULL: out of memory; mem_free frees it
+void *writer_run(void *writer);  // thread bodies
+void *reader_run(void *store);
+// Does a read on a connection that is in a transaction. An SQLite result code; SQLITE_OK also when
+// op->code says what else went wrong.
+int sqlite_read(struct sqlite_store *s, struct sqlite_conn *c, struct store_op *op);
+// Moves the WAL into the file and empties it. The writer's lock is held. An SQLite result code.
+int sqlite_checkpoint(struct sqlite_store *s, struct sqlite_conn *c, int mode);
+
+// As the store's open and migrate, with another schema: for tests.
+int sqlite_open_with(struct store **out, const char *path, const struct store_env *env,
+                     const struct schema *schema, struct err *err);
+int sqlite_migrate_with(const char *path, const struct schema *schema, bool dry_run,
+                        struct buf *report, struct err *err);
+
+#endif

@@ -1,0 +1,597 @@
+// SPDX-License-Identifier: MIT
+// sqlite_write.c: the writer thread; see sqlite_int.h.
+//
+// It takes whatever is queued, in order, as a group: one transaction, one fsync, then all of the
+// group's ops are completed. An op's guards are checked before it changes anything, so an op that
+// is refused leaves the others' transaction as it was, and no savepoint is needed.
+//
+//   queued ──▶ group ──▶ committed ──▶ completed, versions told
+//               │  └──▶ commit failed ──▶ connection reopened ──▶ E_STORE, ambiguous
+//               └──▶ an op met an error ──▶ rolled back ──▶ disk: the group fails with E_STORE
+//                                                     └──▶ else: each op anew, in a group of one
+#include "store/sqlite_int.h"
+
+#include "base/mem.h"
+
+#include <time.h>
+
+enum {
+    CHECKPOINT_PAGES = 4000,       // 16 MiB of WAL
+    WAL_PAGES_MAX = 8 * CHECKPOINT_PAGES,  // beyond this a checkpoint makes readers wait
+    GATHER_NS_MAX = 1000 * 1000,
+};
+
+// What a record or lease becomes by a group; told to the op once the group is durable.
+struct outcome {
+    uint64_t version;
+    int64_t count;
+};
+
+struct writer {
+    struct sqlite_store *s;
+    struct sqlite_conn *c;
+    struct store_op *ops[GROUP_OPS_MAX];
+    uint32_t ops_len;
+    struct outcome outcomes[GROUP_ITEMS_MAX];
+    uint32_t outcomes_len;
+    bool must_mend;          // a commit failed: see mend
+    bool must_truncate;      // something was dropped: its bytes must leave the WAL too
+    int wal_pages, checkpoint_at;
+    uint32_t last_group;     // ops
+    int64_t last_commit_ns;  // how long it took
+};
+
+// --- single ops: an SQLite result code each; what else goes wrong is in op->code ----------------
+
+static void bind_due(sqlite3_stmt *st, int at, int64_t due_at_ms)
+{
+    if (due_at_ms)
+        sqlite3_bind_int64(st, at, due_at_ms);
+    else
+        sqlite3_bind_null(st, at);
+}
+
+static void bind_blob(sqlite3_stmt *st, int at, struct slice s)
+{
+    int rc = sqlite3_bind_blob(st, at, s.ptr ? s.ptr : "", (int)s.len, SQLITE_STATIC);
+    BUG_ON(rc != SQLITE_OK);
+}
+
+// *id is 0 when there is none.
+static int find_partition(struct writer *w, struct slice name, int64_t *id)
+{
+    sqlite3_stmt *st = w->c->statements[SQL_PARTITION];
+    bind_text(st, 1, name);
+    int rc = sqlite3_step(st);
+    *id = rc == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
+    sqlite3_reset(st);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+static int make_partition(struct writer *w, struct slice name, int64_t *id)
+{
+    bind_text(w->c->statements[SQL_PARTITION_NEW], 1, name);
+    int rc = conn_run(w->c, SQL_PARTITION_NEW);
+    *id = sqlite3_last_insert_rowid(w->c->db);
+    return rc;
+}
+
+static int find_lease(struct writer *w, int64_t partition, struct slice key, struct lease *lease)
+{
+    sqlite3_stmt *st = w->c->statements[SQL_LEASE];
+    *lease = (struct lease){0};
+    sqlite3_bind_int64(st, 1, partition);
+    bind_text(st, 2, key);
+    int rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW) {
+        struct slice holder = column_slice(st, 2);
+        lease->epoch = (uint64_t)sqlite3_column_int64(st, 0);
+        lease->expires_at_ms = sqlite3_column_int64(st, 1);
+        if (holder.len < sizeof lease->holder && holder.len)
+            memcpy(lease->holder, holder.ptr, holder.len);
+    }
+    sqlite3_reset(st);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+struct found {
+    int64_t id;  // 0: absent
+    struct held held;
+};
+
+static int find_record(struct writer *w, int64_t partition, struct slice key, struct found *found)
+{
+    *found = (struct found){0};
+    if (!partition)
+        return SQLITE_OK;
+    sqlite3_stmt *st = w->c->statements[SQL_FIND];
+    sqlite3_bind_int64(st, 1, partition);
+    bind_text(st, 2, key);
+    int rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW) {
+        found->id = sqlite3_column_int64(st, 0);
+        found->held.version = (uint64_t)sqlite3_column_int64(st, 1);
+        found->held.count = sqlite3_column_int64(st, 2);
+    }
+    sqlite3_reset(st);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+static int insert_record(struct writer *w, int64_t partition, const struct store_item *item,
+                         struct held after)
+{
+    sqlite3_stmt *st = w->c->statements[SQL_INSERT];
+    sqlite3_bind_int64(st, 1, partition);
+    bind_text(st, 2, item->key);
+    sqlite3_bind_int64(st, 3, (int64_t)after.version);
+    bind_due(st, 4, item->due_at_ms);
+    sqlite3_bind_int64(st, 5, after.count);
+    bind_text(st, 6, item->meta);
+    bind_blob(st, 7, item->body.bytes);
+    return conn_run(w->c, SQL_INSERT);
+}
+
+static int update_record(struct writer *w, int64_t id, const struct store_item *item,
+                         struct held after)
+{
+    enum statement which = item->verb == STORE_ADD ? SQL_COUNT : SQL_UPDATE;
+    sqlite3_stmt *st = w->c->statements[which];
+    sqlite3_bind_int64(st, 1, id);
+    sqlite3_bind_int64(st, 2, (int64_t)after.version);
+    if (item->verb == STORE_ADD) {
+        sqlite3_bind_int64(st, 3, after.count);
+    } else {
+        bind_due(st, 3, item->due_at_ms);
+        sqlite3_bind_int64(st, 4, after.count);
+        bind_text(st, 5, item->meta);
+        bind_blob(st, 6, item->body.bytes);
+    }
+    return conn_run(w->c, which);
+}
+
+static int apply_item(struct writer *w, int64_t partition, const struct store_item *item,
+                      const struct found *found, struct held after)
+{
+    if (item->verb == STORE_DELETE) {
+        if (!found->id)
+            return SQLITE_OK;
+        sqlite3_bind_int64(w->c->statements[SQL_DELETE], 1, found->id);
+        return conn_run(w->c, SQL_DELETE);
+    }
+    return found->id ? update_record(w, found->id, item, after)
+                     : insert_record(w, partition, item, after);
+}
+
+static int check_fence(struct writer *w, int64_t partition, struct store_op *op)
+{
+    struct lease lease;
+    int rc = find_lease(w, partition, op->fence_key, &lease);
+    if (rc == SQLITE_OK)
+        rule_fence(op, &lease);
+    return rc;
+}
+
+static int do_commit(struct writer *w, struct store_op *op)
+{
+    struct found found[STORE_BATCH_ITEMS_MAX];
+    struct held after[STORE_BATCH_ITEMS_MAX];
+    int64_t partition = 0;
+    int rc = find_partition(w, op->partition, &partition);
+    if (rc == SQLITE_OK && op->fence_epoch)
+        rc = check_fence(w, partition, op);
+    for (uint32_t i = 0; rc == SQLITE_OK && !op->code && i < op->items_len; i++) {
+        rc = find_record(w, partition, op->items[i].key, &found[i]);
+        if (rc == SQLITE_OK)
+            rule_item(op, i, found[i].held, &after[i]);
+    }
+    if (rc != SQLITE_OK || op->code)
+        return rc;
+    if (!partition)
+        rc = make_partition(w, op->partition, &partition);
+    for (uint32_t i = 0; rc == SQLITE_OK && i < op->items_len; i++) {
+        rc = apply_item(w, partition, &op->items[i], &found[i], after[i]);
+        w->outcomes[w->outcomes_len++] = (struct outcome){after[i].version, after[i].count};
+    }
+    return rc;
+}
+
+static int do_drop(struct writer *w, struct store_op *op)
+{
+    static const enum statement all[] = {SQL_DROP_RECORDS, SQL_DROP_LEASES, SQL_DROP_PARTITION};
+    int64_t partition = 0;
+    int rc = find_partition(w, op->partition, &partition);
+    for (unsigned i = 0; rc == SQLITE_OK && partition && i < sizeof all / sizeof *all; i++) {
+        sqlite3_bind_int64(w->c->statements[all[i]], 1, partition);
+        rc = conn_run(w->c, all[i]);
+    }
+    w->must_truncate = true;
+    return rc;
+}
+
+static int read_epochs(struct writer *w, uint64_t *epochs)
+{
+    sqlite3_stmt *st = w->c->statements[SQL_EPOCH];
+    int rc = sqlite3_step(st);
+    *epochs = rc == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(st, 0) : 0;
+    sqlite3_reset(st);
+    return rc == SQLITE_ROW ? SQLITE_OK : rc == SQLITE_DONE ? SQLITE_CORRUPT : rc;
+}
+
+static int put_lease(struct writer *w, int64_t partition, struct slice key,
+                     const struct lease *lease)
+{
+    sqlite3_stmt *st = w->c->statements[SQL_LEASE_PUT];
+    sqlite3_bind_int64(st, 1, partition);
+    bind_text(st, 2, key);
+    sqlite3_bind_int64(st, 3, (int64_t)lease->epoch);
+    sqlite3_bind_int64(st, 4, lease->expires_at_ms);
+    bind_text(st, 5, slice_str(lease->holder));
+    return conn_run(w->c, SQL_LEASE_PUT);
+}
+
+static int do_lease(struct writer *w, struct store_op *op)
+{
+    int64_t partition = 0;
+    uint64_t epochs = 0;
+    struct lease lease = {0};
+    int rc = find_partition(w, op->partition, &partition);
+    if (rc == SQLITE_OK)
+        rc = find_lease(w, partition, op->key, &lease);
+    if (rc == SQLITE_OK)
+        rc = read_epochs(w, &epochs);
+    if (rc != SQLITE_OK || rule_lease(op, &lease, clock_wall_ms(w->s->clock), epochs + 1))
+        return rc;
+    if (!partition)
+        rc = make_partition(w, op->partition, &partition);
+    if (rc == SQLITE_OK && lease.epoch > epochs) {
+        sqlite3_bind_int64(w->c->statements[SQL_EPOCH_PUT], 1, (int64_t)lease.epoch);
+        rc = conn_run(w->c, SQL_EPOCH_PUT);
+    }
+    if (rc == SQLITE_OK)
+        rc = put_lease(w, partition, op->key, &lease);
+    w->outcomes[w->outcomes_len++].version = op->holder.len ? lease.epoch : 0;
+    return rc;
+}
+
+static int do_op(struct writer *w, struct store_op *op)
+{
+    switch (op->verb) {
+    case STORE_COMMIT: return do_commit(w, op);
+    case STORE_DROP: return do_drop(w, op);
+    case STORE_LEASE: return do_lease(w, op);
+    default: return sqlite_read(w->s, w->c, op);
+    }
+}
+
+// --- groups -------------------------------------------------------------------------------------
+
+static void tell_outcomes(struct writer *w)
+{
+    const struct outcome *o = w->outcomes;
+    for (uint32_t i = 0; i < w->ops_len; i++) {
+        struct store_op *op = w->ops[i];
+        if (op->code)
+            continue;
+        if (op->verb == STORE_LEASE)
+            op->epoch = (o++)->version;
+        for (uint32_t at = 0; op->verb == STORE_COMMIT && at < op->items_len; at++, o++) {
+            op->items[at].version = o->version;
+            if (op->items[at].verb == STORE_ADD)
+                op->items[at].count = o->count;
+        }
+    }
+}
+
+// As if it had just been submitted.
+static void undo_op(struct store_op *op)
+{
+    store_op_release(op);
+    op->code = E_OK;
+    op->more = op->alive = false;
+    op->failed_item = 0;
+    op->holder_now[0] = 0;
+}
+
+static void fail_ops(struct writer *w, const struct err *err, bool ambiguous)
+{
+    for (uint32_t i = 0; i < w->ops_len; i++) {
+        struct store_op *op = w->ops[i];
+        // An op that was refused changed nothing, whatever became of the others.
+        op->ambiguous = ambiguous && !op->code && op_writes(op);
+        int code = err->code;
+        undo_op(op);
+        op_fail(op, code, "%s", err->message);
+    }
+}
+
+static void roll_back(struct writer *w)
+{
+    if (w->c->db && !sqlite3_get_autocommit(w->c->db))
+        conn_run(w->c, SQL_ROLLBACK);
+}
+
+static int note_wal_pages(void *writer, sqlite3 *db, const char *name, int pages)
+{
+    struct writer *w = writer;
+    (void)db;
+    (void)name;
+    if (pages < w->wal_pages)
+        w->checkpoint_at = CHECKPOINT_PAGES;  // it started over
+    w->wal_pages = pages;
+    return SQLITE_OK;
+}
+
+// After a commit that failed the WAL may hold that commit whole, past the end that readers know:
+// a crash now, and recovery would find it, though we read it as absent. A new commit overwrites
+// it; only then is what a reader sees what will stay.
+static int mend(struct writer *w)
+{
+    int rc = conn_run(w->c, SQL_BEGIN_WRITE);
+    if (rc == SQLITE_OK)
+        rc = conn_run(w->c, SQL_MEND);
+    if (rc == SQLITE_OK)
+        rc = conn_run(w->c, SQL_COMMIT);
+    if (rc == SQLITE_OK)
+        w->must_mend = false;
+    else
+        roll_back(w);
+    return rc;
+}
+
+// Opens the connection if it is closed, and mends. The writer's lock is held.
+static int make_ready(struct writer *w, struct err *err)
+{
+    int code = E_OK;
+    if (!w->c->db) {
+        code = conn_open(w->c, w->s->path, CONN_WRITER, err);
+        if (!code)
+            code = conn_prepare(w->c, w->s->path, err);
+        if (code) {
+            conn_close(w->c);
+            return code;
+        }
+        sqlite3_wal_hook(w->c->db, note_wal_pages, w);
+    }
+    int rc = w->must_mend ? mend(w) : SQLITE_OK;
+    return rc == SQLITE_OK ? E_OK
+                           : conn_error(w->c->db, rc, w->s->path, "recovering from an error", err);
+}
+
+// Sets err for rc; closes the connection when its cache is not to be trusted any more.
+static void note_error(struct writer *w, int rc, const char *doing, struct err *err)
+{
+    conn_error(w->c->db, rc, w->s->path, doing, err);  // before the rollback forgets it
+    roll_back(w);
+    if (conn_is_sick(rc)) {
+        log_line(w->s->log, LOG_ERROR, "store: reopening after an error: %s", err->message);
+        conn_close(w->c);
+    }
+}
+
+static int commit_group(struct writer *w, struct err *err)
+{
+    int64_t start_ns = clock_mono_ns(clock_system());
+    int rc = conn_run(w->c, SQL_COMMIT);
+    w->last_commit_ns = clock_mono_ns(clock_system()) - start_ns;
+    if (rc == SQLITE_OK) {
+        tell_outcomes(w);
+        return E_OK;
+    }
+    note_error(w, rc, "committing", err);
+    bool ambiguous = conn_is_sick(rc);
+    fail_ops(w, err, ambiguous);
+    if (ambiguous) {
+        struct err ignored;
+        w->must_mend = true;
+        make_ready(w, &ignored);  // now, so that the callers' next reads are right
+    }
+    return err->code;
+}
+
+static bool is_disk_error(int rc)
+{
+    rc &= 0xff;
+    return rc == SQLITE_IOERR || rc == SQLITE_FULL || rc == SQLITE_READONLY ||
+           rc == SQLITE_CANTOPEN;
+}
+
+// Does the ops of w in one transaction. False: an error stopped it that may be one op's alone, and
+// nothing was done.
+static bool try_group(struct writer *w)
+{
+    struct err err = ERR_INIT;
+    w->outcomes_len = 0;
+    int code = make_ready(w, &err);
+    int rc = SQLITE_OK;
+    if (!code && (rc = conn_run(w->c, SQL_BEGIN_WRITE)) != SQLITE_OK) {
+        note_error(w, rc, "starting to write", &err);
+        code = err.code;
+    }
+    for (uint32_t i = 0; !code && i < w->ops_len; i++) {
+        rc = do_op(w, w->ops[i]);
+        if (rc != SQLITE_OK) {
+            note_error(w, rc, "writing", &err);
+            code = err.code;
+            if (w->ops_len > 1 && !is_disk_error(rc)) {
+                for (uint32_t undo = 0; undo <= i; undo++)
+                    undo_op(w->ops[undo]);
+                return false;
+            }
+        }
+    }
+    if (code)
+        fail_ops(w, &err, false);
+    else
+        commit_group(w, &err);
+    return true;
+}
+
+static void complete_group(struct writer *w)
+{
+    struct sqlite_store *s = w->s;
+    pthread_mutex_lock(&s->mutex);
+    for (uint32_t i = 0; i < w->ops_len; i++)
+        if (op_writes(w->ops[i]))
+            s->writes_pending[order_bucket(w->ops[i])]--;
+    pthread_mutex_unlock(&s->mutex);
+    for (uint32_t i = 0; i < w->ops_len; i++)
+        op_complete(w->ops[i]);
+}
+
+// --- checkpoints --------------------------------------------------------------------------------
+
+int sqlite_checkpoint(struct sqlite_store *s, struct sqlite_conn *c, int mode)
+{
+    // PASSIVE takes what readers leave it; the others wait for readers, so ours must be out.
+    if (mode != SQLITE_CHECKPOINT_PASSIVE)
+        pthread_mutex_lock(&s->gate);
+    int rc = sqlite3_wal_checkpoint_v2(c->db, NULL, mode, NULL, NULL);
+    if (mode != SQLITE_CHECKPOINT_PASSIVE)
+        pthread_mutex_unlock(&s->gate);
+    return rc;
+}
+
+static void checkpoint_if_due(struct writer *w)
+{
+    if (!w->c->db || (!w->must_truncate && w->wal_pages < w->checkpoint_at))
+        return;
+    int mode = w->must_truncate ? SQLITE_CHECKPOINT_TRUNCATE
+               : w->wal_pages > WAL_PAGES_MAX ? SQLITE_CHECKPOINT_RESTART
+                                              : SQLITE_CHECKPOINT_PASSIVE;
+    int rc = sqlite_checkpoint(w->s, w->c, mode);
+    w->checkpoint_at = w->wal_pages + CHECKPOINT_PAGES;
+    if (rc == SQLITE_OK)
+        w->must_truncate = false;
+    else if (conn_is_sick(rc)) {
+        struct err err;
+        note_error(w, rc, "moving the WAL into the file", &err);
+    }
+}
+
+// --- the thread ---------------------------------------------------------------------------------
+
+static void run_group(struct writer *w)
+{
+    struct sqlite_store *s = w->s;
+    if (!lock_file_take(&s->lock, STORE_BUSY_MS_MAX)) {
+        struct err err = ERR_INIT;
+        conn_error(NULL, SQLITE_BUSY, s->path, "", &err);
+        fail_ops(w, &err, false);
+        complete_group(w);
+        return;
+    }
+    bool done = try_group(w);
+    uint32_t len = w->ops_len;
+    if (done) {
+        complete_group(w);
+    } else {
+        struct store_op *ops[GROUP_OPS_MAX];
+        memcpy(ops, w->ops, len * sizeof *ops);
+        for (uint32_t i = 0; i < len; i++) {
+            w->ops[0] = ops[i];
+            w->ops_len = 1;
+            try_group(w);
+            complete_group(w);
+        }
+    }
+    checkpoint_if_due(w);
+    lock_file_drop(&s->lock);
+    w->last_group = len;
+}
+
+static size_t op_bytes(const struct store_op *op)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; op->verb == STORE_COMMIT && i < op->items_len; i++)
+        bytes += op->items[i].meta.len + op->items[i].body.bytes.len;
+    return bytes;
+}
+
+// Moves the next group from the queue to w. The mutex is held.
+static void take_group(struct writer *w)
+{
+    struct op_queue *q = &w->s->writes;
+    size_t items = 0, bytes = 0;
+    w->ops_len = 0;
+    while (q->first && w->ops_len < GROUP_OPS_MAX) {
+        struct store_op *op = q->first;
+        items += op->verb == STORE_COMMIT ? op->items_len : 1;
+        bytes += op_bytes(op);
+        if (w->ops_len && (items > GROUP_ITEMS_MAX || bytes > GROUP_BYTES_MAX))
+            break;
+        w->ops[w->ops_len++] = op;
+        q->first = op->next;
+        q->len--;
+    }
+    if (!q->first)
+        q->end = &q->first;
+}
+
+// Whoever was answered by the last group is likely to come again at once, and a group costs an fsync
+// whatever its size: worth waiting for as many, for a part of that fsync's time. The mutex is held.
+static void gather(struct writer *w)
+{
+    struct sqlite_store *s = w->s;
+    if (w->last_group < 2 || s->writes.len >= w->last_group)
+        return;
+    int64_t wait_ns = w->last_commit_ns / 2 < GATHER_NS_MAX ? w->last_commit_ns / 2 : GATHER_NS_MAX;
+    int64_t until_ns = clock_mono_ns(clock_system()) + wait_ns;
+    struct timespec until = {until_ns / 1000000000, (long)(until_ns % 1000000000)};
+    s->wake_writer_at = w->last_group;
+    while (s->writes.len < w->last_group && !s->stopping)
+        if (pthread_cond_timedwait(&s->writer_wakes, &s->mutex, &until))
+            break;
+    s->wake_writer_at = 0;
+}
+
+// Reads that were submitted before one of the group's writes must not see it.
+static void wait_for_reads(struct writer *w)
+{
+    struct sqlite_store *s = w->s;
+    for (uint32_t i = 0; i < w->ops_len; i++) {
+        if (!op_writes(w->ops[i]))
+            continue;
+        while (s->reads_pending[order_bucket(w->ops[i])]) {
+            s->writer_waits_for_reads = true;
+            pthread_cond_wait(&s->reads_drained, &s->mutex);
+        }
+    }
+    s->writer_waits_for_reads = false;
+}
+
+static bool next_group(struct writer *w)
+{
+    struct sqlite_store *s = w->s;
+    pthread_mutex_lock(&s->mutex);
+    while (!s->writes.len && !s->stopping) {
+        s->wake_writer_at = 1;
+        pthread_cond_wait(&s->writer_wakes, &s->mutex);
+        s->wake_writer_at = 0;
+    }
+    if (!s->stopping)
+        gather(w);
+    take_group(w);
+    wait_for_reads(w);
+    pthread_mutex_unlock(&s->mutex);
+    return w->ops_len > 0;
+}
+
+struct writer *writer_new(struct sqlite_store *s)
+{
+    struct writer *w = mem_zalloc(sizeof *w);
+    if (!w)
+        return NULL;
+    w->s = s;
+    w->c = &s->write_conn;
+    w->checkpoint_at = CHECKPOINT_PAGES;
+    sqlite3_wal_hook(w->c->db, note_wal_pages, w);
+    return w;
+}
+
+void *writer_run(void *writer)
+{
+    struct writer *w = writer;
+    while (next_group(w))
+        run_group(w);
+    return NULL;
+}
