@@ -75,14 +75,17 @@ typedef enum parley_log_level {
 /** How to build an engine. Zero or NULL members take the configuration file's value, else the default. */
 typedef struct parley_options {
     unsigned version;            /**< PARLEY_OPTIONS_VERSION */
-    const char *config;          /**< path of a parley.lua; NULL: none is read */
+    const char *config;          /**< path of a parley.lua; NULL: $PARLEY_CONFIG, ./parley.lua or
+                                      /etc/parley/parley.lua, the first that there is; "": none */
     const char *store;           /**< "sqlite:PATH", "memory:" */
     const char *policies;        /**< folder of policies */
     const char *bot, *provider, *model; /**< defaults for messages that name none */
-    const char *keyring;         /**< path; with "memory:" and no path keys live in memory */
+    const char *keyring;         /**< path; NULL: parley.keys beside the store's file; with "memory:" keys
+                                      live in memory unless a path is set */
     const char *const *settings; /**< "name=value" as in the configuration, NULL-terminated; beats all above */
     int workers;                 /**< 0: the configuration's, default one per core */
-    int no_environment;          /**< 1: PARLEY_* and *_BASE_URL variables are not read (keys still are) */
+    int no_environment;          /**< 1: PARLEY_* and *_BASE_URL variables and default configuration files
+                                      are not read (keys still are) */
     /** Called from any of the library's threads with one line (no message text, no secrets); NULL: silent. */
     void (*log)(void *user, parley_log_level level, const char *line);
     /** Told the exact request body before it is sent to a provider, on a worker thread; NULL: not told. */

@@ -348,19 +348,25 @@ static void located(struct run *run)
     live_take(run, have_session);
 }
 
-static void have_user(struct run *run)
+// Sessions have UUIDs. Another kind of id gives the same UUID each time, so that a conversation that was
+// imported before is refused, not doubled.
+static void session_id(struct run *run)
 {
-    struct err err = ERR_INIT;
-    struct job *job = run->job;
-    if (job->session[0] && !id_valid(slice_str(job->session))) {
-        err_set(&err, E_USAGE, "id: \"%s\" is not a version 4 UUID: leave it out to get a new one",
-                job->session);
-        emit_error(run, E_USAGE, &err);
+    struct slice id = slice_str(run->job->import_id);
+    if (id_valid(id)) {
+        memcpy(run->import_id, id.ptr, ID_TEXT_BYTES);
         return;
     }
-    memcpy(run->import_id, job->session, sizeof(run->import_id));
-    job->session[0] = '\0';
-    job->flags &= ~(unsigned)JOB_CONTINUE;
+    char hex[VAULT_DIGEST_BYTES];
+    vault_digest(run->w->env.vault, "import", &id, 1, hex);
+    snprintf(run->import_id, sizeof(run->import_id), "%.8s-%.4s-4%.3s-a%.3s-%.12s", hex, hex + 8,
+             hex + 13, hex + 17, hex + 20);
+}
+
+static void have_user(struct run *run)
+{
+    if (run->job->import_id[0])
+        session_id(run);
     resolve_session(run, true, located);
 }
 

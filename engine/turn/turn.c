@@ -56,7 +56,7 @@ static int take_text(struct run *run, struct err *err)
     safe_buf_init(&run->text, CONTENT_BYTES_MAX);
     int code = redact_text(run->w->env.redactor, text, &run->text, err);
     if (code)
-        return err_prefix(err, "the message");
+        return err_prefix(err, "the message: ");
     code = safe_buf_check(&run->text, "the message", err);
     if (code)
         return code;

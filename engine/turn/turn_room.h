@@ -41,6 +41,7 @@ struct job {
     char key[KEY_BYTES_MAX];       // idempotency key; empty: none
     char provider[MODEL_NAME_BYTES], model[MODEL_NAME_BYTES];  // empty: policy, then configuration
     char by[16];                   // usage: day bot model user session
+    char import_id[256];           // IMPORT: the conversation's id; empty: a new one
     uint32_t edit_turn;            // SEND: replaces this turn and all after it
     struct buf text;               // owned
     struct loop_task task;

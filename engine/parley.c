@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: MIT
+// parley.c: builds an engine out of the rooms below, and implements parley.h.
+//
+//   caller ──parley_send──▶ job ──worker_post──▶ worker (one thread each; a user belongs to one)
+//   caller ◀─parley_poll── event queue ◀──sink── worker
+//
+// An engine owns, top down: workers (thread, loop, wire, Lua loader, worker), the store with its threads,
+// the vault, and the tables that they share read-only. Opening builds bottom up; closing drains the
+// workers, then goes the other way.
+#include "parley_int.h"
+
+#include "base/embed.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { RECOVER_REQUEST = 0 };  // the engine's own; callers' start at 1
+
+_Static_assert((int)PARLEY_E_USAGE == E_USAGE && (int)PARLEY_E_POLICY == E_POLICY &&
+                   (int)PARLEY_E_STORE == E_STORE && (int)PARLEY_E_REFUSED == E_REFUSED &&
+                   (int)PARLEY_E_PROVIDER == E_PROVIDER && (int)PARLEY_E_CONFLICT == E_CONFLICT &&
+                   (int)PARLEY_E_NOT_FOUND == E_NOT_FOUND && (int)PARLEY_E_NOMEM == E_NOMEM &&
+                   (int)PARLEY_E_CANCELLED == E_CANCELLED && (int)PARLEY_E_BUSY == E_BUSY &&
+                   (int)PARLEY_E_CORRUPT == E_CORRUPT && (int)PARLEY_E_FENCED == E_FENCED,
+               "parley_code and enum code are the same numbers");
+_Static_assert((int)PARLEY_CONTINUE == JOB_CONTINUE && (int)PARLEY_STATELESS == JOB_STATELESS &&
+                   (int)PARLEY_ALL_USERS == JOB_ALL_USERS,
+               "public flags and job flags are the same numbers");
+
+const char *parley_version(void)
+{
+    return PARLEY_VERSION;
+}
+
+const char *parley_code_word(int code)
+{
+    return err_word(code);
+}
+
+int public_error(parley_error *error, const struct err *err)
+{
+    if (error) {
+        error->code = err->code;
+        memcpy(error->message, err->message, sizeof(error->message));
+    }
+    return err->code;
+}
+
+// ---- what the rooms below call back
+
+static void log_sink(void *user, enum log_level level, const char *line)
+{
+    parley *e = user;
+    if (e->public_log)
+        e->public_log(e->user, (parley_log_level)level, line);
+}
+
+static void take_event(void *user, const struct event *event)
+{
+    parley *e = user;
+    bool last = event->type == EVENT_DONE || event->type == EVENT_RESULT || event->type == EVENT_ERROR;
+    if (event->request == RECOVER_REQUEST) {
+        pthread_mutex_lock(&e->ready_lock);
+        e->recovered = last;
+        e->recover_code = event->code;
+        snprintf(e->recover_message, sizeof(e->recover_message), "%s",
+                 event->message ? event->message : "");
+        pthread_cond_signal(&e->ready);
+        pthread_mutex_unlock(&e->ready_lock);
+        return;
+    }
+    if (last)
+        atomic_fetch_sub(&e->under_way, 1);
+    events_push(&e->events, event);
+}
+
+static const char *find_secret(void *user, const char *name)
+{
+    parley *e = user;
+    return secret_find(&e->secrets, name);
+}
+
+static int make_brain(void *user, const char *script, struct llm_brain **out, struct err *err)
+{
+    parley *e = user;
+    return lua_brain_new(out, &e->lua, script, err);
+}
+
+static void tell_request(void *user, const char *provider, struct slice body)
+{
+    parley *e = user;
+    e->trace(e->user, provider, body.ptr, body.len);
+}
+
+// ---- opening
+
+static int load_tables(parley *e, struct err *err)
+{
+    const struct embed_file *prices = embed_find("scripts/data/prices.json");
+    const struct embed_file *models = embed_find("scripts/data/models.json");
+    if (!prices || !models)
+        BUG("the program was built without its data files");
+    int code = prices_load(&e->prices, prices->bytes, err);
+    if (!code)
+        code = llm_caps_load(&e->caps, models->bytes, err);
+    if (!code)
+        code = redactor_new(&e->redactor, err);
+    return code;
+}
+
+// One blocking store operation, before any worker runs.
+struct blocking {
+    struct store_op op;
+    struct loop *loop;
+};
+
+static void blocking_done(struct store_op *op)
+{
+    loop_stop(((struct blocking *)op)->loop);
+}
+
+static int run_blocking(parley *e, struct blocking *b, struct err *err)
+{
+    int code = e->seams.clock ? loop_new_sim(&b->loop, e->seams.clock, err)
+                              : loop_new(&b->loop, e->clock, err);
+    if (code)
+        return code;
+    b->op.loop = b->loop;
+    b->op.done = blocking_done;
+    store_submit(e->store, &b->op);
+    loop_run(b->loop);
+    loop_free(b->loop);
+    if (b->op.code)
+        *err = b->op.err;
+    return b->op.code;
+}
+
+static const struct slice house = {"~house", 6}, keyring_key = {"keyring", 7};
+
+// The fingerprint of the keyring that the store was sealed with; empty if it is new.
+static int stored_fingerprint(parley *e, char out[VAULT_DIGEST_BYTES], struct err *err)
+{
+    struct blocking b = {.op = {.verb = STORE_GET, .partition = house, .key = keyring_key}};
+    struct json_doc doc = JSON_DOC_INIT;
+    struct buf scratch = BUF_INIT(1024);
+    out[0] = '\0';
+    int code = run_blocking(e, &b, err);
+    if (!code && b.op.rows_len == 1 && json_parse(&doc, b.op.rows[0].meta, 0, err) == E_OK) {
+        struct slice id = json_text(json_get(json_root(&doc), "id"), &scratch);
+        snprintf(out, VAULT_DIGEST_BYTES, "%.*s", SLICE_FMT(id));
+    }
+    store_op_release(&b.op);
+    json_doc_release(&doc);
+    buf_release(&scratch);
+    return code;
+}
+
+static int store_fingerprint(parley *e, const char *fingerprint, struct err *err)
+{
+    char meta[128];
+    snprintf(meta, sizeof(meta), "{\"id\":\"%s\"}", fingerprint);
+    struct store_item item = {.verb = STORE_INSERT, .key = keyring_key, .meta = slice_str(meta)};
+    struct blocking b = {.op = {.verb = STORE_COMMIT, .partition = house, .items = &item, .items_len = 1}};
+    int code = run_blocking(e, &b, err);
+    store_op_release(&b.op);
+    return code == E_CONFLICT ? E_OK : code;  // another process was faster; it is compared on the next open
+}
+
+// Everything in a store is sealed under one keyring. With another one, users would look like strangers to
+// their own conversations, so that is refused before anything is made.
+static int open_vault(parley *e, struct err *err)
+{
+    char stored[VAULT_DIGEST_BYTES], ours[VAULT_DIGEST_BYTES];
+    struct buf path = BUF_INIT(8192);
+    settings_keyring(&e->settings, &path);
+    int code = buf_check(&path, "the keyring's path", err);
+    if (!code)
+        code = stored_fingerprint(e, stored, err);
+    if (!code && stored[0] && path.len && access(path.ptr, F_OK) != 0)
+        code = err_set(err, E_STORE,
+                       "keyring %s is not there, but the store was sealed with one: put it back, or say "
+                       "where it is with --set keyring=PATH",
+                       path.ptr);
+    struct vault_options options = {.path = path.len ? path.ptr : NULL, .rand = e->rand, .log = &e->log};
+    if (!code)
+        code = vault_open(&e->vault, &options, err);
+    if (!code) {
+        vault_digest(e->vault, "keyring", NULL, 0, ours);
+        if (!stored[0])
+            code = store_fingerprint(e, ours, err);
+        else if (strcmp(stored, ours) != 0)
+            code = err_set(err, E_STORE,
+                           "the store was sealed with another keyring than %s: say where the right one "
+                           "is with --set keyring=PATH",
+                           path.len ? path.ptr : "the one in memory");
+    }
+    buf_release(&path);
+    return code;
+}
+
+static int open_store(parley *e, struct err *err)
+{
+    struct store_env env = {.clock = e->clock, .rand = e->rand, .log = &e->log};
+    return store_open(&e->store, conf_str(e->settings.conf, "store"), &env, err);
+}
+
+static void *hand_main(void *arg)
+{
+    struct hand *h = arg;
+    loop_run(h->loop);
+    return NULL;
+}
+
+static int open_wire(parley *e, struct hand *h, struct err *err)
+{
+    return e->seams.wire ? e->seams.wire(e->seams.user, h->loop, &h->wire, err)
+                         : wire_new_curl(&h->wire, h->loop, err);
+}
+
+static int open_hand(parley *e, unsigned index, unsigned count, struct err *err)
+{
+    struct hand *h = &e->hands[index];
+    h->engine = e;
+    e->hands_len = index + 1;
+    int code = e->seams.clock ? loop_new_sim(&h->loop, e->seams.clock, err)
+                              : loop_new(&h->loop, e->clock, err);
+    if (!code)
+        code = open_wire(e, h, err);
+    if (!code)
+        code = lua_loader_new(&h->loader, &e->lua, err);
+    if (code)
+        return code;
+    struct worker_env env = {
+        .loop = h->loop, .store = e->store, .vault = e->vault, .wire = h->wire,
+        .clock = e->clock, .rand = e->rand, .log = &e->log, .conf = e->settings.conf,
+        .redactor = e->redactor, .prices = e->prices, .caps = e->caps,
+        .loader = lua_loader_ops(h->loader), .llm = &e->llm,
+        .index = index, .count = count, .live_bytes_max = LIVE_BYTES_MAX / count,
+        .sink = take_event, .user = e,
+    };
+    code = worker_new(&h->worker, &env, err);
+    if (code || e->seams.clock)
+        return code;
+    if (pthread_create(&h->thread, NULL, hand_main, h) != 0)
+        return err_set(err, E_NOMEM, "cannot start a thread");
+    h->started = true;
+    return E_OK;
+}
+
+static unsigned workers_wanted(const parley *e)
+{
+    int64_t n = conf_int(e->settings.conf, "workers", 0);
+    if (e->seams.clock)
+        return 1;
+    if (n <= 0)
+        n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > WORKERS_MAX ? WORKERS_MAX : (unsigned)n;
+}
+
+static void run_simulated(parley *e)
+{
+    loop_run(e->hands[0].loop);
+}
+
+// Turns of processes that died are settled before the first new one.
+static int recover(parley *e, struct err *err)
+{
+    struct job *job;
+    int code = job_new(&job, err);
+    if (code)
+        return code;
+    job->verb = JOB_RECOVER;
+    job->request = RECOVER_REQUEST;
+    worker_post(e->hands[0].worker, job);
+    if (e->seams.clock)
+        run_simulated(e);
+    pthread_mutex_lock(&e->ready_lock);
+    while (!e->recovered)
+        pthread_cond_wait(&e->ready, &e->ready_lock);
+    code = e->recover_code;
+    if (code)
+        err_set(err, code, "%s", e->recover_message);
+    pthread_mutex_unlock(&e->ready_lock);
+    return code;
+}
+
+static int build(parley *e, const parley_options *options, struct err *err)
+{
+    int code = settings_load(&e->settings, options, err);
+    if (!code)
+        code = events_init(&e->events, err);
+    e->events_ready = code == E_OK;
+    if (!code)
+        code = secrets_init(&e->secrets, err);
+    if (!code)
+        code = load_tables(e, err);
+    if (!code)
+        code = open_store(e, err);
+    if (!code)
+        code = open_vault(e, err);
+    if (code)
+        return code;
+    e->lua = (struct lua_env){.policies_dir = conf_str(e->settings.conf, "policies"),
+                              .clock = e->clock,
+                              .log = &e->log};
+    e->llm = (struct llm_env){.clock = e->clock,
+                              .rand = e->rand,
+                              .log = &e->log,
+                              .conf = e->settings.conf,
+                              .caps = e->caps,
+                              .secret = find_secret,
+                              .brain = make_brain,
+                              .on_request = e->trace ? tell_request : NULL,
+                              .user = e};
+    unsigned count = workers_wanted(e);
+    for (unsigned i = 0; i < count && !code; i++)
+        code = open_hand(e, i, count, err);
+    return code ? code : recover(e, err);
+}
+
+int engine_open(parley **out, const parley_options *options, const struct engine_seams *seams,
+                parley_error *error)
+{
+    struct err err = ERR_INIT;
+    *out = NULL;
+    if (!options || options->version != PARLEY_OPTIONS_VERSION) {
+        err_set(&err, E_USAGE, "parley_options: begin with PARLEY_OPTIONS_INIT");
+        return public_error(error, &err);
+    }
+    parley *e = mem_zalloc(sizeof(*e));
+    if (!e) {
+        err_set(&err, E_NOMEM, "out of memory for an engine");
+        return public_error(error, &err);
+    }
+    if (seams)
+        e->seams = *seams;
+    e->public_log = options->log;
+    e->trace = options->trace;
+    e->user = options->user;
+    e->log = (struct log){.sink = log_sink, .user = e, .min_level = LOG_DEBUG};
+    e->clock = e->seams.clock ? &e->seams.clock->clock : clock_system();
+    e->rand = e->seams.rand ? e->seams.rand : rand_system();
+    atomic_init(&e->next_request, 1);
+    pthread_mutex_init(&e->ready_lock, NULL);
+    pthread_cond_init(&e->ready, NULL);
+    int code = build(e, options, &err);
+    if (code) {
+        parley_close(e);
+        return public_error(error, &err);
+    }
+    *out = e;
+    return PARLEY_OK;
+}
+
+int parley_open(parley **out, const parley_options *options, parley_error *error)
+{
+    return engine_open(out, options, NULL, error);
+}
+
+// ---- closing
+
+static void hand_idle(void *user)
+{
+    struct hand *h = user;
+    loop_stop(h->loop);
+}
+
+static void drain_hand(struct loop_task *task)
+{
+    struct hand *h = (struct hand *)((char *)task - offsetof(struct hand, drain));
+    worker_drain(h->worker, hand_idle, h);
+}
+
+static void close_hand(struct hand *h)
+{
+    if (h->worker) {
+        h->drain.fn = drain_hand;
+        loop_post(h->loop, &h->drain);
+        if (h->started)
+            pthread_join(h->thread, NULL);
+        else
+            loop_run(h->loop);
+    }
+    worker_free(h->worker);
+    lua_loader_free(h->loader);
+    wire_free(h->wire);
+    loop_free(h->loop);
+}
+
+void parley_close(parley *e)
+{
+    if (!e)
+        return;
+    for (unsigned i = 0; i < e->hands_len; i++)
+        close_hand(&e->hands[i]);
+    store_free(e->store);
+    vault_free(e->vault);
+    redactor_free(e->redactor);
+    prices_free(e->prices);
+    llm_caps_free(e->caps);
+    if (e->secrets.values)
+        secrets_release(&e->secrets);
+    if (e->events_ready)
+        events_release(&e->events);
+    settings_release(&e->settings);
+    pthread_cond_destroy(&e->ready);
+    pthread_mutex_destroy(&e->ready_lock);
+    mem_free(e);
+}

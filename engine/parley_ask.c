@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: MIT
+// parley_ask.c: what a caller says, checked and copied into a job for the worker of that user; and the
+// events that come back. Any thread.
+#include "parley_int.h"
+
+// The same worker for a user, always (FNV-1a).
+static struct worker *worker_of(parley *e, const char *user)
+{
+    uint64_t h = 14695981039346656037u;
+    for (; *user; user++)
+        h = (h ^ (unsigned char)*user) * 1099511628211u;
+    return e->hands[(h ^ h >> 32) % e->hands_len].worker;
+}
+
+static int copy(char *out, size_t size, const char *value, const char *what, struct err *err)
+{
+    size_t n = value ? strlen(value) : 0;
+    if (n >= size)
+        return err_set(err, E_USAGE, "%s: at most %zu bytes, this one has %zu", what, size - 1, n);
+    size_t bad = utf8_valid_prefix(slice_of(value, n));
+    if (bad != n)
+        return err_set(err, E_USAGE, "%s: not valid UTF-8 at byte %zu", what, bad);
+    memcpy(out, value ? value : "", n + 1);
+    return E_OK;
+}
+
+struct names {
+    const char *user, *bot, *context, *session, *provider, *model;
+};
+
+static int copy_names(struct job *job, const struct names *n, struct err *err)
+{
+    const char *user = n->user && n->user[0] ? n->user : "local";
+    int code = copy(job->user, sizeof(job->user), user, "user", err);
+    if (!code)
+        code = copy(job->bot, sizeof(job->bot), n->bot, "bot", err);
+    if (!code)
+        code = copy(job->context, sizeof(job->context), n->context, "context", err);
+    if (!code && n->session && n->session[0] && !id_valid(slice_str(n->session)))
+        return err_set(err, E_USAGE, "session %.64s: not a session's id; `parley sessions` lists them",
+                       n->session);
+    if (!code)
+        code = copy(job->session, sizeof(job->session), n->session, "session", err);
+    if (!code)
+        code = copy(job->provider, sizeof(job->provider), n->provider, "provider", err);
+    if (!code)
+        code = copy(job->model, sizeof(job->model), n->model, "model", err);
+    return code;
+}
+
+// Takes job.
+static int post(parley *e, struct job *job, uint64_t *request, struct err *err, parley_error *error)
+{
+    if (atomic_fetch_add(&e->under_way, 1) >= REQUESTS_MAX) {
+        atomic_fetch_sub(&e->under_way, 1);
+        job_free(job);
+        err_set(err, E_BUSY, "%d requests are under way: take events, then try again", REQUESTS_MAX);
+        return public_error(error, err);
+    }
+    job->request = atomic_fetch_add(&e->next_request, 1);
+    if (request)
+        *request = job->request;
+    worker_post(worker_of(e, job->user), job);
+    return PARLEY_OK;
+}
+
+static int check_text(const struct slice text, struct err *err)
+{
+    if (text.len > MESSAGE_BYTES_MAX)
+        return err_set(err, E_USAGE,
+                       "the message has %zu bytes, at most %d are taken: send it in parts", text.len,
+                       MESSAGE_BYTES_MAX);
+    size_t bad = utf8_valid_prefix(text);
+    if (bad != text.len)
+        return err_set(err, E_USAGE, "the message is not valid UTF-8 at byte %zu: convert it first", bad);
+    const char *nul = text.len ? memchr(text.ptr, '\0', text.len) : NULL;
+    if (nul)
+        return err_set(err, E_USAGE, "the message has a NUL at byte %zu: send text, not binary data",
+                       (size_t)(nul - text.ptr));
+    return E_OK;
+}
+
+int parley_send(parley *e, const parley_message *m, uint64_t *request, parley_error *error)
+{
+    struct err err = ERR_INIT;
+    struct job *job;
+    if (m->version != PARLEY_MESSAGE_VERSION) {
+        err_set(&err, E_USAGE, "parley_message: begin with PARLEY_MESSAGE_INIT");
+        return public_error(error, &err);
+    }
+    struct slice text = m->text_bytes ? slice_of(m->text, m->text_bytes) : slice_str(m->text);
+    struct names names = {m->user, m->bot, m->context, m->session, m->provider, m->model};
+    int code = check_text(text, &err);
+    if (code || job_new(&job, &err))
+        return public_error(error, &err);
+    job->verb = JOB_SEND;
+    job->flags = m->flags;
+    job->edit_turn = m->edit_turn;
+    code = copy_names(job, &names, &err);
+    if (!code)
+        code = copy(job->key, sizeof(job->key), m->key, "key", &err);
+    buf_add_slice(&job->text, text);
+    if (!code)
+        code = buf_check(&job->text, "the message", &err);
+    if (code) {
+        job_free(job);
+        return public_error(error, &err);
+    }
+    return post(e, job, request, &err, error);
+}
+
+void parley_stop(parley *e, uint64_t request)
+{
+    for (unsigned i = 0; i < e->hands_len; i++)
+        worker_stop_request(e->hands[i].worker, request);
+}
+
+static int ask(parley *e, enum job_verb verb, const parley_scope *s, const char *by, uint64_t *request,
+               parley_error *error)
+{
+    struct err err = ERR_INIT;
+    struct job *job;
+    if (s->version != PARLEY_SCOPE_VERSION) {
+        err_set(&err, E_USAGE, "parley_scope: begin with PARLEY_SCOPE_INIT");
+        return public_error(error, &err);
+    }
+    if (job_new(&job, &err))
+        return public_error(error, &err);
+    struct names names = {s->user, s->bot, s->context, s->session, s->provider, s->model};
+    job->verb = verb;
+    job->flags = s->flags;
+    int code = copy_names(job, &names, &err);
+    if (!code)
+        code = copy(job->by, sizeof(job->by), by, "by", &err);
+    if (code) {
+        job_free(job);
+        return public_error(error, &err);
+    }
+    return post(e, job, request, &err, error);
+}
+
+int parley_session(parley *e, const parley_scope *scope, uint64_t *request, parley_error *error)
+{
+    return ask(e, JOB_OPEN, scope, NULL, request, error);
+}
+
+int parley_sessions(parley *e, const parley_scope *scope, uint64_t *request, parley_error *error)
+{
+    return ask(e, JOB_SESSIONS, scope, NULL, request, error);
+}
+
+int parley_show(parley *e, const parley_scope *scope, uint64_t *request, parley_error *error)
+{
+    return ask(e, JOB_SHOW, scope, NULL, request, error);
+}
+
+int parley_usage(parley *e, const parley_scope *scope, const char *by, uint64_t *request,
+                 parley_error *error)
+{
+    static const char *const known[] = {"day", "bot", "model", "user", "session"};
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (by && strcmp(by, known[i]) == 0)
+            return ask(e, JOB_USAGE, scope, by, request, error);
+    }
+    struct err err = ERR_INIT;
+    err_set(&err, E_USAGE, "usage by \"%s\": it is by day, bot, model, user or session", by ? by : "");
+    return public_error(error, &err);
+}
+
+int parley_verify(parley *e, const parley_scope *scope, uint64_t *request, parley_error *error)
+{
+    return ask(e, JOB_VERIFY, scope, NULL, request, error);
+}
+
+int parley_reset(parley *e, const parley_scope *scope, uint64_t *request, parley_error *error)
+{
+    return ask(e, JOB_RESET, scope, NULL, request, error);
+}
+
+int parley_undo(parley *e, const parley_scope *scope, uint64_t *request, parley_error *error)
+{
+    return ask(e, JOB_UNDO, scope, NULL, request, error);
+}
+
+static int copy_member(struct json o, const char *key, char *out, size_t size, struct err *err)
+{
+    struct buf scratch = BUF_INIT(4096);
+    struct json v = json_get(o, key);
+    int code = E_OK;
+    if (json_type(v) == JSON_STRING) {
+        struct slice s = json_text(v, &scratch);
+        if (s.len >= size || memchr(s.ptr ? s.ptr : "", '\0', s.len))
+            code = err_set(err, E_USAGE, "%s: at most %zu bytes without NUL", key, size - 1);
+        else
+            snprintf(out, size, "%.*s", SLICE_FMT(s));
+    } else if (json_type(v) != JSON_NONE && json_type(v) != JSON_NULL) {
+        code = err_set(err, E_USAGE, "%s: must be a string", key);
+    }
+    buf_release(&scratch);
+    return code;
+}
+
+static int read_import(struct job *job, struct err *err)
+{
+    struct json_doc doc = JSON_DOC_INIT;
+    int code = json_parse(&doc, buf_slice(&job->text), 0, err);
+    struct json root = json_root(&doc);
+    if (!code && json_type(root) != JSON_OBJECT)
+        code = err_set(err, E_USAGE, "a conversation is an object: {\"user\":…,\"messages\":[…]}");
+    if (!code)
+        code = copy_member(root, "user", job->user, sizeof(job->user), err);
+    if (!code)
+        code = copy_member(root, "bot", job->bot, sizeof(job->bot), err);
+    if (!code)
+        code = copy_member(root, "context", job->context, sizeof(job->context), err);
+    if (!code)
+        code = copy_member(root, "id", job->import_id, sizeof(job->import_id), err);
+    if (!code && !job->user[0])
+        memcpy(job->user, "local", sizeof("local"));
+    json_doc_release(&doc);
+    return code;
+}
+
+int parley_import(parley *e, const char *json, size_t json_bytes, uint64_t *request, parley_error *error)
+{
+    struct err err = ERR_INIT;
+    struct job *job;
+    if (job_new(&job, &err))
+        return public_error(error, &err);
+    job->verb = JOB_IMPORT;
+    buf_add(&job->text, json, json_bytes);
+    int code = buf_check(&job->text, "the conversation", &err);
+    if (!code)
+        code = read_import(job, &err);
+    if (code) {
+        job_free(job);
+        return public_error(error, &err);
+    }
+    return post(e, job, request, &err, error);
+}
+
+// ---- events
+
+int parley_wait(parley *e, int timeout_ms, parley_event **event)
+{
+    if (e->seams.clock) {
+        run_simulated(e);
+        timeout_ms = 0;
+    }
+    *event = events_wait(&e->events, timeout_ms);
+    return *event != NULL;
+}
+
+int parley_poll(parley *e, parley_event **event)
+{
+    return parley_wait(e, 0, event);
+}
+
+int parley_wakeup_fd(parley *e)
+{
+    return e->events.fd;
+}

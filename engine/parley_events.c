@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+// parley_events.c: events from the workers' threads to whoever polls. One queue per engine, under one
+// lock; the descriptor is readable exactly while the queue is not empty.
+#include "parley_int.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+struct queued {
+    parley_event event;      // first: an event that is handed out is freed through it
+    struct queued *next;
+    struct buf text, json;
+    char session[ID_TEXT_BYTES];
+};
+
+int events_init(struct event_queue *q, struct err *err)
+{
+    pthread_condattr_t attr;
+    memset(q, 0, sizeof(*q));
+    q->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (q->fd < 0)
+        return err_set(err, E_NOMEM, "cannot make an event descriptor: %s", strerror(errno));
+    pthread_mutex_init(&q->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&q->arrived, &attr);
+    pthread_condattr_destroy(&attr);
+    return E_OK;
+}
+
+void events_release(struct event_queue *q)
+{
+    parley_event *event;
+    while ((event = events_pop(q)) != NULL)
+        parley_event_free(event);
+    pthread_cond_destroy(&q->arrived);
+    pthread_mutex_destroy(&q->lock);
+    close(q->fd);
+}
+
+static parley_event_type public_type(enum event_type type)
+{
+    switch (type) {
+    case EVENT_ACCEPTED: return PARLEY_EVENT_ACCEPTED;
+    case EVENT_DELTA: return PARLEY_EVENT_DELTA;
+    case EVENT_WARNING: return PARLEY_EVENT_WARNING;
+    case EVENT_DONE: return PARLEY_EVENT_DONE;
+    case EVENT_RESULT: return PARLEY_EVENT_RESULT;
+    case EVENT_ERROR: return PARLEY_EVENT_ERROR;
+    }
+    BUG("unknown event %d", (int)type);
+}
+
+// The public view; the buffers may have moved.
+static void point(struct queued *n)
+{
+    n->event.session = n->session;
+    n->event.text = n->text.ptr ? n->text.ptr : "";
+    n->event.text_bytes = n->text.len;
+    n->event.json = n->json.ptr ? n->json.ptr : "";
+}
+
+static struct queued *make(const struct event *e)
+{
+    struct queued *n = mem_zalloc(sizeof(*n));
+    if (!n)
+        return NULL;
+    buf_init(&n->text, QUEUED_DELTA_BYTES_MAX);
+    buf_init(&n->json, SIZE_MAX / 2);
+    n->event.version = 1;
+    n->event.type = public_type(e->type);
+    n->event.request = e->request;
+    n->event.turn = e->turn;
+    n->event.code = e->code;
+    snprintf(n->session, sizeof(n->session), "%s", e->session ? e->session : "");
+    buf_add_slice(&n->text, e->text);
+    if (e->message)
+        buf_add_str(&n->text, e->message);
+    buf_add_slice(&n->json, e->json);
+    return n;
+}
+
+static bool merge(struct event_queue *q, const struct event *e)
+{
+    struct queued *n = q->last;
+    if (e->type != EVENT_DELTA)
+        return false;
+    if (q->delta_bytes + e->text.len > QUEUED_DELTA_BYTES_MAX)
+        return true;  // dropped
+    q->delta_bytes += e->text.len;
+    if (!n || n->event.type != PARLEY_EVENT_DELTA || n->event.request != e->request)
+        return false;
+    buf_add_slice(&n->text, e->text);
+    return true;
+}
+
+void events_push(struct event_queue *q, const struct event *e)
+{
+    pthread_mutex_lock(&q->lock);
+    if (!merge(q, e)) {
+        struct queued *n = make(e);
+        // Without memory for even this, the request would never end for whoever waits: give up loudly.
+        if (!n && e->type != EVENT_DELTA && e->type != EVENT_WARNING)
+            BUG("out of memory for an event");
+        if (n) {
+            if (q->last)
+                q->last->next = n;
+            else
+                q->first = n;
+            q->last = n;
+            if (q->first == n)
+                (void)!write(q->fd, &(uint64_t){1}, sizeof(uint64_t));
+        }
+    }
+    pthread_cond_signal(&q->arrived);
+    pthread_mutex_unlock(&q->lock);
+}
+
+static parley_event *pop_locked(struct event_queue *q)
+{
+    struct queued *n = q->first;
+    uint64_t count;
+    if (!n)
+        return NULL;
+    q->first = n->next;
+    if (!q->first) {
+        q->last = NULL;
+        (void)!read(q->fd, &count, sizeof(count));
+    }
+    if (n->event.type == PARLEY_EVENT_DELTA)
+        q->delta_bytes -= n->text.len;
+    point(n);
+    return &n->event;
+}
+
+parley_event *events_pop(struct event_queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    parley_event *event = pop_locked(q);
+    pthread_mutex_unlock(&q->lock);
+    return event;
+}
+
+parley_event *events_wait(struct event_queue *q, int timeout_ms)
+{
+    struct timespec until;
+    int late = 0;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    if (timeout_ms > 0) {
+        until.tv_sec += timeout_ms / 1000;
+        until.tv_nsec += (long)(timeout_ms % 1000) * 1000000L;
+        if (until.tv_nsec >= 1000000000L) {
+            until.tv_sec++;
+            until.tv_nsec -= 1000000000L;
+        }
+    }
+    pthread_mutex_lock(&q->lock);
+    while (!q->first && !late && timeout_ms != 0) {
+        if (timeout_ms < 0)
+            pthread_cond_wait(&q->arrived, &q->lock);
+        else
+            late = pthread_cond_timedwait(&q->arrived, &q->lock, &until);
+    }
+    parley_event *event = pop_locked(q);
+    pthread_mutex_unlock(&q->lock);
+    return event;
+}
+
+void parley_event_free(parley_event *event)
+{
+    struct queued *n = (struct queued *)event;
+    if (!n)
+        return;
+    buf_release(&n->text);
+    buf_release(&n->json);
+    mem_free(n);
+}

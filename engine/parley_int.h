@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+// parley_int.h: what parley.c's files share, and the seams that tests put in.
+//
+//   parley.c          engines: opening, closing
+//   parley_ask.c      what an embedder asks of one
+//   parley_conf.c     settings: defaults, file, environment, options; secrets
+//   parley_events.c   events from the workers to whoever polls
+//   parley_offline.c  check and migrate, which need no engine
+#ifndef PARLEY_INT_H
+#define PARLEY_INT_H
+
+#include "parley.h"
+
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "lua/lua_room.h"
+#include "turn/turn_room.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+enum { REQUESTS_MAX = 1024, WORKERS_MAX = 64, QUEUED_DELTA_BYTES_MAX = 64 << 20 };
+static const uint64_t LIVE_BYTES_MAX = 256u << 20;  // of live sessions, over all workers
+
+// What a test may put in the place of the world. NULL members are the real thing.
+struct engine_seams {
+    struct clock_sim *clock;    // with it: one loop in simulated time, no threads; parley_wait runs it
+    const struct rand *rand;
+    // Makes the worker's wire; the real one is wire_new_curl.
+    int (*wire)(void *user, struct loop *loop, struct wire **out, struct err *err);
+    void *user;
+};
+// parley_open with seams (borrowed for the engine's life).
+int engine_open(parley **out, const parley_options *options, const struct engine_seams *seams,
+                parley_error *error);
+
+// ---- parley_events.c
+
+struct event_queue {
+    pthread_mutex_t lock;
+    pthread_cond_t arrived;     // on the monotonic clock
+    int fd;                     // eventfd, readable while anything waits
+    struct queued *first, *last;
+    size_t delta_bytes;
+};
+int events_init(struct event_queue *q, struct err *err);
+void events_release(struct event_queue *q);
+// Copies. Deltas of one request that nobody took yet become one; over QUEUED_DELTA_BYTES_MAX they are
+// dropped, as DONE tells the whole reply.
+void events_push(struct event_queue *q, const struct event *event);
+parley_event *events_pop(struct event_queue *q);                   // NULL: none
+parley_event *events_wait(struct event_queue *q, int timeout_ms);  // NULL: none in time
+
+// ---- parley_conf.c
+
+// What providers may ask for by name; values live as long as the table.
+struct secrets {
+    pthread_mutex_t lock;
+    struct map *values;
+};
+int secrets_init(struct secrets *s, struct err *err);
+void secrets_release(struct secrets *s);
+// NAME, the file named by NAME_FILE, or $CREDENTIALS_DIRECTORY/NAME; NULL: none of them.
+const char *secret_find(struct secrets *s, const char *name);
+
+struct settings {
+    struct conf *conf;          // read-only once loaded
+    struct option *schema;      // the engine's options and the providers', as one; conf borrows it
+};
+// Everything in its order: defaults, file, environment, options' members, options' settings.
+int settings_load(struct settings *out, const parley_options *options, struct err *err);
+void settings_release(struct settings *s);
+// The file that settings_load reads; NULL: none.
+const char *settings_file(const parley_options *options);
+// Where the keyring is, appended to out; nothing for keys in memory only.
+void settings_keyring(const struct settings *s, struct buf *out);
+
+// ---- parley.c
+
+struct hand {                    // a worker with what is its alone
+    parley *engine;
+    struct loop *loop;
+    struct wire *wire;
+    struct lua_loader *loader;
+    struct worker *worker;
+    pthread_t thread;
+    bool started;
+    struct loop_task drain;
+};
+
+struct parley {
+    struct settings settings;
+    struct engine_seams seams;
+    struct log log;
+    void (*public_log)(void *user, parley_log_level level, const char *line);
+    void (*trace)(void *user, const char *provider, const char *body, size_t body_bytes);
+    void *user;
+    const struct clock *clock;
+    const struct rand *rand;
+    struct secrets secrets;
+    struct store *store;
+    struct vault *vault;
+    struct redactor *redactor;
+    struct prices *prices;
+    struct llm_caps_table *caps;
+    struct lua_env lua;
+    struct llm_env llm;
+    struct event_queue events;
+    bool events_ready;
+    struct hand hands[WORKERS_MAX];
+    unsigned hands_len;
+    atomic_uint_fast64_t next_request;
+    atomic_uint under_way;
+    // recovery at open
+    pthread_mutex_t ready_lock;
+    pthread_cond_t ready;
+    bool recovered;
+    int recover_code;
+    char recover_message[ERR_MESSAGE_BYTES];
+};
+
+// Hands err to the caller; returns its code.
+int public_error(parley_error *error, const struct err *err);
+
+#endif

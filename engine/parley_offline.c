@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+// parley_offline.c: what needs no engine: checking configuration and policies, migrating a store.
+#include "parley_int.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+enum { REPORT_BYTES_MAX = 4 << 20, CHECK_FILES_MAX = 10000 };
+
+struct check {
+    struct lua_env env;
+    struct json_writer *w;
+    int failed;
+};
+
+static void tell(struct check *c, const char *file, int code, const struct err *err)
+{
+    jw_object(c->w);
+    jw_kv_str(c->w, "file", file);
+    jw_kv_bool(c->w, "ok", code == E_OK);
+    jw_kv_str(c->w, "error", code ? err->message : NULL);
+    jw_object_end(c->w);
+    c->failed += code != E_OK;
+}
+
+static void check_config(struct check *c, const char *path)
+{
+    parley_options options = PARLEY_OPTIONS_INIT;
+    struct settings settings;
+    struct err err = ERR_INIT;
+    options.config = path;
+    options.no_environment = 1;
+    int code = settings_load(&settings, &options, &err);
+    tell(c, path, code, &err);
+    if (!code)
+        settings_release(&settings);
+}
+
+static void check_file(struct check *c, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    struct err err = ERR_INIT;
+    if (strcmp(slash ? slash + 1 : path, "parley.lua") == 0) {
+        check_config(c, path);
+        return;
+    }
+    int code = lua_check_policy(&c->env, path, &err);
+    tell(c, path, code, &err);
+}
+
+static bool is_policy(const char *name)
+{
+    size_t n = strlen(name);
+    return n > 4 && strcmp(name + n - 4, ".lua") == 0 && name[0] != '.' &&
+           !(n > 9 && strcmp(name + n - 9, "_test.lua") == 0);
+}
+
+static int policies_only(const struct dirent *entry)
+{
+    return is_policy(entry->d_name);
+}
+
+static void check_folder(struct check *c, const char *path)
+{
+    struct dirent **entries = NULL;
+    struct err err = ERR_INIT;
+    int n = scandir(path, &entries, policies_only, alphasort);
+    if (n < 0) {
+        tell(c, path, err_set(&err, E_POLICY, "%s: %s", path, strerror(errno)), &err);
+        return;
+    }
+    for (int i = 0; i < n; i++) {
+        struct buf file = BUF_INIT(8192);
+        buf_addf(&file, "%s/%s", path, entries[i]->d_name);
+        if (buf_ok(&file) && i < CHECK_FILES_MAX)
+            check_file(c, file.ptr);
+        buf_release(&file);
+        free(entries[i]);
+    }
+    free(entries);
+}
+
+static void check_path(struct check *c, const char *path)
+{
+    struct stat st;
+    struct err err = ERR_INIT;
+    if (stat(path, &st) != 0)
+        tell(c, path, err_set(&err, E_POLICY, "%s: %s", path, strerror(errno)), &err);
+    else if (S_ISDIR(st.st_mode))
+        check_folder(c, path);
+    else
+        check_file(c, path);
+}
+
+int parley_check(const parley_options *options, const char *const *paths, char **report,
+                 parley_error *error)
+{
+    struct settings settings;
+    struct err err = ERR_INIT;
+    struct buf json = BUF_INIT(REPORT_BYTES_MAX);
+    struct json_writer w;
+    *report = NULL;
+    int code = settings_load(&settings, options, &err);
+    if (code) {
+        public_error(error, &err);
+        return code;
+    }
+    struct check c = {.env = {.policies_dir = conf_str(settings.conf, "policies"),
+                              .clock = clock_system()},
+                      .w = &w};
+    jw_init(&w, &json);
+    jw_object(&w);
+    jw_key(&w, "files");
+    jw_array(&w);
+    bool given = paths && *paths;
+    for (; given && *paths; paths++)
+        check_path(&c, *paths);
+    if (!given) {
+        const char *file = settings_file(options);
+        struct stat st;
+        if (file)
+            tell(&c, file, E_OK, &err);  // it was just loaded
+        if (stat(c.env.policies_dir, &st) == 0)
+            check_path(&c, c.env.policies_dir);
+    }
+    jw_array_end(&w);
+    jw_kv_bool(&w, "ok", c.failed == 0);
+    jw_object_end(&w);
+    settings_release(&settings);
+    code = buf_check(&json, "the report", &err);
+    *report = code ? NULL : buf_take(&json, NULL);
+    buf_release(&json);
+    if (!code && c.failed)
+        code = err_set(&err, E_POLICY, "%d of the files checked are wrong", c.failed);
+    public_error(error, &err);
+    return code;
+}
+
+int parley_migrate(const parley_options *options, int dry_run, char **report, parley_error *error)
+{
+    struct settings settings;
+    struct err err = ERR_INIT;
+    struct buf text = BUF_INIT(REPORT_BYTES_MAX);
+    *report = NULL;
+    int code = settings_load(&settings, options, &err);
+    if (!code) {
+        code = store_migrate(conf_str(settings.conf, "store"), dry_run != 0, &text, &err);
+        settings_release(&settings);
+    }
+    if (!code && !text.len)
+        buf_add_str(&text, "nothing to do\n");
+    if (!code)
+        *report = buf_take(&text, NULL);
+    buf_release(&text);
+    public_error(error, &err);
+    return code;
+}
+
+void parley_free(void *p)
+{
+    mem_free(p);
+}
