@@ -43,12 +43,15 @@ size_t json_plain_run(const char *p, size_t len)
 
     // Of eight bytes at once: a top bit is set in w - 0x20.. if a byte is a control character, in
     // (w ^ c) - 1 if it is c, in w if it is not ASCII. A borrow can only raise a false alarm above
-    // a byte that is one in truth.
+    // a byte that is one in truth, so the lowest is true.
     for (; len - at >= sizeof(w); at += sizeof(w)) {
         memcpy(&w, p + at, sizeof(w));
         uint64_t quote = (w ^ EACH_BYTE('"')) - EACH_BYTE(1);
         uint64_t slash = (w ^ EACH_BYTE('\\')) - EACH_BYTE(1);
-        if ((w | (w - EACH_BYTE(0x20)) | quote | slash) & EACH_BYTE(0x80))
+        uint64_t found = (w | (w - EACH_BYTE(0x20)) | quote | slash) & EACH_BYTE(0x80);
+        if (found && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+            return at + (size_t)__builtin_ctzll(found) / 8;
+        if (found)
             break;
     }
     for (; at < len; at++) {
