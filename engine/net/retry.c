@@ -5,7 +5,7 @@
 // 1. The first row that matches decides. Every outcome matches a row, and no row matches a status
 //    "because nothing else did": the ranges are written out, and a test walks all of them.
 // 2. RETRY_YES is said only where nothing was accepted: the request was not sent, or the provider
-//    refused it by status. What may have been accepted is RETRY_AMBIGUOUS, whatever the headers say.
+//    refused it by status. What may have been accepted is RETRY_AMBIGUOUS, whatever else is said.
 // 3. Once reply text came, it is kept; it is never paid for a second time.
 // Pure; any thread.
 #include "net/retry.h"

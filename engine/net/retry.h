@@ -46,7 +46,8 @@ struct retry_decision {
 
 enum { RETRY_ATTEMPTS_MAX = 3, RETRY_WAIT_MS_MAX = 60000 };
 
-// Pure, apart from jitter out of rand. `attempt` counts from 1. A wait over RETRY_WAIT_MS_MAX is a no.
+// Pure, apart from jitter out of rand. `attempt` counts from 1. A wait over RETRY_WAIT_MS_MAX is a
+// no, and from attempt RETRY_ATTEMPTS_MAX on so is what would otherwise be sent again.
 struct retry_decision retry_decide(enum retry_dialect dialect, const struct call_outcome *outcome,
                                    unsigned attempt, const struct rand *rand);
 

@@ -30,11 +30,13 @@ struct sse {
     bool seen_cr, has_data, stopped;
 };
 
-void sse_init(struct sse *s, bool (*on_event)(void *user, const struct sse_event *event), void *user);
+void sse_init(struct sse *s, bool (*on_event)(void *user, const struct sse_event *event),
+              void *user);
 void sse_release(struct sse *s);
 // E_REFUSED: an event larger than SSE_EVENT_BYTES_MAX; E_NOMEM; E_CANCELLED.
 int sse_feed(struct sse *s, struct slice bytes, struct err *err);
-// At the end of the stream an unfinished event is dropped, as the standard says. True if there was one.
+// At the end of the stream an unfinished event is dropped, as the standard says. True if there was
+// one.
 bool sse_end(struct sse *s);
 
 #endif

@@ -43,11 +43,12 @@ struct wire_request {
     struct wire_deadlines deadlines;
     uint64_t max_bytes;                       // of the (decoded) answer
     // Called on the loop, in this order: on_status once, on_header per header, on_data any number,
-    // on_done once, always, and never inside wire_start. on_data returning false ends it (WIRE_CANCELLED).
-    // Each may start and cancel requests, none may free the wire. on_status is about the final
-    // status, never a 1xx. on_done's err is never NULL; its code is E_OK with WIRE_OK.
+    // on_done once, always, and never inside wire_start. on_data returning false ends it
+    // (WIRE_CANCELLED). Each may start and cancel requests, none may free the wire. on_status is
+    // about the final status, never a 1xx. on_done's err is never NULL; WIRE_OK comes with E_OK.
     void (*on_status)(struct wire_request *r, int status);
-    void (*on_header)(struct wire_request *r, struct slice name, struct slice value);  // may be NULL
+    // May be NULL.
+    void (*on_header)(struct wire_request *r, struct slice name, struct slice value);
     bool (*on_data)(struct wire_request *r, struct slice bytes);
     void (*on_done)(struct wire_request *r, enum wire_end end, const struct err *err);
     void *user;
@@ -72,17 +73,18 @@ void wire_free(struct wire *w);  // cancels what is under way, calls its on_done
 
 int wire_new_curl(struct wire **out, struct loop *loop, struct err *err);
 
-// Simulated: `answer` is called once per request, on the loop, and plays its answer by wire_sim_* calls,
-// now or later (it may keep the request pointer until wire_sim_done). Deadlines and limits hold as on
-// the real wire, in the loop's time. When a request ends without the script's doing (cancelled, late,
-// too big, wire freed), `gone` says so just before on_done: forget the pointer. It may be NULL if
-// `answer` always plays to the end at once.
+// Simulated: `answer` is called once per request, on the loop, and plays its answer by wire_sim_*
+// calls, now or later (it may keep the request pointer until wire_sim_done). Deadlines and limits
+// hold as on the real wire, in the loop's time. When a request ends without the script's doing
+// (cancelled, late, too big, wire freed), `gone` says so just before on_done: forget the pointer.
+// It may be NULL if `answer` always plays to the end at once.
 struct wire_sim_ops {
     void (*answer)(void *user, struct wire_request *r);
     void *user;
     void (*gone)(void *user, struct wire_request *r);
 };
-int wire_new_sim(struct wire **out, struct loop *loop, const struct wire_sim_ops *ops, struct err *err);
+int wire_new_sim(struct wire **out, struct loop *loop, const struct wire_sim_ops *ops,
+                 struct err *err);
 void wire_sim_status(struct wire_request *r, int status);
 void wire_sim_header(struct wire_request *r, const char *name, const char *value);
 bool wire_sim_data(struct wire_request *r, struct slice bytes);  // false: cancelled meanwhile; stop

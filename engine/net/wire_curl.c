@@ -7,8 +7,8 @@
 // Invariants
 // 1. curl may not be called from within its own callbacks. Those only pass the answer on and start
 //    timers; adding to and removing from a multi happens in timers and after curl has returned.
-// 2. A request that may have been accepted is not sent again behind our back: curl repeats a request
-//    when a kept-alive connection turns out dead, and is let to only while no byte of it was sent.
+// 2. A request that may have been accepted is not sent again behind our back: curl repeats one when
+//    a kept-alive connection turns out dead, and is let to only while no byte of it was sent.
 // 3. A call's easy handle is in call->multi exactly when that is not NULL.
 // Thread: the loop's.
 #include "net/wire_int.h"
@@ -111,9 +111,19 @@ static struct slice trim(struct slice s)
     return s;
 }
 
+static bool take_header(struct curl_call *call, struct slice line)
+{
+    const char *colon = memchr(line.ptr, ':', line.len);
+
+    if (!colon)
+        return true;  // a folded line
+    struct slice name = slice_of(line.ptr, (size_t)(colon - line.ptr));
+    struct slice value = slice_of(colon + 1, line.len - name.len - 1);
+    return wire_call_header(&call->base, trim(name), trim(value));
+}
+
 static bool take_head_line(struct curl_call *call, struct slice line)
 {
-    const char *colon;
     long status = 0;
 
     switch (call->head) {
@@ -130,15 +140,10 @@ static bool take_head_line(struct curl_call *call, struct slice line)
             call->head = HEAD_STATUS_LINE;
         return true;
     case HEAD_FINAL:
-        if (trim(line).len == 0) {
-            call->head = HEAD_DONE;
-            return true;
-        }
-        colon = memchr(line.ptr, ':', line.len);
-        if (!colon)
-            return true;  // a folded line
-        return wire_call_header(&call->base, trim(slice_of(line.ptr, (size_t)(colon - line.ptr))),
-                                trim(slice_of(colon + 1, (size_t)(line.ptr + line.len - colon - 1))));
+        if (trim(line).len)
+            return take_header(call, line);
+        call->head = HEAD_DONE;
+        return true;
     case HEAD_DONE:
         return true;  // trailers say nothing to us
     }

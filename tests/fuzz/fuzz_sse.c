@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The event stream parser: a stream read whole and the same stream read in pieces must mean the same.
+// The event stream parser: a stream read whole and the same read in pieces must mean the same.
 //
 // Input: one byte n, then n bytes that give the lengths of the pieces (taken round and round), then
 // the stream.

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
-// loopback.h: a small HTTP server for tests, on a thread of its own and a port of the kernel's choice.
+// loopback.h: a small HTTP server for tests, on its own thread and a port that the kernel chooses.
 //
-// It plays byte scripts, one per request in the order in which requests come (the last one again and
-// again): whole answers, answers cut after N bytes, byte by byte, never, without end, with a reset.
-// What is sent is exactly `bytes`; loopback_http() writes ordinary answers into them:
+// It plays byte scripts, one per request in the order in which requests come (the last one again
+// and again): whole answers, answers cut after N bytes, byte by byte, never, without end, with a
+// reset. What is sent is exactly `bytes`; loopback_http() writes ordinary answers into them:
 //
 //     struct buf sse = BUF_INIT(1 << 20);
 //     loopback_http(&sse, 200, "Content-Type: text/event-stream\r\n", SLICE_LIT("data: 1\n\n"));
-//     struct loopback_reply reply = {.bytes = slice_of(sse.ptr, 40), .then = LOOPBACK_CLOSE};  // cut
+//     // Cut after 40 bytes:
+//     struct loopback_reply reply = {.bytes = slice_of(sse.ptr, 40), .then = LOOPBACK_CLOSE};
 //     struct loopback server;
 //     loopback_start(&server, &reply, 1);
 //     loopback_url(&server, "/v1/messages", url);
@@ -15,8 +16,8 @@
 //     loopback_stop(&server);
 //     buf_release(&sse);
 //
-// The server allocates with malloc, so that mem_fail_at does not reach it. The functions are called by
-// the test's thread. Header only: include it once, in a test program.
+// The server allocates with malloc, so that mem_fail_at does not reach it. The functions are called
+// by the test's thread. Header only: include it once, in a test program.
 #ifndef TESTS_LOOPBACK_H
 #define TESTS_LOOPBACK_H
 

@@ -133,7 +133,8 @@ static void test_retry__statuses(void **state)
 {
     (void)state;
     static const int YES[] = {408, 409, 429, 500, 502, 503, 521, 529, 599};
-    static const int NO[] = {200, 204, 301, 302, 307, 400, 401, 402, 403, 404, 405, 413, 422, 451, 501};
+    static const int NO[] = {200, 204, 301, 302, 307, 400, 401, 402,
+                             403, 404, 405, 413, 422, 451, 501};
     static const int AMBIGUOUS[] = {100, 101, 504, 520, 524};
 
     for (size_t i = 0; i < sizeof(YES) / sizeof(YES[0]); i++)

@@ -3,6 +3,8 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "net/sse.h"
+#include "support/base64.h"
+#include "support/shared.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -215,7 +217,8 @@ static int feed_line(const char *name, size_t bytes, size_t step, struct size_se
     buf_add_str(&text, "\n\n");
     sse_init(&s, see_size, seen);
     for (size_t at = 0; at < text.len && !rc; at += step)
-        rc = sse_feed(&s, slice_of(text.ptr + at, step < text.len - at ? step : text.len - at), NULL);
+        rc = sse_feed(&s, slice_of(text.ptr + at, text.len - at < step ? text.len - at : step),
+                      NULL);
     sse_release(&s);
     buf_release(&text);
     return rc;
@@ -284,51 +287,18 @@ static void test_sse__out_of_memory(void **state)
     assert_true(whole);
 }
 
-// base64 as the shared cases use it.
-static void decode64(struct slice in, struct buf *out)
-{
-    static const char ALPHABET[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    unsigned bits = 0, held = 0;
-
-    for (size_t i = 0; i < in.len && in.ptr[i] != '='; i++) {
-        const char *digit = memchr(ALPHABET, in.ptr[i], 64);
-        assert_non_null(digit);
-        held = held << 6 | (unsigned)(digit - ALPHABET);
-        bits += 6;
-        if (bits >= 8) {
-            bits -= 8;
-            buf_add_char(out, (char)(held >> bits));
-            held &= (1u << bits) - 1;
-        }
-    }
-}
-
-static bool read_shared(const char *path, struct buf *out)
-{
-    const char *shared = getenv("PARLEY_SHARED");
-    char name[512], block[65536];
-    size_t n;
-
-    snprintf(name, sizeof(name), "%s/%s", shared ? shared : "../shared", path);
-    FILE *file = fopen(name, "rb");
-    if (!file)
-        return false;
-    while ((n = fread(block, 1, sizeof(block), file)) > 0)
-        buf_add(out, block, n);
-    fclose(file);
-    return buf_ok(out);
-}
-
 static void check_vector(struct json vector)
 {
-    struct buf bytes = BUF_INIT(TEXT_MAX), want = BUF_INIT(TEXT_MAX), field = BUF_INIT(TEXT_MAX);
+    struct buf want = BUF_INIT(TEXT_MAX), field = BUF_INIT(TEXT_MAX);
     struct buf name = BUF_INIT(TEXT_MAX), id = BUF_INIT(TEXT_MAX), data = BUF_INIT(TEXT_MAX);
     struct json event;
     struct json_iter it = {0};
+    size_t raw_len;
 
     json_string(json_get(vector, "name"), &name);
-    decode64(json_text(json_get(vector, "b64"), &field), &bytes);
+    char *raw = base64_decode(json_text(json_get(vector, "b64"), &field), &raw_len);
+    assert_non_null(raw);
+    struct slice bytes = slice_of(raw, raw_len);
     while (json_next(json_get(vector, "spec_events"), &it, NULL, &event)) {
         buf_clear(&field), buf_clear(&id), buf_clear(&data);
         json_string(json_get(event, "event"), &field);
@@ -337,37 +307,39 @@ static void check_vector(struct json vector)
         expect(&want, field.ptr, id.ptr ? id.ptr : "", buf_slice(&data));
     }
     if (bytes.len < 8192) {
-        check_cuts(name.ptr, buf_slice(&bytes), &want);
+        check_cuts(name.ptr, bytes, &want);
     } else {  // cut at every byte is quadratic: the long ones in pieces of many sizes
         for (size_t step = 1; step < 64; step++) {
-            struct buf got = parse(buf_slice(&bytes), step, step, NULL);
+            struct buf got = parse(bytes, step, step, NULL);
             assert_same(&got, &want, name.ptr);
             buf_release(&got);
         }
     }
-    buf_release(&bytes), buf_release(&want), buf_release(&field);
+    free(raw);
+    buf_release(&want), buf_release(&field);
     buf_release(&name), buf_release(&id), buf_release(&data);
 }
 
 static void test_sse__shared_vectors(void **state)
 {
     (void)state;
-    struct buf text = BUF_INIT(TEXT_MAX);
+    size_t len = 0;
+    char *text = shared_read("streams/sse_vectors.json", &len);
     struct json_doc doc = JSON_DOC_INIT;
     struct json_iter it = {0};
     struct json vector;
     unsigned seen = 0;
 
-    if (!read_shared("cases/streams/sse_vectors.json", &text))
+    if (!text)
         skip();
-    assert_int_equal(json_parse(&doc, buf_slice(&text), 0, NULL), E_OK);
+    assert_int_equal(json_parse(&doc, slice_of(text, len), 0, NULL), E_OK);
     while (json_next(json_root(&doc), &it, NULL, &vector)) {
         check_vector(vector);
         seen++;
     }
     assert_true(seen > 0);
     json_doc_release(&doc);
-    buf_release(&text);
+    free(text);
 }
 
 int main(void)
