@@ -99,11 +99,10 @@ void ledger_find_key(struct ledger *l, const char *partition, const char *key_ha
 
 // ---- accepting
 
-// Copies what is needed after ledger_accept returned. The content is in w->turn already.
-static int keep_asked(struct work *w, const struct ledger_accept *a, struct err *err)
+int work_ask(struct work *w, const struct ledger_accept *a, uint32_t n, const struct chat *c,
+             struct err *err)
 {
     struct asked *asked = &w->asked;
-    struct chat *c = w->chat;
 
     if (a->user.len >= sizeof(asked->user))
         return err_set(err, E_USAGE, "the user id has %zu bytes: at most %zu are allowed",
@@ -116,12 +115,12 @@ static int keep_asked(struct work *w, const struct ledger_accept *a, struct err 
     copy_digest(asked->text_digest, a->text_digest);
     asked->a.key_hash = a->key_hash ? asked->key_hash : NULL;
     asked->a.text_digest = asked->text_digest;
-    asked->a.content = NULL;
+    asked->a.content = NULL;  // the turn has a copy
     asked->new_system = !c->system_loaded || c->head.system_hash != a->system_hash;
-    if (!asked->new_system)
-        return E_OK;
-    safe_buf_add(&w->text, a->system);
-    return safe_buf_check(&w->text, "the system prompt", err);
+    if (asked->new_system)
+        safe_buf_add(&w->text, a->system);
+    int code = safe_buf_check(&w->text, "the system prompt", err);
+    return code ? code : turn_new(&w->turn, n, a->content, a->tokens, ledger_now(w->ledger), err);
 }
 
 void work_add_key(struct work *w, enum store_item_verb verb, const char *session, uint32_t turn)
@@ -163,12 +162,9 @@ void work_apply_turn(struct work *w, struct chat *c)
         w->text = old;
         c->system_loaded = true;
     }
-    c->parts = 0;
+    chat_forget_open(c);
     c->attempt = w->attempt;
     impl->attempt_version = w->store.items[w->attempt_item].version;
-    impl->tail_version = impl->kept_bytes = 0;
-    safe_buf_clear(&impl->tail);
-    impl->usage = (struct usage){0};
 }
 
 static void taken_read(struct work *w)
@@ -275,10 +271,7 @@ void ledger_accept(struct chat *c, const struct ledger_accept *a, struct ledger_
     if (!code)
         code = chat_reserve(c, &op->err);
     if (!code)
-        code = turn_new(&w->turn, c->head.turns + 1, a->content, a->tokens, ledger_now(c->ledger),
-                        &op->err);
-    if (!code)
-        code = keep_asked(w, a, &op->err);
+        code = work_ask(w, a, c->head.turns + 1, c, &op->err);
     if (code) {
         work_end(w, code);
     } else if (c->head.open_turn && a->key_hash) {

@@ -64,11 +64,18 @@ void chat_forget_open(struct chat *c)
 {
     struct chat_impl *impl = c->impl;
 
-    c->parts = 0;
+    chat_forget_parts(c);
     c->attempt = (struct attempt){0};
-    impl->attempt_version = impl->tail_version = 0;
+    impl->attempt_version = 0;
     impl->usage = (struct usage){0};
-    impl->kept_bytes = 0;
+}
+
+void chat_forget_parts(struct chat *c)
+{
+    struct chat_impl *impl = c->impl;
+
+    c->parts = 0;
+    impl->tail_version = impl->kept_bytes = 0;
     safe_buf_clear(&impl->tail);
 }
 
@@ -214,6 +221,16 @@ uint32_t work_add_attempt(struct work *w, enum store_item_verb verb, uint64_t ve
     if (!b->code && a->status == ATTEMPT_OPEN)
         b->items[at].due_at_ms = a->at_ms > 0 ? a->at_ms : 1;
     return at;
+}
+
+void work_add_parts_gone(struct work *w)
+{
+    struct chat *c = w->chat;
+
+    for (uint32_t i = 0; i < c->parts; i++) {
+        key_part(&w->commit.name, c->head.id, c->head.open_turn, 1, i);
+        commit_delete(&w->commit);
+    }
 }
 
 void work_add_event(struct work *w, const char *kind, uint32_t turn, const char *to)

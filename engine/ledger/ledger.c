@@ -7,10 +7,6 @@
 
 #include "base/mem.h"
 
-#include <stddef.h>
-
-#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
-
 int ledger_new(struct ledger **out, const struct ledger_env *env, struct err *err)
 {
     struct ledger *l = mem_zalloc(sizeof(*l));

@@ -19,6 +19,10 @@
 #include "base/json.h"
 #include "ledger/ledger.h"
 
+#include <stddef.h>
+
+#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+
 enum {
     BODY_SPLIT_BYTES = 200 << 10,    // longer bodies go on in further records; sealed, these fit
     BODY_BYTES_MAX = 4 << 20,        // of one encoded content (escapes make it longer than its text)
@@ -107,6 +111,9 @@ struct work {
     struct safe_buf text;            // accept: the new system prompt; keep: the newest part
     uint32_t head_item, attempt_item, key_item;
     size_t kept_bytes;
+    uint32_t first;                  // supersede: the first turn
+    const char *event;               // and the kind of its event
+    struct chat *to;                 // move: the new session
     uint32_t limit;                  // of the scan's pages; 0: PAGE_RECORDS
     struct asked asked;
     // What only some operations need.
@@ -150,6 +157,7 @@ static inline int64_t ledger_now(const struct ledger *l)
 // Forgets the turns and what is known of the open one.
 void chat_forget(struct chat *c);
 void chat_forget_open(struct chat *c);
+void chat_forget_parts(struct chat *c);
 // Room for one more turn.
 int chat_reserve(struct chat *c, struct err *err);
 // A turn without its records: n, one step with content copied (room for two).
@@ -167,12 +175,17 @@ void work_add_pointer(struct work *w, const struct session_head *h, const char *
                       struct slice user);
 uint32_t work_add_attempt(struct work *w, enum store_item_verb verb, uint64_t version,
                       const char *session, const struct attempt *a);
+// Deletes the parts kept of the open turn's reply.
+void work_add_parts_gone(struct work *w);
 // An event of w->head, numbered. `body` is what the commit's body holds already.
 void work_add_event(struct work *w, const char *kind, uint32_t turn, const char *to);
 void work_add_user_step(struct work *w, const char *session, const struct turn *t);
 // The turn's last step, with its status; s may be without content (a turn that got no reply).
 void work_add_reply(struct work *w, const char *session, const struct turn *t, const struct step *s);
 // accept.c: the key of w->asked, and the system prompt if it is another one than w->head's.
+// Copies what is needed after the call that asked; w->turn is the open turn to be.
+int work_ask(struct work *w, const struct ledger_accept *a, uint32_t n, const struct chat *c,
+             struct err *err);
 void work_add_key(struct work *w, enum store_item_verb verb, const char *session, uint32_t turn);
 void work_add_system(struct work *w);
 // The commit happened: c has w->turn, open, with w->attempt.

@@ -16,25 +16,6 @@ static bool refuse_closed(struct work *w)
     return true;
 }
 
-static void delete_parts(struct work *w)
-{
-    struct chat *c = w->chat;
-
-    for (uint32_t i = 0; i < c->parts; i++) {
-        key_part(&w->commit.name, c->head.id, c->head.open_turn, 1, i);
-        commit_delete(&w->commit);
-    }
-}
-
-static void forget_parts(struct chat *c)
-{
-    struct chat_impl *impl = c->impl;
-
-    c->parts = 0;
-    impl->tail_version = impl->kept_bytes = 0;
-    safe_buf_clear(&impl->tail);
-}
-
 // The newest attempt as it ended; which one it was, the ledger knows best.
 static struct attempt ended(const struct chat *c, const struct attempt *how)
 {
@@ -56,7 +37,7 @@ static void attempted(struct work *w)
     if (!work_store_ok(w, "recording a further attempt"))
         return;
     usage_add(&impl->usage, &w->turn.usage);
-    forget_parts(c);
+    chat_forget_parts(c);
     c->attempt = w->attempt;
     impl->attempt_version = w->store.items[w->attempt_item].version;
     work_end(w, E_OK);
@@ -76,7 +57,7 @@ void ledger_attempt(struct chat *c, const struct attempt *last, struct ledger_op
     work_add_attempt(w, STORE_PUT, impl->attempt_version, c->head.id, &failed);
     w->attempt_item = work_add_attempt(w, STORE_INSERT, 0, c->head.id, &w->attempt);
     // The new attempt's reply begins anew.
-    delete_parts(w);
+    work_add_parts_gone(w);
     work_commit(w, attempted);
 }
 
@@ -155,7 +136,7 @@ static void settled(struct work *w)
         w->turn = (struct turn){0};
     }
     work_apply_head(w);
-    forget_parts(c);
+    chat_forget_parts(c);
     c->attempt = w->attempt;
     work_end(w, E_OK);
 }
@@ -224,6 +205,6 @@ void ledger_settle(struct chat *c, const struct ledger_settle *s, struct ledger_
     work_add_reply(w, c->head.id, &w->turn, reply);
     work_add_attempt(w, STORE_PUT, impl->attempt_version, c->head.id, &w->attempt);
     work_add_head(w, c);
-    delete_parts(w);
+    work_add_parts_gone(w);
     work_commit(w, settled);
 }

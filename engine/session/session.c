@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// session.c: a fresh session's head. Pure but for the id's randomness and the clock.
-#include "session/session.h"
+// session.c: heads: a fresh one, and one out of its record. Owned by the caller; any thread.
+#include "session/session_int.h"
 
 #include "base/utf8.h"
 
@@ -32,6 +32,38 @@ int session_head_new(struct session_head *out, const struct session_env *env, co
         return code;
     id_new(env->rand, h.id);
     h.created_at_ms = h.last_active_at_ms = clock_wall_ms(env->clock);
+    *out = h;
+    return E_OK;
+}
+
+int session_read_record(struct session_head *out, const struct session_env *env, const char *partition,
+                        const struct user_key *key, const struct record *row, struct err *err)
+{
+    struct slice parts[2] = {SLICE_NONE, SLICE_NONE};
+    struct session_head h = {.version = row->version};
+    struct safe_buf body;
+    int code = E_OK;
+
+    *out = (struct session_head){0};
+    safe_buf_init(&body, RECORD_BODY_BYTES_MAX);
+    key_split(row->key, parts, 2);
+    if (!id_valid(parts[1]))
+        code = err_set(err, E_CORRUPT, "not the key of a session; run `parley verify`");
+    else
+        memcpy(h.id, parts[1].ptr, parts[1].len);
+    memcpy(h.partition, partition, strnlen(partition, sizeof(h.partition) - 1));
+    if (!code)
+        code = session_read_meta(&h, row->meta, err);
+    if (!code && key)
+        code = vault_unseal(env->vault, key, slice_str(partition), row->key, row->body, &body, err);
+    if (!code)
+        code = session_read_body(&h, safe_buf_text(&body), err);
+    safe_buf_release(&body);
+    if (code) {
+        session_head_release(&h);
+        err_prefix(err, "%.*s: ", SLICE_FMT(row->key));
+        return code;
+    }
     *out = h;
     return E_OK;
 }

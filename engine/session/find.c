@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+// find.c: a session by its id, or the newest of a bot and context.
+//
+//   id given ──────────────────────────────┐
+//   else: head/<bot>/<context> ─▶ its id ──┴▶ session/<id> ─▶ head
+//
+// Even what can be answered at once goes through the store, so that `done` never runs inside the call:
+// an id that is none is simply not found. Runs on the loop of the env.
+#include "session/session_int.h"
+
+#include "base/json.h"
+
+static void finish(struct session_find *f, int code)
+{
+    void (*done)(struct session_find *) = f->done;
+
+    f->code = code;
+    store_op_release(&f->op);
+    buf_release(&f->key_text);
+    done(f);
+}
+
+static void get(struct session_find *f, void (*done)(struct store_op *op))
+{
+    store_op_release(&f->op);
+    f->op = (struct store_op){
+        .verb = STORE_GET,
+        .loop = f->env->loop,
+        .done = done,
+        .partition = slice_str(f->partition),
+        .key = buf_slice(&f->key_text),
+    };
+    store_submit(f->env->store, &f->op);
+}
+
+// What the store said; true if there is a row to read.
+static bool found(struct session_find *f)
+{
+    int code = buf_check(&f->key_text, "a record's key", &f->err);
+
+    if (!code && f->op.code) {
+        f->err = f->op.err;
+        err_prefix(&f->err, "finding the session: ");
+        code = f->op.code;
+    }
+    if (!code && f->op.rows_len)
+        return true;
+    if (!code && f->id[0] && !id_valid(slice_str(f->id)))
+        code = err_set(&f->err, E_NOT_FOUND, "\"%s\" is no session id: they have 36 characters, as in "
+                                             "1b4e28ba-2fa1-41d2-883f-0016d3cca427; list them with "
+                                             "`parley sessions`", f->id);
+    if (!code && f->id[0])
+        code = err_set(&f->err, E_NOT_FOUND, "no session %s for this user: list them with "
+                                             "`parley sessions`", f->id);
+    if (!code)
+        code = err_set(&f->err, E_NOT_FOUND, "no session with bot %s yet: send a message to begin one",
+                       f->bot);
+    finish(f, code);
+    return false;
+}
+
+static void session_read(struct store_op *op)
+{
+    struct session_find *f = OWNER_OF(op, struct session_find, op);
+
+    if (!found(f))
+        return;
+    finish(f, session_read_record(&f->head, f->env, f->partition, f->key, &op->rows[0], &f->err));
+}
+
+static int read_pointer(struct session_find *f, struct slice meta)
+{
+    struct json_doc doc = JSON_DOC_INIT;
+    struct buf scratch = BUF_INIT(ID_TEXT_BYTES);
+    int code = json_parse(&doc, meta, 0, &f->err);
+
+    if (code != E_NOMEM) {
+        struct slice id = code ? SLICE_NONE : json_text(json_get(json_root(&doc), "session"), &scratch);
+
+        code = E_OK;
+        if (id_valid(id))
+            memcpy(f->id, id.ptr, id.len);
+        else
+            code = err_set(&f->err, E_CORRUPT, "%.*s names no session; run `parley verify`",
+                           SLICE_FMT(buf_slice(&f->key_text)));
+    }
+    buf_release(&scratch);
+    json_doc_release(&doc);
+    return code;
+}
+
+static void pointer_read(struct store_op *op)
+{
+    struct session_find *f = OWNER_OF(op, struct session_find, op);
+
+    if (!found(f))
+        return;
+    int code = read_pointer(f, op->rows[0].meta);
+    if (code) {
+        finish(f, code);
+        return;
+    }
+    key_session(&f->key_text, f->id);
+    get(f, session_read);
+}
+
+void session_find(struct session_find *f)
+{
+    f->code = E_OK;
+    f->err = (struct err)ERR_INIT;
+    f->head = (struct session_head){0};
+    f->op = (struct store_op){0};
+    buf_init(&f->key_text, RECORD_KEY_BYTES_MAX);
+    if (f->id[0]) {
+        key_session(&f->key_text, f->id);
+        get(f, session_read);
+    } else {
+        key_head(&f->key_text, f->bot, f->context_hash);
+        get(f, pointer_read);
+    }
+}
