@@ -54,3 +54,5 @@ all: $(B)/parley $(B)/libparley.so.0 $(B)/libparley.a $(B)/parley.pc
 include make/rules.mk
 include make/deps.mk
 include make/test.mk
+include make/install.mk
+-include make/bench.mk

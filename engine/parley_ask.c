@@ -244,7 +244,7 @@ int parley_import(parley *e, const char *json, size_t json_bytes, uint64_t *requ
 int parley_wait(parley *e, int timeout_ms, parley_event **event)
 {
     if (e->seams.clock) {
-        run_simulated(e);
+        loop_run(e->hands[0].loop);
         timeout_ms = 0;
     }
     *event = events_wait(&e->events, timeout_ms);

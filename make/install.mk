@@ -1,0 +1,36 @@
+# Installing, and the two commands of the README.
+DESTDIR ?=
+
+.PHONY: run install help clean distclean
+run: deps
+	$(Q)$(MAKE) -j$(JOBS) build/parley
+	@exec build/parley chat
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include \
+	    $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/parley/policies
+	install -m 755 $(B)/parley $(DESTDIR)$(PREFIX)/bin/parley
+	install -m 755 $(B)/libparley.so.0 $(DESTDIR)$(PREFIX)/lib/libparley.so.0
+	ln -sf libparley.so.0 $(DESTDIR)$(PREFIX)/lib/libparley.so
+	install -m 644 $(B)/libparley.a $(DESTDIR)$(PREFIX)/lib/libparley.a
+	install -m 644 engine/parley.h $(DESTDIR)$(PREFIX)/include/parley.h
+	sed 's|^prefix=.*|prefix=$(PREFIX)|' $(B)/parley.pc > $(DESTDIR)$(PREFIX)/lib/pkgconfig/parley.pc
+	$(B)/parley help --man > $(DESTDIR)$(PREFIX)/share/man/man1/parley.1
+	install -m 644 policies/*.lua $(DESTDIR)$(PREFIX)/share/parley/policies
+
+help:
+	@printf '%s\n' \
+	  'make            build the program and the library' \
+	  'make run        install what is missing, build, chat (offline, no key)' \
+	  'make test       install what the tests need, build, run every test' \
+	  'make check      the same: what CI runs' \
+	  'make bench      figures, as ratios against raw limits in the same run' \
+	  'make fault      the long fault harnesses' \
+	  'make fuzz       every fuzz target for FUZZ_SECONDS (600)' \
+	  'make unit T=x   one test program' \
+	  'make install    PREFIX=/usr/local DESTDIR=' \
+	  'make clean      remove the build folders' \
+	  '' 'Variables: V=1 (show commands) CC=clang SAN=address|thread|undefined|memory B=folder'
+
+clean distclean:
+	rm -rf build build-*
