@@ -81,7 +81,7 @@ static enum match match(const char *schema_name, struct slice name)
     return schema.ptr ? MATCH_GROUP : MATCH_WHOLE;
 }
 
-// Whether a says more than b about the names that both match: where they differ first, a is literal.
+// Whether a is nearer than b to a name that both match: where they differ first, a is literal.
 static bool more_literal(const char *a, const char *b)
 {
     struct slice sa = slice_str(a), sb = slice_str(b), pa, pb;
@@ -282,7 +282,8 @@ static void look_up_unknown(const struct conf *c, struct slice name, struct unkn
     u->rest = rest;
     u->hint.word = part;
     for (const struct option *o = c->schema; o->name; o++) {
-        struct slice schema = slice_str(o->name), schema_part = SLICE_NONE, known = u->known, skipped;
+        struct slice schema = slice_str(o->name), schema_part = SLICE_NONE;
+        struct slice known = u->known, skipped;
         if (known.ptr && match(o->name, known) != MATCH_GROUP)
             continue;
         while (next_part(&known, &skipped))

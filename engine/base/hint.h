@@ -10,7 +10,7 @@
 #include "base/slice.h"
 #include <stddef.h>
 
-// Edit distance with transpositions (optimal string alignment) between a and b, both cut at 64 bytes.
+// Edit distance with transpositions (optimal string alignment) between a and b, cut at 64 bytes.
 unsigned hint_distance(struct slice a, struct slice b);
 // The nearest of n names to `word` if it is near enough to be meant, else NULL.
 const char *hint_nearest(struct slice word, const char *const *names, size_t n);

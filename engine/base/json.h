@@ -2,8 +2,8 @@
 // json.h: JSON in and out, nothing altered.
 //
 // Reading is strict RFC 8259: valid UTF-8 only, one value and nothing after it (white space aside),
-// no raw control characters, lone surrogate escapes refused, depth and size limited. The document is
-// a flat array of nodes over the caller's text: numbers and strings keep their exact source bytes,
+// no raw control characters, lone surrogate escapes refused, depth and size limited. The document
+// is a flat array of nodes over the caller's text: numbers and strings keep their exact source bytes,
 // so that a 20-digit number, "\u0000" or a repeated key survives (libraries that turn numbers into
 // doubles and strings into NUL-terminated ones cannot say that). Of repeated keys, json_get gives
 // the last, as most readers do; json_next shows them all.
@@ -27,7 +27,7 @@ enum json_type { JSON_NONE, JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_NUMBER, JSON_
 struct json_node {
     uint32_t start, len;   // bytes of the source, quotes and brackets included
     uint32_t next;         // index after this value's whole subtree
-    uint32_t count;        // items of an array, members of an object (a key is a node before its value)
+    uint32_t count;        // items, or members (a member's key is a node before its value)
     uint8_t type;          // enum json_type
     uint8_t escaped;       // a string with at least one backslash
 };
@@ -94,10 +94,10 @@ void jw_key(struct json_writer *w, const char *key);
 void jw_slice(struct json_writer *w, struct slice s);
 void jw_str(struct json_writer *w, const char *s);    // NULL writes null
 void jw_i64(struct json_writer *w, int64_t n);
-void jw_double(struct json_writer *w, double d);      // shortest that reads back; null if not finite
+void jw_double(struct json_writer *w, double d);  // shortest that reads back; null if not finite
 void jw_bool(struct json_writer *w, bool b);
 void jw_null(struct json_writer *w);
-void jw_raw(struct json_writer *w, struct slice json);  // one value that is valid already; empty: null
+void jw_raw(struct json_writer *w, struct slice json);  // one valid value; empty writes null
 // key and value in one call
 void jw_kv_slice(struct json_writer *w, const char *key, struct slice s);
 void jw_kv_str(struct json_writer *w, const char *key, const char *s);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// json_value.c: what a value handle can be asked. Everything here reads what json_parse accepted, so
+// json_value.c: what a value handle can be asked. All of it reads what json_parse accepted, so
 // decoding a string or a number cannot fail. Any thread, as long as the doc stays.
 #include "base/json.h"
 

@@ -19,8 +19,8 @@
 
 static const char document[] =
     " {\"name\" : \"Ann \\u00e9\\ud83d\\ude00\", \"n\": [0, -1.5e+3, 12345678901234567890, true],\n"
-    "\t\"none\": null, \"no\": false, \"deep\": {\"a\": [[], {}, [{\"b\": \"\\\"\\\\\\/\\b\\f\\n\\r\\t"
-    "\\u0000\"}]]}, \"\": \"\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80\" } ";
+    "\t\"none\": null, \"no\": false, \"deep\": {\"a\": [[], {}, "
+    "[{\"b\": \"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0000\"}]]}, \"\": \"\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80\" } ";
 
 // Parses a copy that ends exactly where its allocation ends.
 static int parse_exact(struct json_doc *doc, struct slice text, struct err *err)
@@ -194,15 +194,16 @@ static void test_json__depth_is_limited_exactly(void **state)
     assert_non_null(text);
     memset(text, '[', DEEP);
     memset(text + DEEP, ']', DEEP);
-    assert_int_equal(
-        json_parse(&doc, slice_of(text + DEEP - JSON_DEPTH_MAX, 2 * JSON_DEPTH_MAX), 0, NULL), E_OK);
+    struct slice deepest = {text + DEEP - JSON_DEPTH_MAX, 2 * JSON_DEPTH_MAX};
+    assert_int_equal(json_parse(&doc, deepest, 0, NULL), E_OK);
     assert_int_equal(json_parse(&doc, slice_of(text, 2 * DEEP), 0, &err), E_USAGE);
     assert_string_equal(err.message, "JSON byte 512: nested deeper than 512 levels");
     assert_int_equal(json_parse(&doc, slice_of(text, 2 * DEEP), DEEP, NULL), E_OK);
     assert_int_equal(doc.len, DEEP);
     assert_int_equal(json_parse(&doc, SLICE_LIT("[1]"), 1, NULL), E_OK);
     assert_int_equal(json_parse(&doc, SLICE_LIT("[[]]"), 1, NULL), E_USAGE);
-    assert_int_equal(json_parse(&doc, slice_of(text, (size_t)JSON_BYTES_MAX + 1), 0, &err), E_USAGE);
+    struct slice longest = {text, JSON_BYTES_MAX + 1};  // refused before a byte is read
+    assert_int_equal(json_parse(&doc, longest, 0, &err), E_USAGE);
     assert_string_equal(err.message, "JSON of 67108865 bytes: at most 67108864 are read");
     free(text);
     json_doc_release(&doc);
@@ -315,7 +316,8 @@ static void test_json__doubles_round_trip(void **state)
         double d;
         const char *text;
     } cases[] = {
-        {0, "0"}, {-0.0, "-0"}, {1, "1"}, {-1.5, "-1.5"}, {0.1, "0.1"}, {0.1 + 0.2, "0.30000000000000004"},
+        {0, "0"}, {-0.0, "-0"}, {1, "1"}, {-1.5, "-1.5"}, {0.1, "0.1"},
+        {0.1 + 0.2, "0.30000000000000004"},
         {100, "100"}, {1e20, "100000000000000000000"}, {1e21, "1e+21"}, {1.25e21, "1.25e+21"},
         {0.000001, "0.000001"}, {0.00000125, "0.00000125"}, {1e-7, "1e-7"}, {5e-324, "5e-324"},
         {DBL_MAX, "1.7976931348623157e+308"}, {-DBL_MIN, "-2.2250738585072014e-308"},
