@@ -1,0 +1,71 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The public headers compile alone, as C11 and C++17, without a warning; only parley_* is exported; what
+# `make install` puts down is enough to build and run the example.
+set -u
+build=${PARLEY_BUILD:-build}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+n=0
+failed=0
+check() { # check NAME COMMAND…
+    name=$1
+    shift
+    n=$((n + 1))
+    if "$@" >"$work/log" 2>&1; then
+        echo "ok $n - $name"
+    else
+        echo "not ok $n - $name"
+        sed 's/^/# /' "$work/log" | head -30
+        failed=1
+    fi
+}
+
+strict="-Wall -Wextra -Werror -pedantic -Wstrict-prototypes"
+# shellcheck disable=SC2086 # words of flags
+{
+    check header__c11_gcc gcc -std=c11 $strict -fsyntax-only -x c engine/parley.h
+    check header__c11_clang clang -std=c11 $strict -fsyntax-only -x c engine/parley.h
+}
+check header__cpp17_gcc g++ -std=c++17 -Wall -Wextra -Werror -pedantic -fsyntax-only -x c++ engine/parley.h
+check header__cpp17_clang clang++ -std=c++17 -Wall -Wextra -Werror -pedantic -fsyntax-only -x c++ engine/parley.h
+
+# Symbols that others would see and that are not ours to take.
+foreign_so() { nm -D --defined-only "$build/libparley.so.0" | awk '{print $3}' | grep -v '^parley_'; }
+foreign_a() { nm -g --defined-only "$build/libparley.a" 2>/dev/null | awk 'NF == 3 {print $3}' | grep -v '^parley_'; }
+declared() { grep -o 'parley_[a-z_]*(' engine/parley.h | tr -d '(' | sort -u; }
+exported() { nm -D --defined-only "$build/libparley.so.0" | awk '{print $3}' | sort -u; }
+only_ours() { test -z "$("$1")" || { "$1"; return 1; }; }
+all_there() {
+    exported >"$work/exported"
+    missing=$(declared | grep -vxF -f "$work/exported")
+    test -z "$missing" || { echo "declared but not exported: $missing"; return 1; }
+}
+check header__shared_library_exports_only_parley only_ours foreign_so
+check header__static_library_exports_only_parley only_ours foreign_a
+check header__everything_declared_is_exported all_there
+
+# As an embedder would: install, then build with pkg-config, against both libraries, and run.
+install_it() { make -s B="$build" DESTDIR="$work/root" PREFIX=/usr install; }
+export PKG_CONFIG_PATH="$work/root/usr/lib/pkgconfig" PKG_CONFIG_SYSROOT_DIR="$work/root"
+flags() { echo "-I$work/root/usr/include"; }
+libs() { pkg-config --libs sqlite3 lua5.4 libcurl libuv libsodium libzstd libpcre2-8 libutf8proc; }
+build_shared() {
+    # shellcheck disable=SC2046
+    gcc -std=c11 -Wall -Wextra -Werror -o "$work/shared" tests/embed/minimal.c $(flags) \
+        -L"$work/root/usr/lib" -lparley -Wl,-rpath,"$work/root/usr/lib"
+}
+build_static() {
+    # shellcheck disable=SC2046
+    gcc -std=c11 -Wall -Wextra -Werror -o "$work/static" tests/embed/minimal.c $(flags) \
+        "$work/root/usr/lib/libparley.a" $(libs) -pthread -lm
+}
+runs() { (cd "$work" && "$1" | grep -q "Ann"); }
+check header__installs install_it
+check header__pkg_config_knows_it pkg-config --exists parley
+check embed__builds_against_the_shared_library build_shared
+check embed__builds_against_the_static_library build_static
+check embed__example_remembers_shared runs "$work/shared"
+check embed__example_remembers_static runs "$work/static"
+echo "1..$n"
+exit $failed
