@@ -137,14 +137,16 @@ int llm_caps_load(struct llm_caps_table **out, struct slice json, struct err *er
     } else {
         t->rows = (struct vec)VEC_INIT(struct row, ROWS_MAX);
         rc = json_parse(&doc, json, 0, err);
-        if (rc == E_USAGE && err)
-            rc = err->code = E_POLICY;
         rc = rc ? rc : read_rows(t, json_root(&doc), err);
     }
     json_doc_release(&doc);
     if (rc) {
         llm_caps_free(t);
-        return err_prefix(err, "model table"), rc;
+        err_prefix(err, "model table");
+        rc = rc == E_USAGE ? E_POLICY : rc;  // not JSON at all
+        if (err)
+            err->code = rc;
+        return rc;
     }
     *out = t;
     return E_OK;

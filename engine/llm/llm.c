@@ -12,7 +12,7 @@
 #include <stdio.h>
 
 static const struct llm_ops *const apis[] = {&llm_anthropic, &llm_openai, &llm_scripted};
-enum { APIS = sizeof(apis) / sizeof(apis[0]), OPTION_NAME_BYTES = 256, NAMES_MAX = 64,
+enum { APIS = sizeof(apis) / sizeof(apis[0]), OPTION_NAME_BYTES = 256, NAME_BYTES = 128,
        REPLY_ID_BYTES_MAX = 256 };
 
 const struct option llm_options[] = {
@@ -183,17 +183,20 @@ void provider_release(struct provider *p)
 
 // ---- opening
 
-struct name_list {
-    const char *names[NAMES_MAX];
-    size_t len;
+struct near_name {
+    struct hint hint;
+    char best[NAME_BYTES];  // the hint's, kept beyond the callback that told it
 };
 
-static bool list_name(void *user, const char *part)
+static bool offer_name(void *user, const char *part)
 {
-    struct name_list *list = user;
-    if (list->len == NAMES_MAX)
-        return false;
-    list->names[list->len++] = part;
+    struct near_name *near = user;
+
+    hint_offer(&near->hint, slice_str(part));
+    if (near->hint.best.ptr == part) {
+        snprintf(near->best, sizeof(near->best), "%s", part);
+        near->hint.best = slice_str(near->best);
+    }
     return true;
 }
 
@@ -208,14 +211,13 @@ static const struct llm_ops *find_api(const char *api)
 
 static int unknown_provider(const char *name, const struct llm_env *env, struct err *err)
 {
-    struct name_list list = {.len = 0};
+    struct near_name near = {.hint = {.word = slice_str(name)}};
 
     for (size_t i = 0; i < APIS; i++)
-        list_name(&list, apis[i]->name);
-    conf_parts(env->conf, "providers", list_name, &list);
-    const char *near = hint_nearest(slice_str(name), list.names, list.len);
-    if (near)
-        return err_set(err, E_POLICY, "no provider is called %s (did you mean %s?)", name, near);
+        offer_name(&near, apis[i]->name);
+    conf_parts(env->conf, "providers", offer_name, &near);
+    if (near.hint.best.ptr)
+        return err_set(err, E_POLICY, "no provider is called %s (did you mean %s?)", name, near.best);
     return err_set(err, E_POLICY, "no provider is called %s: add providers.%s with its api", name,
                    name);
 }
