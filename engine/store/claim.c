@@ -2,8 +2,8 @@
 // claim.c: the lock file beside an SQLite store; see sqlite_int.h.
 //
 //   byte 0                  the writer's lock
-//   byte 1                  the queue: held by the one that waits for byte 0, so that a process that
-//                           lets go and comes again at once cannot starve the others
+//   byte 1                  the queue: held by the one that waits for byte 0, so that a process
+//                           that lets go and comes again at once cannot starve the others
 //   byte CLAIMS_FROM + n    held by the process whose claim is n
 //
 // A child made by fork shares its parent's locks; a store is not to be used after fork. Any thread,

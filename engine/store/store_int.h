@@ -14,7 +14,8 @@
 // afterwards: touch it no more.
 void op_complete(struct store_op *op);
 // Sets op->code and the message; returns code.
-int op_fail(struct store_op *op, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int op_fail(struct store_op *op, int code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 // The verbs that change something.
 bool op_writes(const struct store_op *op);
 // E_REFUSED with the same words in every store.
