@@ -34,7 +34,8 @@ void ledger_create(struct chat *c, const char *context_hash, struct slice user, 
     work_head(w, false, NULL);
     work_add_event(w, "reset", 0, NULL);
     work_add_head(w, c);
-    work_add_pointer(w, &w->head, context_hash, user);
+    work_add_pointer(w, &w->head, context_hash);
+    work_add_user(w, user);
     work_commit(w, created);
 }
 
@@ -214,14 +215,16 @@ static int build(struct work *w, struct err *err)
     commit_begin(&w->commit, c->ledger->env.vault, c->key, c->head.partition);
     if (a->key_hash)  // first, so that a key in use is told before anything else
         work_add_key(w, STORE_INSERT, w->head.id, w->turn.n);
-    work_add_user_step(w, w->head.id, &w->turn);
+    work_add_step(w, w->head.id, &w->turn, 0);
     w->attempt_item = work_add_attempt(w, STORE_INSERT, 0, w->head.id, &w->attempt);
     if (a->edit_from)
         work_add_event(w, "edit", a->edit_from, NULL);
     work_add_system(w);
     work_add_head(w, c);
-    if (fresh)
-        work_add_pointer(w, &w->head, a->context_hash, a->user);
+    if (fresh) {
+        work_add_pointer(w, &w->head, a->context_hash);
+        work_add_user(w, a->user);
+    }
     return E_OK;
 }
 

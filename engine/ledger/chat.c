@@ -190,8 +190,8 @@ void work_add_head(struct work *w, struct chat *c)
                                      sealed_context(b, c));
 }
 
-void work_add_pointer(struct work *w, const struct session_head *h, const char *context_hash,
-                      struct slice user)
+static void add_pointer(struct work *w, enum store_item_verb verb, uint64_t version,
+                        const struct session_head *h, const char *context_hash)
 {
     struct commit *b = &w->commit;
     struct json_writer jw;
@@ -201,7 +201,23 @@ void work_add_pointer(struct work *w, const struct session_head *h, const char *
     jw_object(&jw);
     jw_kv_str(&jw, "session", h->id);
     jw_object_end(&jw);
-    commit_add(b, STORE_PUT, 0);
+    commit_add(b, verb, version);
+}
+
+void work_add_pointer(struct work *w, const struct session_head *h, const char *context_hash)
+{
+    add_pointer(w, STORE_PUT, 0, h, context_hash);
+}
+
+void work_add_pointer_over(struct work *w, const struct session_head *h, const char *context_hash,
+                           uint64_t version)
+{
+    add_pointer(w, version ? STORE_PUT : STORE_INSERT, version, h, context_hash);
+}
+
+void work_add_user(struct work *w, struct slice user)
+{
+    struct commit *b = &w->commit;
 
     // Put rather than inserted: it is there already unless this is the user's first session.
     key_user(&b->name);
@@ -251,29 +267,28 @@ void work_add_event(struct work *w, const char *kind, uint32_t turn, const char 
     commit_add(b, STORE_INSERT, 0);
 }
 
-void work_add_user_step(struct work *w, const char *session, const struct turn *t)
+void work_add_step(struct work *w, const char *session, const struct turn *t, uint32_t step)
 {
     struct commit *b = &w->commit;
 
-    key_turn(&b->name, session, t->n, 0);
-    turn_write_user_meta(t, &b->meta);
-    content_encode(&t->steps[0].content, &b->body);
+    key_turn(&b->name, session, t->n, step);
+    if (step == 0)
+        turn_write_user_meta(t, &b->meta);
+    else
+        turn_write_reply_meta(t, &t->steps[step], &b->meta);
+    content_encode(&t->steps[step].content, &b->body);
     commit_add(b, STORE_INSERT, 0);
 }
 
 void work_add_reply(struct work *w, const char *session, const struct turn *t, const struct step *s)
 {
-    struct commit *b = &w->commit;
     struct step steps[STEPS_CAP] = {[1] = *s};
     struct turn whole = *t;
 
     // As if the reply were there already: the status belongs to a turn's last step.
     whole.steps = steps;
     whole.steps_len = STEPS_CAP;
-    key_turn(&b->name, session, t->n, 1);
-    turn_write_reply_meta(&whole, &steps[1], &b->meta);
-    content_encode(&s->content, &b->body);
-    commit_add(b, STORE_INSERT, 0);
+    work_add_step(w, session, &whole, 1);
 }
 
 void work_apply_head(struct work *w)

@@ -18,6 +18,7 @@
 
 #include "base/json.h"
 #include "ledger/ledger.h"
+#include "ledger/rules.h"
 
 #include <stddef.h>
 
@@ -114,6 +115,7 @@ struct work {
     uint32_t first;                  // supersede: the first turn
     const char *event;               // and the kind of its event
     struct chat *to;                 // move: the new session
+    uint64_t pointer_version;        // import: of the context's pointer
     uint32_t limit;                  // of the scan's pages; 0: PAGE_RECORDS
     struct asked asked;
     // What only some operations need.
@@ -170,17 +172,21 @@ int work_head(struct work *w, bool owned, struct err *err);
 int work_supersede(struct work *w, uint32_t first, uint32_t last, struct err *err);
 // Adds w->head to the batch; remembers which item it is.
 void work_add_head(struct work *w, struct chat *c);
-// Adds the pointer to a new session, and the user's record.
-void work_add_pointer(struct work *w, const struct session_head *h, const char *context_hash,
-                      struct slice user);
+// Adds the pointer to the newest session of a bot and context: whatever it said, or of this version
+// (0: there was none).
+void work_add_pointer(struct work *w, const struct session_head *h, const char *context_hash);
+void work_add_pointer_over(struct work *w, const struct session_head *h, const char *context_hash,
+                           uint64_t version);
+// Adds the partition's user record.
+void work_add_user(struct work *w, struct slice user);
 uint32_t work_add_attempt(struct work *w, enum store_item_verb verb, uint64_t version,
                       const char *session, const struct attempt *a);
 // Deletes the parts kept of the open turn's reply.
 void work_add_parts_gone(struct work *w);
 // An event of w->head, numbered. `body` is what the commit's body holds already.
 void work_add_event(struct work *w, const char *kind, uint32_t turn, const char *to);
-void work_add_user_step(struct work *w, const char *session, const struct turn *t);
-// The turn's last step, with its status; s may be without content (a turn that got no reply).
+void work_add_step(struct work *w, const char *session, const struct turn *t, uint32_t step);
+// A turn's second and last step, with its status; without content if the turn got no reply.
 void work_add_reply(struct work *w, const char *session, const struct turn *t, const struct step *s);
 // accept.c: the key of w->asked, and the system prompt if it is another one than w->head's.
 // Copies what is needed after the call that asked; w->turn is the open turn to be.
@@ -206,6 +212,7 @@ struct reader {
     uint32_t step, part;             // the next step; the newest part of the pending one's body
     struct step pending;
     bool has_pending;
+    bool damaged;                    // the turn under way lacks what could not be read
     struct safe_buf body;
     char name[RECORD_KEY_BYTES_MAX + 1];  // the pending record's key
     // Takes *t, a whole turn.

@@ -93,7 +93,9 @@ static int finish_turn(struct reader *r, struct err *err)
 
     r->turn = (struct turn){0};
     r->step = 0;
-    return t.n ? r->on_turn(r->user, &t, err) : E_OK;
+    int code = t.n ? r->on_turn(r->user, &t, err) : E_OK;
+    r->damaged = false;
+    return code;
 }
 
 static int unseal(struct reader *r, const struct record *row, struct err *err)
@@ -138,9 +140,11 @@ static int more_body(struct reader *r, const struct record *row, const uint32_t 
         r->part++;
         int code = unseal(r, row, err);
         r->has_pending = code == E_OK;
+        r->damaged |= !r->has_pending;
         return code;
     }
     r->has_pending = false;
+    r->damaged = true;
     return err_set(err, E_CORRUPT, "%.*s: the record that it goes on from is not there",
                    SLICE_FMT(row->key));
 }
@@ -156,6 +160,7 @@ int reader_row(struct reader *r, const struct record *row, struct err *err)
     if (len > TURN_KEY_ORDINALS)
         return more_body(r, row, at, err);
     int code = finish_step(r, err);
+    r->damaged |= code != E_OK;
     if (at[0] != r->turn.n) {
         int whole = finish_turn(r, code ? NULL : err);
 
@@ -163,13 +168,15 @@ int reader_row(struct reader *r, const struct record *row, struct err *err)
         r->turn.n = at[0];
     }
     int begun = begin_step(r, row, at[1], code ? NULL : err);
+    r->damaged |= begun != E_OK;
     return code ? code : begun;
 }
 
 int reader_end(struct reader *r, struct err *err)
 {
     int code = finish_step(r, err);
-    int whole = finish_turn(r, code ? NULL : err);
 
+    r->damaged |= code != E_OK;
+    int whole = finish_turn(r, code ? NULL : err);
     return code ? code : whole;
 }

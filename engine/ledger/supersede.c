@@ -137,11 +137,12 @@ static void build_arriving(struct work *w, struct moving *s)
     w->attempt.turn = w->attempt.n = 1;
     if (a->key_hash)
         work_add_key(w, STORE_PUT, w->head.id, 1);
-    work_add_user_step(w, w->head.id, &w->turn);
+    work_add_step(w, w->head.id, &w->turn, 0);
     w->attempt_item = work_add_attempt(w, STORE_INSERT, 0, w->head.id, &w->attempt);
     work_add_system(w);
     work_add_head(w, to);
-    work_add_pointer(w, &w->head, a->context_hash, a->user);
+    work_add_pointer(w, &w->head, a->context_hash);
+    work_add_user(w, a->user);
 }
 
 static void build_move(struct work *w)
