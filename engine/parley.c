@@ -230,12 +230,13 @@ static int open_hand(parley *e, unsigned index, unsigned count, struct err *err)
         code = lua_loader_new(&h->loader, &e->lua, err);
     if (code)
         return code;
+    uint64_t live_bytes = (uint64_t)conf_int(e->settings.conf, "live_bytes", 0);
     struct worker_env env = {
         .loop = h->loop, .store = e->store, .vault = e->vault, .wire = h->wire,
         .clock = e->clock, .rand = e->rand, .log = &e->log, .conf = e->settings.conf,
         .redactor = e->redactor, .prices = e->prices, .caps = e->caps,
         .loader = lua_loader_ops(h->loader), .llm = &e->llm,
-        .index = index, .count = count, .live_bytes_max = LIVE_BYTES_MAX / count,
+        .index = index, .count = count, .live_bytes_max = live_bytes / count,
         .sink = take_event, .user = e,
     };
     code = worker_new(&h->worker, &env, err);

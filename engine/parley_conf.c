@@ -15,6 +15,8 @@ static const struct option engine_options[] = {
     {"keyring", OPT_STRING, 0, 0, NULL, "File with the keys; default: parley.keys beside the store."},
     {"listen", OPT_STRING, 0, 0, "127.0.0.1:8420", "Address of the server."},
     {"workers", OPT_INT, 0, WORKERS_MAX, "0", "Threads that run turns; 0: one per core."},
+    {"live_bytes", OPT_INT, 0, INT64_MAX, "268435456",
+     "Memory for sessions that are kept ready; the others are read again when they are needed."},
     {"default.bot", OPT_STRING, 0, 0, "hello", "Bot of a message that names none."},
     {"default.provider", OPT_STRING, 0, 0, "scripted", "Provider when neither message nor policy names one."},
     {"default.model", OPT_STRING, 0, 0, "scripted", "Model of the default provider."},

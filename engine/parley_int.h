@@ -21,7 +21,6 @@
 #include <stdio.h>
 
 enum { REQUESTS_MAX = 1024, WORKERS_MAX = 64, QUEUED_DELTA_BYTES_MAX = 64 << 20 };
-static const uint64_t LIVE_BYTES_MAX = 256u << 20;  // of live sessions, over all workers
 
 // What a test may put in the place of the world. NULL members are the real thing.
 struct engine_seams {
