@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: MIT
+// lib_string.c: the string and utf8 libraries. Patterns are matched by pattern.c; what takes time with
+// the length of its arguments charges for it; the string metatable is locked.
+#include "lua/freeze.h"
+#include "lua/pattern.h"
+#include "lua/sandbox.h"
+
+enum { BYTES_PER_UNIT = 8 };
+
+// ---- patterns
+
+static bool on_tick(void *user)
+{
+    return !sandbox_tick(user, PATTERN_TICK_STEPS);
+}
+
+LJMP static struct slice check_slice(lua_State *L, int idx)
+{
+    struct slice s;
+
+    s.ptr = luaL_checklstring(L, idx, &s.len);
+    return s;
+}
+
+// Takes the anchor off the text; true if there was one.
+static bool take_anchor(struct slice *text)
+{
+    if (text->len == 0 || text->ptr[0] != '^')
+        return false;
+    *text = slice_of(text->ptr + 1, text->len - 1);
+    return true;
+}
+
+// A position as Lua's string functions take it, as an offset; len + 1 or more: behind the end.
+static size_t offset_of(lua_Integer pos, size_t len)
+{
+    if (pos > 0)
+        return (size_t)pos - 1;
+    if (pos == 0 || pos < -(lua_Integer)len)
+        return 0;
+    return len + (size_t)pos;
+}
+
+// pattern_match, with what is wrong raised.
+LJMP static ptrdiff_t try_match(lua_State *L, struct pattern *p, size_t at)
+{
+    ptrdiff_t end = pattern_match(p, at);
+
+    if (end == PATTERN_STOPPED)
+        sandbox_raise_expired(L);
+    if (end == PATTERN_MALFORMED)
+        luaL_error(L, "%s", p->error);
+    return end;
+}
+
+LJMP static void push_capture(lua_State *L, const struct pattern *p, unsigned i, size_t start,
+                              size_t end)
+{
+    if (i >= p->captures) {
+        if (i != 0)
+            luaL_error(L, "invalid capture index %%%d", (int)i + 1);
+        lua_pushlstring(L, p->subject.ptr + start, end - start);
+        return;
+    }
+    const struct pattern_capture *c = &p->capture[i];
+    if (c->len == CAPTURE_OPEN)
+        luaL_error(L, "unfinished capture");
+    if (c->len == CAPTURE_POSITION)
+        lua_pushinteger(L, c->start - p->subject.ptr + 1);
+    else
+        lua_pushlstring(L, c->start, (size_t)c->len);
+}
+
+// All captures; the whole match if there are none and `whole`.
+LJMP static int push_captures(lua_State *L, const struct pattern *p, size_t start, size_t end,
+                              bool whole)
+{
+    unsigned n = p->captures == 0 && whole ? 1 : p->captures;
+
+    luaL_checkstack(L, (int)n, "too many captures");
+    for (unsigned i = 0; i < n; i++)
+        push_capture(L, p, i, start, end);
+    return (int)n;
+}
+
+LJMP static int find_plain(lua_State *L, struct slice s, struct slice what, size_t from)
+{
+    sandbox_charge(L, (s.len - from + what.len) / BYTES_PER_UNIT);
+    const char *at = what.len == 0 ? s.ptr + from
+                                   : memmem(s.ptr + from, s.len - from, what.ptr, what.len);
+    if (!at) {
+        lua_pushnil(L);
+        return 1;
+    }
+    lua_pushinteger(L, at - s.ptr + 1);
+    lua_pushinteger(L, at - s.ptr + (lua_Integer)what.len);
+    return 2;
+}
+
+LJMP static int find_or_match(lua_State *L, bool find)
+{
+    struct pattern p = {.tick = on_tick, .user = L};
+
+    p.subject = check_slice(L, 1);
+    p.text = check_slice(L, 2);
+    size_t at = offset_of(luaL_optinteger(L, 3, 1), p.subject.len);
+    if (at > p.subject.len) {
+        lua_pushnil(L);
+        return 1;
+    }
+    if (find && (lua_toboolean(L, 4) || pattern_is_plain(p.text)))
+        return find_plain(L, p.subject, p.text, at);
+    bool anchored = take_anchor(&p.text);
+    do {
+        ptrdiff_t end = try_match(L, &p, at);
+
+        if (end < 0)
+            continue;
+        if (!find)
+            return push_captures(L, &p, at, (size_t)end, true);
+        lua_pushinteger(L, (lua_Integer)at + 1);
+        lua_pushinteger(L, end);
+        return 2 + push_captures(L, &p, at, (size_t)end, false);
+    } while (++at <= p.subject.len && !anchored);
+    lua_pushnil(L);
+    return 1;
+}
+
+LJMP static int str_find(lua_State *L)
+{
+    return find_or_match(L, true);
+}
+
+LJMP static int str_match(lua_State *L)
+{
+    return find_or_match(L, false);
+}
+
+// Upvalues: subject, pattern, offset to go on at, end of the last match (-1: none).
+LJMP static int gmatch_next(lua_State *L)
+{
+    struct pattern p = {.tick = on_tick, .user = L};
+
+    p.subject.ptr = lua_tolstring(L, lua_upvalueindex(1), &p.subject.len);
+    p.text.ptr = lua_tolstring(L, lua_upvalueindex(2), &p.text.len);
+    lua_Integer last = lua_tointeger(L, lua_upvalueindex(4));
+    for (size_t at = (size_t)lua_tointeger(L, lua_upvalueindex(3)); at <= p.subject.len; at++) {
+        ptrdiff_t end = try_match(L, &p, at);
+
+        if (end < 0 || end == last)
+            continue;
+        lua_pushinteger(L, end);
+        lua_copy(L, -1, lua_upvalueindex(3));
+        lua_replace(L, lua_upvalueindex(4));
+        return push_captures(L, &p, at, (size_t)end, true);
+    }
+    return 0;
+}
+
+LJMP static int str_gmatch(lua_State *L)
+{
+    struct slice s = check_slice(L, 1);
+
+    check_slice(L, 2);
+    size_t at = offset_of(luaL_optinteger(L, 3, 1), s.len);
+    lua_settop(L, 2);
+    lua_pushinteger(L, (lua_Integer)(at > s.len ? s.len + 1 : at));
+    lua_pushinteger(L, -1);
+    lua_pushcclosure(L, gmatch_next, 4);
+    return 1;
+}
+
+// ---- gsub; its arguments are at 1 (subject), 2 (pattern), 3 (replacement)
+
+LJMP static void add_template(lua_State *L, luaL_Buffer *b, const struct pattern *p, size_t start,
+                              size_t end)
+{
+    size_t len = 0;
+    const char *text = lua_tolstring(L, 3, &len), *stop = text + len;
+
+    for (const char *percent; (percent = memchr(text, '%', (size_t)(stop - text))) != NULL;) {
+        char c = percent + 1 < stop ? percent[1] : '\0';
+
+        luaL_addlstring(b, text, (size_t)(percent - text));
+        text = percent + 2;
+        if (c == '%') {
+            luaL_addchar(b, '%');
+        } else if (c == '0') {
+            luaL_addlstring(b, p->subject.ptr + start, end - start);
+        } else if (c >= '1' && c <= '9') {
+            unsigned i = (unsigned)(c - '1');
+
+            if (i >= p->captures && i != 0)
+                luaL_error(L, "invalid capture index %%%d in replacement string", (int)i + 1);
+            push_capture(L, p, i, start, end);
+            luaL_addvalue(b);
+        } else {
+            luaL_error(L, "invalid use of '%%' in replacement string");
+        }
+    }
+    luaL_addlstring(b, text, (size_t)(stop - text));
+}
+
+// Adds what replaces subject[start … end); true if that changes anything.
+LJMP static bool add_replacement(lua_State *L, luaL_Buffer *b, const struct pattern *p,
+                                 size_t start, size_t end)
+{
+    int type = lua_type(L, 3);
+
+    if (type == LUA_TFUNCTION) {
+        lua_pushvalue(L, 3);
+        lua_call(L, push_captures(L, p, start, end, true), 1);
+    } else if (type == LUA_TTABLE) {
+        push_capture(L, p, 0, start, end);
+        lua_gettable(L, 3);
+    } else {
+        add_template(L, b, p, start, end);
+        return true;
+    }
+    if (!lua_toboolean(L, -1)) {
+        lua_pop(L, 1);
+        luaL_addlstring(b, p->subject.ptr + start, end - start);
+        return false;
+    }
+    if (!lua_isstring(L, -1))
+        luaL_error(L, "invalid replacement value (a %s)", luaL_typename(L, -1));
+    luaL_addvalue(b);
+    return true;
+}
+
+LJMP static int str_gsub(lua_State *L)
+{
+    struct pattern p = {.tick = on_tick, .user = L};
+    int type = lua_type(L, 3);
+    luaL_Buffer b;
+
+    p.subject = check_slice(L, 1);
+    p.text = check_slice(L, 2);
+    bool anchored = take_anchor(&p.text);
+    lua_Integer max = luaL_optinteger(L, 4, (lua_Integer)p.subject.len + 1), n = 0;
+    luaL_argexpected(L, type == LUA_TNUMBER || type == LUA_TSTRING || type == LUA_TFUNCTION ||
+                        type == LUA_TTABLE, 3, "string/function/table");
+    bool changed = false;
+    size_t at = 0;
+    ptrdiff_t last = -1;
+    luaL_buffinit(L, &b);
+    while (n < max) {
+        ptrdiff_t end = try_match(L, &p, at);
+
+        sandbox_charge(L, 8);
+        if (end >= 0 && end != last) {
+            n++;
+            changed |= add_replacement(L, &b, &p, at, (size_t)end);
+            at = (size_t)end;
+            last = end;
+        } else if (at < p.subject.len) {
+            luaL_addchar(&b, p.subject.ptr[at++]);
+        } else {
+            break;
+        }
+        if (anchored)
+            break;
+    }
+    if (changed) {
+        luaL_addlstring(&b, p.subject.ptr + at, p.subject.len - at);
+        luaL_pushresult(&b);
+    } else {
+        lua_pushvalue(L, 1);
+    }
+    lua_pushinteger(L, n);
+    return 2;
+}
+
+// ---- what takes time with its arguments' length
+
+LJMP static int str_rep(lua_State *L)
+{
+    struct slice s = check_slice(L, 1);
+    lua_Integer n = luaL_checkinteger(L, 2);
+    size_t separator = 0;
+
+    luaL_optlstring(L, 3, "", &separator);
+    // The size of a result is checked before it is made.
+    if (n > 0 && s.len + separator > (size_t)SANDBOX_STRING_MAX / (size_t)n)
+        return luaL_error(L, "resulting string too large: a string may be %d KiB long",
+                          SANDBOX_STRING_MAX >> 10);
+    sandbox_charge(L, n > 0 ? (s.len + separator) * (size_t)n / BYTES_PER_UNIT + (size_t)n : 1);
+    return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
+// Charges for the strings among the arguments, then does as upvalue 1, a C function without upvalues.
+LJMP static int charged(lua_State *L)
+{
+    size_t bytes = 0;
+
+    for (int i = lua_gettop(L); i > 0; i--)
+        if (lua_type(L, i) == LUA_TSTRING)
+            bytes += lua_rawlen(L, i);
+    sandbox_charge(L, 1 + bytes / BYTES_PER_UNIT);
+    return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
+// Puts `wrapper` around each of the named functions of the table on top.
+LJMP static void wrap(lua_State *L, const char *const *names, lua_CFunction wrapper)
+{
+    for (; *names; names++) {
+        lua_getfield(L, -1, *names);
+        lua_pushcclosure(L, wrapper, 1);
+        lua_setfield(L, -2, *names);
+    }
+}
+
+static const luaL_Reg pattern_functions[] = {
+    {"find", str_find}, {"match", str_match}, {"gmatch", str_gmatch}, {"gsub", str_gsub},
+    {NULL, NULL},
+};
+
+LJMP void lib_string_open(lua_State *L)
+{
+    static const char *const string_names[] = {"byte", "char", "format", "lower", "pack", "packsize",
+                                               "reverse", "sub", "unpack", "upper", NULL};
+    static const char *const utf8_names[] = {"char", "codepoint", "len", "offset", NULL};
+    static const char *const rep_name[] = {"rep", NULL};
+
+    lua_pushcfunction(L, luaopen_string);               // makes the string metatable too
+    lua_call(L, 0, 1);                                  // env string
+    lua_pushnil(L);
+    lua_setfield(L, -2, "dump");
+    wrap(L, string_names, charged);
+    wrap(L, rep_name, str_rep);
+    luaL_setfuncs(L, pattern_functions, 0);
+    lua_setfield(L, -2, "string");                      // env
+    lua_pushcfunction(L, luaopen_utf8);
+    lua_call(L, 0, 1);                                  // env utf8
+    wrap(L, utf8_names, charged);
+    lua_setfield(L, -2, "utf8");                        // env
+    lua_pushliteral(L, "");
+    lua_getmetatable(L, -1);                            // env "" mt
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_pop(L, 2);                                      // env
+}

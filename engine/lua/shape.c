@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: MIT
+// shape.c: the keys of a policy. See shape.h; INTERFACES and scripts/meta/parley.lua document them.
+#include "lua/shape.h"
+
+#include "base/hint.h"
+#include "lua/freeze.h"
+
+#include <stdio.h>
+
+enum { PATH_MAX_KEYS = 3, PATH_BYTES = 192 };
+
+enum { T_STRING = 1 << LUA_TSTRING, T_TABLE = 1 << LUA_TTABLE, T_FUNCTION = 1 << LUA_TFUNCTION,
+       T_COUNT = 1 << LUA_TNUMBER /* a whole number, not negative */ };
+
+struct key {
+    const char *name;
+    int types;       // T_… that are allowed
+    bool idle;       // known, without effect yet
+};
+
+static const struct key policy_keys[] = {
+    {"title", T_STRING, false},
+    {"model", T_STRING, false},
+    {"system", T_STRING, false},
+    {"history", T_TABLE | T_FUNCTION, false},
+    {"on_message", T_FUNCTION, false},
+    {"on_reply", T_FUNCTION, false},
+    {"limits", T_TABLE, false},
+    {"expiry", T_TABLE | T_FUNCTION, true},
+    {"resume", T_TABLE, true},
+    {"privacy", T_TABLE, true},
+    {"memory", T_TABLE, true},
+    {"tools", T_TABLE, true},
+    {"devices", T_TABLE, true},
+    {"flows", T_TABLE, true},
+};
+
+static const struct key limits_keys[] = {
+    {"max_output_tokens", T_COUNT, false},
+};
+
+// The history strategies that are data; parley.history makes tables {strategy = …, options = {…}}.
+static const struct strategy {
+    const char *name;
+    struct key options[2];
+} strategies[] = {
+    {"full", {{0}}},
+    {"truncate", {{"budget_tokens", T_COUNT, false}}},
+    {"window", {{"keep_turns", T_COUNT, false}, {"pin_first", T_COUNT, false}}},
+};
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+// Where the check is: the keys down to the current one.
+struct place {
+    const struct shape_source *source;
+    const char *keys[PATH_MAX_KEYS];
+    unsigned depth;
+};
+
+static int line_at(const struct place *at)
+{
+    return source_key_line(at->source->text, at->keys, at->depth);
+}
+
+LJMP static int complain(lua_State *L, const struct place *at, const char *what)
+{
+    char path[PATH_BYTES];
+    size_t len = 0;
+
+    for (unsigned i = 0; i < at->depth && len < sizeof(path); i++)
+        len += (size_t)snprintf(path + len, sizeof(path) - len, "%s%s", i ? "." : "", at->keys[i]);
+    return luaL_error(L, "%s:%d: %s: %s", at->source->file, line_at(at), path, what);
+}
+
+LJMP static int complain_unknown(lua_State *L, const struct place *at, const struct key *keys,
+                                 size_t len)
+{
+    const char *names[COUNT_OF(policy_keys)];
+
+    for (size_t i = 0; i < len; i++)
+        names[i] = keys[i].name;
+    const char *near = hint_nearest(slice_str(at->keys[at->depth - 1]), names, len);
+    if (!near)
+        return complain(L, at, "unknown key");
+    lua_pushfstring(L, "unknown key (did you mean %s?)", near);
+    return complain(L, at, lua_tostring(L, -1));
+}
+
+static const char *types_word(int types)
+{
+    switch (types) {
+    case T_STRING: return "text";
+    case T_TABLE: return "a table";
+    case T_FUNCTION: return "a function";
+    case T_TABLE | T_FUNCTION: return "a table or a function";
+    default: return "a whole number, 0 or more";
+    }
+}
+
+// The value on top must be of the key's type.
+LJMP static void check_type(lua_State *L, const struct place *at, const struct key *key)
+{
+    int type = lua_type(L, -1), is_integer = 1;
+    lua_Integer n = 0;
+
+    if (type == LUA_TNUMBER)
+        n = lua_tointegerx(L, -1, &is_integer);
+    if ((key->types & 1 << type) && is_integer && n >= 0)
+        return;
+    if (type == LUA_TNUMBER && (key->types & T_COUNT))
+        lua_pushfstring(L, "must be %s", types_word(key->types));
+    else
+        lua_pushfstring(L, "must be %s, not a %s", types_word(key->types), luaL_typename(L, -1));
+    complain(L, at, lua_tostring(L, -1));
+}
+
+// Checks every member of the table at idx (absolute) against keys.
+LJMP static void check_members(lua_State *L, int idx, struct place *at, const struct key *keys,
+                               size_t len)
+{
+    for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) {
+        const struct key *found = NULL;
+
+        at->keys[at->depth++] = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "[item]";
+        for (size_t i = 0; i < len && !found; i++)
+            if (strcmp(keys[i].name, at->keys[at->depth - 1]) == 0)
+                found = &keys[i];
+        if (!found)
+            complain_unknown(L, at, keys, len);
+        else
+            check_type(L, at, found);
+        at->depth--;
+    }
+}
+
+LJMP int shape_field(lua_State *L, int idx, const char *name)
+{
+    lua_pushstring(L, name);
+    int type = lua_rawget(L, idx);
+    freeze_reveal(L);
+    return type;
+}
+
+LJMP static struct slice read_text(lua_State *L, int idx, const char *name)
+{
+    struct slice text = SLICE_NONE;
+
+    if (shape_field(L, idx, name) == LUA_TSTRING)
+        text.ptr = lua_tolstring(L, -1, &text.len);  // the policy's table keeps it
+    lua_pop(L, 1);
+    return text;
+}
+
+LJMP static uint64_t read_count(lua_State *L, int idx, const char *name, uint64_t fallback)
+{
+    uint64_t n = shape_field(L, idx, name) == LUA_TNUMBER ? (uint64_t)lua_tointeger(L, -1) : fallback;
+
+    lua_pop(L, 1);
+    return n;
+}
+
+LJMP static int read_hook(lua_State *L, int idx, const char *name)
+{
+    if (shape_field(L, idx, name) == LUA_TFUNCTION)
+        return luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_pop(L, 1);
+    return LUA_NOREF;
+}
+
+static uint32_t to_u32(uint64_t n)
+{
+    return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+}
+
+// `history` as a table, at idx (absolute).
+LJMP static void read_strategy(lua_State *L, int idx, struct place *at, struct history_plan *plan)
+{
+    const char *names[COUNT_OF(strategies)];
+    const struct strategy *found = NULL;
+    struct slice name = read_text(L, idx, "strategy");
+
+    for (size_t i = 0; i < COUNT_OF(strategies); i++) {
+        names[i] = strategies[i].name;
+        if (slice_is(name, names[i]))
+            found = &strategies[i];
+    }
+    if (!name.ptr)
+        complain(L, at, "must be a strategy of parley.history, as in history.window { keep_turns = 8 "
+                        "}, or a function(view)");
+    if (!found) {
+        const char *near = hint_nearest(name, names, COUNT_OF(strategies));
+
+        lua_pushfstring(L, "'%s' is no strategy (%s%s)", name.ptr,
+                        near ? "did you mean " : "there are full, truncate, window",
+                        near ? near : "");
+        complain(L, at, lua_tostring(L, -1));
+        return;
+    }
+    if (shape_field(L, idx, "options") != LUA_TTABLE)
+        complain(L, at, "options must be a table");
+    int options = lua_gettop(L);
+    size_t len = 0;
+    while (len < COUNT_OF(found->options) && found->options[len].name)
+        len++;
+    check_members(L, options, at, found->options, len);
+    *plan = (struct history_plan){.last = UINT32_MAX};
+    snprintf(plan->strategy, sizeof(plan->strategy), "%s", found->name);
+    plan->last = to_u32(read_count(L, options, "keep_turns", UINT32_MAX));
+    plan->pin_first = to_u32(read_count(L, options, "pin_first", 0));
+    plan->budget_tokens = read_count(L, options, "budget_tokens", 0);
+    lua_pop(L, 1);
+    snprintf(plan->by, sizeof(plan->by), "%s:%d", at->source->file, line_at(at));
+}
+
+LJMP static void check_model(lua_State *L, struct place *at, struct slice model)
+{
+    const char *colon = model.ptr ? memchr(model.ptr, ':', model.len) : NULL;
+
+    at->keys[0] = "model";
+    at->depth = 1;
+    if (model.ptr && (!colon || colon == model.ptr || colon + 1 == model.ptr + model.len ||
+                      strlen(model.ptr) != model.len))
+        complain(L, at, "must be \"provider:model\", such as \"scripted:scripted\"");
+    at->depth = 0;
+}
+
+LJMP static void find_idle(lua_State *L, int idx, struct place *at, struct shape *out)
+{
+    for (size_t i = 0; i < COUNT_OF(policy_keys); i++) {
+        if (policy_keys[i].idle && shape_field(L, idx, policy_keys[i].name) != LUA_TNIL &&
+            out->idle_len < SHAPE_WARNINGS_MAX) {
+            at->keys[0] = policy_keys[i].name;
+            at->depth = 1;
+            out->idle[out->idle_len].name = policy_keys[i].name;
+            out->idle[out->idle_len++].line = line_at(at);
+        }
+        lua_settop(L, idx);
+    }
+    at->depth = 0;
+}
+
+LJMP void shape_read(lua_State *L, const struct shape_source *source, struct shape *out)
+{
+    struct place at = {.source = source};
+    int idx = lua_gettop(L);
+
+    freeze_reveal(L);
+    *out = (struct shape){.on_message = LUA_NOREF, .on_reply = LUA_NOREF, .history = LUA_NOREF};
+    check_members(L, idx, &at, policy_keys, COUNT_OF(policy_keys));
+    out->title = read_text(L, idx, "title");
+    out->system = read_text(L, idx, "system");
+    out->model = read_text(L, idx, "model");
+    check_model(L, &at, out->model);
+    history_plan_full(&out->plan);
+    if (shape_field(L, idx, "history") == LUA_TTABLE) {
+        at.keys[0] = "history";
+        at.depth = 1;
+        read_strategy(L, idx + 1, &at, &out->plan);
+        at.depth = 0;
+    }
+    lua_settop(L, idx);
+    if (shape_field(L, idx, "limits") == LUA_TTABLE) {
+        at.keys[0] = "limits";
+        at.depth = 1;
+        check_members(L, idx + 1, &at, limits_keys, COUNT_OF(limits_keys));
+        out->max_output_tokens = read_count(L, idx + 1, "max_output_tokens", 0);
+        at.depth = 0;
+    }
+    lua_settop(L, idx);
+    find_idle(L, idx, &at, out);
+    out->on_message = read_hook(L, idx, "on_message");
+    out->on_reply = read_hook(L, idx, "on_reply");
+    out->history = read_hook(L, idx, "history");
+}
+
+LJMP void shape_only_keys(lua_State *L, int idx, const char *const *names, size_t len,
+                          const char *where)
+{
+    for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) {
+        const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "[item]";
+        bool known = false;
+
+        for (size_t i = 0; i < len && !known; i++)
+            known = strcmp(names[i], name) == 0;
+        if (known)
+            continue;
+        const char *near = hint_nearest(slice_str(name), names, len);
+        luaL_error(L, near ? "%s: %s: unknown key (did you mean %s?)" : "%s: %s: unknown key", where,
+                   name, near);
+    }
+}

@@ -1,0 +1,321 @@
+-- SPDX-License-Identifier: MIT
+-- offline.lua: answers for the scripted provider when there is no other script.
+--
+-- It is no language model and says so. It knows only the messages that it was sent with this request,
+-- so it shows what the engine remembers: what it can tell you, the history contained. Same request, same
+-- answer. Messages are read from the newest back, and only as far as an answer needs.
+
+-- ---- small tools
+
+-- Position and end of the first of the plain phrases in text.
+local function find_any(text, phrases)
+    for i = 1, #phrases do
+        local from, to = text:find(phrases[i], 1, true)
+        if from then
+            return from, to
+        end
+    end
+end
+
+-- A phrase up to the end of its sentence, without what surrounds it.
+local function phrase(text)
+    return text and text:match("^%s*(.-)%s*[.!?;\n]") or text and text:match("^%s*(.-)%s*$")
+end
+
+local function short(text, limit)
+    text = text:gsub("%s+", " ")
+    if #text <= limit then
+        return text
+    end
+    -- Not inside a character, and rather at a space.
+    local cut = utf8.offset(text, 0, limit) or limit
+    text = text:sub(1, cut - 1)
+    return (text:match("^(.*)%s%S*$") or text) .. " …"
+end
+
+local PERSONS <const> = {
+    I = "you", me = "you", my = "your", My = "Your", mine = "yours", am = "are", myself = "yourself",
+    ["I'm"] = "you are", ["I've"] = "you have", ["I'll"] = "you will", ["I'd"] = "you would",
+}
+
+-- What the user said, as said to the user.
+local function to_you(text)
+    return (text:gsub("[%a']+", PERSONS))
+end
+
+-- ---- what the user told
+
+local NAME_MARKS <const> = { "ame is ", "ame's ", "all me ", "I am ", "I'm ", "i am ", "i'm " }
+local NOT_NAMES <const> = {
+    A = true, An = true, The = true, Not = true, So = true, Very = true, Sorry = true, Fine = true,
+    Here = true, Back = true, In = true, From = true, Just = true, Happy = true, Sure = true,
+}
+
+-- "Ann Lee and I like tea" -> "Ann Lee"; a name in small letters is one word; masks count as names.
+local function name_at(text)
+    local name = text:match("^%[[%u_%d]+%]")
+    if name then
+        return name
+    end
+    for word in text:gmatch("[%a\128-\255'-]+[ ]?") do
+        local bare = word:match("^(.-)[ '-]*$")
+        if name and not bare:find("^[%u\195-\244]") or #bare == 0 then
+            break
+        end
+        name = name and name .. " " .. bare or bare
+        if not word:find(" $") or not bare:find("^[%u\195-\244]") then
+            break
+        end
+    end
+    return name and #name <= 60 and name or nil
+end
+
+local function told_name(text)
+    if not find_any(text, NAME_MARKS) then
+        return nil
+    end
+    local rest = text:match("[Mm]y name is (.+)") or text:match("[Mm]y name's (.+)")
+        or text:match("[Cc]all me (.+)")
+    if rest then
+        return name_at(rest)
+    end
+    -- "I am Ann", but not "I am tired" or "I am In London".
+    rest = text:match("%f[%a][Ii] am ([%u%[\195-\244].+)") or text:match("%f[%a][Ii]'m ([%u%[\195-\244].+)")
+        or text:match("%f[%a][Ii] am (%u%a*)$") or text:match("%f[%a][Ii]'m (%u%a*)$")
+    local name = rest and name_at(rest)
+    return name and not NOT_NAMES[name:match("^%S+")] and name or nil
+end
+
+-- "my favourite colour is blue" -> "colour", "blue"
+local function told_favourite(text)
+    if not text:find("avo", 1, true) then
+        return nil
+    end
+    local what, value = text:match("[Mm]y favou?rite ([%a ]-) is (.+)")
+    if what then
+        return what:lower(), phrase(value)
+    end
+end
+
+-- "please remember that the code is 12" -> "the code is 12"
+local function told_fact(text)
+    if not text:find("emember", 1, true) or text:find("[Yy]ou remember") then
+        return nil
+    end
+    local fact = text:match("[Rr]emember that (.+)") or text:match("[Rr]emember:%s*(.+)")
+        or text:match("^%s*[Rr]emember (.+)") or text:match("[Pp]lease remember (.+)")
+    return phrase(fact)
+end
+
+-- Goes back over what the user said before the newest message; fn(text) returns what it finds. Roles
+-- alternate and the newest message is the user's.
+local function look_back(messages, fn)
+    for i = #messages - 2, 1, -2 do
+        local a, b = fn(messages[i].text)
+        if a then
+            return a, b
+        end
+    end
+end
+
+-- ---- what the user asks
+
+local function say_name(messages, text)
+    local name = told_name(text) or look_back(messages, told_name)
+    if name then
+        return "Your name is " .. name .. "."
+    end
+    return "You have not told me your name in the messages that I was sent. Say \"my name is …\" and "
+        .. "ask me again."
+end
+
+local function say_favourite(messages, what)
+    local value = look_back(messages, function(text)
+        local told, told_value = told_favourite(text)
+        return told == what and told_value
+    end)
+    if value then
+        return "Your favourite " .. what .. " is " .. value .. "."
+    end
+    return "You have not told me your favourite " .. what .. " in the messages that I was sent."
+end
+
+local function say_facts(messages)
+    local facts = {}
+    look_back(messages, function(text)
+        local what, value = told_favourite(text)
+        local fact = told_fact(text) or what and "my favourite " .. what .. " is " .. value
+        local name = not fact and told_name(text)
+        fact = fact or name and "my name is " .. name
+        if fact and #facts < 5 then
+            facts[#facts + 1] = "- " .. short(to_you(fact), 120)
+        end
+    end)
+    if #facts == 0 then
+        return "Nothing yet. Tell me your name, or begin with \"remember that …\"."
+    end
+    return "From this conversation I have, newest first:\n" .. table.concat(facts, "\n")
+end
+
+local function say_first(messages)
+    if #messages < 2 then
+        return "This is the first message that I was sent."
+    end
+    return "The first thing that I was sent from you is: \"" .. short(messages[1].text, 200) .. "\""
+end
+
+local function say_last(messages)
+    if #messages < 2 then
+        return "This is the first message that I was sent."
+    end
+    return "Before this you said: \"" .. short(messages[#messages - 2].text, 200) .. "\""
+end
+
+local function say_count(messages)
+    local yours = (#messages + 1) // 2
+    return ("I was sent %d message%s with this request: %d of yours, this one included, and %d of mine.")
+        :format(#messages, #messages == 1 and "" or "s", yours, #messages - yours)
+end
+
+local COMMON <const> = {
+    what = true, where = true, when = true, which = true, whose = true, does = true, that = true,
+    this = true, have = true, with = true, tell = true, told = true, your = true, about = true,
+    know = true, remember = true, could = true, would = true, please = true, again = true, said = true,
+    called = true, they = true, them = true, there = true, ["then"] = true, from = true, will = true,
+    mine = true, been = true, were = true, many = true, much = true, some = true,
+}
+
+local SHORT <const> = { the = true, why = true, who = true, how = true, are = true, was = true,
+    did = true, you = true, has = true, can = true, our = true, ["and"] = true }
+
+-- The newest thing said that shares most words with the question.
+local function recall(messages, question)
+    local words, best, best_score = {}, nil, 0
+    for word in question:gmatch("[%a\128-\255]+") do
+        if #word > 3 and not COMMON[word] and #words < 6 then
+            words[#words + 1] = word
+        end
+    end
+    -- Short words count where nothing else is there: "where is the dog?"
+    for word in question:gmatch("%f[%a]%a%a%a%f[%A]") do
+        if #words == 0 and not SHORT[word] then
+            words[1] = word
+        end
+    end
+    if #words == 0 then
+        return nil
+    end
+    look_back(messages, function(text)
+        local lower, score = text:lower(), 0
+        for i = 1, #words do
+            if lower:find(words[i], 1, true) then
+                score = score + 1
+            end
+        end
+        if score > best_score and not text:find("?", 1, true) then
+            best, best_score = text, score
+        end
+        return best_score == #words
+    end)
+    return best and "You told me: \"" .. short(best, 200) .. "\""
+end
+
+-- ---- answers
+
+local INTRODUCTION <const> = "I am parley's offline script, not a language model: I answer only from the "
+    .. "messages that I was sent."
+local HELP <const> = INTRODUCTION .. " Try:\n"
+    .. "- my name is Ann, and later: what is my name?\n"
+    .. "- my favourite colour is blue, and later: what is my favourite colour?\n"
+    .. "- remember that the meeting is at ten, and later: when is the meeting?\n"
+    .. "- what did I say first? what did I say last? how many messages are there?\n"
+    .. "For a real model, configure a provider; see parley help."
+
+-- Phrases that a question holds, and who answers. In order; text is in small letters.
+local QUESTIONS <const> = {
+    { { "my name?", "what is my name", "what's my name", "whats my name", "who am i", "know my name",
+        "remember my name", "remember me?" }, say_name },
+    { { "did i say first", "say first", "first thing i said", "my first message", "first message" },
+        say_first },
+    { { "did i say last", "did i just say", "last thing i said", "my last message", "say before",
+        "say last" }, say_last },
+    { { "how many messages" }, say_count },
+    { { "what do you remember", "what do you know about me", "asked you to remember",
+        "what have i told you", "what did i tell you" }, say_facts },
+    { { "what can you do", "how does this work", "how do you work" }, function() return HELP end },
+    { { "who are you", "what are you", "are you a bot", "are you real", "are you human", "are you an ai",
+        "are you a language model", "are you chatgpt", "are you claude" },
+        function() return INTRODUCTION .. " Say help to see what I can do." end },
+}
+
+local GREETINGS <const> = { hello = true, hi = true, hey = true, hallo = true, greetings = true,
+    moin = true, good = true, yo = true }
+local BYES <const> = { bye = true, goodbye = true, ciao = true }
+local THANKS <const> = { thanks = true, thank = true, thx = true, cheers = true }
+
+local ECHOES <const> = {
+    "Noted: \"%s\". I am only the offline script, so I cannot say much about it, but you can ask me "
+        .. "about it later.",
+    "I have it here: \"%s\". Being an offline script I have no opinion of my own; ask me later what you "
+        .. "said.",
+    "\"%s\" – it stays in this conversation. I am the offline script: say help to see what I can answer.",
+}
+
+local function answer_question(messages, text, lower)
+    for i = 1, #QUESTIONS do
+        if find_any(lower, QUESTIONS[i][1]) then
+            return QUESTIONS[i][2](messages, text)
+        end
+    end
+    local what = lower:match("what.-my favou?rite ([%a ]+)")
+    if what then
+        return say_favourite(messages, (what:gsub("%s+$", "")))
+    end
+end
+
+local function answer_statement(text)
+    local what, value = told_favourite(text)
+    if what then
+        return "Good to know: your favourite " .. what .. " is " .. value .. "."
+    end
+    local fact = told_fact(text)
+    if fact then
+        return "I will find it in this conversation: " .. short(to_you(fact), 160) .. "."
+    end
+    local name = told_name(text)
+    if name then
+        return "Nice to meet you, " .. name .. "! Ask me for your name whenever you like."
+    end
+end
+
+local function answer_smalltalk(messages, lower)
+    local first = lower:match("%a+")
+    if first == "help" then
+        return HELP
+    elseif lower:find("how are you", 1, true) then
+        return "All my lines are in order, thank you. What can I remember for you?"
+    elseif GREETINGS[first] and #lower < 40 then
+        local name = look_back(messages, told_name)
+        if name then
+            return "Hello again, " .. name .. "!"
+        end
+        return "Hello! " .. INTRODUCTION .. " Tell me your name, or say help."
+    elseif THANKS[first] then
+        return "You are welcome!"
+    elseif BYES[first] then
+        return "Goodbye! The conversation is kept: continue it whenever you like."
+    end
+end
+
+return function(request)
+    local messages = request.messages
+    local text = messages[#messages].text
+    local lower = text:lower()
+
+    return answer_question(messages, text, lower)
+        or answer_statement(text)
+        or answer_smalltalk(messages, lower)
+        or lower:find("?", 1, true) and (recall(messages, lower)
+            or "I cannot tell from the messages that I was sent. " .. INTRODUCTION)
+        or ECHOES[(#messages // 2) % #ECHOES + 1]:format(short(text, 120))
+end
