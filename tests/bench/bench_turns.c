@@ -1,0 +1,452 @@
+// SPDX-License-Identifier: MIT
+// bench_turns.c: durable turns per second through the whole engine, beside the raw limit of this disk.
+//
+// Every figure of the engine is taken through parley.h. A turn is two durable commits: A1 and A2. The raw
+// limit is SQLite alone, in the same run, on the same disk: the same number of transactions, rows and bytes
+// as the engine wrote, each transaction synced, on one thread that does nothing else. How many syncs the
+// engine made is counted by standing in for fdatasync and fsync.
+//
+//   bench_turns [quick]
+#include "parley.h"
+
+#include "bench/fake_provider.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { USERS_MAX = 64, SAMPLES_MAX = 1 << 20, TEXT_BYTES = 60 };
+
+static atomic_long syncs;
+
+int fdatasync(int fd)
+{
+    static int (*real)(int);
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "fdatasync");
+    atomic_fetch_add(&syncs, 1);
+    return real(fd);
+}
+
+int fsync(int fd)
+{
+    static int (*real)(int);
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "fsync");
+    atomic_fetch_add(&syncs, 1);
+    return real(fd);
+}
+
+static double now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void die(const char *what)
+{
+    fprintf(stderr, "bench: %s\n", what);
+    exit(1);
+}
+
+static const char user_text[] = "Could you tell me a little more about that, please? Thank you!";
+static const char reply_text[] = "Of course: it is a small thing, and I shall gladly say more of it.";
+
+// ---- the folder of a run
+
+static char folder[256];
+
+static void write_file(const char *name, const char *text)
+{
+    char path[512];
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    FILE *f = fopen(path, "w");
+    if (!f || fputs(text, f) < 0 || fclose(f) != 0)
+        die(path);
+}
+
+static long size_of(const char *name)
+{
+    char path[512];
+    struct stat st;
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    return stat(path, &st) == 0 ? (long)st.st_size : 0;
+}
+
+static void make_folder(void)
+{
+    char path[512];
+    const char *base = getenv("BENCH_DIR");
+    snprintf(folder, sizeof(folder), "%s/parley-bench-XXXXXX", base ? base : ".");
+    if (!mkdtemp(folder))
+        die("cannot make a folder here; set BENCH_DIR");
+    snprintf(path, sizeof(path), "%s/policies", folder);
+    if (mkdir(path, 0700) != 0)
+        die(path);
+    write_file("policies/bench.lua",
+               "local history = require \"parley.history\"\n"
+               "return { system = \"You are brief.\", history = history.window { keep_turns = 20 } }\n");
+    char script[512];
+    snprintf(script, sizeof(script), "return function(request) return \"%s\" end\n", reply_text);
+    write_file("reply.lua", script);
+}
+
+static void remove_folder(void)
+{
+    char command[512];
+    snprintf(command, sizeof(command), "rm -rf '%s'", folder);
+    if (system(command) != 0)
+        fprintf(stderr, "bench: %s is left behind\n", folder);
+}
+
+// ---- engines
+
+static parley *open_engine(const char *db, const char *provider, int port, const char *live_bytes)
+{
+    parley_options options = PARLEY_OPTIONS_INIT;
+    parley_error error = PARLEY_ERROR_INIT;
+    char store[512], policies[512], script[600], url[128], live[64];
+    snprintf(store, sizeof(store), "sqlite:%s/%s", folder, db);
+    snprintf(policies, sizeof(policies), "%s/policies", folder);
+    snprintf(script, sizeof(script), "providers.scripted.script=%s/reply.lua", folder);
+    snprintf(url, sizeof(url), "providers.fake.base_url=http://127.0.0.1:%d", port);
+    snprintf(live, sizeof(live), "live_bytes=%s", live_bytes);
+    const char *settings[] = {script, live, "providers.fake.api=anthropic", "providers.fake.auth=none",
+                              url, NULL};
+    options.config = "";
+    options.no_environment = 1;
+    options.store = store;
+    options.policies = policies;
+    options.bot = "bench";
+    options.provider = provider;
+    options.model = "bench-model";
+    options.settings = settings;
+    parley *engine;
+    if (parley_open(&engine, &options, &error) < 0)
+        die(error.message);
+    return engine;
+}
+
+// ---- histories
+
+static void take_result(parley *engine)
+{
+    parley_event *event;
+    if (parley_wait(engine, -1, &event) != 1)
+        die("no event");
+    if (event->type != PARLEY_EVENT_RESULT)
+        die(event->text);
+    parley_event_free(event);
+}
+
+// One session per user with so many messages behind it.
+static void import_histories(parley *engine, int users, int messages)
+{
+    size_t cap = (size_t)messages * 128 + 256;
+    char *json = malloc(cap);
+    for (int u = 0; u < users; u++) {
+        size_t n = (size_t)snprintf(json, cap, "{\"user\":\"user-%d\",\"bot\":\"bench\",\"messages\":[", u);
+        for (int m = 0; m < messages; m++)
+            n += (size_t)snprintf(json + n, cap - n, "%s{\"role\":\"%s\",\"content\":\"%.*s\"}",
+                                  m ? "," : "", m % 2 ? "assistant" : "user", TEXT_BYTES,
+                                  m % 2 ? reply_text : user_text);
+        n += (size_t)snprintf(json + n, cap - n, "]}");
+        parley_error error = PARLEY_ERROR_INIT;
+        uint64_t request;
+        if (parley_import(engine, json, n, &request, &error) < 0)
+            die(error.message);
+        take_result(engine);
+    }
+    free(json);
+}
+
+// ---- a measured run
+
+struct figures {
+    double turns_per_s, p50_us, p99_us;
+    long turns, syncs;
+    double bytes_per_turn;
+};
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+struct slot {
+    uint64_t request;
+    double sent_at;
+    char session[40];
+};
+
+static void send_turn(parley *engine, struct slot *slot, int user)
+{
+    parley_message m = PARLEY_MESSAGE_INIT;
+    parley_error error = PARLEY_ERROR_INIT;
+    char name[32];
+    snprintf(name, sizeof(name), "user-%d", user);
+    m.user = name;
+    m.text = user_text;
+    if (slot->session[0])
+        m.session = slot->session;
+    else
+        m.flags = PARLEY_CONTINUE;
+    slot->sent_at = now_s();
+    if (parley_send(engine, &m, &slot->request, &error) < 0)
+        die(error.message);
+}
+
+static struct figures run_turns(parley *engine, int concurrent, long turns)
+{
+    static double samples[SAMPLES_MAX];
+    struct slot slots[USERS_MAX];
+    struct figures f = {0};
+    long sent = 0, done = 0;
+    memset(slots, 0, sizeof(slots));
+    double start = now_s();
+    long syncs_before = atomic_load(&syncs);
+    for (int i = 0; i < concurrent; i++, sent++)
+        send_turn(engine, &slots[i], i);
+    while (done < turns) {
+        parley_event *event;
+        if (parley_wait(engine, 30000, &event) != 1)
+            die("a turn did not end");
+        bool last = event->type == PARLEY_EVENT_DONE || event->type == PARLEY_EVENT_ERROR;
+        if (last && event->code)
+            die(event->text);
+        for (int i = 0; i < concurrent && last; i++) {
+            if (slots[i].request != event->request)
+                continue;
+            if (done < SAMPLES_MAX)
+                samples[done] = now_s() - slots[i].sent_at;
+            snprintf(slots[i].session, sizeof(slots[i].session), "%s", event->session);
+            slots[i].request = 0;
+            done++;
+            if (sent < turns) {
+                send_turn(engine, &slots[i], i);
+                sent++;
+            }
+            break;
+        }
+        parley_event_free(event);
+    }
+    double elapsed = now_s() - start;
+    qsort(samples, (size_t)done, sizeof(samples[0]), by_value);
+    f.turns = done;
+    f.turns_per_s = (double)done / elapsed;
+    f.p50_us = samples[done / 2] * 1e6;
+    f.p99_us = samples[done * 99 / 100] * 1e6;
+    f.syncs = atomic_load(&syncs) - syncs_before;
+    return f;
+}
+
+// ---- the raw limit
+
+static void sql(sqlite3 *db, const char *text)
+{
+    if (sqlite3_exec(db, text, NULL, NULL, NULL) != SQLITE_OK)
+        die(sqlite3_errmsg(db));
+}
+
+static void run_raw_turn(sqlite3_stmt *insert, sqlite3_stmt *update, int half, long turn, int user)
+{
+    char key[96], body[160];
+    char session[48];
+    memset(body, 'x', sizeof(body));
+    snprintf(session, sizeof(session), "session/%08d-0000-4000-8000-000000000000", user);
+    const char *rows[2][2] = {{"turn", "attempt"}, {"turn", NULL}};
+    for (int i = 0; i < 2 && rows[half][i]; i++) {
+        snprintf(key, sizeof(key), "%s/%08d-0000-4000-8000-000000000000/%010ld/%010d", rows[half][i], user,
+                 turn, half);
+        sqlite3_bind_int(insert, 1, user);
+        sqlite3_bind_text(insert, 2, key, -1, SQLITE_STATIC);
+        sqlite3_bind_blob(insert, 3, body, 120, SQLITE_STATIC);
+        sqlite3_bind_blob(insert, 4, body, i == 0 ? 145 : 0, SQLITE_STATIC);
+        if (sqlite3_step(insert) != SQLITE_DONE)
+            die("raw insert");
+        sqlite3_reset(insert);
+    }
+    for (int i = 0; i < 1 + half; i++) {
+        if (i == 1)
+            snprintf(session, sizeof(session), "attempt/%08d-0000-4000-8000-000000000000/%010ld/%010d", user,
+                     turn, 0);
+        sqlite3_bind_blob(update, 1, body, 150, SQLITE_STATIC);
+        sqlite3_bind_int(update, 2, user);
+        sqlite3_bind_text(update, 3, session, -1, SQLITE_STATIC);
+        if (sqlite3_step(update) != SQLITE_DONE)
+            die("raw update");
+        sqlite3_reset(update);
+    }
+}
+
+// The same transactions, rows and bytes as `f`, with SQLite alone.
+static double raw_turns_per_s(const struct figures *f)
+{
+    char path[512];
+    sqlite3 *db;
+    sqlite3_stmt *insert, *update;
+    snprintf(path, sizeof(path), "%s/raw.db", folder);
+    if (sqlite3_open(path, &db) != SQLITE_OK)
+        die("raw open");
+    sql(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;"
+            "PRAGMA wal_autocheckpoint=0;"
+            "CREATE TABLE IF NOT EXISTS raw(id INTEGER PRIMARY KEY, p INT, key TEXT, meta BLOB, body BLOB);"
+            "CREATE UNIQUE INDEX IF NOT EXISTS raw_key ON raw(p, key);");
+    sqlite3_prepare_v2(db, "INSERT INTO raw(p, key, meta, body) VALUES(?,?,?,?)", -1, &insert, NULL);
+    sqlite3_prepare_v2(db, "UPDATE raw SET meta=? WHERE p=? AND key=?", -1, &update, NULL);
+    for (int u = 0; u < USERS_MAX; u++) {
+        char text[256];
+        snprintf(text, sizeof(text),
+                 "INSERT INTO raw(p,key) VALUES(%d,'session/%08d-0000-4000-8000-000000000000')", u, u);
+        sql(db, text);
+    }
+    long halves = f->turns * 2, commits = f->syncs ? f->syncs : 1;
+    long per_commit = (halves + commits - 1) / commits;
+    if (per_commit < 1)
+        per_commit = 1;
+    double start = now_s();
+    for (long done = 0; done < halves;) {
+        sql(db, "BEGIN IMMEDIATE");
+        for (long i = 0; i < per_commit && done < halves; i++, done++)
+            run_raw_turn(insert, update, (int)(done / USERS_MAX % 2), done / (2 * USERS_MAX),
+                         (int)(done % USERS_MAX));
+        sql(db, "COMMIT");
+    }
+    double elapsed = now_s() - start;
+    sqlite3_finalize(insert);
+    sqlite3_finalize(update);
+    sqlite3_close(db);
+    unlink(path);
+    return (double)f->turns / elapsed;
+}
+
+// ---- the tables
+
+static long resident_kib(void)
+{
+    long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (!f || fscanf(f, "%*s %ld", &pages) != 1)
+        die("/proc/self/statm");
+    fclose(f);
+    return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+static void row(const char *what, int concurrent, int prior, const struct figures *f, double raw)
+{
+    printf("%-10s %6d %8d %10.0f %10.0f %10.0f", what, concurrent, prior, f->turns_per_s, f->p50_us,
+           f->p99_us);
+    if (raw > 0)
+        printf(" %10.0f %6.2f", raw, f->turns_per_s / raw);
+    printf("\n");
+    fflush(stdout);
+}
+
+static void heading(void)
+{
+    printf("%-10s %6s %8s %10s %10s %10s %10s %6s\n", "provider", "conc.", "prior", "turns/s", "p50 us",
+           "p99 us", "raw/s", "ratio");
+}
+
+static void bench_matrix(const char *provider, int port, bool quick)
+{
+    static const int priors[] = {10, 100, 1000, 10000};
+    static const int concurrency[] = {1, 8, 64};
+    double at_100 = 0, at_10000 = 0;
+    for (size_t p = 0; p < 4; p++) {
+        char db[64];
+        snprintf(db, sizeof(db), "%s-%d.db", provider, priors[p]);
+        parley *engine = open_engine(db, provider, port, "4294967296");
+        import_histories(engine, USERS_MAX, priors[p]);
+        run_turns(engine, USERS_MAX, USERS_MAX);  // histories are in memory after this
+        for (size_t c = 0; c < 3; c++) {
+            long turns = (quick ? 200L : 1000L) * concurrency[c] / (concurrency[c] > 8 ? 4 : 1);
+            struct figures f = run_turns(engine, concurrency[c], turns);
+            double raw = strcmp(provider, "scripted") == 0 ? raw_turns_per_s(&f) : 0;
+            row(provider, concurrency[c], priors[p], &f, raw);
+            if (concurrency[c] == 64 && priors[p] == 100)
+                at_100 = f.turns_per_s;
+            if (concurrency[c] == 64 && priors[p] == 10000)
+                at_10000 = f.turns_per_s;
+        }
+        parley_close(engine);
+    }
+    printf("# %s: turns/s with 10,000 prior messages over those with 100, at 64 concurrent: %.2f "
+           "(to reach: 0.80)\n", provider, at_10000 / at_100);
+}
+
+static void bench_bytes(bool quick)
+{
+    long turns = quick ? 4000 : 20000;
+    parley *engine = open_engine("bytes.db", "scripted", 1, "4294967296");
+    run_turns(engine, USERS_MAX, USERS_MAX);
+    parley_close(engine);
+    long before = size_of("bytes.db");
+    engine = open_engine("bytes.db", "scripted", 1, "4294967296");
+    run_turns(engine, USERS_MAX, turns);
+    parley_close(engine);
+    double per_turn = (double)(size_of("bytes.db") - before) / (double)turns;
+    double text = (double)(strlen(user_text) + strlen(reply_text));
+    printf("# bytes stored per turn: %.0f, of which text %.0f, beyond it %.0f (to reach: 2048)\n", per_turn,
+           text, per_turn - text);
+}
+
+// Sessions that nobody uses: made, answered once, parked.
+static void bench_parked(bool quick)
+{
+    enum { WARM = 2000 };
+    int sessions = quick ? 5000 : 20000;
+    parley *engine = open_engine("parked.db", "scripted", 1, "1");
+    struct slot slot;
+    long before = 0;
+    for (int i = 0; i < WARM + sessions; i++) {
+        if (i == WARM)
+            before = resident_kib();
+        parley_event *event;
+        memset(&slot, 0, sizeof(slot));
+        parley_message m = PARLEY_MESSAGE_INIT;
+        parley_error error = PARLEY_ERROR_INIT;
+        m.user = "one";
+        m.text = user_text;
+        if (parley_send(engine, &m, &slot.request, &error) < 0)
+            die(error.message);
+        bool over = false;
+        while (!over && parley_wait(engine, 30000, &event) == 1) {
+            over = event->type == PARLEY_EVENT_DONE || event->type == PARLEY_EVENT_ERROR;
+            parley_event_free(event);
+        }
+    }
+    double per = (double)(resident_kib() - before) * 1024.0 / sessions;
+    printf("# memory per parked session: %.0f bytes over %d sessions (to reach: 1024)\n", per, sessions);
+    parley_close(engine);
+}
+
+int main(int argc, char **argv)
+{
+    bool quick = argc > 1 && strcmp(argv[1], "quick") == 0;
+    struct fake_provider *fake = fake_provider_start(reply_text);
+    if (!fake)
+        die("no loopback server");
+    make_folder();
+    heading();
+    bench_matrix("scripted", 1, quick);
+    bench_matrix("fake", fake_provider_port(fake), quick);
+    bench_bytes(quick);
+    bench_parked(quick);
+    double peer = fake_provider_curl_peer(fake, 64, quick ? 2000 : 20000);
+    printf("# curl multi alone against the same loopback provider, 64 at once: %.0f requests/s\n", peer);
+    remove_folder();
+    fake_provider_stop(fake);
+    return 0;
+}
