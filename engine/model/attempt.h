@@ -28,8 +28,8 @@ struct attempt {
     struct usage usage;
 };
 
-// Meta of key attempt/<session>/<turn>/<n>: {"status","owner" (while open),"bot","provider","model",
-// "http" (if not 0),"at", usage members}. No body.
+// Meta of key attempt/<session>/<turn>/<n>: {"status","owner" (while open),"bot",
+// "provider","model","http" (if not 0),"at", usage members}. No body.
 void attempt_write_meta(const struct attempt *a, struct buf *out);
 int attempt_read_meta(struct attempt *a, struct slice meta, struct err *err);
 

@@ -2,9 +2,10 @@
 // message.h: content as blocks. What a user, an assistant or a tool said, independent of provider.
 //
 // A `struct content` owns its blocks and all their bytes in one allocation (so freeing or moving it
-// is one step); blocks borrow from it. Its stored form is a JSON array, the body of a step's record:
+// is one step); blocks borrow from it. Its stored form is a JSON array, a step's body:
 //   [{"type":"text","text":"…"}, {"type":"tool_use","id":"…","name":"…","input":{…}},
-//    {"type":"tool_result","id":"…","text":"…","error":true}, {"type":"thinking","text":"…","signature":"…"},
+//    {"type":"tool_result","id":"…","text":"…","error":true},
+//    {"type":"thinking","text":"…","signature":"…"},
 //    {"type":"other","json":{…}}]
 #ifndef MODEL_MESSAGE_H
 #define MODEL_MESSAGE_H
@@ -40,7 +41,8 @@ struct content {
 
 // Copies blocks into a new content. E_REFUSED over a maximum, E_NOMEM.
 int content_make(struct content *out, const struct block *blocks, uint32_t len, struct err *err);
-int content_make_text(struct content *out, struct safe_text text, struct err *err);  // one text block
+// One text block.
+int content_make_text(struct content *out, struct safe_text text, struct err *err);
 int content_copy(struct content *out, const struct content *from, struct err *err);
 void content_release(struct content *c);
 bool content_empty(const struct content *c);  // no block, or only text blocks of length 0

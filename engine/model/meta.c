@@ -37,9 +37,35 @@ void meta_fail(struct meta *m, const char *key)
                       "run `parley verify`", m->what, key);
 }
 
-bool meta_has(const struct meta *m, const char *key)
+// Readers ask in the order of writing, so the search goes on where the last one ended, and around
+// once: a record is read in about one walk. What we wrote repeats no key.
+static struct json find(struct meta *m, const char *key)
 {
-    return !m->code && json_type(json_get(m->root, key)) != JSON_NONE;
+    struct json_iter start = m->at;
+    struct json name, value;
+
+    while (json_next(m->root, &m->at, &name, &value)) {
+        if (json_is_string(name, key))
+            return value;
+    }
+    m->at = (struct json_iter){0};
+    while (start.started && json_next(m->root, &m->at, &name, &value)) {
+        if (json_is_string(name, key))
+            return value;
+        if (m->at.at == start.at)
+            break;
+    }
+    m->at = start;
+    return (struct json){0};
+}
+
+bool meta_has(struct meta *m, const char *key)
+{
+    struct json_iter before = m->at;  // so that reading it finds it at once
+    bool has = !m->code && json_type(find(m, key)) != JSON_NONE;
+
+    m->at = before;
+    return has;
 }
 
 static int64_t checked(struct meta *m, const char *key, struct json v, int64_t min, int64_t max)
@@ -56,14 +82,14 @@ static int64_t checked(struct meta *m, const char *key, struct json v, int64_t m
 
 int64_t meta_i64(struct meta *m, const char *key, int64_t min, int64_t max)
 {
-    return m->code ? min : checked(m, key, json_get(m->root, key), min, max);
+    return m->code ? min : checked(m, key, find(m, key), min, max);
 }
 
 int64_t meta_i64_or(struct meta *m, const char *key, int64_t min, int64_t max, int64_t fallback)
 {
     if (m->code)
         return fallback;
-    struct json v = json_get(m->root, key);
+    struct json v = find(m, key);
     return json_type(v) == JSON_NONE ? fallback : checked(m, key, v, min, max);
 }
 
@@ -74,7 +100,7 @@ void meta_chars(struct meta *m, const char *key, bool required, char *out, size_
     out[0] = '\0';
     if (m->code)
         return;
-    struct json v = json_get(m->root, key);
+    struct json v = find(m, key);
     if (json_type(v) == JSON_NONE && !required)
         return;
     struct slice s = json_text(v, &scratch);

@@ -7,12 +7,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { PLAN_PINNED_MAX = 256, PLAN_BY_BYTES = 128, PLAN_STRATEGY_BYTES = 32, PLAN_STATE_BYTES_MAX = 16 << 10 };
+enum { PLAN_PINNED_MAX = 256, PLAN_BY_BYTES = 128, PLAN_STRATEGY_BYTES = 32,
+       PLAN_STATE_BYTES_MAX = 16 << 10 };
 
-// Which turns of the history to send. Turns are the only unit: whatever is chosen, the request is valid.
+// Which turns of the history to send. Turns are the only unit, so any choice makes a valid request.
 struct history_plan {
     char strategy[PLAN_STRATEGY_BYTES];  // "full", "truncate", "window", "custom", …
-    char by[PLAN_BY_BYTES];              // "policies/kiosk.lua:14": who decided; "plain" for the built-in
+    char by[PLAN_BY_BYTES];              // who decided: "policies/kiosk.lua:14"; "plain": built in
     uint32_t last;                       // newest turns to send; UINT32_MAX: all
     uint32_t pin_first;                  // and the oldest ones, always
     uint64_t budget_tokens;              // of history; 0: as much as the window holds

@@ -25,7 +25,8 @@ struct record {
     struct sealed body;      // empty allowed
 };
 
-enum { RECORD_KEY_BYTES_MAX = 255, RECORD_META_BYTES_MAX = 16 << 10, RECORD_BODY_BYTES_MAX = 256 << 10 };
+enum { RECORD_KEY_BYTES_MAX = 255, RECORD_META_BYTES_MAX = 16 << 10,
+       RECORD_BODY_BYTES_MAX = 256 << 10 };
 
 // Keys, appended to a buffer that is cleared first.
 void key_user(struct buf *out);                                             // user
@@ -38,7 +39,7 @@ void key_part(struct buf *out, const char *session, uint32_t n, uint32_t step, u
 void key_attempt(struct buf *out, const char *session, uint32_t turn, uint32_t n);
 void key_event(struct buf *out, const char *session, uint32_t n);           // event/<session>/<n>
 void key_idem(struct buf *out, const char *hash);                           // key/<hash>
-// Splits at '/'; returns the number of parts found, at most max (more are left unsplit in the last).
+// Splits at '/'; returns the number of parts, at most max (what is more stays in the last).
 unsigned key_split(struct slice key, struct slice *parts, unsigned max);
 // A ten-digit number as keys hold it; false if it is none.
 bool key_number(struct slice part, uint32_t *out);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // safe_text.h: text that may leave (to disk or to the wire).
 //
-// A `struct safe_text` is made by redaction, by decoding a stored record, or from a literal of ours,
-// and by nothing else: records and provider requests take safe text only, so the compiler guards
-// both ways out. The maker for other text (safe_text_vouch) is in safe_text_int.h, which only
-// model/, vault/ and redact/ may include; tests/tidy holds that.
+// A `struct safe_text` is made by redaction, by decoding a stored record, or from a literal of
+// ours, and by nothing else: records and provider requests take safe text only, so the compiler
+// guards both ways out. The maker for other text (safe_text_vouch) is in safe_text_int.h, which
+// only model/, vault/ and redact/ may include; tests/tidy holds that.
 //
 // safe_text borrows, like a slice. safe_buf owns, and grows only by safe text.
 #ifndef MODEL_SAFE_TEXT_H

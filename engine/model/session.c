@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // session.c: the session head, its superseded turns and its stored form.
 //
-// Invariant: superseded ranges are sorted, disjoint and not adjacent, so a binary search finds a turn.
-// A head is owned by one thread at a time.
+// Invariant: superseded ranges are sorted, disjoint and not adjacent, so a binary search finds a
+// turn. A head is owned by one thread at a time.
 #include "model/session.h"
 
 #include "base/mem.h"

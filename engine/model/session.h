@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
-// session.h: a session's head: everything about a conversation but its turns. Written with every turn.
+// session.h: a session's head: all of a conversation but its turns. Written with every turn.
 #ifndef MODEL_SESSION_H
 #define MODEL_SESSION_H
 
 #include "base/id.h"
 #include "model/turn.h"
 
-enum session_status { SESSION_ACTIVE, SESSION_SOFT_EXPIRED, SESSION_HARD_EXPIRED, SESSION_ARCHIVED };
+enum session_status { SESSION_ACTIVE, SESSION_SOFT_EXPIRED, SESSION_HARD_EXPIRED,
+                      SESSION_ARCHIVED };
 const char *session_status_word(enum session_status s);
 
 enum { BOT_NAME_BYTES = 64, CONTEXT_BYTES = 256, USER_BYTES = 256, PARTITION_BYTES = 33,
@@ -40,9 +41,9 @@ bool session_is_superseded(const struct session_head *h, uint32_t turn);
 // Adds a range, merging. E_REFUSED over SUPERSEDED_RANGES_MAX (merged ranges), E_NOMEM.
 int session_supersede(struct session_head *h, uint32_t first, uint32_t last, struct err *err);
 
-// Meta of key session/<id>: {"bot","status","turns","open_turn","events","tokens","system_hash" (hex string),
-// "created_at","last_active_at","expires_at" (ms; 0 left out),"superseded":[[first,last],…]}; body:
-// {"context":"…"} (no body when the context is empty).
+// Meta of key session/<id>: {"bot","status","turns","open_turn","events","tokens","system_hash"
+// (hex string), "created_at","last_active_at","expires_at" (ms; 0 left out),
+// "superseded":[[first,last],…]}; body: {"context":"…"} (no body when the context is empty).
 void session_write_meta(const struct session_head *h, struct buf *out);
 int session_read_meta(struct session_head *h, struct slice meta, struct err *err);
 void session_write_body(const struct session_head *h, struct safe_buf *out);

@@ -20,12 +20,13 @@ struct usage {
 
 // a += b. An unknown cost makes the sum unknown unless that side has no tokens at all.
 void usage_add(struct usage *a, const struct usage *b);
-// Members input_tokens, cached_tokens, cache_write_tokens, output_tokens (zeros of the middle two left
-// out), cost_nusd if known, estimated if true: written into the writer's open object (record meta).
+// Members input_tokens, cached_tokens, cache_write_tokens, output_tokens (zeros of the middle two
+// left out), cost_nusd if known, estimated if true: written into the writer's open object (record
+// meta).
 void usage_write_meta(const struct usage *u, struct json_writer *w);
 // Reads the same out of an object; absent members are 0, an absent cost is unknown.
 void usage_read_meta(struct usage *u, struct json meta);
-// As the outside sees it: all members, cost_usd a number or null, estimated; into the open object too.
+// As the outside sees it, into the open object too: all members, cost_usd a number or null.
 void usage_write_public(const struct usage *u, struct json_writer *w);
 
 #endif

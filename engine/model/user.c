@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// user.c: the one record that holds a user's id as given; sealed like every body, so that a partition
-// can say whose it is, and nothing else can. Any thread.
+// user.c: the one record that holds a user's id as given; sealed like every body, so that a
+// partition can say whose it is, and nothing else can. Any thread.
 #include "model/meta_int.h"
 #include "model/safe_text_int.h"
 #include "model/session.h"

@@ -2,8 +2,8 @@
 // tokens.c: estimates by character class.
 //
 // Byte-pair encoders give a common word together with the space before it one token, a longer one
-// about one more per few letters, and rarer scripts less text per token. So text is taken as runs of
-// one family of characters, and each run is charged by its length; in one pass and by lead bytes
+// about one more per few letters, and rarer scripts less text per token. So text is taken as runs
+// of one family of characters, and each run is charged by its length; in one pass and by lead bytes
 // alone: the scripts that matter differ in their first byte. Bytes that are not UTF-8 do no harm.
 // The charges are fitted to be a little high for prose in common encoders. Pure; any thread.
 #include "tokens/tokens.h"

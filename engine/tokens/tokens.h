@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // tokens.h: how many tokens a text is, and what tokens cost.
 //
-// Counts here are estimates (`estimated` in outputs): by character class, tuned to be close and rather
-// high. Each message is counted once in its life. Prices are data: scripts/data/prices.json.
+// Counts here are estimates (`estimated` in outputs): by character class, tuned to be close and
+// rather high. Each message is counted once in its life. Prices are data: scripts/data/prices.json.
 // The table is read-only once loaded; any thread.
 #ifndef TOKENS_TOKENS_H
 #define TOKENS_TOKENS_H
@@ -19,9 +19,10 @@ uint32_t tokens_estimate(struct slice text);
 uint32_t tokens_of_content(const struct content *c);  // with TOKENS_PER_MESSAGE
 
 struct prices;
-// From JSON: {"source":"…","as_of":"YYYY-MM-DD","models":[{"provider":"anthropic","model":"claude-…*",
-// "input":n,"cached":n,"cache_write":n,"output":n}]}, US dollars per million tokens; "*" at the end of
-// a model matches any rest, the longest match wins. E_POLICY says what is wrong where.
+// From JSON:
+// {"source":"…","as_of":"YYYY-MM-DD","models":[{"provider":"anthropic","model":"claude-…*",
+// "input":n,"cached":n,"cache_write":n,"output":n}]}, US dollars per million tokens; "*" at the end
+// of a model matches any rest, the longest match wins. E_POLICY says what is wrong where.
 int prices_load(struct prices **out, struct slice json, struct err *err);
 void prices_free(struct prices *p);
 // Fills u->cost_nusd, COST_UNKNOWN when there is no row. `free` rows (all zero) cost 0.

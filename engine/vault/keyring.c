@@ -6,22 +6,23 @@
 //   index ID - WRAPPED CHECKSUM
 //   user ID PARTITION WRAPPED CHECKSUM          one for each user
 //
-// One record a line, fields apart by one space, binary in lower-case hex. ID is four random bytes, as
-// in the envelope's key id. KEY is 32 bytes. WRAPPED is nonce 24, ciphertext 32, tag 16: the key
-// sealed with XChaCha20-Poly1305 under the operator key, bound to "KIND ID NAME" as the line has it.
-// CHECKSUM is the first 8 bytes of the BLAKE2b hash of the line before it, so that damage is told
-// from a wrong key. Empty lines and lines that begin with "#" are skipped: a key is destroyed by
-// writing "#" over its whole line.
+// One record a line, fields apart by one space, binary in lower-case hex. ID is four random bytes,
+// as in the envelope's key id. KEY is 32 bytes. WRAPPED is nonce 24, ciphertext 32, tag 16: the key
+// sealed with XChaCha20-Poly1305 under the operator key, bound to "KIND ID NAME" as the line has
+// it. CHECKSUM is the first 8 bytes of the BLAKE2b hash of the line before it, so that damage is
+// told from a wrong key. Empty lines and lines that begin with "#" are skipped: a key is destroyed
+// by writing "#" over its whole line.
 //
 // Invariants:
-//   1. Writers hold the exclusive lock (flock) from reading the last line to the fsync of their own;
-//      readers hold the shared one. So nobody sees a line that is being written.
+//   1. Writers hold the exclusive lock (flock) from reading the last line to the fsync of their
+//      own; readers hold the shared one. So nobody sees a line that is being written.
 //   2. A process may die between its write and its fsync: whoever reads new lines syncs them before
 //      using them.
 //   3. A crash leaves at most a last line without a newline that has too few fields or bytes; it is
 //      cut off at the next append. Anything else that does not read is damage, and nothing is
 //      appended after damage.
-// The fields of struct keyring belong to the thread that opens the vault, then to the keyring thread.
+// The fields of struct keyring belong to the thread that opens the vault, then to the keyring
+// thread.
 #include "base/id.h"
 #include "base/mem.h"
 #include "vault/vault_int.h"

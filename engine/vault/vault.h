@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: MIT
 // vault.h: what is kept is sealed. Keys, envelopes and keyed digests.
 //
-// The keyring is one append-only text file apart from the data, mode 0600, made at first run. It holds
-// the operator key, an index key (for digests) and one data key per user, wrapped by the operator key
-// and bound to the user's partition. Destroying a user's line destroys everything sealed under it.
+// The keyring is one append-only text file apart from the data, mode 0600, made at first run. It
+// holds the operator key, an index key (for digests) and one data key per user, wrapped by the
+// operator key and bound to the user's partition. Destroying a user's line destroys everything
+// sealed under it.
 //
 // Invariants:
 //   1. A user's key is durable (fsynced) before vault_user_key hands it out.
 //   2. A body opens only at the place (partition and record key) that it was sealed for.
 //   3. Keys live in memory from sodium_malloc, and are wiped on close.
-// The vault is shared by all threads; a request completes on its own loop. One thread of the vault's
-// own writes the keyring (in groups), so that no worker waits for the disk.
+// The vault is shared by all threads; a request completes on its own loop. One thread of the
+// vault's own writes the keyring (in groups), so that no worker waits for the disk.
 //
 // Envelope of a sealed body (all sizes in bytes):
-//   format 1 (=1) | codec 1 (0 plain, 1 zstd) | key id 4 (big endian) | nonce 24 | ciphertext | tag 16
-//   associated data: format, codec, key id, partition, 0x00, record key. XChaCha20-Poly1305 (libsodium).
+//   format 1 (=1) | codec 1 (0 plain, 1 zstd) | key id 4 (big endian) | nonce 24 | ciphertext |
+//   tag 16. Associated data: format, codec, key id, partition, 0x00, record key.
+//   XChaCha20-Poly1305 (libsodium).
 #ifndef VAULT_VAULT_H
 #define VAULT_VAULT_H
 
@@ -32,7 +34,7 @@ struct user_key;  // borrowed from the vault; valid until vault_free
 enum { VAULT_DIGEST_BYTES = 33, VAULT_ENVELOPE_BYTES = 46 };
 
 struct vault_options {
-    const char *path;        // NULL: keys in memory only, gone with the process (memory stores, tests)
+    const char *path;        // NULL: keys in memory only (memory stores, tests)
     const struct rand *rand;
     const struct log *log;
 };
@@ -44,7 +46,7 @@ void vault_free(struct vault *v);
 
 // The partition of a user: 128 bits of keyed BLAKE2b as 32 hex digits.
 void vault_partition(const struct vault *v, struct slice user, char out[VAULT_DIGEST_BYTES]);
-// A keyed digest of parts, separated by domain ("context", "key", "text"); equal only if all parts are.
+// A keyed digest of parts, apart by domain ("context", "key", "text"); equal only if all parts are.
 void vault_digest(const struct vault *v, const char *domain, const struct slice *parts, unsigned n,
                   char out[VAULT_DIGEST_BYTES]);
 
@@ -67,13 +69,13 @@ const struct user_key *vault_find_key(struct vault *v, const char *partition);
 // (another process may have made it); two processes making one at once end with the same key.
 void vault_user_key(struct vault *v, struct vault_request *request);
 
-// Seals body for its place; appends to out and returns the sealed view of what was appended (borrowed
-// from out until it grows). Bodies of 1 KiB and more are compressed when that helps.
+// Seals body for its place; appends to out and returns the sealed view of what was appended
+// (borrowed from out until it grows). Bodies of 1 KiB and more are compressed when that helps.
 int vault_seal(struct vault *v, const struct user_key *k, struct slice partition, struct slice key,
                struct safe_text body, struct buf *out, struct sealed *sealed, struct err *err);
-// Opens; what was stored was safe text, so safe text comes out. E_CORRUPT: not ours, moved, or damaged;
-// E_NOT_FOUND: sealed under a key that is gone. An empty sealed body gives empty text.
-int vault_unseal(struct vault *v, const struct user_key *k, struct slice partition, struct slice key,
-                 struct sealed sealed, struct safe_buf *out, struct err *err);
+// Opens; what was stored was safe text, so safe text comes out. E_CORRUPT: not ours, moved, or
+// damaged; E_NOT_FOUND: sealed under a key that is gone. An empty sealed body gives empty text.
+int vault_unseal(struct vault *v, const struct user_key *k, struct slice partition,
+                 struct slice key, struct sealed sealed, struct safe_buf *out, struct err *err);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Content: one piece of memory, its limits, its stored form there and back, and bodies that are wrong.
+// Content: one piece of memory, its limits, its stored form there and back, and bodies that are
+// wrong.
 #include "model/message.h"
 
 #include "base/mem.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Redaction, identity rules: what is refused whole, what streams mend, and that cuts change nothing.
+// Redaction, identity rules: what is refused whole, what streams mend, and that cuts change
+// nothing.
 #include "redact/redact.h"
 
 #include "base/mem.h"
@@ -21,7 +22,8 @@ struct sample {
 };
 static const struct sample samples[] = {
     {SLICE_LIT("plain"), "plain"},
-    {SLICE_LIT("a\xC3\xA9z \xE2\x82\xAC \xF0\x9F\x8E\x89!"), "a\xC3\xA9z \xE2\x82\xAC \xF0\x9F\x8E\x89!"},
+    {SLICE_LIT("a\xC3\xA9z \xE2\x82\xAC \xF0\x9F\x8E\x89!"),
+     "a\xC3\xA9z \xE2\x82\xAC \xF0\x9F\x8E\x89!"},
     {SLICE_LIT("nul\0nul\0"), "nul" FFFD "nul" FFFD},
     {SLICE_LIT("\x80"), FFFD},
     {SLICE_LIT("a\xC3"), "a" FFFD},

@@ -73,8 +73,8 @@ static void test_session_head__ranges_are_limited(void **state)
 
 static void test_session_head__stored_form(void **state)
 {
-    struct session_head h = {.bot = "hello", .context = "work \"x\"", .status = SESSION_SOFT_EXPIRED,
-                             .turns = 9, .open_turn = 9, .events = 2, .tokens = 1234,
+    struct session_head h = {.bot = "hello", .context = "work \"x\"",
+                             .status = SESSION_SOFT_EXPIRED, .turns = 9, .open_turn = 9, .events = 2, .tokens = 1234,
                              .system_hash = 0x00ff00000000abcd, .created_at_ms = 1,
                              .last_active_at_ms = 2, .expires_at_ms = 3};
     struct session_head back = {.version = 4}, copy;
@@ -86,8 +86,8 @@ static void test_session_head__stored_form(void **state)
     assert_int_equal(session_supersede(&h, 7, 7, NULL), E_OK);
     session_write_meta(&h, &out);
     assert_string_equal(out.ptr,
-                        "{\"bot\":\"hello\",\"status\":\"soft_expired\",\"turns\":9,\"open_turn\":9,"
-                        "\"events\":2,\"tokens\":1234,\"system_hash\":\"00ff00000000abcd\","
+                        "{\"bot\":\"hello\",\"status\":\"soft_expired\",\"turns\":9,"
+                        "\"open_turn\":9,\"events\":2,\"tokens\":1234,\"system_hash\":\"00ff00000000abcd\","
                         "\"created_at\":1,\"last_active_at\":2,\"expires_at\":3,"
                         "\"superseded\":[[2,3],[7,7]]}");
     assert_int_equal(session_read_meta(&back, buf_slice(&out), NULL), E_OK);

@@ -161,7 +161,7 @@ static void test_tokens__near_a_real_encoder(void **state)
 
 #define HEAD "{\"source\":\"x\",\"as_of\":\"2025-12-01\",\"models\":["
 #define ROW(model, input)                                                                          \
-    "{\"provider\":\"p\",\"model\":\"" model "\",\"input\":" input                                  \
+    "{\"provider\":\"p\",\"model\":\"" model "\",\"input\":" input                                 \
     ",\"cached\":0.5,\"cache_write\":6.25,\"output\":25}"
 
 static void test_tokens__costs(void **state)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The vault: bodies open where they were sealed and nowhere else; the keyring outlives restarts, torn
-// lines, strangers' permissions and processes that make the same users' keys at once.
+// The vault: bodies open where they were sealed and nowhere else; the keyring outlives restarts,
+// torn lines, strangers' permissions and processes that make the same users' keys at once.
 #include "vault/vault.h"
 
 #include "base/mem.h"
@@ -263,7 +263,8 @@ static void check_every_flip(struct vault *v, const struct user_key *k, struct s
         }
     }
     for (size_t len = 1; len < s.bytes.len; len++)
-        assert_int_equal(unseal(v, k, PARTITION, KEY, slice_of(s.bytes.ptr, len), &text), E_CORRUPT);
+        assert_int_equal(unseal(v, k, PARTITION, KEY, slice_of(s.bytes.ptr, len), &text),
+                         E_CORRUPT);
     assert_int_equal(unseal(v, k, PARTITION, KEY, s.bytes, &text), E_OK);
     safe_buf_release(&text);
     buf_release(&out);
