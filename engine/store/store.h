@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT
 // store.h: the narrow waist. A store keeps records and knows no chat.
 //
-// Asynchronous: store_submit takes an op; the op's `done` runs on the op's loop, exactly once, never
-// inside store_submit. All memory that an op points to is borrowed until then. Ops of one loop on one
-// partition take effect in the order of submission; nothing is promised between partitions.
+// Asynchronous: store_submit takes an op; the op's `done` runs on the op's loop, exactly once,
+// never inside store_submit. All memory that an op points to is borrowed until then. Ops of one
+// loop on one partition take effect in the order of submission; nothing is promised between
+// partitions.
 //
 // What every store promises (tests/contract holds all of them to it):
 //   1. A commit is whole or absent, and durable before it completes with E_OK.
 //   2. A commit that completes with another code left no trace; except E_STORE with
 //      `ambiguous` set: then it may have happened, and the caller reads to find out.
-//   3. Versions grow by one with each put; a guard that does not hold gives E_CONFLICT and the index
-//      of the item in `failed_item`; a stale epoch gives E_FENCED.
+//   3. Versions grow by one with each put; a guard that does not hold gives E_CONFLICT and the
+//      index of the item in `failed_item`; a stale epoch gives E_FENCED.
 //   4. Scans are bytewise ordered and see whole commits only.
 //   5. `due` may list late or twice, never not at all.
 //   6. Sealed bodies come back byte for byte.
@@ -36,29 +37,38 @@ enum {
     STORE_BATCH_ITEMS_MAX = 50,
     STORE_BATCH_BYTES_MAX = 1 << 20,   // keys, meta and bodies of a batch together
     STORE_SCAN_LIMIT_MAX = 1000,
-    STORE_SCAN_BYTES_MAX = 8 << 20,    // a scan stops early, with `more`, before it holds more than this
+    STORE_SCAN_BYTES_MAX = 8 << 20,    // a scan stops early, with `more`, before it holds more
     STORE_PARTITION_BYTES_MAX = 64,
     STORE_BUSY_MS_MAX = 2000,          // how long a store waits for a lock before E_BUSY
 };
 
 enum store_verb {
-    STORE_GET,         // partition, key                           -> rows (0 or 1)
-    STORE_SCAN,        // partition, key (prefix), after, limit, backwards -> rows, more
-    STORE_DUE,         // before_ms, partition+after (cursor), limit  -> rows of any partition by due time, more
-                       // (due_at_ms < before_ms; a cursor's record that is gone: from the start)
-    STORE_PARTITIONS,  // after, limit                             -> rows with partition only, ordered, more
-    STORE_COMMIT,      // partition, items, fence                  -> versions in the items
-    STORE_DROP,        // partition                                -> everything under it is gone
-    STORE_LEASE,       // partition, key, holder, ttl_ms, epoch    -> epoch, or E_REFUSED with `holder_now`
-                       // (E_FENCED when the epoch to renew or release is over)
-    STORE_CLAIM_ALIVE, // key (a claim)                            -> alive
+    // partition, key -> rows (0 or 1)
+    STORE_GET,
+    // partition, key (prefix), after, limit, backwards -> rows, more
+    STORE_SCAN,
+    // before_ms, partition+after (cursor), limit -> rows of any partition with due_at_ms <
+    // before_ms, by due time; more. A cursor whose record is gone: from the start.
+    STORE_DUE,
+    // after, limit -> rows with partition only, ordered, more
+    STORE_PARTITIONS,
+    // partition, items (each key once), fence -> versions in the items
+    STORE_COMMIT,
+    // partition -> everything under it is gone
+    STORE_DROP,
+    // partition, key, holder, ttl_ms, epoch -> epoch; E_REFUSED with `holder_now`; E_FENCED when
+    // the epoch to renew or release is over. Epochs grow, also over a drop; no record shows.
+    STORE_LEASE,
+    // key (a claim) -> alive
+    STORE_CLAIM_ALIVE,
 };
 
 enum store_item_verb {
     STORE_INSERT,  // if absent, else E_CONFLICT
     STORE_PUT,     // if the version is `version`, else E_CONFLICT (0: whatever is there, or absent)
     STORE_DELETE,  // if the version is `version` (0: any, absent allowed), else E_CONFLICT
-    STORE_ADD,     // add `count` to a counter record, made if absent; meta and body as for PUT if made
+    STORE_ADD,     // add `count` to a counter record; absent: made, with meta, due and body as PUT;
+                   // E_REFUSED if it would overflow
 };
 
 struct store_item {
@@ -78,7 +88,8 @@ struct store_op {
     void (*done)(struct store_op *op);
     struct slice partition;
     struct slice key;
-    struct slice after;          // scans: start after this key (before it when backwards); empty: from the end
+    struct slice after;          // scans: start after this key (before it when backwards);
+                                 //        empty: from the end
     uint32_t limit;              // 1 .. STORE_SCAN_LIMIT_MAX
     bool backwards;
     int64_t before_ms;
@@ -88,8 +99,8 @@ struct store_op {
     uint64_t fence_epoch;        // … at this epoch; 0: no fence
     struct slice holder;         // LEASE: who asks; empty releases
     int64_t ttl_ms;
-    uint64_t epoch;              // LEASE: in: 0 acquire if free or expired, UINT64_MAX take over anyway,
-                                 //        else renew this epoch; out: the epoch held
+    uint64_t epoch;              // LEASE: in: 0 acquire if free or expired, UINT64_MAX take over
+                                 //        anyway, else renew this epoch; out: the epoch held
     // The store's, valid in `done` and until store_op_release.
     int code;
     struct err err;
@@ -111,8 +122,8 @@ struct store_ops {
     const char *name;             // the URL's scheme
     const char *description;
     const char *url_form;         // "sqlite:PATH", for help
-    // Opens or makes what `rest` (the URL after the colon) names; schema checked, not migrated if newer
-    // or older than ours (E_STORE saying which, and to run `parley migrate`).
+    // Opens or makes what `rest` (the URL after the colon) names; schema checked, not migrated if
+    // newer or older than ours (E_STORE saying which, and to run `parley migrate`).
     int (*open)(struct store **out, const char *rest, const struct store_env *env, struct err *err);
     // As in store_submit. Called on the op's loop thread.
     void (*submit)(struct store *s, struct store_op *op);
@@ -139,7 +150,7 @@ struct store {
 
 extern const struct store_ops store_memory, store_sqlite, store_faulty;
 
-// Opens by URL: "sqlite:parley.db", "memory:", "faulty:fail_at=3,mode=before;memory:" (see faulty.c).
+// Opens by URL: "sqlite:parley.db", "memory:", "faulty:fail_at=3,mode=before;memory:" (faulty.c).
 // E_STORE with what is wrong and what to do; an unknown scheme lists the known ones.
 int store_open(struct store **out, const char *url, const struct store_env *env, struct err *err);
 int store_migrate(const char *url, bool dry_run, struct buf *report, struct err *err);

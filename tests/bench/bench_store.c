@@ -106,8 +106,8 @@ static void check(sqlite3 *db, int rc)
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;" \
     "PRAGMA wal_autocheckpoint=4000; PRAGMA cache_size=-16384;" \
     "CREATE TABLE records (id INTEGER PRIMARY KEY, partition_id INTEGER NOT NULL," \
-    " key TEXT NOT NULL, version INTEGER NOT NULL, due_at_ms INTEGER, count INTEGER NOT NULL, meta TEXT NOT NULL," \
-    " body BLOB NOT NULL); CREATE UNIQUE INDEX records_key ON records(partition_id, key);" \
+    " key TEXT NOT NULL, version INTEGER NOT NULL, due_at_ms INTEGER, count INTEGER NOT NULL," \
+    " meta TEXT NOT NULL, body BLOB NOT NULL); CREATE UNIQUE INDEX records_key ON records(partition_id, key);" \
     "CREATE INDEX records_due ON records(due_at_ms) WHERE due_at_ms IS NOT NULL;"
 
 static double bench_raw(const struct bench *b, const char *path)
@@ -158,9 +158,9 @@ int main(int argc, char **argv)
     double raw = bench_raw(&b, "raw.db"), store = bench_store(&b, "store.db");
     double n = b.commits;
     printf("bench_store: %u commits of %u records, %u in flight: raw %.0f commits/s %.0f "
-           "records/s, store %.0f commits/s %.0f records/s, ratio %.2f, failed %u\n", b.commits, b.items,
-           b.in_flight, n / raw, n * b.items / raw, n / store, n * b.items / store, raw / store,
-           b.failed);
+           "records/s, store %.0f commits/s %.0f records/s, ratio %.2f, failed %u\n",
+           b.commits, b.items, b.in_flight, n / raw, n * b.items / raw, n / store,
+           n * b.items / store, raw / store, b.failed);
     static const char *const files[] = {"raw.db", "raw.db-wal", "raw.db-shm", "store.db",
                                         "store.db-wal", "store.db-shm", "store.db-lock"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// The SQLite store on a disk that fails: for every n, the n-th write, sync or truncate fails, once
-// or from then on. What was acknowledged is there afterwards, exactly once; what was refused is not.
+// The SQLite store on a disk that fails: for every n, the n-th write, sync or truncate fails, once,
+// or from then on. What was acknowledged is there afterwards, once; what was refused is not.
 #include "contract/sqlite_files.h"
 
 #include <sqlite3.h>
 
-// A layer over SQLite's own files that counts and fails. Process-wide, as SQLite's list of layers is.
+// A layer over SQLite's own files that counts and fails. Process-wide, as their list is.
 static struct {
     pthread_mutex_t lock;
     sqlite3_vfs vfs, *real;
