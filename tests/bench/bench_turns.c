@@ -28,7 +28,7 @@ enum { USERS_MAX = 64, SAMPLES_MAX = 1 << 20, TEXT_BYTES = 60 };
 
 static atomic_long syncs;
 
-int fdatasync(int fd)
+__attribute__((visibility("default"))) int fdatasync(int fd)
 {
     static int (*real)(int);
     if (!real)
@@ -37,7 +37,7 @@ int fdatasync(int fd)
     return real(fd);
 }
 
-int fsync(int fd)
+__attribute__((visibility("default"))) int fsync(int fd)
 {
     static int (*real)(int);
     if (!real)
@@ -262,7 +262,7 @@ static void sql(sqlite3 *db, const char *text)
 static void run_raw_turn(sqlite3_stmt *insert, sqlite3_stmt *update, int half, long turn, int user)
 {
     char key[96], body[160];
-    char session[48];
+    char session[96];
     memset(body, 'x', sizeof(body));
     snprintf(session, sizeof(session), "session/%08d-0000-4000-8000-000000000000", user);
     const char *rows[2][2] = {{"turn", "attempt"}, {"turn", NULL}};
