@@ -168,6 +168,19 @@ void work_apply_turn(struct work *w, struct chat *c)
     impl->attempt_version = w->store.items[w->attempt_item].version;
 }
 
+// The key's record was read: the op tells whose it is.
+static void end_taken(struct work *w)
+{
+    struct ledger_op *op = w->op;
+    int code = read_key(w, w->asked.text_digest);
+
+    if (code)
+        work_end(w, code);
+    else
+        work_fail(w, E_CONFLICT, "this key was used for turn %u of session %s%s", op->key_turn,
+                  op->key_session, op->key_same_text ? "" : ", with another text: use a new key");
+}
+
 static void taken_read(struct work *w)
 {
     if (!work_store_ok(w, "looking up the key"))
@@ -176,8 +189,7 @@ static void taken_read(struct work *w)
         work_fail(w, E_CONFLICT, "this key was in use a moment ago: try again");
         return;
     }
-    int code = read_key(w, w->asked.text_digest);
-    work_end(w, code ? code : E_CONFLICT);
+    end_taken(w);
 }
 
 static void accepted(struct work *w)
@@ -243,8 +255,7 @@ static void open_key_read(struct work *w)
     if (!work_store_ok(w, "looking up the key"))
         return;
     if (w->store.rows_len) {
-        int code = read_key(w, w->asked.text_digest);
-        work_end(w, code ? code : E_CONFLICT);
+        end_taken(w);
         return;
     }
     work_fail(w, E_REFUSED, "turn %u of this session is still being answered: wait for it or stop it",

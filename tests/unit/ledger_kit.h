@@ -5,11 +5,13 @@
 #define TESTS_LEDGER_KIT_H
 
 #include <setjmp.h>
+#include <stdio.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/id.h"
 #include "base/mem.h"
 #include "ledger/ledger.h"
 #include "ledger/rules.h"
@@ -18,8 +20,10 @@
 enum { KIT_WALL_MS = 1700000000 };
 
 struct kit {
-    struct clock_sim clock;
-    struct rand_sim rand;
+    struct clock_sim own_clock;
+    struct rand_sim own_rand;
+    struct clock_sim *clock;  // its own, or the first process's
+    struct rand_sim *rand;
     struct loop *loop;
     struct vault *vault;
     struct store *store;
@@ -57,11 +61,11 @@ static void kit_make_key(struct kit *k)
 static void kit_open_store(struct kit *k, const char *url)
 {
     struct err err = ERR_INIT;
-    struct store_env env = {.clock = &k->clock.clock, .rand = &k->rand.rand};
+    struct store_env env = {.clock = &k->clock->clock, .rand = &k->rand->rand};
 
     assert_int_equal(store_open(&k->store, url, &env, &err), E_OK);
     struct ledger_env lenv = {.store = k->store, .vault = k->vault, .loop = k->loop,
-                              .clock = &k->clock.clock, .rand = &k->rand.rand};
+                              .clock = &k->clock->clock, .rand = &k->rand->rand};
     assert_int_equal(ledger_new(&k->ledger, &lenv, &err), E_OK);
 }
 
@@ -73,15 +77,17 @@ static void kit_close_store(struct kit *k)
     k->store = NULL;
 }
 
-static void kit_open(struct kit *k, const char *url)
+static inline void kit_open(struct kit *k, const char *url)
 {
     struct err err = ERR_INIT;
 
     memset(k, 0, sizeof(*k));
-    clock_sim_init(&k->clock, KIT_WALL_MS);
-    rand_sim_init(&k->rand, 42);
-    assert_int_equal(loop_new_sim(&k->loop, &k->clock, &err), E_OK);
-    struct vault_options vo = {.rand = &k->rand.rand};
+    clock_sim_init(&k->own_clock, KIT_WALL_MS);
+    rand_sim_init(&k->own_rand, 42);
+    k->clock = &k->own_clock;
+    k->rand = &k->own_rand;
+    assert_int_equal(loop_new_sim(&k->loop, k->clock, &err), E_OK);
+    struct vault_options vo = {.rand = &k->rand->rand};
     assert_int_equal(vault_open(&k->vault, &vo, &err), E_OK);
     vault_partition(k->vault, SLICE_LIT("ann"), k->partition);
     struct slice parts[] = {SLICE_LIT("hello"), SLICE_LIT("kitchen")};
@@ -90,11 +96,20 @@ static void kit_open(struct kit *k, const char *url)
     kit_open_store(k, url);
 }
 
-static void kit_close(struct kit *k)
+static inline void kit_close(struct kit *k)
 {
     kit_close_store(k);
     vault_free(k->vault);
     loop_free(k->loop);
+}
+
+// As another process on the same store: everything shared but the store's claim and the ledger.
+static inline void kit_open_beside(struct kit *other, const struct kit *k, const char *url)
+{
+    *other = *k;
+    other->store = NULL;
+    other->ledger = NULL;
+    kit_open_store(other, url);
 }
 
 static void kit_done(struct ledger_op *op)
@@ -102,7 +117,7 @@ static void kit_done(struct ledger_op *op)
     *(bool *)op->user = true;
 }
 
-static void kit_ready(struct kit *k, struct ledger_op *op)
+static inline void kit_ready(struct kit *k, struct ledger_op *op)
 {
     memset(op, 0, sizeof(*op));
     op->done = kit_done;
@@ -110,7 +125,7 @@ static void kit_ready(struct kit *k, struct ledger_op *op)
     k->done = false;
 }
 
-static int kit_wait(struct kit *k, struct ledger_op *op)
+static inline int kit_wait(struct kit *k, struct ledger_op *op)
 {
     assert_false(k->done);  // never inside the call
     loop_run(k->loop);
@@ -120,10 +135,10 @@ static int kit_wait(struct kit *k, struct ledger_op *op)
     return op->code;
 }
 
-static struct chat *kit_chat(struct kit *k, const char *context)
+static inline struct chat *kit_chat(struct kit *k, const char *context)
 {
     struct session_env env = {.store = k->store, .vault = k->vault, .loop = k->loop,
-                              .clock = &k->clock.clock, .rand = &k->rand.rand};
+                              .clock = &k->clock->clock, .rand = &k->rand->rand};
     struct session_head head;
     struct err err = ERR_INIT;
     struct chat *c = NULL;
@@ -134,7 +149,7 @@ static struct chat *kit_chat(struct kit *k, const char *context)
 }
 
 // A chat of a stored session, as another process or a later start would see it.
-static struct chat *kit_again(struct kit *k, const char *id, int *code)
+static inline struct chat *kit_again(struct kit *k, const char *id, int *code)
 {
     struct session_head head = {.version = UINT64_MAX};
     struct err err = ERR_INIT;
@@ -176,7 +191,7 @@ struct kit_accept {
     uint32_t edit_from;
 };
 
-static void kit_fill(struct kit *k, struct ledger_accept *a, const struct content *content,
+static inline void kit_fill(struct kit *k, struct ledger_accept *a, const struct content *content,
                      const struct kit_accept *more)
 {
     *a = (struct ledger_accept){.user = SLICE_LIT("ann"), .content = content, .tokens = 10,
@@ -193,7 +208,7 @@ static void kit_fill(struct kit *k, struct ledger_accept *a, const struct conten
     }
 }
 
-static int kit_accept_op(struct kit *k, struct chat *c, const char *text, const struct kit_accept *more,
+static inline int kit_accept_op(struct kit *k, struct chat *c, const char *text, const struct kit_accept *more,
                          struct ledger_op *op)
 {
     struct content content = kit_content(text);
@@ -207,14 +222,14 @@ static int kit_accept_op(struct kit *k, struct chat *c, const char *text, const 
     return kit_wait(k, op);
 }
 
-static int kit_accept(struct kit *k, struct chat *c, const char *text)
+static inline int kit_accept(struct kit *k, struct chat *c, const char *text)
 {
     struct ledger_op op;
 
     return kit_accept_op(k, c, text, NULL, &op);
 }
 
-static int kit_settle_op(struct kit *k, struct chat *c, enum turn_status status, const char *text,
+static inline int kit_settle_op(struct kit *k, struct chat *c, enum turn_status status, const char *text,
                          struct ledger_op *op)
 {
     struct content content = text ? kit_content(text) : CONTENT_NONE;
@@ -231,7 +246,7 @@ static int kit_settle_op(struct kit *k, struct chat *c, enum turn_status status,
     return kit_wait(k, op);
 }
 
-static int kit_settle(struct kit *k, struct chat *c, const char *text)
+static inline int kit_settle(struct kit *k, struct chat *c, const char *text)
 {
     struct ledger_op op;
 
@@ -239,13 +254,13 @@ static int kit_settle(struct kit *k, struct chat *c, const char *text)
 }
 
 // A whole turn.
-static void kit_turn(struct kit *k, struct chat *c, const char *text, const char *reply)
+static inline void kit_turn(struct kit *k, struct chat *c, const char *text, const char *reply)
 {
     assert_int_equal(kit_accept(k, c, text), E_OK);
     assert_int_equal(kit_settle(k, c, reply), E_OK);
 }
 
-static void assert_says(const struct step *s, const char *text)
+static inline void assert_says(const struct step *s, const char *text)
 {
     struct safe_buf b;
 
@@ -255,6 +270,83 @@ static void assert_says(const struct step *s, const char *text)
     assert_int_equal(safe_buf_text(&b).len, strlen(text));
     assert_memory_equal(safe_buf_text(&b).ptr ? safe_buf_text(&b).ptr : "", text, strlen(text));
     safe_buf_release(&b);
+}
+
+// ---- records, past the ledger
+
+struct kit_store_op {
+    struct store_op op;
+    bool done;
+};
+
+static inline void kit_store_done(struct store_op *op)
+{
+    ((struct kit_store_op *)(void *)op)->done = true;
+}
+
+static inline void kit_submit(struct kit *k, struct kit_store_op *w)
+{
+    w->op.loop = k->loop;
+    w->op.done = kit_store_done;
+    w->op.partition = slice_str(k->partition);
+    store_submit(k->store, &w->op);
+    loop_run(k->loop);
+    assert_true(w->done);
+    assert_int_equal(w->op.code, E_OK);
+}
+
+// The number of records under a prefix.
+static inline uint32_t kit_count(struct kit *k, const char *prefix)
+{
+    struct kit_store_op w = {.op = {.verb = STORE_SCAN, .key = slice_str(prefix), .limit = 1000}};
+
+    kit_submit(k, &w);
+    uint32_t rows = w.op.rows_len;
+    store_op_release(&w.op);
+    return rows;
+}
+
+// Writes over a record, or inserts one; body is given sealed, or is none.
+static inline void kit_put(struct kit *k, const char *key, const char *meta, struct slice body,
+                           int64_t due_at_ms)
+{
+    struct store_item item = {.verb = STORE_PUT, .key = slice_str(key), .meta = slice_str(meta),
+                              .body = {body}, .due_at_ms = due_at_ms};
+    struct kit_store_op w = {.op = {.verb = STORE_COMMIT, .items = &item, .items_len = 1}};
+
+    kit_submit(k, &w);
+    store_op_release(&w.op);
+}
+
+static inline void kit_delete(struct kit *k, const char *key)
+{
+    struct store_item item = {.verb = STORE_DELETE, .key = slice_str(key)};
+    struct kit_store_op w = {.op = {.verb = STORE_COMMIT, .items = &item, .items_len = 1}};
+
+    kit_submit(k, &w);
+    store_op_release(&w.op);
+}
+
+// The problems that verify tells; the caller's to release.
+static inline struct buf kit_verify(struct kit *k)
+{
+    struct buf report = BUF_INIT(1 << 20);
+    struct ledger_op op;
+
+    kit_ready(k, &op);
+    ledger_verify(k->ledger, k->partition, k->key, &report, &op);
+    assert_int_equal(kit_wait(k, &op), E_OK);
+    return report;
+}
+
+static inline void assert_verified(struct kit *k)
+{
+    struct buf report = kit_verify(k);
+
+    if (report.len)
+        print_error("%s", report.ptr);
+    assert_int_equal(report.len, 0);
+    buf_release(&report);
 }
 
 #endif

@@ -17,6 +17,8 @@ static void test_ledger__accept_and_settle(void **state)
     assert_int_equal(chat_turn(c, 1)->status, TURN_OPEN);
     assert_says(&chat_turn(c, 1)->steps[0], "hello");
     assert_true(c->system_loaded);
+    assert_null(chat_turn(c, 0));
+    assert_null(chat_turn(c, 2));
 
     assert_int_equal(kit_settle(&k, c, "hi there"), E_OK);
     assert_int_equal(c->head.open_turn, 0);
@@ -25,6 +27,7 @@ static void test_ledger__accept_and_settle(void **state)
     assert_says(turn_reply(chat_turn(c, 1)), "hi there");
     assert_int_equal(chat_turn(c, 1)->usage.cost_nusd, 1000);
     assert_true(chat_bytes(c) > sizeof(*c));
+    assert_verified(&k);
     chat_free(c);
     kit_close(&k);
 }
@@ -37,7 +40,7 @@ static void test_ledger__comes_back_byte_for_byte(void **state)
     struct chat *c = kit_chat(&k, "kitchen");
     const char *odd = "a \"quote\"\n\ttab \xe2\x82\xac \xf0\x9f\x99\x82 \x7f end ";
     kit_turn(&k, c, odd, "one");
-    clock_sim_advance(&k.clock, 5000);
+    clock_sim_advance(k.clock, 5000);
     kit_turn(&k, c, "two", odd);
     struct ledger_op op;
     assert_int_equal(kit_accept(&k, c, "three"), E_OK);
@@ -67,8 +70,329 @@ static void test_ledger__comes_back_byte_for_byte(void **state)
     assert_says(turn_reply(chat_turn(d, 2)), odd);
     assert_null(turn_reply(chat_turn(d, 3)));
     assert_int_equal(safe_buf_text(&d->system).len, strlen("be kind"));
+    assert_verified(&k);
     chat_free(c);
     chat_free(d);
+    kit_close(&k);
+}
+
+static void test_ledger__an_open_turn_refuses_the_next(void **state)
+{
+    (void)state;
+    struct kit k;
+    kit_open(&k, "memory:");
+    struct chat *c = kit_chat(&k, "kitchen");
+    struct ledger_op op;
+
+    assert_int_equal(kit_accept(&k, c, "one"), E_OK);
+    assert_int_equal(kit_accept_op(&k, c, "two", NULL, &op), E_REFUSED);
+    assert_non_null(strstr(op.err.message, "turn 1"));
+    assert_int_equal(c->head.turns, 1);
+    assert_int_equal(kit_settle(&k, c, "r"), E_OK);
+    assert_int_equal(kit_settle(&k, c, "r"), E_REFUSED);  // nothing is under way
+    kit_turn(&k, c, "two", "r2");
+    assert_verified(&k);
+    chat_free(c);
+    kit_close(&k);
+}
+
+static int attempt_op(struct kit *k, struct chat *c, struct ledger_op *op)
+{
+    struct attempt last = {.status = ATTEMPT_FAILED, .http_status = 529,
+                           .usage = {.input_tokens = 7, .cost_nusd = 70}};
+    kit_ready(k, op);
+    ledger_attempt(c, &last, op);
+    return kit_wait(k, op);
+}
+
+static int keep_op(struct kit *k, struct chat *c, struct safe_text text, struct ledger_op *op)
+{
+    kit_ready(k, op);
+    ledger_keep(c, text, op);
+    return kit_wait(k, op);
+}
+
+static void test_ledger__attempts_add_up(void **state)
+{
+    (void)state;
+    struct kit k;
+    kit_open(&k, "memory:");
+    struct chat *c = kit_chat(&k, "kitchen");
+    struct ledger_op op;
+
+    assert_int_equal(kit_accept(&k, c, "one"), E_OK);
+    assert_int_equal(keep_op(&k, c, kit_text("half a"), &op), E_OK);
+    assert_int_equal(attempt_op(&k, c, &op), E_OK);
+    assert_int_equal(c->attempt.n, 2);
+    assert_int_equal(c->parts, 0);  // the next attempt's reply begins anew
+    assert_int_equal(kit_count(&k, "part/"), 0);
+    assert_int_equal(attempt_op(&k, c, &op), E_OK);
+    assert_int_equal(kit_settle(&k, c, "at last"), E_OK);
+    assert_int_equal(kit_count(&k, "attempt/"), 3);
+    assert_int_equal(chat_turn(c, 1)->usage.input_tokens, 7 + 7 + 20);
+    assert_int_equal(chat_turn(c, 1)->usage.cost_nusd, 70 + 70 + 1000);
+    assert_int_equal(attempt_op(&k, c, &op), E_REFUSED);
+    assert_verified(&k);
+    chat_free(c);
+    kit_close(&k);
+}
+
+static void test_ledger__keeps_any_length(void **state)
+{
+    (void)state;
+    struct kit k;
+    kit_open(&k, "memory:");
+    struct chat *c = kit_chat(&k, "kitchen");
+    struct ledger_op op;
+    struct safe_buf all;
+    size_t given = 0;
+
+    safe_buf_init(&all, CONTENT_BYTES_MAX);
+    while (safe_buf_text(&all).len + 20 < CONTENT_BYTES_MAX)
+        safe_buf_add(&all, kit_text("\xe2\x82\xac tweleve b"));
+    assert_int_equal(kit_accept(&k, c, "go"), E_OK);
+    for (size_t piece = 1; given < safe_buf_text(&all).len; piece = piece * 3 + 1) {
+        size_t left = safe_buf_text(&all).len - given;
+        size_t len = piece < left ? piece : left;
+        while (given + len < safe_buf_text(&all).len &&
+               ((unsigned char)safe_buf_text(&all).ptr[given + len] & 0xc0) == 0x80)
+            len++;
+        assert_int_equal(keep_op(&k, c, safe_text_part(safe_buf_text(&all), given, len), &op), E_OK);
+        given += len;
+    }
+    assert_int_equal(keep_op(&k, c, kit_text("this is one byte too many for it"), &op), E_REFUSED);
+    assert_int_equal(keep_op(&k, c, SAFE_NONE, &op), E_OK);
+    assert_int_equal(kit_count(&k, "part/"), c->parts);
+    assert_true(c->parts < 40);
+    assert_verified(&k);
+    // A reload counts them again, and the settlement deletes them all.
+    uint32_t parts = c->parts;
+    kit_ready(&k, &op);
+    ledger_reload(c, &op);
+    assert_int_equal(kit_wait(&k, &op), E_OK);
+    assert_int_equal(c->parts, parts);
+    assert_int_equal(kit_settle(&k, c, "done"), E_OK);
+    assert_int_equal(kit_count(&k, "part/"), 0);
+    assert_verified(&k);
+    safe_buf_release(&all);
+    chat_free(c);
+    kit_close(&k);
+}
+
+static char *long_text(size_t len, const char *unit)
+{
+    char *text = mem_alloc(len + 1);
+    size_t unit_len = strlen(unit);
+    for (size_t i = 0; i < len; i++)
+        text[i] = i / unit_len * unit_len + unit_len <= len ? unit[i % unit_len] : '.';
+    text[len] = '\0';
+    return text;
+}
+
+static void test_ledger__long_messages_go_on_in_further_records(void **state)
+{
+    (void)state;
+    struct kit k;
+    kit_open(&k, "memory:");
+    struct chat *c = kit_chat(&k, "kitchen");
+    const size_t lens[] = {(200 << 10) - 27, 200 << 10, (200 << 10) + 1, 400 << 10, 500 << 10};
+
+    for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+        char *text = long_text(lens[i], "\xe2\x82\xac\"q\n");
+        kit_turn(&k, c, text, "short");
+        kit_turn(&k, c, "short", text);
+        mem_free(text);
+    }
+    int code;
+    struct chat *d = kit_again(&k, c->head.id, &code);
+    assert_int_equal(code, E_OK);
+    for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+        char *text = long_text(lens[i], "\xe2\x82\xac\"q\n");
+        assert_says(&chat_turn(d, (uint32_t)i * 2 + 1)->steps[0], text);
+        assert_says(turn_reply(chat_turn(d, (uint32_t)i * 2 + 2)), text);
+        mem_free(text);
+    }
+    assert_verified(&k);
+    chat_free(c);
+    chat_free(d);
+    kit_close(&k);
+}
+
+static void test_ledger__pages_of_500_turns(void **state)
+{
+    (void)state;
+    enum { TURNS = 500 };
+    struct kit k;
+    kit_open(&k, "memory:");
+    struct chat *c = kit_chat(&k, "kitchen");
+    char text[32], reply[32];
+
+    for (unsigned i = 1; i <= TURNS; i++) {
+        snprintf(text, sizeof(text), "question %u", i);
+        snprintf(reply, sizeof(reply), "answer %u", i);
+        kit_turn(&k, c, text, reply);
+    }
+    int code;
+    struct chat *d = kit_again(&k, c->head.id, &code);  // all in one
+    assert_int_equal(code, E_OK);
+    assert_int_equal(d->turns_len, TURNS);
+    chat_free(d);
+
+    struct session_head head;
+    struct err err = ERR_INIT;
+    struct ledger_op op;
+    assert_int_equal(session_head_copy(&head, &c->head, &err), E_OK);
+    assert_int_equal(chat_new(&d, k.ledger, &head, k.key, &err), E_OK);
+    for (uint32_t first = TURNS - 9; d->first > 1; first = first > 70 ? first - 70 : 1) {
+        kit_ready(&k, &op);
+        ledger_load(d, first, &op);
+        assert_int_equal(kit_wait(&k, &op), E_OK);
+        assert_int_equal(d->first, first);
+        assert_int_equal(d->turns_len, TURNS - first + 1);
+    }
+    for (unsigned i = 1; i <= TURNS; i++) {
+        snprintf(text, sizeof(text), "question %u", i);
+        snprintf(reply, sizeof(reply), "answer %u", i);
+        assert_says(&chat_turn(d, i)->steps[0], text);
+        assert_says(turn_reply(chat_turn(d, i)), reply);
+    }
+    kit_turn(&k, d, "one more", "yes");  // and the chat goes on
+    chat_free(d);
+    chat_free(c);
+    assert_verified(&k);
+    kit_close(&k);
+}
+
+static void test_ledger__a_new_system_prompt_is_an_event(void **state)
+{
+    (void)state;
+    struct kit k;
+    kit_open(&k, "memory:");
+    struct chat *c = kit_chat(&k, "kitchen");
+    struct kit_accept other = {.system = "be brief", .system_hash = 8};
+    struct kit_accept none = {.system = "", .system_hash = 9};
+    struct ledger_op op;
+    int code;
+
+    kit_turn(&k, c, "a", "b");
+    kit_turn(&k, c, "c", "d");
+    assert_int_equal(c->head.events, 1);
+    assert_int_equal(kit_accept_op(&k, c, "e", &other, &op), E_OK);
+    assert_int_equal(kit_settle(&k, c, "f"), E_OK);
+    assert_int_equal(c->head.events, 2);
+    assert_memory_equal(safe_buf_text(&c->system).ptr, "be brief", 8);
+    struct chat *d = kit_again(&k, c->head.id, &code);
+    assert_int_equal(code, E_OK);
+    assert_int_equal(safe_buf_text(&d->system).len, 8);
+    assert_memory_equal(safe_buf_text(&d->system).ptr, "be brief", 8);
+    chat_free(d);
+    assert_int_equal(kit_accept_op(&k, c, "g", &none, &op), E_OK);
+    assert_int_equal(kit_settle(&k, c, "h"), E_OK);
+    assert_int_equal(safe_buf_text(&c->system).len, 0);
+    // As long as it likes: it goes on in further records like a message.
+    char *text = long_text(450 << 10, "be thorough ");
+    struct kit_accept lengthy = {.system = text, .system_hash = 10};
+    assert_int_equal(kit_accept_op(&k, c, "i", &lengthy, &op), E_OK);
+    d = kit_again(&k, c->head.id, &code);
+    assert_int_equal(code, E_OK);
+    assert_int_equal(safe_buf_text(&d->system).len, 450 << 10);
+    assert_memory_equal(safe_buf_text(&d->system).ptr, text, 450 << 10);
+    mem_free(text);
+    chat_free(d);
+    chat_free(c);
+    assert_verified(&k);
+    kit_close(&k);
+}
+
+static void test_ledger__a_key_is_one_turn(void **state)
+{
+    (void)state;
+    struct kit k;
+    kit_open(&k, "memory:");
+    struct chat *c = kit_chat(&k, "kitchen"), *other = kit_chat(&k, "garage");
+    const char *hash = "0123456789abcdef0123456789abcdef";
+    struct kit_accept same = {.key_hash = hash, .digest = "aaaa"};
+    struct kit_accept differs = {.key_hash = hash, .digest = "bbbb"};
+    struct ledger_op op;
+
+    kit_ready(&k, &op);
+    ledger_find_key(k.ledger, k.partition, hash, "aaaa", &op);
+    assert_int_equal(kit_wait(&k, &op), E_NOT_FOUND);
+    assert_int_equal(kit_accept_op(&k, c, "pay", &same, &op), E_OK);
+    // While it is open, in its own session and in another.
+    assert_int_equal(kit_accept_op(&k, c, "pay", &same, &op), E_CONFLICT);
+    assert_true(op.key_taken && op.key_same_text);
+    assert_string_equal(op.key_session, c->head.id);
+    assert_int_equal(op.key_turn, 1);
+    assert_int_equal(kit_accept_op(&k, other, "pay", &differs, &op), E_CONFLICT);
+    assert_true(op.key_taken && !op.key_same_text);
+    assert_string_equal(op.key_session, c->head.id);
+    assert_int_equal(kit_settle(&k, c, "paid"), E_OK);
+    // And after; the chat is none the worse.
+    assert_int_equal(kit_accept_op(&k, c, "pay", &same, &op), E_CONFLICT);
+    assert_true(op.key_taken && op.key_same_text);
+    assert_int_equal(c->head.turns, 1);
+    kit_turn(&k, c, "and now", "this");
+    kit_ready(&k, &op);
+    ledger_find_key(k.ledger, k.partition, hash, "aaaa", &op);
+    assert_int_equal(kit_wait(&k, &op), E_OK);
+    assert_true(op.key_taken && op.key_same_text);
+    assert_int_equal(op.key_turn, 1);
+    assert_verified(&k);
+    chat_free(c);
+    chat_free(other);
+    kit_close(&k);
+}
+
+static void test_ledger__create_is_the_newest(void **state)
+{
+    (void)state;
+    struct kit k;
+    kit_open(&k, "memory:");
+    struct chat *c = kit_chat(&k, "kitchen");
+    struct ledger_op op;
+
+    kit_ready(&k, &op);
+    ledger_create(c, k.context_hash, SLICE_LIT("ann"), &op);
+    assert_int_equal(kit_wait(&k, &op), E_OK);
+    assert_int_equal(c->head.version, 1);
+    assert_int_equal(kit_count(&k, "head/"), 1);
+    kit_ready(&k, &op);
+    ledger_create(c, k.context_hash, SLICE_LIT("ann"), &op);
+    assert_int_equal(kit_wait(&k, &op), E_REFUSED);
+    kit_turn(&k, c, "a", "b");
+    assert_verified(&k);
+    chat_free(c);
+    kit_close(&k);
+}
+
+static void test_ledger__bad_asks_change_nothing(void **state)
+{
+    (void)state;
+    struct kit k;
+    kit_open(&k, "memory:");
+    struct chat *c = kit_chat(&k, "kitchen");
+    struct content content = kit_content("x");
+    char user[USER_BYTES + 1];
+    struct ledger_accept a;
+    struct ledger_op op;
+
+    memset(user, 'u', sizeof(user));
+    kit_fill(&k, &a, &content, NULL);
+    a.user = slice_of(user, sizeof(user));
+    kit_ready(&k, &op);
+    ledger_accept(c, &a, &op);
+    assert_int_equal(kit_wait(&k, &op), E_USAGE);
+    kit_fill(&k, &a, &content, &(struct kit_accept){.edit_from = 1});
+    kit_ready(&k, &op);
+    ledger_accept(c, &a, &op);
+    assert_int_equal(kit_wait(&k, &op), E_NOT_FOUND);
+    assert_int_equal(kit_count(&k, ""), 0);
+    kit_ready(&k, &op);
+    ledger_load(c, 1, &op);
+    assert_int_equal(kit_wait(&k, &op), E_OK);
+    content_release(&content);
+    chat_free(c);
     kit_close(&k);
 }
 
@@ -77,6 +401,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ledger__accept_and_settle),
         cmocka_unit_test(test_ledger__comes_back_byte_for_byte),
+        cmocka_unit_test(test_ledger__an_open_turn_refuses_the_next),
+        cmocka_unit_test(test_ledger__attempts_add_up),
+        cmocka_unit_test(test_ledger__keeps_any_length),
+        cmocka_unit_test(test_ledger__long_messages_go_on_in_further_records),
+        cmocka_unit_test(test_ledger__pages_of_500_turns),
+        cmocka_unit_test(test_ledger__a_new_system_prompt_is_an_event),
+        cmocka_unit_test(test_ledger__a_key_is_one_turn),
+        cmocka_unit_test(test_ledger__create_is_the_newest),
+        cmocka_unit_test(test_ledger__bad_asks_change_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
