@@ -145,6 +145,8 @@ LJMP static int base_require(lua_State *L)
         snprintf(path, sizeof(path), "scripts/parley/%s.lua", name + sizeof(prefix) - 1);
         file = embed_find(path);
     }
+    if (!file && len >= 64)
+        name = "…";  // no name of ours; a message is short
     if (!file)
         return luaL_error(L, "module '%s' is not available here: scripts may require the parley.* "
                              "modules, such as parley.history", name);

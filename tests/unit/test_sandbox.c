@@ -1,0 +1,483 @@
+// SPDX-License-Identifier: MIT
+// test_sandbox.c: scripts that try to run for ever, to eat all memory, to get out, or to leave
+// something behind. Outcomes are asserted, never durations: a script that is not stopped hangs the test.
+#include "lua/sandbox.h"
+
+#include "base/buf.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "lua/freeze.h"
+#include "lua/source.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+enum { LIMIT_MS = 50, MEMORY = 32 << 20 };
+
+static struct sandbox *sandbox_of_clock(const struct clock *clock)
+{
+    struct sandbox *s = NULL;
+    struct err err = ERR_INIT;
+
+    if (sandbox_new(&s, clock, MEMORY, &err) != E_OK)
+        fail_msg("%s", err.message);
+    return s;
+}
+
+// Runs the chunk; what it returns is dropped unless it is false.
+static int run_chunk(lua_State *L)
+{
+    const char *code = lua_touserdata(L, 1);
+
+    sandbox_load(L, slice_str(code), "probe");
+    lua_call(L, 0, 1);
+    if (lua_isboolean(L, -1) && !lua_toboolean(L, -1))
+        luaL_error(L, "the probe returned false");
+    return 0;
+}
+
+static int run_for(struct sandbox *s, int64_t limit_ms, const char *code, struct err *err)
+{
+    err->message[0] = '\0';
+    return sandbox_call(s, limit_ms, run_chunk, (void *)(uintptr_t)code, err);
+}
+
+static int run(struct sandbox *s, const char *code, struct err *err)
+{
+    return run_for(s, LIMIT_MS, code, err);
+}
+
+// The state works and is as it was.
+static void assert_sound(struct sandbox *s, const char *after)
+{
+    static const char code[] =
+        "assert(canary == nil and string.canary == nil and math.canary == nil)\n"
+        "assert(('x'):upper() == 'X' and not pcall(function() return (5).x end))\n"
+        "assert(('%d'):format(3) == '3' and #table.pack(1, 2) == 2 and math.type(1) == 'integer')\n"
+        "assert(select('#', pcall(error)) == 2 and not pcall(error, 'x'))\n"
+        "local co = coroutine.wrap(function(a) local b = coroutine.yield(a + 1) return b * 2 end)\n"
+        "assert(co(1) == 2 and co(4) == 8)\n"
+        "local n = 0 for i = 1, 1000 do n = n + i end assert(n == 500500)\n"
+        "return ('a,b'):gsub(',', ';') == 'a;b'";
+    struct err err = ERR_INIT;
+
+    if (run(s, code, &err) != E_OK)
+        fail_msg("after %s: %s", after, err.message);
+}
+
+// ---- the shared cases
+
+static bool shared_cases(struct buf *text)
+{
+    const char *dir = getenv("PARLEY_SHARED");
+    char path[1024];
+
+    snprintf(path, sizeof(path), "%s/cases/lua/sandbox.json", dir ? dir : "../shared");
+    return source_read(path, text, NULL) == E_OK;
+}
+
+static void test_sandbox__shared_cases(void **state)
+{
+    struct buf text = BUF_INIT(1 << 20), code = BUF_INIT(1 << 20), name = BUF_INIT(1024);
+    struct json_doc doc = JSON_DOC_INIT;
+    struct json_iter it = {0};
+    struct json key, item;
+    struct err err = ERR_INIT;
+    unsigned denied = 0, bounded = 0;
+
+    (void)state;
+    if (!shared_cases(&text)) {
+        buf_release(&text);
+        skip();
+    }
+    assert_int_equal(json_parse(&doc, buf_slice(&text), 0, &err), E_OK);
+    struct sandbox *s = sandbox_of_clock(clock_system());
+    while (json_next(json_get(json_root(&doc), "cases"), &it, &key, &item)) {
+        buf_clear(&code);
+        buf_clear(&name);
+        json_string(json_get(item, "code"), &code);
+        json_string(json_get(item, "name"), &name);
+        int rc = run(s, code.ptr, &err);
+        if (json_is_string(json_get(item, "must"), "deny")) {
+            denied++;
+            if (rc != E_POLICY)
+                fail_msg("%s was not denied", name.ptr);
+        } else {
+            bounded++;
+        }
+        assert_sound(s, name.ptr);
+    }
+    assert_true(denied > 20 && bounded > 30);
+    sandbox_free(s);
+    json_doc_release(&doc);
+    buf_release(&text);
+    buf_release(&code);
+    buf_release(&name);
+}
+
+// ---- our own
+
+struct probe {
+    const char *code;
+    const char *says;  // part of the message; NULL: any outcome
+};
+
+static void run_probes(const struct probe *probes, size_t n, int64_t limit_ms)
+{
+    struct sandbox *s = sandbox_of_clock(clock_system());
+    struct err err = ERR_INIT;
+
+    for (size_t i = 0; i < n; i++) {
+        int rc = run_for(s, limit_ms, probes[i].code, &err);
+
+        if (probes[i].says && (rc == E_OK || !strstr(err.message, probes[i].says)))
+            fail_msg("%s\ngave '%s' (%d), not '%s'", probes[i].code, err.message, rc,
+                     probes[i].says);
+        assert_sound(s, probes[i].code);
+    }
+    sandbox_free(s);
+}
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+static void test_sandbox__time(void **state)
+{
+    static const struct probe probes[] = {
+        {"while true do end", "probe:1: stopped: it ran longer than 50 ms"},
+        {"\n\nwhile true do end", "probe:3: stopped"},
+        {"while true do pcall(function() while true do end end) end", "stopped"},
+        {"local function f() pcall(f) return f() end f()", "stopped"},
+        {"while true do xpcall(error, function() while true do end end) end", "stopped"},
+        {"xpcall(function() while true do end end, function() while true do end end)", "stopped"},
+        {"local co = coroutine.wrap(function() while true do end end) co()", "stopped"},
+        {"local co = coroutine.create(function() while true do coroutine.yield() end end) "
+         "while true do coroutine.resume(co) end", "stopped"},
+        {"while true do coroutine.resume(coroutine.create(function() end)) end", "stopped"},
+        {"while true do coroutine.wrap(function() pcall(function() while true do end end) end)() end",
+         "stopped"},
+        {"local function deep() return coroutine.wrap(deep)() end while true do pcall(deep) end",
+         "stopped"},
+        {"local co = coroutine.create(function() local x <close> = setmetatable({}, {__close = "
+         "function() while true do end end}) coroutine.yield() end) coroutine.resume(co) "
+         "coroutine.close(co)", "stopped"},
+        {"local co = coroutine.wrap(function() local x <close> = setmetatable({}, {__close = "
+         "function() while true do end end}) error('x') end) co()", "stopped"},
+        {"local x <close> = setmetatable({}, {__close = function() while true do end end}) "
+         "while true do end", "stopped"},
+        {"return (('a'):rep(300)):find('.-.-.-.-.-.-b')", "stopped"},
+        {"return (('a'):rep(1e5)):match('(.-)*(.-)%1%1(.-)(.-)$b')", "stopped"},
+        {"return (('a'):rep(1e5)):gsub('.-.-.-b', '')", "stopped"},
+        {"for _ in (('a'):rep(1e5)):gmatch('.-.-.-b') do end", "stopped"},
+        {"return (('('):rep(1e5)):find(('%b()'):rep(2))", NULL},
+        {"while true do (('a'):rep(1e6)):find('b') end", "stopped"},
+        {"while true do (('a'):rep(1e6)):find('b', 1, true) end", "stopped"},
+        {"while true do (('x'):rep(1e6)):reverse() end", "stopped"},
+        {"while true do (('x'):rep(1e6)):upper() end", "stopped"},
+        {"while true do utf8.len(('x'):rep(1e6)) end", "stopped"},
+        {"local s = 'x' while true do pcall(function() s = s .. s end) end", "stopped"},
+        {"local a = ('x'):rep(1e6) local b = a .. 'y' while true do local c = a < b end", "stopped"},
+        {"local t = {} while true do table.insert(t, 1, 1) end", "stopped"},
+        {"table.insert(setmetatable({}, {__len = function() return 1 << 60 end}), 1, 1)", "stopped"},
+        {"table.remove(setmetatable({}, {__len = function() return 1 << 60 end}), 1)", "stopped"},
+        {"table.move({}, 1, math.maxinteger - 1, 2)", "stopped"},
+        {"table.move({}, 1, 1 << 50, 2, setmetatable({}, {__newindex = rawget}))", "stopped"},
+        {"local t = setmetatable({}, {__index = table.concat, __len = rawlen}) "
+         "table.concat(t, '', 1, 1 << 50)", "stopped"},
+        {"local t = {} for i = 1, 2e5 do t[i] = -i end while true do table.sort(t) "
+         "table.sort(t, function(a, b) return a > b end) end", "stopped"},
+        {"local s = ('x'):rep(1e6) local t = {} for i = 1, 1e4 do t[i] = s .. (i % 2) end", NULL},
+        {"local x, y = ('x'):rep(1e6) .. 1, ('x'):rep(1e6) .. 2 local t = {} "
+         "for i = 1, 1e5 do t[i] = i % 2 == 0 and x or y end table.sort(t)", "stopped"},
+        {"local t = {} for i = 1, 1e5 do t[i] = i end while true do select('#', table.unpack(t)) end",
+         "stopped"},
+        {"while true do ('x'):rep(1e6) end", "stopped"},
+        {"return ('a'):rep(1e6):gsub('a', function() while true do end end)", "stopped"},
+        {"return ('x'):gsub('x', setmetatable({}, {__index = function() while true do end end}))",
+         "stopped"},
+        {"error(setmetatable({}, {__tostring = function() while true do end end}))", "a table"},
+        {"return tostring(setmetatable({}, {__tostring = function() while true do end end}))",
+         "stopped"},
+        {"return setmetatable({}, {__index = function() while true do end end})", NULL},
+        {"for k in pairs(setmetatable({}, {__pairs = function() while true do end end})) do end",
+         "stopped"},
+        {"local t = setmetatable({}, {__concat = function(a, b) return a .. b end}) return t .. t", NULL},
+        {"local t = {} t[1] = t while true do local u = {t, t, t, t} end", "stopped"},
+        {"goto a ::a:: ::b:: goto b", "stopped"},
+        {"for i = 1, math.huge do end", "stopped"},
+        {"while true do string.format('%99.99f', 1e300) end", "stopped"},
+        {"while true do tostring({}) end", "stopped"},
+    };
+
+    (void)state;
+    run_probes(probes, COUNT_OF(probes), LIMIT_MS);
+}
+
+static void test_sandbox__memory(void **state)
+{
+    static const struct probe probes[] = {
+        {"local t = {} for i = 1, 1e9 do t[i] = i end", NULL},
+        {"local t = {} for i = 1, 40 do t[i] = ('x'):rep(1000):rep(1000) .. i end", "out of memory: limit 32 MiB"},
+        {"local s = ('x'):rep(1000):rep(1000) return s .. s", "a string may be 1024 KiB long"},
+        {"return ('x'):rep(1 << 20 | 1)", "resulting string too large"},
+        {"return ('x'):rep(1e15)", "resulting string too large"},
+        {"return ('x'):rep(1e9, 'yy')", "resulting string too large"},
+        {"return ('x'):rep(-1) == ''", NULL},
+        {"local t = {} for i = 1, 100 do t[i] = ('x'):rep(1e6) end return table.concat(t)",
+         "out of memory"},
+        {"local function f() return f() + 1 end f()", NULL},
+        {"local function f(...) return f(1, ...) end f()", NULL},
+        {"return ('x'):gsub('', ('y'):rep(1 << 20))", "out of memory"},
+        {"return string.format(('%s'):rep(60), table.unpack((function() local t = {} for i = 1, 60 do "
+         "t[i] = ('x'):rep(1e6) end return t end)()))", "out of memory"},
+    };
+
+    (void)state;
+    run_probes(probes, COUNT_OF(probes), 5000);
+}
+
+static void test_sandbox__reach(void **state)
+{
+    static const struct probe probes[] = {
+        {"for _, name in ipairs { 'io', 'os', 'debug', 'package', 'load', 'loadfile', 'loadstring', "
+         "'dofile', 'collectgarbage', 'rawset', 'print', 'warn', '_G', 'module', 'unpack' } do "
+         "if _ENV[name] ~= nil then error(name) end end error('none')", "none"},
+        {"return string.dump(function() end)", "dump"},
+        {"return math.randomseed(1)", "randomseed"},
+        {"require 'os'", "module 'os' is not available here"},
+        {"require 'parley.../../etc'", "is not available here"},
+        {"require 'parley.nothing'", "is not available here"},
+        {"require(('parley.'):rep(1e4))", "is not available here"},
+        {"require {}", "string expected"},
+        {"canary = 1", "'canary' cannot be set"},
+        {"_ENV.canary = 1", "cannot be set"},
+        {"string.canary = 1", "'canary' cannot be set"},
+        {"math.pi = 3", "'pi' cannot be set"},
+        {"table.insert(table, 1)", "cannot be set"},
+        {"getmetatable('').__index = {}", "boolean"},
+        {"getmetatable(string).__newindex = nil", "boolean"},
+        {"setmetatable(string, {})", "cannot change a protected metatable"},
+        {"setmetatable('', {})", "table expected"},
+        {"setmetatable({}, {__gc = function() end})", "may not have __gc"},
+        {"local h = require 'parley.history' h.full = nil", "'full' cannot be set"},
+        {"return require('parley.history').hybrid {}", "history.hybrid: there is no such strategy"},
+        {"local a, b = pairs(string) b.canary = 1", "cannot be set"},
+        {"for k, v in next, string do if k == 'upper' then error('seen') end end", "seen"},
+        {"return coroutine.close(coroutine.running())", "cannot close a running coroutine"},
+        {"coroutine.yield()", "outside a coroutine"},
+        {"error('x', 0)", "x"},
+        {"error()", "a nil"},
+        {"error({})", "a table"},
+        {"return", NULL},
+        {"local x = = 1", "probe:1: unexpected symbol"},
+        {"\x1bLua", "attempt to load a binary chunk"},
+    };
+
+    (void)state;
+    run_probes(probes, COUNT_OF(probes), 5000);
+}
+
+// What the replaced functions answer is what Lua's own answer.
+static void test_sandbox__same_as_lua(void **state)
+{
+    static const char *const probes[] = {
+        "local ok, a, b = pcall(function(...) return ... end, 1, 2) return ok and a == 1 and b == 2",
+        "local ok, m = pcall(error, {1}) return not ok and m[1] == 1",
+        "return select('#', pcall(function() end)) == 1 and not pcall(pcall)",
+        "local ok, m = xpcall(error, function(m) return m .. '!' end, 'x') return not ok and m == 'x!'",
+        "local ok, a = xpcall(function(...) return select('#', ...) end, error, 1, nil) return a == 2",
+        "local co = coroutine.create(function() local ok, v = pcall(coroutine.yield, 1) "
+        "assert(ok and v == 'in') error('out', 0) end) local _, a = coroutine.resume(co) "
+        "local ok, m = coroutine.resume(co, 'in') return a == 1 and not ok and m == 'out' and "
+        "coroutine.status(co) == 'dead' and not coroutine.resume(co)",
+        "local co = coroutine.create(function() end) return coroutine.status(co) == 'suspended' and "
+        "coroutine.close(co) and coroutine.status(co) == 'dead'",
+        "local co co = coroutine.create(function() return coroutine.status(co), "
+        "coroutine.isyieldable(), select(2, coroutine.running()) end) "
+        "local _, a, b, c = coroutine.resume(co) return a == 'running' and b and not c and "
+        "select(2, coroutine.running())",
+        "local r = {} for k, v in coroutine.wrap(function() for i = 1, 3 do coroutine.yield(i, -i) end "
+        "end) do r[#r + 1] = k + v end return #r == 3",
+        "local t = {1, 2, 3} table.insert(t, 4) table.insert(t, 1, 0) return table.concat(t, ',') == "
+        "'0,1,2,3,4' and table.remove(t) == 4 and table.remove(t, 1) == 0 and #t == 3",
+        "return table.remove({}) == nil and table.remove({}, 0) == nil and "
+        "not pcall(table.remove, {1, 2}, 5) and not pcall(table.insert, {}, 3, 1) and "
+        "not pcall(table.insert, {}, 1, 2, 3) and not pcall(table.insert, {})",
+        "local t = table.move({1, 2, 3}, 1, 3, 2) return table.concat(t) == '1123'",
+        "local t = table.move({1, 2, 3}, 2, 3, 1) return table.concat(t) == '233'",
+        "local t = table.move({1, 2}, 1, 2, 1, {9, 9, 9}) return table.concat(t) == '129'",
+        "return #table.move({1}, 1, 0, 5) == 1 and not pcall(table.move, {}, 1, 2, math.maxinteger)",
+        "return table.concat({}) == '' and table.concat({1, 2.5, 'x'}, '-', 2, 3) == '2.5-x' and "
+        "not pcall(table.concat, {{}}) and table.concat({1}, ',', 2) == ''",
+        "local t = table.pack(1, nil, 3) return t.n == 3 and t[3] == 3 and table.pack().n == 0",
+        "return select('#', table.unpack({1, nil, 3}, 1, 3)) == 3 and table.unpack({1, 2}, 2) == 2 and "
+        "not pcall(table.unpack, {}, 1, 1e8)",
+        "local t = {3, 1, 2} table.sort(t) local u = {3, 1, 2} table.sort(u, function(a, b) "
+        "return a > b end) return table.concat(t) == '123' and table.concat(u) == '321' and "
+        "not pcall(table.sort, {1, 'x'}) and not pcall(table.sort, {}, 1)",
+        "local mt = {} local t = setmetatable({}, mt) return getmetatable(t) == mt and "
+        "getmetatable({}) == nil and getmetatable(setmetatable({}, {__metatable = 7})) == 7",
+        "return rawget(setmetatable({}, {__index = error}), 1) == nil and rawlen {1, 2} == 2 and "
+        "rawlen 'abc' == 3 and next {} == nil and next {5} == 1 and rawequal('a', 'a')",
+        "return ('ab'):rep(3, '-') == 'ab-ab-ab' and ('x'):rep(0) == '' and ('x'):rep(1, 'y') == 'x'",
+        "return ('abc'):byte(-1) == 99 and string.char(65) == 'A' and ('abc'):sub(-2) == 'bc' and "
+        "('%5.1f|%-3d|%q'):format(1.25, 7, 'a') == '  1.2|7  |\"a\"'",
+        "return string.unpack('<i4', string.pack('<i4', 7)) == 7 and string.packsize('i4') == 4",
+        "return utf8.char(228, 8364) == 'ä€' and utf8.len('ä€') == 2 and utf8.codepoint('€') == 8364 and "
+        "utf8.offset('ä€', 2) == 3",
+        "local n = 0 for p, c in utf8.codes('ä€x') do n = n + p end return n == 10",
+        "return '10' + 1 == 11 and 10 .. '' == '10' and math.max(1, 2) == 2 and 7 // 2 == 3",
+        "local n = 0 for k in pairs(math) do n = n + 1 end return n > 20",
+        "local a, b = math.random(1000), math.random(1000) return a ~= b or math.random() ~= math.random()",
+    };
+    struct sandbox *s = sandbox_of_clock(clock_system());
+    struct err err = ERR_INIT;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(probes); i++)
+        if (run(s, probes[i], &err) != E_OK)
+            fail_msg("%s\n%s", probes[i], err.message);
+    sandbox_free(s);
+}
+
+// Where time stands still, units end the call.
+static void test_sandbox__stopped_clock(void **state)
+{
+    struct clock_sim clock;
+    struct err err = ERR_INIT;
+
+    (void)state;
+    clock_sim_init(&clock, 0);
+    struct sandbox *s = sandbox_of_clock(&clock.clock);
+    assert_int_equal(run_for(s, 5, "while true do end", &err), E_POLICY);
+    assert_non_null(strstr(err.message, "stopped"));
+    assert_int_equal(run_for(s, 5, "while true do pcall(function() while true do end end) end", &err),
+                     E_POLICY);
+    assert_int_equal(run_for(s, 5, "return 1", &err), E_OK);
+    sandbox_free(s);
+}
+
+// ---- freezing
+
+static int freeze_chunk(lua_State *L)
+{
+    const char *code = lua_touserdata(L, 1);
+
+    sandbox_load(L, slice_str(code), "probe");
+    lua_call(L, 0, 1);
+    freeze_value(L);
+    if (lua_istable(L, -1) && lua_getfield(L, -1, "check") == LUA_TFUNCTION) {
+        lua_call(L, 0, 1);
+        if (!lua_toboolean(L, -1))
+            luaL_error(L, "check returned false");
+    }
+    return 0;
+}
+
+static void test_sandbox__freeze(void **state)
+{
+    static const struct probe probes[] = {
+        {"local n = 0 return { f = function() n = n + 1 end }", "probe:1: 'n' is set here"},
+        {"local n = 0\nlocal function g()\n  return function()\n n = 1 end\nend\nreturn { f = g }",
+         "probe:4: 'n' is set here"},
+        {"local n = 0 local function g() n = 1 end return { f = function() g() end }", "'n' is set"},
+        {"local function counter() local n = 0 return function() n = n + 1 return n end end "
+         "return { f = counter() }", "'n' is set here"},
+        {"local function counter() local n = 0 return function() n = n + 1 return n end end "
+         "return { check = function() local c = counter() c() return c() == 2 end }", ""},
+        {"return { f = function() _ENV = {} end }", "'_ENV' is set here"},
+        {"local t = {} return { f = function() return { g = function() t = 1 end } end }",
+         "'t' is set here"},
+        {"local t = { { {} } } return { check = function() return not pcall(function() "
+         "t[1][1].x = 1 end) end }", ""},
+        {"local t = {} return { check = function() return not pcall(table.insert, t, 1) and #t == 0 end }",
+         ""},
+        {"local t = { 1, 2, x = 3 } return { check = function() local n = 0 for k, v in pairs(t) do "
+         "n = n + v end for _, v in ipairs(t) do n = n + v end return n == 9 and #t == 2 and "
+         "rawlen(t) == 2 and rawget(t, 'x') == 3 and next(t) == 1 and table.unpack(t) == 1 and "
+         "table.concat(t, ',') == '1,2' end }", ""},
+        {"local C = {} C.__index = C function C:f() return self.v end return { check = function() "
+         "local o = setmetatable({ v = 7 }, C) o.v = 8 return o:f() == 8 and getmetatable(o) == C and "
+         "not pcall(function() getmetatable(o).x = 1 end) end }", ""},
+        {"local C = {} C.__index = C function C:f() return self.v end local o = setmetatable({ v = 7 }, "
+         "C) return { o = o, C = C, check = function() return o:f() == 7 and o.v == 7 and o.no == nil "
+         "and not pcall(function() o.v = 1 end) end }", ""},
+        {"local o = setmetatable({ v = 7 }, { __index = function(_, k) return k end, __call = function() "
+         "return 1 end, __tostring = function() return 'o!' end }) return { check = function() return "
+         "o.v == 7 and o.x == 'x' and o() == 1 and tostring(o) == 'o!' end }", ""},
+        {"local f = ('a b'):gmatch('%a') return { f = function() return f() end }",
+         "an iterator is kept"},
+        {"local f = coroutine.wrap(function() end) return { f = f }", "an iterator is kept"},
+        {"local co = coroutine.create(function() end) return { [1] = function() return co end }",
+         "a coroutine is kept"},
+        {"local a, b = {}, {} a.b = b b.a = a return { a = a, check = function() return a.b.a == a "
+         "end }", ""},
+        {"local t = setmetatable({}, { __metatable = 'mine' }) return { t, check = function() return "
+         "not pcall(setmetatable, t, {}) end }", ""},
+        {"local t = { function() end } t[t] = t return t", ""},
+        {"local s = string return { check = function() return s.upper('a') == 'A' end }", ""},
+        {"return { check = function() local n, t = 0, { 1, 2 } local function add(v) n = n + v end "
+         "for _, v in ipairs(t) do add(v) end t[3] = 1 return n == 3 and #t == 3 end }", ""},
+    };
+    struct err err = ERR_INIT;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(probes); i++) {
+        struct sandbox *s = sandbox_of_clock(clock_system());
+
+        err.message[0] = '\0';
+        int rc = sandbox_call(s, LIMIT_MS, freeze_chunk, (void *)(uintptr_t)probes[i].code, &err);
+        if ((rc == E_OK) != (probes[i].says[0] == '\0') || !strstr(err.message, probes[i].says))
+            fail_msg("%s\ngave '%s'", probes[i].code, err.message);
+        assert_sound(s, probes[i].code);
+        sandbox_free(s);
+    }
+}
+
+// ---- memory of the host
+
+static void test_sandbox__out_of_memory(void **state)
+{
+    struct err err = ERR_INIT;
+    struct sandbox *s = NULL;
+    int done = 0;
+
+    (void)state;
+    assert_int_equal(sandbox_new(&s, clock_system(), 1000, &err), E_POLICY);
+    assert_int_equal(sandbox_new(&s, clock_system(), 20000, &err), E_POLICY);
+    for (uint64_t n = 1; !done && n < 20000; n += 1 + n / 16) {
+        mem_fail_at(n, 1);
+        int rc = sandbox_new(&s, clock_system(), MEMORY, &err);
+        if (rc == E_OK) {
+            rc = run(s, "local t = {} for i = 1, 300 do t[i] = { ('x'):rep(i) } end", &err);
+            mem_fail_at(0, 0);
+            assert_sound(s, "lack of memory");
+            sandbox_free(s);
+        }
+        mem_fail_at(0, 0);
+        assert_true(rc == E_OK || rc == E_NOMEM);
+        done = rc == E_OK;
+    }
+    assert_true(done);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sandbox__shared_cases),
+        cmocka_unit_test(test_sandbox__time),
+        cmocka_unit_test(test_sandbox__memory),
+        cmocka_unit_test(test_sandbox__reach),
+        cmocka_unit_test(test_sandbox__same_as_lua),
+        cmocka_unit_test(test_sandbox__stopped_clock),
+        cmocka_unit_test(test_sandbox__freeze),
+        cmocka_unit_test(test_sandbox__out_of_memory),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
