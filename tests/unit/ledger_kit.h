@@ -69,7 +69,7 @@ static void kit_open_store(struct kit *k, const char *url)
     assert_int_equal(ledger_new(&k->ledger, &lenv, &err), E_OK);
 }
 
-static void kit_close_store(struct kit *k)
+static inline void kit_close_store(struct kit *k)
 {
     ledger_free(k->ledger);
     store_free(k->store);
