@@ -4,9 +4,9 @@
 //   caller ──parley_send──▶ job ──worker_post──▶ worker (one thread each; a user belongs to one)
 //   caller ◀─parley_poll── event queue ◀──sink── worker
 //
-// An engine owns, top down: workers (thread, loop, wire, Lua loader, worker), the store with its threads,
-// the vault, and the tables that they share read-only. Opening builds bottom up; closing drains the
-// workers, then goes the other way.
+// An engine owns, top down: workers (thread, loop, wire, Lua loader, worker), the store with its
+// threads, the vault, and the tables that they share read-only. Opening builds bottom up; closing
+// drains the workers, then goes the other way.
 #include "parley_int.h"
 
 #include "base/embed.h"
@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { RECOVER_REQUEST = 0 };  // the engine's own; callers' start at 1
+enum { RECOVER_REQUEST = 0 }; // the engine's own; callers' start at 1
 
 _Static_assert((int)PARLEY_E_USAGE == E_USAGE && (int)PARLEY_E_POLICY == E_POLICY &&
                    (int)PARLEY_E_STORE == E_STORE && (int)PARLEY_E_REFUSED == E_REFUSED &&
@@ -58,7 +58,8 @@ static void log_sink(void *user, enum log_level level, const char *line)
 static void take_event(void *user, const struct event *event)
 {
     parley *e = user;
-    bool last = event->type == EVENT_DONE || event->type == EVENT_RESULT || event->type == EVENT_ERROR;
+    bool last =
+        event->type == EVENT_DONE || event->type == EVENT_RESULT || event->type == EVENT_ERROR;
     if (event->request == RECOVER_REQUEST) {
         pthread_mutex_lock(&e->ready_lock);
         e->recovered = last;
@@ -160,14 +161,16 @@ static int store_fingerprint(parley *e, const char *fingerprint, struct err *err
     char meta[128];
     snprintf(meta, sizeof(meta), "{\"id\":\"%s\"}", fingerprint);
     struct store_item item = {.verb = STORE_INSERT, .key = keyring_key, .meta = slice_str(meta)};
-    struct blocking b = {.op = {.verb = STORE_COMMIT, .partition = house, .items = &item, .items_len = 1}};
+    struct blocking b = {
+        .op = {.verb = STORE_COMMIT, .partition = house, .items = &item, .items_len = 1}};
     int code = run_blocking(e, &b, err);
     store_op_release(&b.op);
-    return code == E_CONFLICT ? E_OK : code;  // another process was faster; it is compared on the next open
+    return code == E_CONFLICT ? E_OK
+                              : code; // another process was faster; it is compared on the next open
 }
 
-// Everything in a store is sealed under one keyring. With another one, users would look like strangers to
-// their own conversations, so that is refused before anything is made.
+// Everything in a store is sealed under one keyring. With another one, users would look like
+// strangers to their own conversations, so that is refused before anything is made.
 static int open_vault(parley *e, struct err *err)
 {
     char stored[VAULT_DIGEST_BYTES], ours[VAULT_DIGEST_BYTES];
@@ -177,11 +180,13 @@ static int open_vault(parley *e, struct err *err)
     if (!code)
         code = stored_fingerprint(e, stored, err);
     if (!code && stored[0] && path.len && access(path.ptr, F_OK) != 0)
-        code = err_set(err, E_STORE,
-                       "keyring %s is not there, but the store was sealed with one: put it back, or say "
-                       "where it is with --set keyring=PATH",
-                       path.ptr);
-    struct vault_options options = {.path = path.len ? path.ptr : NULL, .rand = e->rand, .log = &e->log};
+        code = err_set(
+            err, E_STORE,
+            "keyring %s is not there, but the store was sealed with one: put it back, or say "
+            "where it is with --set keyring=PATH",
+            path.ptr);
+    struct vault_options options = {
+        .path = path.len ? path.ptr : NULL, .rand = e->rand, .log = &e->log};
     if (!code)
         code = vault_open(&e->vault, &options, err);
     if (!code) {
@@ -189,10 +194,11 @@ static int open_vault(parley *e, struct err *err)
         if (!stored[0])
             code = store_fingerprint(e, ours, err);
         else if (strcmp(stored, ours) != 0)
-            code = err_set(err, E_STORE,
-                           "the store was sealed with another keyring than %s: say where the right one "
-                           "is with --set keyring=PATH",
-                           path.len ? path.ptr : "the one in memory");
+            code = err_set(
+                err, E_STORE,
+                "the store was sealed with another keyring than %s: say where the right one "
+                "is with --set keyring=PATH",
+                path.len ? path.ptr : "the one in memory");
     }
     buf_release(&path);
     return code;
@@ -232,12 +238,24 @@ static int open_hand(parley *e, unsigned index, unsigned count, struct err *err)
         return code;
     uint64_t live_bytes = (uint64_t)conf_int(e->settings.conf, "live_bytes", 0);
     struct worker_env env = {
-        .loop = h->loop, .store = e->store, .vault = e->vault, .wire = h->wire,
-        .clock = e->clock, .rand = e->rand, .log = &e->log, .conf = e->settings.conf,
-        .redactor = e->redactor, .prices = e->prices, .caps = e->caps,
-        .loader = lua_loader_ops(h->loader), .llm = &e->llm,
-        .index = index, .count = count, .live_bytes_max = live_bytes / count,
-        .sink = take_event, .user = e,
+        .loop = h->loop,
+        .store = e->store,
+        .vault = e->vault,
+        .wire = h->wire,
+        .clock = e->clock,
+        .rand = e->rand,
+        .log = &e->log,
+        .conf = e->settings.conf,
+        .redactor = e->redactor,
+        .prices = e->prices,
+        .caps = e->caps,
+        .loader = lua_loader_ops(h->loader),
+        .llm = &e->llm,
+        .index = index,
+        .count = count,
+        .live_bytes_max = live_bytes / count,
+        .sink = take_event,
+        .user = e,
     };
     code = worker_new(&h->worker, &env, err);
     if (code || e->seams.clock)
@@ -301,9 +319,8 @@ static int build(parley *e, const parley_options *options, struct err *err)
         code = open_vault(e, err);
     if (code)
         return code;
-    e->lua = (struct lua_env){.policies_dir = conf_str(e->settings.conf, "policies"),
-                              .clock = e->clock,
-                              .log = &e->log};
+    e->lua = (struct lua_env){
+        .policies_dir = conf_str(e->settings.conf, "policies"), .clock = e->clock, .log = &e->log};
     e->llm = (struct llm_env){.clock = e->clock,
                               .rand = e->rand,
                               .log = &e->log,

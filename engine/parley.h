@@ -17,16 +17,16 @@
  *     while (parley_wait(engine, -1, &event) > 0) { ... parley_event_free(event); }
  *     parley_close(engine);
  *
- * Promises. PARLEY_EVENT_ACCEPTED comes once the user's words are durable, before a byte goes to a provider;
- * PARLEY_EVENT_DONE once the reply, its usage and the session's state are. A turn belongs to the session, not
- * to whoever listens: it completes even if nobody takes its events.
+ * Promises. PARLEY_EVENT_ACCEPTED comes once the user's words are durable, before a byte goes to a
+ * provider; PARLEY_EVENT_DONE once the reply, its usage and the session's state are. A turn belongs
+ * to the session, not to whoever listens: it completes even if nobody takes its events.
  *
- * Ownership. Strings given are copied during the call. An object returned through the first argument is the
- * caller's. Pointers inside an event live until parley_event_free.
- * Threads. All functions may be called from any thread; events are delivered by parley_poll and parley_wait
- * only, on the thread that calls them. The library starts its own threads, installs no signal handlers and
- * has no global state: several engines may live in one process.
- * Errors. Functions return 0 (or a count) or a negative parley_code, and fill the parley_error.
+ * Ownership. Strings given are copied during the call. An object returned through the first
+ * argument is the caller's. Pointers inside an event live until parley_event_free. Threads. All
+ * functions may be called from any thread; events are delivered by parley_poll and parley_wait
+ * only, on the thread that calls them. The library starts its own threads, installs no signal
+ * handlers and has no global state: several engines may live in one process. Errors. Functions
+ * return 0 (or a count) or a negative parley_code, and fill the parley_error.
  */
 #ifndef PARLEY_H
 #define PARLEY_H
@@ -46,18 +46,18 @@ extern "C" {
 
 typedef enum parley_code {
     PARLEY_OK = 0,
-    PARLEY_E_USAGE = -1,      /**< bad input: an argument or a message */
-    PARLEY_E_POLICY = -2,     /**< a policy or the configuration is wrong (an unknown bot too) */
-    PARLEY_E_STORE = -3,      /**< the store failed, is unreadable or locked for too long */
-    PARLEY_E_REFUSED = -4,    /**< a limit, a lock held, a key reused, not allowed */
-    PARLEY_E_PROVIDER = -5,   /**< the provider failed or its reply was lost */
-    PARLEY_E_CONFLICT = -6,   /**< changed meanwhile: try again */
-    PARLEY_E_NOT_FOUND = -7,  /**< no such session, turn or file */
-    PARLEY_E_NOMEM = -8,      /**< out of memory; only this operation failed */
-    PARLEY_E_CANCELLED = -9,  /**< stopped by the user or by shutdown */
-    PARLEY_E_BUSY = -10,      /**< nothing was done; try again later */
-    PARLEY_E_CORRUPT = -11,   /**< stored bytes are not what they should be */
-    PARLEY_E_FENCED = -12     /**< somebody else owns this now */
+    PARLEY_E_USAGE = -1,     /**< bad input: an argument or a message */
+    PARLEY_E_POLICY = -2,    /**< a policy or the configuration is wrong (an unknown bot too) */
+    PARLEY_E_STORE = -3,     /**< the store failed, is unreadable or locked for too long */
+    PARLEY_E_REFUSED = -4,   /**< a limit, a lock held, a key reused, not allowed */
+    PARLEY_E_PROVIDER = -5,  /**< the provider failed or its reply was lost */
+    PARLEY_E_CONFLICT = -6,  /**< changed meanwhile: try again */
+    PARLEY_E_NOT_FOUND = -7, /**< no such session, turn or file */
+    PARLEY_E_NOMEM = -8,     /**< out of memory; only this operation failed */
+    PARLEY_E_CANCELLED = -9, /**< stopped by the user or by shutdown */
+    PARLEY_E_BUSY = -10,     /**< nothing was done; try again later */
+    PARLEY_E_CORRUPT = -11,  /**< stored bytes are not what they should be */
+    PARLEY_E_FENCED = -12    /**< somebody else owns this now */
 } parley_code;
 
 typedef struct parley parley; /**< an engine */
@@ -69,28 +69,35 @@ typedef struct parley_error {
 #define PARLEY_ERROR_INIT {0, {0}}
 
 typedef enum parley_log_level {
-    PARLEY_LOG_DEBUG, PARLEY_LOG_INFO, PARLEY_LOG_WARN, PARLEY_LOG_ERROR
+    PARLEY_LOG_DEBUG,
+    PARLEY_LOG_INFO,
+    PARLEY_LOG_WARN,
+    PARLEY_LOG_ERROR
 } parley_log_level;
 
-/** How to build an engine. Zero or NULL members take the configuration file's value, else the default. */
+/** How to build an engine. Zero or NULL members take the configuration file's value, else the
+ * default. */
 typedef struct parley_options {
-    unsigned version;            /**< PARLEY_OPTIONS_VERSION */
-    const char *config;          /**< path of a parley.lua; NULL: $PARLEY_CONFIG, ./parley.lua or
-                                      /etc/parley/parley.lua, the first that there is; "": none */
-    const char *store;           /**< "sqlite:PATH", "memory:" */
-    const char *policies;        /**< folder of policies */
+    unsigned version;     /**< PARLEY_OPTIONS_VERSION */
+    const char *config;   /**< path of a parley.lua; NULL: $PARLEY_CONFIG, ./parley.lua or
+                               /etc/parley/parley.lua, the first that there is; "": none */
+    const char *store;    /**< "sqlite:PATH", "memory:" */
+    const char *policies; /**< folder of policies */
     const char *bot, *provider, *model; /**< defaults for messages that name none */
-    const char *keyring;         /**< path; NULL: parley.keys beside the store's file; with "memory:" keys
-                                      live in memory unless a path is set */
-    const char *const *settings; /**< "name=value" as in the configuration, NULL-terminated; beats all above */
-    int workers;                 /**< 0: the configuration's, default one per core */
-    int no_environment;          /**< 1: PARLEY_* and *_BASE_URL variables and default configuration files
-                                      are not read (keys still are) */
-    /** Called from any of the library's threads with one line (no message text, no secrets); NULL: silent. */
+    const char *keyring; /**< path; NULL: parley.keys beside the store's file; with "memory:" keys
+                              live in memory unless a path is set */
+    /** "name=value" as in the configuration, NULL-terminated; beats all above */
+    const char *const *settings;
+    int workers; /**< 0: the configuration's, default one per core */
+    int no_environment; /**< 1: PARLEY_* and *_BASE_URL variables and default configuration files
+                             are not read (keys still are) */
+    /** Called from any of the library's threads with one line (no message text, no secrets); NULL:
+     * silent. */
     void (*log)(void *user, parley_log_level level, const char *line);
-    /** Told the exact request body before it is sent to a provider, on a worker thread; NULL: not told. */
+    /** Told the exact request body before it is sent to a provider, on a worker thread; NULL: not
+     * told. */
     void (*trace)(void *user, const char *provider, const char *body, size_t body_bytes);
-    void *user;                  /**< for log and trace */
+    void *user; /**< for log and trace */
 } parley_options;
 #define PARLEY_OPTIONS_VERSION 1
 #define PARLEY_OPTIONS_INIT {PARLEY_OPTIONS_VERSION, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
@@ -100,70 +107,87 @@ PARLEY_API const char *parley_version(void);
 /** A lower-case word for a code: "usage", "policy", "store", "refused", "provider" … */
 PARLEY_API const char *parley_code_word(int code);
 
-/** Opens the store (made if absent), the keyring, the policies; settles turns of processes that died.
- *  Blocks until ready. On failure *out is NULL. */
+/** Opens the store (made if absent), the keyring, the policies; settles turns of processes that
+ * died. Blocks until ready. On failure *out is NULL. */
 PARLEY_API int parley_open(parley **out, const parley_options *options, parley_error *error);
-/** Stops replies under way (what came is kept and stored), waits for them to settle, frees. NULL allowed. */
+/** Stops replies under way (what came is kept and stored), waits for them to settle, frees. NULL
+ * allowed. */
 PARLEY_API void parley_close(parley *engine);
 
 /* ---- sending */
 
 enum {
-    PARLEY_CONTINUE = 1,  /**< go on in the newest session of this user, bot and context, if there is one */
-    PARLEY_STATELESS = 2, /**< send only the new message, without system prompt or history (it is stored all the same) */
-    PARLEY_ALL_USERS = 4  /**< listings over every user */
+    /** go on in the newest session of this user, bot and context, if there is one */
+    PARLEY_CONTINUE = 1,
+    /** send only the new message, without system prompt or history (it is stored all the same) */
+    PARLEY_STATELESS = 2,
+    /** listings over every user */
+    PARLEY_ALL_USERS = 4
 };
 
 /** One user message. */
 typedef struct parley_message {
-    unsigned version;            /**< PARLEY_MESSAGE_VERSION */
-    unsigned flags;              /**< PARLEY_CONTINUE, PARLEY_STATELESS */
-    const char *user;            /**< NULL: "local" */
-    const char *bot;             /**< NULL: the default */
-    const char *context;         /**< ticket, document, task; NULL: "" */
-    const char *session;         /**< go on in this one; NULL: a new one, unless PARLEY_CONTINUE */
-    const char *key;             /**< idempotency key, unique per user, bot and context; NULL: none */
-    const char *provider, *model;/**< NULL: the policy's, else the default */
-    const char *text;            /**< valid UTF-8 without NUL, at most 256 KiB */
-    size_t text_bytes;           /**< 0: strlen(text) */
-    uint32_t edit_turn;          /**< 0, or: replaces this turn and all after it */
+    unsigned version;    /**< PARLEY_MESSAGE_VERSION */
+    unsigned flags;      /**< PARLEY_CONTINUE, PARLEY_STATELESS */
+    const char *user;    /**< NULL: "local" */
+    const char *bot;     /**< NULL: the default */
+    const char *context; /**< ticket, document, task; NULL: "" */
+    const char *session; /**< go on in this one; NULL: a new one, unless PARLEY_CONTINUE */
+    const char *key;     /**< idempotency key, unique per user, bot and context; NULL: none */
+    const char *provider, *model; /**< NULL: the policy's, else the default */
+    const char *text;             /**< valid UTF-8 without NUL, at most 256 KiB */
+    size_t text_bytes;            /**< 0: strlen(text) */
+    uint32_t edit_turn;           /**< 0, or: replaces this turn and all after it */
 } parley_message;
 #define PARLEY_MESSAGE_VERSION 1
 #define PARLEY_MESSAGE_INIT {PARLEY_MESSAGE_VERSION, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
-/** Starts a turn; its events carry *request. Refuses (E_USAGE) bad text at once; everything else comes as an
- *  event. At most 1,024 requests at a time (E_BUSY). */
-PARLEY_API int parley_send(parley *engine, const parley_message *message, uint64_t *request, parley_error *error);
-/** Stops the reply of a request; what came is kept, the turn ends as `cut` with stop `user`. Never fails. */
+/** Starts a turn; its events carry *request. Refuses (E_USAGE) bad text at once; everything else
+ * comes as an event. At most 1,024 requests at a time (E_BUSY). */
+PARLEY_API int parley_send(parley *engine, const parley_message *message, uint64_t *request,
+                           parley_error *error);
+/** Stops the reply of a request; what came is kept, the turn ends as `cut` with stop `user`. Never
+ * fails. */
 PARLEY_API void parley_stop(parley *engine, uint64_t request);
 
 /* ---- asking; each answers with one PARLEY_EVENT_RESULT (JSON) or PARLEY_EVENT_ERROR */
 
 typedef struct parley_scope {
-    unsigned version;    /**< PARLEY_SCOPE_VERSION */
-    unsigned flags;      /**< PARLEY_CONTINUE, PARLEY_ALL_USERS */
+    unsigned version; /**< PARLEY_SCOPE_VERSION */
+    unsigned flags;   /**< PARLEY_CONTINUE, PARLEY_ALL_USERS */
     const char *user, *bot, *context, *session, *provider, *model; /**< as in parley_message */
 } parley_scope;
 #define PARLEY_SCOPE_VERSION 1
 #define PARLEY_SCOPE_INIT {PARLEY_SCOPE_VERSION, 0, 0, 0, 0, 0, 0, 0}
 
-/** {session, turns, bot, title, provider, model, window{tokens, limit, percent}}: the session that a message
- *  with this scope would go to. session is "" when it would be a new one. */
-PARLEY_API int parley_session(parley *engine, const parley_scope *scope, uint64_t *request, parley_error *error);
-/** [{session, user, bot, context, status, turns, created_at, last_active_at, expires_at}], newest first. */
-PARLEY_API int parley_sessions(parley *engine, const parley_scope *scope, uint64_t *request, parley_error *error);
-/** {session, user, bot, context, status, turns[{turn, status, stop, policy, at, superseded, usage{}, steps[{role, content[], tokens}]}]} */
-PARLEY_API int parley_show(parley *engine, const parley_scope *scope, uint64_t *request, parley_error *error);
+/** {session, turns, bot, title, provider, model, window{tokens, limit, percent}}: the session that
+ * a message with this scope would go to. session is "" when it would be a new one. */
+PARLEY_API int parley_session(parley *engine, const parley_scope *scope, uint64_t *request,
+                              parley_error *error);
+/** [{session, user, bot, context, status, turns, created_at, last_active_at, expires_at}], newest
+ * first. */
+PARLEY_API int parley_sessions(parley *engine, const parley_scope *scope, uint64_t *request,
+                               parley_error *error);
+/** {session, user, bot, context, status, turns[{turn, status, stop, policy, at, superseded,
+ * usage{}, steps[{role, content[], tokens}]}]} */
+PARLEY_API int parley_show(parley *engine, const parley_scope *scope, uint64_t *request,
+                           parley_error *error);
 /** {rows[], total{}}; by is "day", "bot", "model", "user" or "session". */
-PARLEY_API int parley_usage(parley *engine, const parley_scope *scope, const char *by, uint64_t *request, parley_error *error);
+PARLEY_API int parley_usage(parley *engine, const parley_scope *scope, const char *by,
+                            uint64_t *request, parley_error *error);
 /** {sessions, turns, problems[]}: every session of every user against the ledger's rules. */
-PARLEY_API int parley_verify(parley *engine, const parley_scope *scope, uint64_t *request, parley_error *error);
+PARLEY_API int parley_verify(parley *engine, const parley_scope *scope, uint64_t *request,
+                             parley_error *error);
 /** Starts a new session for bot and context and keeps the old: {session}. */
-PARLEY_API int parley_reset(parley *engine, const parley_scope *scope, uint64_t *request, parley_error *error);
+PARLEY_API int parley_reset(parley *engine, const parley_scope *scope, uint64_t *request,
+                            parley_error *error);
 /** Supersedes the newest turn: {session, turn, text}, text being what the user had said. */
-PARLEY_API int parley_undo(parley *engine, const parley_scope *scope, uint64_t *request, parley_error *error);
-/** One recorded conversation, a JSON object {id?, user, bot?, context?, messages:[{role, content, at?}]}: {session, turns}. */
-PARLEY_API int parley_import(parley *engine, const char *json, size_t json_bytes, uint64_t *request, parley_error *error);
+PARLEY_API int parley_undo(parley *engine, const parley_scope *scope, uint64_t *request,
+                           parley_error *error);
+/** One recorded conversation, a JSON object {id?, user, bot?, context?, messages:[{role, content,
+ * at?}]}: {session, turns}. */
+PARLEY_API int parley_import(parley *engine, const char *json, size_t json_bytes, uint64_t *request,
+                             parley_error *error);
 
 /* ---- events */
 
@@ -171,21 +195,22 @@ typedef enum parley_event_type {
     PARLEY_EVENT_ACCEPTED, /**< durable: session and turn are set */
     PARLEY_EVENT_DELTA,    /**< text: more of the reply */
     PARLEY_EVENT_WARNING,  /**< text: one sentence for the person */
-    PARLEY_EVENT_DONE,     /**< the turn is settled: json as of `ask -o json`; code is not 0 if there is no whole reply */
-    PARLEY_EVENT_RESULT,   /**< json: the answer to a question */
-    PARLEY_EVENT_ERROR     /**< code and text: nothing was accepted */
+    PARLEY_EVENT_DONE, /**< the turn is settled: json as of `ask -o json`; code is not 0 if there is
+                          no whole reply */
+    PARLEY_EVENT_RESULT, /**< json: the answer to a question */
+    PARLEY_EVENT_ERROR   /**< code and text: nothing was accepted */
 } parley_event_type;
 
 typedef struct parley_event {
     unsigned version;
     parley_event_type type;
     uint64_t request;
-    const char *session;   /**< "" where it does not apply */
-    uint32_t turn;         /**< 0 where it does not apply */
-    const char *text;      /**< NUL-terminated UTF-8, "" where it does not apply */
+    const char *session; /**< "" where it does not apply */
+    uint32_t turn;       /**< 0 where it does not apply */
+    const char *text;    /**< NUL-terminated UTF-8, "" where it does not apply */
     size_t text_bytes;
-    const char *json;      /**< NUL-terminated, "" where it does not apply */
-    int code;              /**< parley_code */
+    const char *json; /**< NUL-terminated, "" where it does not apply */
+    int code;         /**< parley_code */
 } parley_event;
 
 /** The next event, or 0 if there is none now. 1: *event is the caller's (parley_event_free). */
@@ -193,16 +218,20 @@ PARLEY_API int parley_poll(parley *engine, parley_event **event);
 /** Waits up to timeout_ms (-1: for ever). 1: an event; 0: none came. */
 PARLEY_API int parley_wait(parley *engine, int timeout_ms, parley_event **event);
 PARLEY_API void parley_event_free(parley_event *event);
-/** A descriptor that is readable while events wait, for poll(2) and event loops. Owned by the engine. */
+/** A descriptor that is readable while events wait, for poll(2) and event loops. Owned by the
+ * engine. */
 PARLEY_API int parley_wakeup_fd(parley *engine);
 
 /* ---- without an engine */
 
-/** Loads and checks the configuration and policies (files or folders; none: the configured folder) and changes
- *  nothing. *report (free with parley_free): {files:[{file, ok, error}], ok}. 0, or PARLEY_E_POLICY. */
-PARLEY_API int parley_check(const parley_options *options, const char *const *paths, char **report, parley_error *error);
+/** Loads and checks the configuration and policies (files or folders; none: the configured folder)
+ * and changes nothing. *report (free with parley_free): {files:[{file, ok, error}], ok}. 0, or
+ * PARLEY_E_POLICY. */
+PARLEY_API int parley_check(const parley_options *options, const char *const *paths, char **report,
+                            parley_error *error);
 /** Brings the store's schema up to date, or with dry_run only tells. *report: lines of text. */
-PARLEY_API int parley_migrate(const parley_options *options, int dry_run, char **report, parley_error *error);
+PARLEY_API int parley_migrate(const parley_options *options, int dry_run, char **report,
+                              parley_error *error);
 PARLEY_API void parley_free(void *p);
 
 #ifdef __cplusplus

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// parley_ask.c: what a caller says, checked and copied into a job for the worker of that user; and the
-// events that come back. Any thread.
+// parley_ask.c: what a caller says, checked and copied into a job for the worker of that user; and
+// the events that come back. Any thread.
 #include "parley_int.h"
 
 // The same worker for a user, always (FNV-1a).
@@ -37,7 +37,8 @@ static int copy_names(struct job *job, const struct names *n, struct err *err)
     if (!code)
         code = copy(job->context, sizeof(job->context), n->context, "context", err);
     if (!code && n->session && n->session[0] && !id_valid(slice_str(n->session)))
-        return err_set(err, E_USAGE, "session %.64s: not a session's id; `parley sessions` lists them",
+        return err_set(err, E_USAGE,
+                       "session %.64s: not a session's id; `parley sessions` lists them",
                        n->session);
     if (!code)
         code = copy(job->session, sizeof(job->session), n->session, "session", err);
@@ -54,7 +55,8 @@ static int post(parley *e, struct job *job, uint64_t *request, struct err *err, 
     if (atomic_fetch_add(&e->under_way, 1) >= REQUESTS_MAX) {
         atomic_fetch_sub(&e->under_way, 1);
         job_free(job);
-        err_set(err, E_BUSY, "%d requests are under way: take events, then try again", REQUESTS_MAX);
+        err_set(err, E_BUSY, "%d requests are under way: take events, then try again",
+                REQUESTS_MAX);
         return public_error(error, err);
     }
     job->request = atomic_fetch_add(&e->next_request, 1);
@@ -68,14 +70,16 @@ static int check_text(const struct slice text, struct err *err)
 {
     if (text.len > MESSAGE_BYTES_MAX)
         return err_set(err, E_USAGE,
-                       "the message has %zu bytes, at most %d are taken: send it in parts", text.len,
-                       MESSAGE_BYTES_MAX);
+                       "the message has %zu bytes, at most %d are taken: send it in parts",
+                       text.len, MESSAGE_BYTES_MAX);
     size_t bad = utf8_valid_prefix(text);
     if (bad != text.len)
-        return err_set(err, E_USAGE, "the message is not valid UTF-8 at byte %zu: convert it first", bad);
+        return err_set(err, E_USAGE, "the message is not valid UTF-8 at byte %zu: convert it first",
+                       bad);
     const char *nul = text.len ? memchr(text.ptr, '\0', text.len) : NULL;
     if (nul)
-        return err_set(err, E_USAGE, "the message has a NUL at byte %zu: send text, not binary data",
+        return err_set(err, E_USAGE,
+                       "the message has a NUL at byte %zu: send text, not binary data",
                        (size_t)(nul - text.ptr));
     return E_OK;
 }
@@ -115,8 +119,8 @@ void parley_stop(parley *e, uint64_t request)
         worker_stop_request(e->hands[i].worker, request);
 }
 
-static int ask(parley *e, enum job_verb verb, const parley_scope *s, const char *by, uint64_t *request,
-               parley_error *error)
+static int ask(parley *e, enum job_verb verb, const parley_scope *s, const char *by,
+               uint64_t *request, parley_error *error)
 {
     struct err err = ERR_INIT;
     struct job *job;
@@ -163,7 +167,8 @@ int parley_usage(parley *e, const parley_scope *scope, const char *by, uint64_t 
             return ask(e, JOB_USAGE, scope, by, request, error);
     }
     struct err err = ERR_INIT;
-    err_set(&err, E_USAGE, "usage by \"%s\": it is by day, bot, model, user or session", by ? by : "");
+    err_set(&err, E_USAGE, "usage by \"%s\": it is by day, bot, model, user or session",
+            by ? by : "");
     return public_error(error, &err);
 }
 
@@ -221,7 +226,8 @@ static int read_import(struct job *job, struct err *err)
     return code;
 }
 
-int parley_import(parley *e, const char *json, size_t json_bytes, uint64_t *request, parley_error *error)
+int parley_import(parley *e, const char *json, size_t json_bytes, uint64_t *request,
+                  parley_error *error)
 {
     struct err err = ERR_INIT;
     struct job *job;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// parley_conf.c: where settings come from. Flag beats environment beats file beats default; each layer is
-// set after the one that it beats. Secrets are no settings: they are looked up by name when a provider
-// opens, and are in no file of ours.
+// parley_conf.c: where settings come from. Flag beats environment beats file beats default; each
+// layer is set after the one that it beats. Secrets are no settings: they are looked up by name
+// when a provider opens, and are in no file of ours.
 #include "parley_int.h"
 
 #include <errno.h>
@@ -10,15 +10,18 @@
 #include <unistd.h>
 
 static const struct option engine_options[] = {
-    {"store", OPT_STRING, 0, 0, "sqlite:parley.db", "Where conversations are kept: sqlite:PATH or memory:."},
+    {"store", OPT_STRING, 0, 0, "sqlite:parley.db",
+     "Where conversations are kept: sqlite:PATH or memory:."},
     {"policies", OPT_STRING, 0, 0, "policies", "Folder of policies; a bot's name is its file's."},
-    {"keyring", OPT_STRING, 0, 0, NULL, "File with the keys; default: parley.keys beside the store."},
+    {"keyring", OPT_STRING, 0, 0, NULL,
+     "File with the keys; default: parley.keys beside the store."},
     {"listen", OPT_STRING, 0, 0, "127.0.0.1:8420", "Address of the server."},
     {"workers", OPT_INT, 0, WORKERS_MAX, "0", "Threads that run turns; 0: one per core."},
     {"live_bytes", OPT_INT, 0, INT64_MAX, "268435456",
      "Memory for sessions that are kept ready; the others are read again when they are needed."},
     {"default.bot", OPT_STRING, 0, 0, "hello", "Bot of a message that names none."},
-    {"default.provider", OPT_STRING, 0, 0, "scripted", "Provider when neither message nor policy names one."},
+    {"default.provider", OPT_STRING, 0, 0, "scripted",
+     "Provider when neither message nor policy names one."},
     {"default.model", OPT_STRING, 0, 0, "scripted", "Model of the default provider."},
     {"embeddings.provider", OPT_STRING, 0, 0, NULL, "Provider of embeddings."},
     {"embeddings.model", OPT_STRING, 0, 0, NULL, "Model of embeddings."},
@@ -147,8 +150,8 @@ static int set_settings(struct conf *conf, const char *const *settings, struct e
         const char *eq = strchr(*settings, '=');
         if (!eq || eq == *settings)
             return err_set(err, E_USAGE, "--set %s: write it as name=value", *settings);
-        if (conf_set(conf, slice_of(*settings, (size_t)(eq - *settings)), slice_str(eq + 1), "--set",
-                     err))
+        if (conf_set(conf, slice_of(*settings, (size_t)(eq - *settings)), slice_str(eq + 1),
+                     "--set", err))
             return err->code;
     }
     return E_OK;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// parley_events.c: events from the workers' threads to whoever polls. One queue per engine, under one
-// lock; the descriptor is readable exactly while the queue is not empty.
+// parley_events.c: events from the workers' threads to whoever polls. One queue per engine, under
+// one lock; the descriptor is readable exactly while the queue is not empty.
 #include "parley_int.h"
 
 #include <errno.h>
@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 struct queued {
-    parley_event event;      // first: an event that is handed out is freed through it
+    parley_event event; // first: an event that is handed out is freed through it
     struct queued *next;
     struct buf text, json;
     char session[ID_TEXT_BYTES];
@@ -44,12 +44,18 @@ void events_release(struct event_queue *q)
 static parley_event_type public_type(enum event_type type)
 {
     switch (type) {
-    case EVENT_ACCEPTED: return PARLEY_EVENT_ACCEPTED;
-    case EVENT_DELTA: return PARLEY_EVENT_DELTA;
-    case EVENT_WARNING: return PARLEY_EVENT_WARNING;
-    case EVENT_DONE: return PARLEY_EVENT_DONE;
-    case EVENT_RESULT: return PARLEY_EVENT_RESULT;
-    case EVENT_ERROR: return PARLEY_EVENT_ERROR;
+    case EVENT_ACCEPTED:
+        return PARLEY_EVENT_ACCEPTED;
+    case EVENT_DELTA:
+        return PARLEY_EVENT_DELTA;
+    case EVENT_WARNING:
+        return PARLEY_EVENT_WARNING;
+    case EVENT_DONE:
+        return PARLEY_EVENT_DONE;
+    case EVENT_RESULT:
+        return PARLEY_EVENT_RESULT;
+    case EVENT_ERROR:
+        return PARLEY_EVENT_ERROR;
     }
     BUG("unknown event %d", (int)type);
 }
@@ -89,7 +95,7 @@ static bool merge(struct event_queue *q, const struct event *e)
     if (e->type != EVENT_DELTA)
         return false;
     if (q->delta_bytes + e->text.len > QUEUED_DELTA_BYTES_MAX)
-        return true;  // dropped
+        return true; // dropped
     q->delta_bytes += e->text.len;
     if (!n || n->event.type != PARLEY_EVENT_DELTA || n->event.request != e->request)
         return false;
@@ -102,7 +108,8 @@ void events_push(struct event_queue *q, const struct event *e)
     pthread_mutex_lock(&q->lock);
     if (!merge(q, e)) {
         struct queued *n = make(e);
-        // Without memory for even this, the request would never end for whoever waits: give up loudly.
+        // Without memory for even this, the request would never end for whoever waits: give up
+        // loudly.
         if (!n && e->type != EVENT_DELTA && e->type != EVENT_WARNING)
             BUG("out of memory for an event");
         if (n) {

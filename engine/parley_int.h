@@ -24,7 +24,7 @@ enum { REQUESTS_MAX = 1024, WORKERS_MAX = 64, QUEUED_DELTA_BYTES_MAX = 64 << 20 
 
 // What a test may put in the place of the world. NULL members are the real thing.
 struct engine_seams {
-    struct clock_sim *clock;    // with it: one loop in simulated time, no threads; parley_wait runs it
+    struct clock_sim *clock;    // one loop in simulated time, no threads; parley_wait runs it
     const struct rand *rand;
     // Makes the worker's wire; the real one is wire_new_curl.
     int (*wire)(void *user, struct loop *loop, struct wire **out, struct err *err);
@@ -45,8 +45,8 @@ struct event_queue {
 };
 int events_init(struct event_queue *q, struct err *err);
 void events_release(struct event_queue *q);
-// Copies. Deltas of one request that nobody took yet become one; over QUEUED_DELTA_BYTES_MAX they are
-// dropped, as DONE tells the whole reply.
+// Copies. Deltas of one request that nobody took yet become one; over QUEUED_DELTA_BYTES_MAX they
+// are dropped, as DONE tells the whole reply.
 void events_push(struct event_queue *q, const struct event *event);
 parley_event *events_pop(struct event_queue *q);                   // NULL: none
 parley_event *events_wait(struct event_queue *q, int timeout_ms);  // NULL: none in time

@@ -107,9 +107,9 @@ int parley_check(const parley_options *options, const char *const *paths, char *
         public_error(error, &err);
         return code;
     }
-    struct check c = {.env = {.policies_dir = conf_str(settings.conf, "policies"),
-                              .clock = clock_system()},
-                      .w = &w};
+    struct check c = {
+        .env = {.policies_dir = conf_str(settings.conf, "policies"), .clock = clock_system()},
+        .w = &w};
     jw_init(&w, &json);
     jw_object(&w);
     jw_key(&w, "files");
@@ -121,7 +121,7 @@ int parley_check(const parley_options *options, const char *const *paths, char *
         const char *file = settings_file(options);
         struct stat st;
         if (file)
-            tell(&c, file, E_OK, &err);  // it was just loaded
+            tell(&c, file, E_OK, &err); // it was just loaded
         if (stat(c.env.policies_dir, &st) == 0)
             check_path(&c, c.env.policies_dir);
     }

@@ -172,7 +172,7 @@ static void reset_located(struct run *run)
 static void reset_user(struct run *run)
 {
     struct err err = ERR_INIT;
-    int code = turn_prepare(run, &err);  // a bot that is not there gets no session
+    int code = turn_prepare(run, &err); // a bot that is not there gets no session
     if (code) {
         emit_error(run, code, &err);
         return;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // context.c: plan + ledger => messages that are valid and fit the window.
 //
-// The unit is the turn. Chosen are the pinned ones (the oldest few, and those named) and a run of the
-// newest; what does not fit is dropped oldest first, the pinned last. So whatever a policy asks for, the
-// messages alternate and end with the user's new text; rules_check confirms it before the send.
+// The unit is the turn. Chosen are the pinned ones (the oldest few, and those named) and a run of
+// the newest; what does not fit is dropped oldest first, the pinned last. So whatever a policy asks
+// for, the messages alternate and end with the user's new text; rules_check confirms it before the
+// send.
 //
 //   turns:     1  2  3  4  5  6  7  8  9  [10 = new]
 //   plan:      last = 3, pin_first = 1
@@ -70,7 +71,8 @@ static uint32_t next_pinned(const struct history_plan *plan, uint32_t after)
     return low < plan->pinned_len ? plan->pinned[low] : 0;
 }
 
-uint32_t context_first_needed(const struct chat *chat, const struct history_plan *plan, uint32_t upto)
+uint32_t context_first_needed(const struct chat *chat, const struct history_plan *plan,
+                              uint32_t upto)
 {
     if (plan->pin_first > 0 || plan->last == UINT32_MAX)
         return 1;
@@ -94,8 +96,8 @@ static const struct turn *candidate(const struct chat *chat, uint32_t n)
 }
 
 // Tokens of the pinned turns that fit the budget, oldest first; none from *end on is taken.
-static uint64_t choose_pinned(const struct chat *chat, const struct history_plan *plan, uint32_t upto,
-                              uint64_t budget, uint32_t *end)
+static uint64_t choose_pinned(const struct chat *chat, const struct history_plan *plan,
+                              uint32_t upto, uint64_t budget, uint32_t *end)
 {
     uint64_t sum = 0;
     *end = upto;
@@ -114,8 +116,10 @@ static uint64_t choose_pinned(const struct chat *chat, const struct history_plan
 void context_choose(struct context *c, const struct chat *chat, const struct history_plan *plan,
                     uint32_t upto, uint64_t budget)
 {
-    if (plan->budget_tokens && plan->budget_tokens < budget)
+    bool by_plan = plan->budget_tokens && plan->budget_tokens < budget;
+    if (by_plan)
         budget = plan->budget_tokens;
+    c->squeezed = false;
     uint64_t sum = choose_pinned(chat, plan, upto, budget, &c->pins_end);
     uint32_t left = plan->last;
     c->first = upto;
@@ -129,8 +133,10 @@ void context_choose(struct context *c, const struct chat *chat, const struct his
         }
         bool counted = n < c->pins_end && next_pinned(plan, n - 1) == n;
         uint64_t tokens = counted ? 0 : turn_tokens(t);
-        if (sum + tokens > budget)
+        if (sum + tokens > budget) {
+            c->squeezed = !by_plan;
             break;
+        }
         sum += tokens;
         c->first = n;
         left--;

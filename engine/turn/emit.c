@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// emit.c: events out of a run, and their JSON as INTERFACES.md shapes it. A run whose key others sent
-// too tells them the same (joiners).
+// emit.c: events out of a run, and their JSON as INTERFACES.md shapes it. A run whose key others
+// sent too tells them the same (joiners).
 #include "turn/turn_int.h"
 
 static void send_event(struct run *run, struct event event)
@@ -92,7 +92,8 @@ static void who(struct json_writer *w, const struct run *run)
     jw_kv_str(w, "context", run->live->chat->head.context);
 }
 
-// The next request without new text: what was chosen by the plan of this turn, with this turn in it.
+// The next request without new text: what was chosen by the plan of this turn, with this turn in
+// it.
 static uint64_t next_tokens(struct run *run)
 {
     struct context next = {0};

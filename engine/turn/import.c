@@ -1,28 +1,29 @@
 // SPDX-License-Identifier: MIT
 // import.c: one recorded conversation becomes a session.
 //
-// Messages come as in the OpenAI or Anthropic APIs. A user message with words begins a turn; assistant
-// messages, tool calls and tool results belong to the turn that they answer. System messages are left
-// out: a session's system prompt is its policy's. Everything passes the redactor like live text.
+// Messages come as in the OpenAI or Anthropic APIs. A user message with words begins a turn;
+// assistant messages, tool calls and tool results belong to the turn that they answer. System
+// messages are left out: a session's system prompt is its policy's. Everything passes the redactor
+// like live text.
 #include "turn/turn_int.h"
 
 enum { IMPORT_TURNS_MAX = 100000 };
 
 struct import {
     struct json_doc doc;
-    struct vec turns;          // of struct turn
-    struct vec steps;          // of struct step: of the turn being built
-    struct safe_buf text;      // of the message being read
-    struct vec parts;          // of struct part: its blocks
+    struct vec turns;     // of struct turn
+    struct vec steps;     // of struct step: of the turn being built
+    struct safe_buf text; // of the message being read
+    struct vec parts;     // of struct part: its blocks
     struct buf scratch;
     int64_t at_ms;
-    unsigned message;          // index, for errors
+    unsigned message; // index, for errors
 };
 
 // A block whose texts are still offsets, as the buffer may move.
 struct part {
     enum block_type type;
-    size_t text[2], id[2], name[2], json[2];   // start, length in import->text
+    size_t text[2], id[2], name[2], json[2]; // start, length in import->text
     bool is_error;
 };
 
@@ -177,7 +178,8 @@ static struct safe_text text_at(const struct import *im, const size_t at[2])
     return safe_text_part(safe_buf_text(&im->text), at[0], at[1]);
 }
 
-// The message's blocks, after those that `to` has already (consecutive messages of one role are one step).
+// The message's blocks, after those that `to` has already (consecutive messages of one role are one
+// step).
 static int take_content(struct import *im, struct content *to, struct err *err)
 {
     struct block blocks[CONTENT_BLOCKS_MAX];
@@ -212,7 +214,8 @@ static int end_turn(struct import *im, struct err *err)
         return E_OK;
     struct turn *t = vec_push(&im->turns);
     if (!t)
-        return err_set(err, E_REFUSED, "more than %d turns: split the conversation", IMPORT_TURNS_MAX);
+        return err_set(err, E_REFUSED, "more than %d turns: split the conversation",
+                       IMPORT_TURNS_MAX);
     struct step *steps = im->steps.ptr;
     t->n = (uint32_t)im->turns.len;
     t->steps_len = (uint32_t)im->steps.len;
@@ -224,7 +227,7 @@ static int end_turn(struct import *im, struct err *err)
     snprintf(t->policy, sizeof(t->policy), "import");
     for (uint32_t i = 0; i < t->steps_len; i++)
         steps[i].tokens = tokens_of_content(&steps[i].content);
-    t->steps = im->steps.ptr;  // moved
+    t->steps = im->steps.ptr; // moved
     vec_init(&im->steps, sizeof(struct step), TURN_STEPS_MAX);
     return E_OK;
 }
@@ -348,8 +351,8 @@ static void located(struct run *run)
     live_take(run, have_session);
 }
 
-// Sessions have UUIDs. Another kind of id gives the same UUID each time, so that a conversation that was
-// imported before is refused, not doubled.
+// Sessions have UUIDs. Another kind of id gives the same UUID each time, so that a conversation
+// that was imported before is refused, not doubled.
 static void session_id(struct run *run)
 {
     struct slice id = slice_str(run->job->import_id);

@@ -4,10 +4,10 @@
 
 struct listing {
     struct session_list list;
-    struct vec rows;   // of struct row
+    struct vec rows; // of struct row
 };
 struct row {
-    struct session_head head;  // owned
+    struct session_head head; // owned
     char user[USER_BYTES];
 };
 
@@ -58,10 +58,8 @@ static void listed(struct session_list *list)
 static void each(struct run *run)
 {
     struct listing *l = run->extra;
-    l->list = (struct session_list){.env = &run->w->session_env,
-                                    .key = run->user_key,
-                                    .done = listed,
-                                    .user = run};
+    l->list = (struct session_list){
+        .env = &run->w->session_env, .key = run->user_key, .done = listed, .user = run};
     memcpy(l->list.partition, run->partition, sizeof(l->list.partition));
     session_list(&l->list);
 }

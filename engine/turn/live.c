@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// live.c: sessions in memory. At most one run has a session at a time; others wait in line, so turns
-// of a session are never interleaved. Idle sessions over the memory limit are parked: freed, least
-// recently used first, as everything about them is in the store.
+// live.c: sessions in memory. At most one run has a session at a time; others wait in line, so
+// turns of a session are never interleaved. Idle sessions over the memory limit are parked: freed,
+// least recently used first, as everything about them is in the store.
 #include "turn/turn_int.h"
 
 int live_new(struct live **out, struct worker *w, struct session_head *head,

@@ -20,7 +20,8 @@ static void copy_name(char out[MODEL_NAME_BYTES], struct slice s)
 }
 
 // Splits a policy's "provider:model".
-static void from_policy(const char *model, char provider[MODEL_NAME_BYTES], char name[MODEL_NAME_BYTES])
+static void from_policy(const char *model, char provider[MODEL_NAME_BYTES],
+                        char name[MODEL_NAME_BYTES])
 {
     const char *colon = strchr(model, ':');
     if (!colon) {
@@ -59,10 +60,11 @@ static int choose_names(struct run *run, struct err *err)
         if (!own && strcmp(provider, fallback) == 0)
             own = conf_str(conf, "default.model");
         if (!own)
-            return err_set(err, E_POLICY,
-                           "provider %s: no model is named: pass --model NAME, or set default.model "
-                           "or %s in parley.lua",
-                           provider, name);
+            return err_set(
+                err, E_POLICY,
+                "provider %s: no model is named: pass --model NAME, or set default.model "
+                "or %s in parley.lua",
+                provider, name);
         copy_name(model, slice_str(own));
     }
     memcpy(run->provider, provider, sizeof(provider));

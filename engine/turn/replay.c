@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// replay.c: an idempotency key that was used before. The same message under it is the same turn: what is
-// stored answers, and no provider is called. A turn that another process has under way is waited for.
+// replay.c: an idempotency key that was used before. The same message under it is the same turn:
+// what is stored answers, and no provider is called. A turn that another process has under way is
+// waited for.
 #include "turn/turn_int.h"
 
 static void look(struct run *run);
@@ -70,8 +71,10 @@ static void loaded(struct ledger_op *op)
     const struct turn *turn = chat_turn(chat, run->turn);
     if (!turn) {
         struct err err = ERR_INIT;
-        err_set(&err, E_CORRUPT, "the key names turn %u of session %s, which is not there: run "
-                "`parley verify`", run->turn, chat->head.id);
+        err_set(&err, E_CORRUPT,
+                "the key names turn %u of session %s, which is not there: run "
+                "`parley verify`",
+                run->turn, chat->head.id);
         emit_error(run, E_CORRUPT, &err);
     } else if (turn->status != TURN_OPEN) {
         tell(run, turn);

@@ -3,8 +3,8 @@
 //
 //   decode (llm/) ▸ redact ▸ keep ▸ client
 //
-// `redact` alone may change text. `keep` makes what has come durable, every KEEP_MS or KEEP_BYTES, so
-// that a crash loses at most that; it only watches. One keep is under way at a time.
+// `redact` alone may change text. `keep` makes what has come durable, every KEEP_MS or KEEP_BYTES,
+// so that a crash loses at most that; it only watches. One keep is under way at a time.
 #include "turn/turn_int.h"
 
 static void keep_now(struct run *run)
@@ -81,17 +81,20 @@ enum { PARTS_PER_BLOCK = 5 };
 
 static const struct buf *block_field(const struct llm_block *b, int i)
 {
-    const struct buf *fields[PARTS_PER_BLOCK] = {&b->text, &b->id, &b->name, &b->json, &b->signature};
+    const struct buf *fields[PARTS_PER_BLOCK] = {&b->text, &b->id, &b->name, &b->json,
+                                                 &b->signature};
     return fields[i];
 }
 
 static struct safe_text *safe_field(struct block *b, int i)
 {
-    struct safe_text *fields[PARTS_PER_BLOCK] = {&b->text, &b->id, &b->name, &b->json, &b->signature};
+    struct safe_text *fields[PARTS_PER_BLOCK] = {&b->text, &b->id, &b->name, &b->json,
+                                                 &b->signature};
     return fields[i];
 }
 
-// Blocks that may be kept: text always; others only whole, as half a tool call can be used by nobody.
+// Blocks that may be kept: text always; others only whole, as half a tool call can be used by
+// nobody.
 static bool keepable(const struct llm_block *b)
 {
     return b->type == BLOCK_TEXT ? b->text.len > 0 : b->closed && b->type != BLOCK_TOOL_USE;

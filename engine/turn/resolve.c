@@ -53,18 +53,21 @@ static void start_find(struct run *run, const char *id, void (*done)(struct sess
     session_find(f);
 }
 
-// A session belongs to one bot and context: what the job left out comes from there, what it says must agree.
+// A session belongs to one bot and context: what the job left out comes from there, what it says
+// must agree.
 static int agree(struct run *run, const struct session_head *head, struct err *err)
 {
     struct job *job = run->job;
     if (job->bot_given && strcmp(job->bot, head->bot) != 0)
-        return err_set(err, E_USAGE, "session %s belongs to bot %s, not %s: leave --bot out", head->id,
-                       head->bot, job->bot);
+        return err_set(err, E_USAGE, "session %s belongs to bot %s, not %s: leave --bot out",
+                       head->id, head->bot, job->bot);
     snprintf(job->bot, sizeof(job->bot), "%s", head->bot);
     if (strcmp(job->context, head->context) != 0) {
         if (job->context[0])
-            return err_set(err, E_USAGE, "session %s belongs to context \"%s\", not \"%s\": leave "
-                           "--context out", head->id, head->context, job->context);
+            return err_set(err, E_USAGE,
+                           "session %s belongs to context \"%s\", not \"%s\": leave "
+                           "--context out",
+                           head->id, head->context, job->context);
         memcpy(job->context, head->context, sizeof(job->context));
         struct slice context = slice_str(job->context);
         vault_digest(run->w->env.vault, "context", &context, 1, run->context_hash);
@@ -111,7 +114,8 @@ static void pin_new(struct run *run)
     run->then(run);
 }
 
-// No session yet to continue: the first of several who ask at once makes it, the others find it here.
+// No session yet to continue: the first of several who ask at once makes it, the others find it
+// here.
 static void pin_fresh(struct run *run)
 {
     char name[PARTITION_BYTES + BOT_NAME_BYTES + VAULT_DIGEST_BYTES + 2];
@@ -123,7 +127,7 @@ static void pin_fresh(struct run *run)
             return;
         live->fresh_name = mem_strdup(name);
         if (live->fresh_name && map_set(run->w->fresh, slice_str(name), live, NULL)) {
-            mem_free(live->fresh_name);  // then two who ask at once get one session each
+            mem_free(live->fresh_name); // then two who ask at once get one session each
             live->fresh_name = NULL;
         }
     }

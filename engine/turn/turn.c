@@ -212,8 +212,8 @@ static void accept_again(struct ledger_op *op)
     emit_error(run, op->code == E_BUSY ? E_REFUSED : op->code, &op->err);
 }
 
-// An open turn that nobody in this process works on: its owner is another process, or one that died,
-// or this one, which could not write its end.
+// An open turn that nobody in this process works on: its owner is another process, or one that
+// died, or this one, which could not write its end.
 static void close_open_turn(struct run *run)
 {
     struct chat *chat = run->live->chat;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// turn_call.c: CALLING and BACKOFF (turn.c draws the machine). One attempt at a time; each further one is
-// committed before it is sent. What may have been accepted (and billed) is not sent again.
+// turn_call.c: CALLING and BACKOFF (turn.c draws the machine). One attempt at a time; each further
+// one is committed before it is sent. What may have been accepted (and billed) is not sent again.
 #include "turn/turn_int.h"
 
 static void call_over(struct llm_call *call);
@@ -97,8 +97,8 @@ static void no_reply(struct run *run)
     }
     bool again = run->attempt.n < RETRY_ATTEMPTS_MAX;
     if (d.verdict == RETRY_YES && again) {
-        log_line(run->w->env.log, LOG_WARN, "turn: %s: %s, attempt %u in %lld ms", run->provider, d.why,
-                 run->attempt.n + 1, (long long)d.wait_ms);
+        log_line(run->w->env.log, LOG_WARN, "turn: %s: %s, attempt %u in %lld ms", run->provider,
+                 d.why, run->attempt.n + 1, (long long)d.wait_ms);
         llm_call_release(&run->call);
         run->state = RUN_BACKOFF;
         run->timer.fn = retry_due;
@@ -165,7 +165,7 @@ static void call_over(struct llm_call *call)
     run->call_busy = false;
     reply_stop_keeping(run);
     if (run->op_busy)
-        run->call_ended = true;  // reply_kept goes on
+        run->call_ended = true; // reply_kept goes on
     else
         finish_call(run);
 }
@@ -179,4 +179,3 @@ void reply_kept(struct ledger_op *op)
     if (run->call_ended)
         finish_call(run);
 }
-

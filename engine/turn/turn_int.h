@@ -5,12 +5,14 @@
 //   provider.c  which provider and model a turn goes to; open providers
 //   live.c      sessions in memory: who has one, who waits, which are parked
 //   resolve.c   from a job to a session: the user's key, find or make
-//   turn.c turn_plan.c turn_call.c turn_settle.c   the state machine of one turn, from accept to settle
+//   turn.c      the state machine of one turn; turn_plan.c, turn_call.c and turn_settle.c are its
+//               later states
 //   context.c   plan + ledger => messages that are valid and fit
 //   reply.c     the reply chain: redact, keep, show
 //   replay.c    a key that was used before: the stored turn answers
 //   emit.c      events and their JSON
-//   ask.c list.c usage.c verify.c import.c  the other jobs, over walk.c where they are about everybody
+//   ask.c list.c usage.c verify.c import.c   the other jobs
+//   walk.c      partition after partition, for jobs that are about everybody
 #ifndef TURN_TURN_INT_H
 #define TURN_TURN_INT_H
 
@@ -47,10 +49,10 @@ struct live {
     struct live *newer, *older;    // least recently used order
     uint64_t bytes;                // as counted in the worker's total
     bool warned_full;              // the 80 % warning was given
-    uint32_t pins;                 // runs that found it and do not have it yet: not parked meanwhile
+    uint32_t pins;                 // runs that found it and do not have it yet; not parked then
     bool mapped;                   // in worker->live
     bool private_view;             // seen by one run only (transcripts, replays)
-    char *fresh_name;              // its key in worker->fresh while a first turn is being accepted; owned
+    char *fresh_name;              // its key in worker->fresh until its first turn; owned
 };
 
 struct worker {
@@ -88,6 +90,7 @@ struct context {
     uint64_t history_tokens;       // of the chosen turns
     uint64_t total_tokens;         // system, history and the new text
     uint32_t sent, dropped;        // turns
+    bool squeezed;                 // the plan wanted more than the window holds
 };
 
 // One job under way.
@@ -172,8 +175,10 @@ void live_pin(struct run *run, struct live *live);    // run->target
 void live_unpin(struct run *run);
 // run->target becomes run->live, now or when those before it are through; then `then` is called.
 void live_take(struct run *run, void (*then)(struct run *run));
-void live_give_back(struct run *run);                 // to the next that waits; harmless without one
-void live_swap(struct run *run, struct live *other);  // gives back what it has, has `other` (nobody's)
+// To the next that waits; harmless without one.
+void live_give_back(struct run *run);
+// Gives back what it has, has `other` (which is nobody's).
+void live_swap(struct run *run, struct live *other);
 void live_discard(struct worker *w, struct live *live);  // nobody's, and not findable
 void live_free_all(struct worker *w);
 
@@ -183,10 +188,11 @@ int provider_choose(struct run *run, struct err *err);  // fills provider, model
 // resolve.c: each calls `then`, now or later; or the run ends with an error.
 // partition, context_hash and user_key (NULL if the user is new and create is false).
 void resolve_user(struct run *run, bool create, void (*then)(struct run *run));
-// run->target: the session that the job means, pinned. NULL if it names none, has JOB_CONTINUE and there
-// is none yet, and make is false.
+// run->target: the session that the job means, pinned. NULL if it names none, has JOB_CONTINUE and
+// there is none yet, and make is false.
 void resolve_session(struct run *run, bool make, void (*then)(struct run *run));
-// run->live: a view of a stored session of its own, not shared with others. By run->find.id, or newest.
+// run->live: a view of a stored session of its own, not shared with others. By run->find.id, or
+// newest.
 void resolve_view(struct run *run, const char *id, void (*then)(struct run *run));
 
 // turn.c
@@ -218,7 +224,8 @@ void context_release(struct context *c);
 // How many tokens of history may be sent beside system, text and reply.
 uint64_t context_budget(const struct run *run);
 // The oldest turn that plan may want, so that it can be loaded first.
-uint32_t context_first_needed(const struct chat *chat, const struct history_plan *plan, uint32_t upto);
+uint32_t context_first_needed(const struct chat *chat, const struct history_plan *plan,
+                              uint32_t upto);
 // Chooses turns before `upto` and sums; builds no messages. A dry look at what would be sent.
 void context_choose(struct context *c, const struct chat *chat, const struct history_plan *plan,
                     uint32_t upto, uint64_t budget_tokens);
@@ -266,12 +273,13 @@ void usage_start(struct run *run);
 void verify_start(struct run *run);
 void import_start(struct run *run);
 
-// walk.c: every partition in turn, or one. `each` is called with run->partition set (and its key, if
-// there is one, in run->user_key); it calls walk_next when it is through. `end` comes last.
+// walk.c: every partition in turn, or one. `each` is called with run->partition set (and its key,
+// if there is one, in run->user_key); it calls walk_next when it is through. `end` comes last.
 void walk_start(struct run *run, bool all_users, void (*each)(struct run *run),
                 void (*end)(struct run *run));
 void walk_next(struct run *run);
-const char *walk_user(const struct run *run);  // the id of the partition's user; "" if it cannot be read
+// The id of the partition's user; "" if it cannot be read.
+const char *walk_user(const struct run *run);
 void walk_free(struct walk *walk);             // NULL allowed
 
 #endif

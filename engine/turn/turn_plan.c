@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// turn_plan.c: PLANNING (turn.c draws the machine). The policy sees the message and decides; its plan and
-// the ledger become a request. A hook that fails is stood in for by the plain policy: no turn is lost.
+// turn_plan.c: PLANNING (turn.c draws the machine). The policy sees the message and decides; its
+// plan and the ledger become a request. A hook that fails is stood in for by the plain policy: no
+// turn is lost.
 #include "turn/turn_int.h"
 
 void turn_view(const struct run *run, struct policy_view *view)
@@ -25,10 +26,10 @@ void turn_view(const struct run *run, struct policy_view *view)
 
 void turn_hook_failed(struct run *run, const char *hook, const struct err *err)
 {
-    log_line(run->w->env.log, LOG_ERROR, "policy: %s: %s failed: %s", run->policy->info.version, hook,
-             err->message);
-    emit_warning(run, "policy %s: %s failed (%s); the plain policy stood in", run->policy->info.name,
-                 hook, err->message);
+    log_line(run->w->env.log, LOG_ERROR, "policy: %s: %s failed: %s", run->policy->info.version,
+             hook, err->message);
+    emit_warning(run, "policy %s: %s failed (%s); the plain policy stood in",
+                 run->policy->info.name, hook, err->message);
 }
 
 // The turn ends with words of the policy's own (or none); nothing is sent.
@@ -92,14 +93,16 @@ static void reset(struct run *run)
 
 static void warn_when_full(struct run *run)
 {
+    const struct context *c = &run->context;
     uint64_t limit = run->caps.window_tokens;
-    bool full = limit && run->context.total_tokens * 100 >= limit * 80;
+    bool full = limit && (c->squeezed || c->total_tokens * 100 >= limit * 80);
     if (full && !run->live->warned_full)
-        emit_warning(run,
-                     "this request fills %u %% of the %llu tokens that %s takes; start anew with "
-                     "/reset, or choose a history strategy that keeps less",
-                     (unsigned)(run->context.total_tokens * 100 / limit), (unsigned long long)limit,
-                     run->model);
+        emit_warning(
+            run,
+            "the conversation fills %u %% of the %llu tokens that %s takes%s: start anew with "
+            "/reset, or choose a history strategy that keeps less",
+            (unsigned)(c->total_tokens * 100 / limit), (unsigned long long)limit, run->model,
+            c->squeezed ? ", and its oldest turns are left out" : "");
     run->live->warned_full = full;
 }
 
@@ -200,4 +203,3 @@ void turn_plan(struct run *run)
         ask_policy(run);
     }
 }
-

@@ -51,10 +51,12 @@ struct job {
 int job_new(struct job **out, struct err *err);
 void job_free(struct job *j);
 
-enum event_type { EVENT_ACCEPTED, EVENT_DELTA, EVENT_WARNING, EVENT_DONE, EVENT_RESULT, EVENT_ERROR };
+enum event_type {
+    EVENT_ACCEPTED, EVENT_DELTA, EVENT_WARNING, EVENT_DONE, EVENT_RESULT, EVENT_ERROR,
+};
 
-// Given to the sink on the worker's thread; everything borrowed during the call. DONE, RESULT and ERROR
-// are last; after a turn was accepted it ends with DONE, whatever happened (status tells).
+// Given to the sink on the worker's thread; everything borrowed during the call. DONE, RESULT and
+// ERROR are last; after a turn was accepted it ends with DONE, whatever happened (status tells).
 struct event {
     enum event_type type;
     uint64_t request;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// turn_settle.c: SETTLING (turn.c draws the machine). The reply, its usage and the session's new state in
-// one commit: A2. If the store fails, the ledger is read again before anything is written again.
+// turn_settle.c: SETTLING (turn.c draws the machine). The reply, its usage and the session's new
+// state in one commit: A2. If the store fails, the ledger is read again before anything is written
+// again.
 #include "turn/turn_int.h"
 
 void turn_outcome(struct run *run, int code, const char *text)
@@ -51,25 +52,27 @@ static void settle_due(struct loop_timer *timer)
     write_end((struct run *)((char *)timer - offsetof(struct run, timer)));
 }
 
+static void write_again(struct run *run)
+{
+    run->timer.fn = settle_due;
+    loop_timer_start(run->w->env.loop, &run->timer, (int64_t)SETTLE_WAIT_MS << run->tries);
+}
+
 static void looked_again(struct ledger_op *op)
 {
     struct run *run = turn_op_over(op);
     const struct turn *turn = op->code ? NULL : chat_turn(run->live->chat, run->turn);
-    if (turn && turn->status != TURN_OPEN) {
+    if (turn && turn->status != TURN_OPEN)
         end_turn(run, run->code, run->message);
-        return;
-    }
-    run->timer.fn = settle_due;
-    loop_timer_start(run->w->env.loop, &run->timer, (int64_t)SETTLE_WAIT_MS << run->tries);
+    else
+        write_again(run);
 }
 
 static void reloaded(struct ledger_op *op)
 {
     struct run *run = turn_op_over(op);
     if (op->code) {
-        turn_op_start(run, looked_again);
-        run->op.code = op->code;
-        looked_again(&run->op);
+        write_again(run);
         return;
     }
     turn_op_start(run, looked_again);
@@ -88,7 +91,8 @@ static void settled(struct ledger_op *op)
     if (++run->tries == SETTLE_TRIES_MAX) {
         char message[ERR_MESSAGE_BYTES];
         snprintf(message, sizeof(message),
-                 "your message is stored, but the end of its turn could not be: %.400s", op->err.message);
+                 "your message is stored, but the end of its turn could not be: %.400s",
+                 op->err.message);
         end_turn(run, E_STORE, message);
         return;
     }
@@ -116,4 +120,3 @@ void turn_settle(struct run *run)
     run_on_reply(run);
     write_end(run);
 }
-

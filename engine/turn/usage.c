@@ -5,13 +5,13 @@
 enum { USAGE_ROWS_MAX = 100000, USAGE_PAGE = 500, USAGE_NAME_BYTES = 512 };
 
 struct usage_row {
-    char *name;             // owned
+    char *name; // owned
     struct usage sum;
     uint64_t calls, estimated_calls;
 };
 struct tally {
-    struct vec rows;        // of struct usage_row
-    struct map *by_name;    // name -> index + 1
+    struct vec rows;     // of struct usage_row
+    struct map *by_name; // name -> index + 1
     struct usage_row total;
     struct store_op op;
     struct run *run;
@@ -29,7 +29,8 @@ static void tally_free(void *extra)
     mem_free(t);
 }
 
-static void name_of(const struct run *run, const struct record *r, const struct attempt *a, char *out)
+static void name_of(const struct run *run, const struct record *r, const struct attempt *a,
+                    char *out)
 {
     const char *by = run->job->by;
     struct slice parts[3];

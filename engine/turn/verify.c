@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// verify.c: every session against the ledger's rules. The checking is ledger/verify.c's; this walks.
+// verify.c: every session against the ledger's rules. The checking is ledger/verify.c's; this
+// walks.
 #include "turn/turn_int.h"
 
 enum { REPORT_BYTES_MAX = 4 << 20 };
 
 struct verification {
-    struct buf report;   // a line per problem
+    struct buf report; // a line per problem
     uint64_t sessions, turns, users;
 };
 
@@ -34,8 +35,10 @@ static void each(struct run *run)
 {
     struct verification *v = run->extra;
     if (!run->user_key) {
-        buf_addf(&v->report, "partition %s: its key is not in the keyring: its texts cannot be read; "
-                 "restore the keyring\n", run->partition);
+        buf_addf(&v->report,
+                 "partition %s: its key is not in the keyring: its texts cannot be read; "
+                 "restore the keyring\n",
+                 run->partition);
         walk_next(run);
         return;
     }

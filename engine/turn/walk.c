@@ -9,15 +9,15 @@ enum { WALK_PAGE = 100 };
 struct walk {
     void (*each)(struct run *run);
     void (*end)(struct run *run);
-    bool more;                      // pages after this one
-    struct buf page;                // partition names, NUL between
+    bool more;       // pages after this one
+    struct buf page; // partition names, NUL between
     size_t page_at;
-    struct buf last;                // cursor
+    struct buf last; // cursor
     struct store_op op;
     struct buf key;
     struct safe_buf user;
     char name[USER_BYTES];
-    struct loop_task task;          // the next step, so that a long walk does not nest
+    struct loop_task task; // the next step, so that a long walk does not nest
     struct run *run;
 };
 
@@ -177,7 +177,7 @@ static void one_user(struct run *run)
 {
     struct walk *walk = run->walk;
     if (!run->user_key) {
-        walk->end(run);  // a stranger has nothing
+        walk->end(run); // a stranger has nothing
         return;
     }
     walk->each(run);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// worker.c: jobs in, runs under way, draining at the end. Everything here runs on the worker's loop but
-// worker_post and worker_stop_request, which only post to it.
+// worker.c: jobs in, runs under way, draining at the end. Everything here runs on the worker's loop
+// but worker_post and worker_stop_request, which only post to it.
 #include "turn/turn_int.h"
 
 enum { PROVIDERS_MAX = 256, KEYS_MAX = 65536 };
@@ -163,16 +163,36 @@ void worker_run_over(struct run *run)
 static void start_job(struct run *run)
 {
     switch (run->job->verb) {
-    case JOB_SEND: turn_start(run); return;
-    case JOB_OPEN: ask_open(run); return;
-    case JOB_RESET: ask_reset(run); return;
-    case JOB_UNDO: ask_undo(run); return;
-    case JOB_SESSIONS: list_sessions(run); return;
-    case JOB_SHOW: ask_show(run); return;
-    case JOB_USAGE: usage_start(run); return;
-    case JOB_VERIFY: verify_start(run); return;
-    case JOB_RECOVER: ask_recover(run); return;
-    case JOB_IMPORT: import_start(run); return;
+    case JOB_SEND:
+        turn_start(run);
+        return;
+    case JOB_OPEN:
+        ask_open(run);
+        return;
+    case JOB_RESET:
+        ask_reset(run);
+        return;
+    case JOB_UNDO:
+        ask_undo(run);
+        return;
+    case JOB_SESSIONS:
+        list_sessions(run);
+        return;
+    case JOB_SHOW:
+        ask_show(run);
+        return;
+    case JOB_USAGE:
+        usage_start(run);
+        return;
+    case JOB_VERIFY:
+        verify_start(run);
+        return;
+    case JOB_RECOVER:
+        ask_recover(run);
+        return;
+    case JOB_IMPORT:
+        import_start(run);
+        return;
     }
     BUG("unknown job %d", (int)run->job->verb);
 }
@@ -233,7 +253,7 @@ void worker_stop_request(struct worker *w, uint64_t request)
 {
     struct stop_note *note = mem_zalloc(sizeof(*note));
     if (!note)
-        return;  // the reply goes on; the person may ask again
+        return; // the reply goes on; the person may ask again
     note->task.fn = take_stop;
     note->w = w;
     note->request = request;
