@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// caps.c: what models can do, as rows of data (scripts/data/models.json), not as code in the adapters.
+// caps.c: what models can do: rows of data (scripts/data/models.json), not code in the adapters.
 //
 // Invariants:
 //   1. Every api in the table has a "*" row, so that a lookup always finds one.
-//   2. Of the rows that match, the longest pattern wins. "local" is OpenAI's dialect spoken by a server
-//      on this machine: it sees openai's rows too, and its own win among equals.
+//   2. Of the rows that match, the longest pattern wins. "local" is OpenAI's dialect spoken by
+//      a server on this machine: it sees openai's rows too, and its own win among equals.
 // The table is read-only once loaded; any thread.
 #include "llm/llm_int.h"
 

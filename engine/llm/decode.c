@@ -104,8 +104,9 @@ int decode_no_memory(struct llm_decoder *d, struct err *err)
 
 static int too_big(struct llm_decoder *d, struct err *err)
 {
-    return decode_fail(d, CALL_BAD_REPLY, err, "the reply is over the limit of %d blocks or %d bytes",
-                       LLM_BLOCKS_MAX, LLM_REPLY_BYTES_MAX);
+    return decode_fail(d, CALL_BAD_REPLY, err,
+                       "the reply is over the limit of %d blocks or %d bytes", LLM_BLOCKS_MAX,
+                       LLM_REPLY_BYTES_MAX);
 }
 
 // ---- errors that providers tell
@@ -213,7 +214,8 @@ int decode_error_event(struct llm_decoder *d, struct json root, struct err *err)
     return err_set(err, E_PROVIDER, "%s", d->reply->detail);
 }
 
-void llm_read_error(enum llm_dialect dialect, int status, struct slice body, struct llm_reply *reply)
+void llm_read_error(enum llm_dialect dialect, int status, struct slice body,
+                    struct llm_reply *reply)
 {
     struct json_doc doc = JSON_DOC_INIT;
 

@@ -2,11 +2,11 @@
 // decode_anthropic.c: the Messages API's stream, one event at a time.
 //
 //   message_start ─▶ (content_block_start ─▶ content_block_delta* ─▶ content_block_stop)*
-//                 ─▶ message_delta+ ─▶ message_stop          ping anywhere, error instead of anything
+//                 ─▶ message_delta+ ─▶ message_stop    ping anywhere, error instead of anything
 //
 // Invariants:
 //   1. The event's JSON says what it is; the stream's event name only where the JSON does not.
-//   2. Event, delta and block types that are not known are ignored or kept as OTHER, never an error.
+//   2. Event, delta and block types that are not known are ignored or kept as OTHER: no error.
 //   3. usage counts are cumulative: a later event replaces what it mentions, and nothing else.
 #include "llm/llm_int.h"
 
@@ -20,8 +20,8 @@ static const struct {
     {"stop_sequence", STOP_SEQUENCE},
     {"tool_use", STOP_TOOL_USE},
     {"refusal", STOP_REFUSAL},
-    // The provider's own tool loop pauses and wants to be called again. We ask for no such tools; if
-    // it comes all the same the reply is not at its end, so STOP_END would be a lie.
+    // The provider's own tool loop pauses and wants to be called again. We ask for no such tools;
+    // if it comes all the same the reply is not at its end, so STOP_END would be a lie.
     {"pause_turn", STOP_TOOL_USE},
 };
 
@@ -51,7 +51,8 @@ static int message_start(struct llm_decoder *d, struct json root, struct err *er
     return E_OK;
 }
 
-static int start_tool(struct llm_decoder *d, struct llm_block *b, struct json block, struct err *err)
+static int start_tool(struct llm_decoder *d, struct llm_block *b, struct json block,
+                      struct err *err)
 {
     int rc = decode_add(d, &b->id, json_get(block, "id"), err);
 
@@ -100,7 +101,8 @@ static int block_delta(struct llm_decoder *d, struct json root, struct err *err)
     struct llm_block *b = decode_find(d, json_i64(json_get(root, "index"), -1));
 
     if (!b || b->closed)
-        return decode_fail(d, CALL_BAD_REPLY, err, "the reply goes on with a block that is not open");
+        return decode_fail(d, CALL_BAD_REPLY, err,
+                           "the reply goes on with a block that is not open");
     if (json_is_string(type, "text_delta") && b->type == BLOCK_TEXT)
         return decode_text(d, b, json_get(delta, "text"), err);
     if (json_is_string(type, "input_json_delta")) {

@@ -4,10 +4,10 @@
 //
 // Invariants:
 //   1. Only the first choice counts; we ask for one.
-//   2. A chunk may lack anything: role, id, content, choices. What is there is taken, null is absent.
-//   3. Blocks come in the order in which their first piece came. A text or thinking block goes on only
-//      while it is the newest; a tool call goes on by its number.
-//   4. usage counts as known only once the finish reason came: some servers tell it with every chunk.
+//   2. A chunk may lack anything: role, id, content, choices. What is there is taken; null is none.
+//   3. Blocks come in the order in which their first piece came. A text or thinking block goes on
+//      only while it is the newest; a tool call goes on by its number.
+//   4. usage counts as known only once the finish reason came: some servers tell it all along.
 #include "llm/llm_int.h"
 
 enum { NO_INDEX = -1 };  // of blocks that the dialect does not number
@@ -133,7 +133,8 @@ static int close_blocks(struct llm_decoder *d, bool *any_tool, struct err *err)
         if (b->type != BLOCK_TOOL_USE)
             continue;
         *any_tool = true;
-        int rc = b->closed && !b->json.len ? decode_add_raw(d, &b->json, SLICE_LIT("{}"), err) : E_OK;
+        int rc =
+            b->closed && !b->json.len ? decode_add_raw(d, &b->json, SLICE_LIT("{}"), err) : E_OK;
         if (rc)
             return rc;
     }

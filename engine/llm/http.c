@@ -153,8 +153,8 @@ static int find_key(struct http_provider *h, const struct http_defaults *default
         return err_set(err, E_POLICY, "provider %s has no key: set %s", h->provider.name, name);
     if (plain && !loopback)
         return provider_bad_option(&h->provider, "base_url", err,
-                                   "a key is not sent over plain http to another machine: use https, "
-                                   "or set auth to none");
+                                   "a key is not sent over plain http to another machine: use "
+                                   "https, or set auth to none");
     h->key = mem_strdup(key);
     return h->key ? E_OK : err_set(err, E_NOMEM, "out of memory");
 }
@@ -170,7 +170,7 @@ static int set_up(struct http_provider *h, const struct http_defaults *defaults,
     auth = auth ? auth : defaults->auth;
     if (!read_url(base, &loopback, &plain))
         return provider_bad_option(&h->provider, "base_url", err,
-                                   "not a URL: http:// or https://, a host and a path are expected");
+                                   "not a URL: http:// or https://, host and path are expected");
     if (strcmp(auth, "x-api-key") && strcmp(auth, "bearer") && strcmp(auth, "none"))
         return provider_bad_option(&h->provider, "auth", err,
                                    "x-api-key, bearer or none is expected, not %s", auth);
@@ -277,8 +277,8 @@ static int64_t read_date_ms(struct slice value, const struct clock *clock)
     const char *found = strlen(month) == 3 ? strstr(months, month) : NULL;
     if (!found || (found - months) % 3)
         return -1;
-    snprintf(iso, sizeof(iso), "%04d-%02d-%02dT%02d:%02d:%02dZ", year, (int)(found - months) / 3 + 1,
-             day, hour, minute, second);
+    snprintf(iso, sizeof(iso), "%04d-%02d-%02dT%02d:%02d:%02dZ", year,
+             (int)(found - months) / 3 + 1, day, hour, minute, second);
     if (clock_parse(slice_str(iso), &at_ms, NULL))
         return -1;
     int64_t wait = at_ms - clock_wall_ms(clock);
@@ -306,7 +306,8 @@ static void on_header(struct wire_request *r, struct slice name, struct slice va
             outcome->retry_after_ms = ms / 1000;
     } else if (header_is(name, "retry-after") && outcome->retry_after_ms < 0) {
         ms = read_seconds_ms(value);
-        outcome->retry_after_ms = ms >= 0 ? ms : read_date_ms(value, x->provider->provider.env->clock);
+        outcome->retry_after_ms =
+            ms >= 0 ? ms : read_date_ms(value, x->provider->provider.env->clock);
     } else if (header_is(name, "x-should-retry")) {
         outcome->should_retry = slice_is(value, "true") ? 1 : slice_is(value, "false") ? 0 : -1;
     } else if ((header_is(name, "request-id") || header_is(name, "x-request-id")) &&

@@ -2,7 +2,7 @@
 // llm.c: opens providers by name, and the life of a call and its reply.
 //
 // A name in the configuration ("desk_llm") has an api ("openai"); the api picks the operations. The
-// shipped names (anthropic, openai, scripted) need no api of their own. Runs on the worker's thread.
+// shipped names (anthropic, openai, scripted) need no api of their own. On the worker's thread.
 #include "llm/llm_int.h"
 
 #include "base/hint.h"
@@ -16,9 +16,12 @@ enum { APIS = sizeof(apis) / sizeof(apis[0]), OPTION_NAME_BYTES = 256, NAME_BYTE
        REPLY_ID_BYTES_MAX = 256 };
 
 const struct option llm_options[] = {
-    {"providers.*.api", OPT_STRING, 0, 0, NULL, "Which API it speaks: anthropic, openai or scripted."},
-    {"providers.*.base_url", OPT_STRING, 0, 0, NULL, "Where the API is; a local server's address, say."},
-    {"providers.*.key_env", OPT_STRING, 0, 0, NULL, "Name of the environment variable with the key."},
+    {"providers.*.api", OPT_STRING, 0, 0, NULL,
+     "Which API it speaks: anthropic, openai or scripted."},
+    {"providers.*.base_url", OPT_STRING, 0, 0, NULL,
+     "Where the API is; a local server's address, say."},
+    {"providers.*.key_env", OPT_STRING, 0, 0, NULL,
+     "Name of the environment variable with the key."},
     {"providers.*.auth", OPT_STRING, 0, 0, NULL, "How the key is sent: x-api-key, bearer or none."},
     {"providers.*.version", OPT_STRING, 0, 0, NULL, "Value of the anthropic-version header."},
     {"providers.*.headers.*", OPT_STRING, 0, 0, NULL, "A further header to send."},
@@ -27,7 +30,8 @@ const struct option llm_options[] = {
     {"providers.*.done_marker", OPT_BOOL, 0, 0, NULL,
      "false: a server that ends its streams without [DONE]."},
     {"providers.*.connect_timeout", OPT_SPAN, 1, 3600000, NULL, "Deadline to connect (10s)."},
-    {"providers.*.first_byte_timeout", OPT_SPAN, 1, 3600000, NULL, "Deadline of the first byte (2m)."},
+    {"providers.*.first_byte_timeout", OPT_SPAN, 1, 3600000, NULL,
+     "Deadline of the first byte (2m)."},
     {"providers.*.idle_timeout", OPT_SPAN, 1, 3600000, NULL, "Deadline between two bytes (60s)."},
     {"providers.*.total_timeout", OPT_SPAN, 1, 86400000, NULL, "Deadline of a whole reply (10m)."},
     {"providers.*.script", OPT_STRING, 0, 0, NULL, "Scripted: a Lua file that answers."},
@@ -42,7 +46,8 @@ const struct option llm_options[] = {
     {"providers.*.garbage", OPT_INT, 0, INT64_MAX, NULL,
      "Scripted: junk follows after so many bytes of the stream."},
     {"providers.*.empty", OPT_BOOL, 0, 0, NULL, "Scripted: a reply without text."},
-    {"providers.*.stop", OPT_STRING, 0, 0, NULL, "Scripted: the stop reason (max_tokens, refusal …)."},
+    {"providers.*.stop", OPT_STRING, 0, 0, NULL,
+     "Scripted: the stop reason (max_tokens, refusal …)."},
     {"providers.*.fail_times", OPT_INT, 0, INT64_MAX, NULL,
      "Scripted: only the first so many calls misbehave."},
     {NULL, OPT_STRING, 0, 0, NULL, NULL},
@@ -217,7 +222,8 @@ static int unknown_provider(const char *name, const struct llm_env *env, struct 
         offer_name(&near, apis[i]->name);
     conf_parts(env->conf, "providers", offer_name, &near);
     if (near.hint.best.ptr)
-        return err_set(err, E_POLICY, "no provider is called %s (did you mean %s?)", name, near.best);
+        return err_set(err, E_POLICY, "no provider is called %s (did you mean %s?)", name,
+                       near.best);
     return err_set(err, E_POLICY, "no provider is called %s: add providers.%s with its api", name,
                    name);
 }

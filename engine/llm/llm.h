@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // llm.h: the provider contract: one request, one streamed reply, one attempt.
 //
-// A provider (struct llm) belongs to one worker and its loop. It makes exactly one attempt per call:
-// retries are the conductor's, who commits every attempt before it is sent. What comes back is raw
-// (struct llm_reply is not safe text): the reply chain redacts it before it goes anywhere.
+// A provider (struct llm) belongs to one worker and its loop. It makes exactly one attempt per
+// call: retries are the conductor's, who commits every attempt before it is sent. What comes back
+// is raw (struct llm_reply is not safe text): the reply chain redacts it before it goes anywhere.
 //
 // Invariants:
 //   1. on_done comes exactly once per started call, never inside llm_start or llm_cancel.
@@ -35,15 +35,15 @@ struct llm_caps {
     bool temperature;            // accepts sampling parameters
 };
 struct llm_caps_table;
-// {"source":…,"models":[{"api":"anthropic","model":"claude-…*","window":…,"output":…, flags}]}; the longest
-// matching pattern wins; every api has a "*" row. E_POLICY says what is wrong where.
+// {"source":…,"models":[{"api":"anthropic","model":"claude-…*","window":…,"output":…, flags}]}; the
+// longest matching pattern wins; every api has a "*" row. E_POLICY says what is wrong where.
 int llm_caps_load(struct llm_caps_table **out, struct slice json, struct err *err);
 void llm_caps_free(struct llm_caps_table *t);
 struct llm_caps llm_caps_find(const struct llm_caps_table *t, const char *api, const char *model);
 
 // ---- the request
 
-// One wire message: a run of steps of one role (several user steps when earlier turns got no reply).
+// One wire message: a run of steps of one role (several user steps if earlier turns got no reply).
 struct llm_message {
     enum role role;
     struct step **steps;   // borrowed; rendering fills step->wire once per dialect
@@ -57,8 +57,8 @@ struct llm_request {
     uint64_t max_output_tokens;            // 0: the model's default
 };
 // Appends the JSON body for a dialect; prefix-stable. Steps' wire forms are rendered when missing.
-int llm_render(enum llm_dialect dialect, const struct llm_caps *caps, const struct llm_request *request,
-               struct buf *out, struct err *err);
+int llm_render(enum llm_dialect dialect, const struct llm_caps *caps,
+               const struct llm_request *request, struct buf *out, struct err *err);
 
 // ---- the reply, raw
 
@@ -90,12 +90,12 @@ void llm_reply_release(struct llm_reply *r);
 struct llm_decoder {
     enum llm_dialect dialect;
     struct llm_reply *reply;                               // borrowed, filled
-    void (*on_text)(void *user, struct slice text);        // each piece of visible text; may be NULL
+    void (*on_text)(void *user, struct slice text);        // visible text, in pieces; or NULL
     void *user;
     struct json_doc doc;                                   // reused scratch
     bool terminal;                                         // the terminal event came
     bool any_event;
-    enum stop pending_stop;                                // told, but the terminal event is still due
+    enum stop pending_stop;                                // told; the terminal event is due
     size_t bytes;
     bool failed;                                           // beyond use: the outcome is settled
     bool started;                                          // Anthropic: message_start came
@@ -103,13 +103,15 @@ struct llm_decoder {
 };
 void llm_decoder_init(struct llm_decoder *d, enum llm_dialect dialect, struct llm_reply *reply);
 void llm_decoder_release(struct llm_decoder *d);
-// One SSE event. E_OK, or E_PROVIDER when the stream is beyond use (error event, not the dialect, too
-// big): the reply's outcome says which. Unknown event and block types are kept or ignored, not errors.
+// One SSE event. E_OK, or E_PROVIDER when the stream is beyond use (error event, not the dialect,
+// too big): the reply's outcome says which. Unknown event and block types are kept or ignored, not
+// errors.
 int llm_decoder_event(struct llm_decoder *d, struct slice type, struct slice data, struct err *err);
 // The stream ended (cleanly or not): settles stop, complete and outcome.
 void llm_decoder_end(struct llm_decoder *d);
 // A whole non-stream error body with its status: fills outcome and detail.
-void llm_read_error(enum llm_dialect dialect, int status, struct slice body, struct llm_reply *reply);
+void llm_read_error(enum llm_dialect dialect, int status, struct slice body,
+                    struct llm_reply *reply);
 
 // ---- calls
 
@@ -128,14 +130,15 @@ struct llm_call {
 };
 void llm_call_release(struct llm_call *call);
 
-// Answers for the scripted provider out of a script; made elsewhere (lua/brain.c), handed in here, so
-// that this room needs no Lua. Text answers go through an encoder and the real decoder.
+// Answers for the scripted provider out of a script; made elsewhere (lua/brain.c), handed in here,
+// so that this room needs no Lua. Text answers go through an encoder and the real decoder.
 struct llm_brain {
     const struct llm_brain_ops *ops;
 };
 struct llm_brain_ops {
     // What to say to these messages. Appends to out. E_POLICY: the script failed (says where).
-    int (*reply)(struct llm_brain *b, const struct llm_request *request, struct buf *out, struct err *err);
+    int (*reply)(struct llm_brain *b, const struct llm_request *request, struct buf *out,
+                 struct err *err);
     void (*free)(struct llm_brain *b);
 };
 
@@ -161,8 +164,8 @@ struct llm_ops {
     const char *name;                 // the api: "anthropic", "openai", "scripted"
     const char *description;
     enum llm_dialect dialect;
-    // `name` is the provider's name in the configuration. E_POLICY: key missing (says which variable
-    // to set), bad URL.
+    // `name` is the provider's name in the configuration. E_POLICY: key missing (says which
+    // variable to set), bad URL.
     int (*open)(struct llm **out, const char *name, const struct llm_env *env, struct err *err);
     int (*start)(struct llm *p, struct llm_call *call, struct err *err);
     void (*cancel)(struct llm *p, struct llm_call *call);
@@ -176,7 +179,8 @@ extern const struct llm_ops llm_anthropic, llm_openai, llm_scripted;
 // What providers read from the configuration, "providers.*.…", for its schema. Ends with name NULL.
 extern const struct option llm_options[];
 
-// Opens the provider called `name` in env->conf. E_POLICY: unknown (with the nearest name), or api unknown.
+// Opens the provider called `name` in env->conf. E_POLICY: it (with the nearest name) or its api is
+// unknown.
 int llm_open(struct llm **out, const char *name, const struct llm_env *env, struct err *err);
 int llm_start(struct llm *p, struct llm_call *call, struct err *err);
 void llm_cancel(struct llm *p, struct llm_call *call);  // on_done follows, end CALL_CANCELLED

@@ -2,8 +2,8 @@
 // llm_int.h: what the files of this room share. Nobody else includes it.
 //
 //   provider   what every provider begins with: its name, its options, its calls under way
-//   stream     bytes of an event stream -> events -> decoder -> the call's reply; the same for a reply
-//              from the network (http.c) and for one that was made up here (scripted.c)
+//   stream     bytes of an event stream -> events -> decoder -> the call's reply; the same for a
+//              reply from the network (http.c) and for one made up here (scripted.c)
 //   decode     what the two dialects' decoders have in common
 //   http       one call over the wire, for the providers that have one
 #ifndef LLM_LLM_INT_H
@@ -90,7 +90,7 @@ struct http_provider {
     char *headers[HTTP_HEADERS_MAX];  // owned, "Name: value"
     unsigned headers_len;
     char *key;                        // owned; NULL: none
-    bool done_marker;                 // OpenAI: [DONE] must come; else finish_reason and a clean end
+    bool done_marker;                 // OpenAI: [DONE] must come; else a clean end is enough
     struct wire_deadlines deadlines;
 };
 struct http_defaults {

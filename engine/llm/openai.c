@@ -2,7 +2,8 @@
 // openai.c: the provider that speaks OpenAI's Chat Completions; also of the local servers that do.
 #include "llm/llm_int.h"
 
-static int open_openai(struct llm **out, const char *name, const struct llm_env *env, struct err *err)
+static int open_openai(struct llm **out, const char *name, const struct llm_env *env,
+                       struct err *err)
 {
     static const struct http_defaults defaults = {
         .ops = &llm_openai,

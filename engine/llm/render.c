@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT
 // render.c: a request as the JSON body of a dialect.
 //
-// A step is rendered once per dialect and keeps the result (step->wire), so a long history costs one
-// memcpy per step and only new steps are escaped. What a wire form holds:
+// A step is rendered once per dialect and keeps the result (step->wire), so a long history costs
+// one memcpy per step and only new steps are escaped. What a wire form holds:
 //   Anthropic   the content blocks, joined by commas
-//   OpenAI      HEAD "\n" TEXT: HEAD is what stands outside the content string (of a user step its tool
-//               results as whole messages, of an assistant step its tool calls), TEXT the string's
-//               escaped inside. Escaped JSON holds no raw newline, so the first one parts the two.
+//   OpenAI      HEAD "\n" TEXT: HEAD is what stands outside the content string (of a user step its
+//               tool results as whole messages, of an assistant step its tool calls), TEXT the
+//               string's escaped inside. Escaped JSON holds no raw newline: one parts the two.
 //
 // Invariants:
-//   1. The same request renders to the same bytes; a request that only appends messages begins with the
-//      bytes of the one before, up to the end of its last message.
-//   2. Nothing invalid is sent: empty and blank text blocks, unsigned thinking (Anthropic) and what a
-//      dialect has no words for are left out. A user message that then says nothing is refused; of an
-//      assistant's, which a session cannot get rid of, an ellipsis is left.
+//   1. The same request renders to the same bytes; a request that only appends messages begins with
+//      the bytes of the one before, up to the end of its last message.
+//   2. Nothing invalid is sent: empty and blank text blocks, unsigned thinking (Anthropic) and what
+//      a dialect has no words for are left out. A user message that then says nothing is refused;
+//      of an assistant's, which a session cannot get rid of, an ellipsis is left.
 // Runs on the worker's thread, which owns the steps.
 #include "llm/llm_int.h"
 
@@ -52,7 +52,8 @@ static void add_escaped(struct buf *out, struct safe_text text)
 static bool blank(struct safe_text text)
 {
     for (size_t i = 0; i < text.len; i++) {
-        if (!strchr(" \t\r\n", text.ptr[i]) || !text.ptr[i])
+        char c = text.ptr[i];
+        if (c != ' ' && c != '\n' && c != '\t' && c != '\r')
             return false;
     }
     return true;
@@ -130,7 +131,8 @@ static bool anthropic_message(struct buf *out, const struct llm_message *m)
     return any;
 }
 
-static void anthropic_head(struct buf *out, const struct llm_caps *caps, const struct llm_request *r)
+static void anthropic_head(struct buf *out, const struct llm_caps *caps,
+                           const struct llm_request *r)
 {
     uint64_t limit = caps->output_tokens_max;
 
@@ -187,7 +189,8 @@ static struct slice openai_part(const struct step *step, bool text)
 }
 
 // Every step's part, with `between` between those that have one. False when none has.
-static bool openai_join(struct buf *out, const struct llm_message *m, bool text, const char *between)
+static bool openai_join(struct buf *out, const struct llm_message *m, bool text,
+                        const char *between)
 {
     bool any = false;
 
@@ -314,8 +317,8 @@ static int render_message(enum llm_dialect dialect, const struct llm_message *m,
     return E_OK;
 }
 
-int llm_render(enum llm_dialect dialect, const struct llm_caps *caps, const struct llm_request *request,
-               struct buf *out, struct err *err)
+int llm_render(enum llm_dialect dialect, const struct llm_caps *caps,
+               const struct llm_request *request, struct buf *out, struct err *err)
 {
     BUG_ON(dialect != LLM_ANTHROPIC && dialect != LLM_OPENAI);
     if (dialect == LLM_ANTHROPIC)

@@ -2,9 +2,9 @@
 // replay.c: recorded conversations as answers for the scripted provider.
 //
 // A recording is a file of JSON lines, {"messages":[{"role","content"}]} with content a string, as
-// `import` reads them. Each assistant message in it is filed under a hash of all that was said before
-// it; a request whose messages hash to the same gets that reply. Where two recordings share a
-// beginning, the first wins. Read-only once loaded.
+// `import` reads them. Each assistant message in it is filed under a hash of all that was said
+// before it; a request whose messages hash to the same gets that reply. Where two recordings share
+// a beginning, the first wins. Read-only once loaded.
 #include "llm/llm_int.h"
 
 #include "base/map.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// scripted.c: the offline provider. Its words come from a script (the brain) or a recording; all else is
-// as with the real ones: an event stream, the parser, the decoder, one attempt per call.
+// scripted.c: the offline provider. Its words come from a script (the brain) or a recording; all
+// else is as with the real ones: an event stream, the parser, the decoder, one attempt per call.
 //
-//   start ─▶ brain or recording ─▶ encode as an Anthropic stream ─▶ (pieces, by timer) ─▶ stream ─▶ done
+//   start ─▶ brain or recording ─▶ encode as an Anthropic stream ─▶ (by timer) ─▶ stream ─▶ done
 //                                       └─ misbehaviour ordered by the configuration
 //
 // How it can misbehave is configuration, so that faults can be shown to anyone: status (with
@@ -55,9 +55,14 @@ struct play {
 
 // ---- encoding
 
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
 static const char *skip(const char *at, const char *end, bool spaces)
 {
-    while (at < end && (strchr(" \t\r\n", *at) != NULL && *at) == spaces)
+    while (at < end && is_space(*at) == spaces)
         at++;
     return at;
 }
@@ -92,8 +97,9 @@ static void encode_text(struct buf *out, struct slice text)
 {
     const char *at = text.ptr, *end = text.ptr + text.len;
 
-    buf_add_str(out, "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,"
-                     "\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n");
+    buf_add_str(out,
+                "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,"
+                "\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n");
     while (at < end) {
         struct slice piece = next_piece(at, end);
         buf_add_str(out, "event: content_block_delta\ndata: {\"type\":\"content_block_delta\","
@@ -356,8 +362,8 @@ static int read_faults(struct scripted *s, struct err *err)
     if (!stop)
         return E_OK;
     const char *near = hint_nearest(slice_str(stop), stops, sizeof(stops) / sizeof(stops[0]));
-    return provider_bad_option(p, "stop", err, "no stop reason is called %s (did you mean %s?)", stop,
-                               near ? near : "max_tokens");
+    return provider_bad_option(p, "stop", err, "no stop reason is called %s (did you mean %s?)",
+                               stop, near ? near : "max_tokens");
 }
 
 static void scripted_free(struct llm *p)

@@ -26,8 +26,8 @@ static inline void decode_on_text(void *user, struct slice text)
     buf_add_slice(&h->text, text);
 }
 
-static inline void decode_hear(struct decode_heard *h, enum llm_dialect dialect, struct slice stream,
-                               size_t step)
+static inline void decode_hear(struct decode_heard *h, enum llm_dialect dialect,
+                               struct slice stream, size_t step)
 {
     struct sse sse;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// llm_kit.h: what the tests of providers share: steps and requests in a few words, a scripted engine
-// environment in simulated time, and calls that remember what they were told.
+// llm_kit.h: what the tests of providers share: steps and requests in a few words, a scripted
+// engine environment in simulated time, and calls that remember what they were told.
 #ifndef TESTS_LLM_KIT_H
 #define TESTS_LLM_KIT_H
 

@@ -64,8 +64,10 @@ static void test_caps__refused(void **state)
         {"{\"models\":[{\"api\":\"a\",\"model\":\"*\",\"window\":1}]}", "needs api"},
         {"{\"models\":[{\"api\":\"a\",\"model\":\"*x\",\"window\":1,\"output\":1}]}", "at the end"},
         {"{\"models\":[{\"api\":\"a\",\"model\":\"*\",\"window\":0,\"output\":1}]}", "\"window\""},
-        {"{\"models\":[{\"api\":\"a\",\"model\":\"*\",\"window\":\"9\",\"output\":1}]}", "\"window\""},
-        {"{\"models\":[{\"api\":\"a\",\"model\":\"*\",\"windows\":1,\"output\":1}]}", "\"windows\""},
+        {"{\"models\":[{\"api\":\"a\",\"model\":\"*\",\"window\":\"9\",\"output\":1}]}",
+         "\"window\""},
+        {"{\"models\":[{\"api\":\"a\",\"model\":\"*\",\"windows\":1,\"output\":1}]}",
+         "\"windows\""},
         {"{\"models\":[{\"api\":\"a\",\"api\":\"b\",\"model\":\"*\"}]}", "\"api\""},
         {"{\"models\":[{\"api\":\"a\",\"model\":\"*\",\"temperature\":1}]}", "\"temperature\""},
     };
@@ -82,7 +84,8 @@ static void test_caps__refused(void **state)
 
 static void test_caps__out_of_memory(void **state)
 {
-    static const char text[] = "{\"models\":[{\"api\":\"a\",\"model\":\"*\",\"window\":2,\"output\":1}]}";
+    static const char text[] =
+        "{\"models\":[{\"api\":\"a\",\"model\":\"*\",\"window\":2,\"output\":1}]}";
     struct llm_caps_table *t = NULL;
     int rc = E_NOMEM;
     (void)state;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Decoding of both dialects: whole streams, streams cut at every byte, streams that are none, errors.
+// Decoding of both dialects: whole streams, streams cut at every byte, no streams, errors.
 #include "llm_kit.h"
 #include "net/sse.h"
 
@@ -48,13 +48,18 @@ static struct llm_block *block(const struct decoded *d, size_t i)
     return VEC_AT(&d->reply.blocks, struct llm_block, i);
 }
 
-#define START "data: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"usage\":{\"input_tokens\":10," \
-              "\"cache_creation_input_tokens\":3,\"cache_read_input_tokens\":5,\"output_tokens\":1}}}\n\n"
-#define OPEN(i, block) "data: {\"type\":\"content_block_start\",\"index\":" #i ",\"content_block\":" block "}\n\n"
-#define DELTA(i, delta) "data: {\"type\":\"content_block_delta\",\"index\":" #i ",\"delta\":" delta "}\n\n"
+#define START                                                                                      \
+    "data: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"usage\":{"                 \
+    "\"input_tokens\":10,"                                                                         \
+    "\"cache_creation_input_tokens\":3,\"cache_read_input_tokens\":5,\"output_tokens\":1}}}\n\n"
+#define OPEN(i, block)                                                                             \
+    "data: {\"type\":\"content_block_start\",\"index\":" #i ",\"content_block\":" block "}\n\n"
+#define DELTA(i, delta)                                                                            \
+    "data: {\"type\":\"content_block_delta\",\"index\":" #i ",\"delta\":" delta "}\n\n"
 #define CLOSE(i) "data: {\"type\":\"content_block_stop\",\"index\":" #i "}\n\n"
-#define END(reason) "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"" reason "\"}," \
-                    "\"usage\":{\"output_tokens\":7}}\n\ndata: {\"type\":\"message_stop\"}\n\n"
+#define END(reason)                                                                                \
+    "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"" reason "\"},"                \
+    "\"usage\":{\"output_tokens\":7}}\n\ndata: {\"type\":\"message_stop\"}\n\n"
 #define TEXT(i, s) OPEN(i, "{\"type\":\"text\",\"text\":\"\"}") \
                    DELTA(i, "{\"type\":\"text_delta\",\"text\":\"" s "\"}") CLOSE(i)
 
@@ -94,8 +99,9 @@ static void check_anthropic(const struct decoded *d)
     assert_string_equal(block(d, 2)->name.ptr, "add");
     assert_string_equal(block(d, 2)->json.ptr, "{\"a\": 12345678901234567890}");
     assert_int_equal(block(d, 3)->type, BLOCK_OTHER);
-    assert_string_equal(block(d, 3)->json.ptr,
-                        "{\"type\":\"server_tool_use\",\"id\":\"s\",\"input\":{\"q\":1},\"z\":[1, 2]}");
+    assert_string_equal(
+        block(d, 3)->json.ptr,
+        "{\"type\":\"server_tool_use\",\"id\":\"s\",\"input\":{\"q\":1},\"z\":[1, 2]}");
     assert_string_equal(block(d, 4)->json.ptr, "{\"type\":\"redacted_thinking\",\"data\":\"xyz\"}");
     assert_string_equal(block(d, 5)->json.ptr, "{}");
     for (size_t i = 0; i < 6; i++)
@@ -117,25 +123,31 @@ static void test_llm_decode__anthropic_whole(void **state)
     decoded_release(&d);
 }
 
-#define CHUNK(choice) "data: {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[" choice "],\"usage\":null}\n\n"
+#define CHUNK(choice)                                                                              \
+    "data: {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[" choice               \
+    "],\"usage\":null}\n\n"
 #define SAY(s) CHUNK("{\"index\":0,\"delta\":{\"content\":\"" s "\"},\"finish_reason\":null}")
 #define CALL(s) CHUNK("{\"index\":0,\"delta\":{\"tool_calls\":[" s "]},\"finish_reason\":null}")
 #define FINISH(reason) CHUNK("{\"index\":0,\"delta\":{},\"finish_reason\":\"" reason "\"}")
-#define USAGE "data: {\"id\":\"c1\",\"choices\":[],\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":9," \
-              "\"prompt_tokens_details\":{\"cached_tokens\":16}},\"obfuscation\":\"x\"}\n\n"
+#define USAGE                                                                                      \
+    "data: {\"id\":\"c1\",\"choices\":[],\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":9," \
+    "\"prompt_tokens_details\":{\"cached_tokens\":16}},\"obfuscation\":\"x\"}\n\n"
 #define DONE "data: [DONE]\n\n"
 
+// clang-format off
 static const char openai_whole[] =
     CHUNK("{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null},"
           "\"finish_reason\":null}")
     CHUNK("{\"index\":0,\"delta\":{\"reasoning_content\":\"hm\",\"content\":null}}")
     SAY("Hel\\\"lo") SAY(" \\u00e4")
     CHUNK("{\"index\":1,\"delta\":{\"content\":\"another choice\"}}")
-    CALL("{\"index\":0,\"id\":\"a\",\"type\":\"function\",\"function\":{\"name\":\"add\",\"arguments\":\"\"}}")
+    CALL("{\"index\":0,\"id\":\"a\",\"type\":\"function\",\"function\":"
+         "{\"name\":\"add\",\"arguments\":\"\"}}")
     CALL("{\"index\":0,\"function\":{\"arguments\":\"{\\\"x\\\":\"}},"
          "{\"index\":1,\"id\":\"b\",\"function\":{\"name\":\"now\",\"arguments\":\"\"}}")
     CALL("{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"\",\"arguments\":\"1}\"}}")
     FINISH("tool_calls") USAGE DONE;
+// clang-format on
 
 static void test_llm_decode__openai_whole(void **state)
 {
@@ -234,7 +246,8 @@ static void test_llm_decode__stops(void **state)
          STOP_MAX_TOKENS},
         {LLM_ANTHROPIC, START TEXT(0, "x") END("pause_turn"), true, STOP_TOOL_USE},
         {LLM_ANTHROPIC, START TEXT(0, "x") END("a_new_reason"), false, STOP_LOST},
-        {LLM_ANTHROPIC, START TEXT(0, "x") "data: {\"type\":\"message_stop\"}\n\n", false, STOP_LOST},
+        {LLM_ANTHROPIC, START TEXT(0, "x") "data: {\"type\":\"message_stop\"}\n\n", false,
+         STOP_LOST},
         // A block that was never closed: only a limit or a refusal explains that.
         {LLM_ANTHROPIC, START OPEN(0, "{\"type\":\"text\",\"text\":\"x\"}") END("end_turn"), false,
          STOP_LOST},
@@ -288,7 +301,8 @@ static void test_llm_decode__tool_calls_numbered_zero(void **state)
 static void test_llm_decode__broken_off_tool_call(void **state)
 {
     static const char openai[] =
-        SAY("x") CALL("{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"n\",\"arguments\":\"{\\\"q\"}}")
+        SAY("x")
+        CALL("{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"n\",\"arguments\":\"{\\\"q\"}}")
         FINISH("length") DONE;
     static const char anthropic[] =
         START OPEN(0, "{\"type\":\"tool_use\",\"id\":\"a\",\"name\":\"n\",\"input\":{}}")
@@ -332,8 +346,8 @@ static void test_llm_decode__error_events(void **state)
          false, true, "m"},
         {LLM_OPENAI, OPENAI_ERROR("{\"message\":\"m\",\"type\":\"insufficient_quota\"}"), 429, true,
          false, "m"},
-        {LLM_OPENAI, OPENAI_ERROR("{\"message\":\"m\",\"type\":\"server_error\",\"code\":null}"), 500,
-         false, false, "m"},
+        {LLM_OPENAI, OPENAI_ERROR("{\"message\":\"m\",\"type\":\"server_error\",\"code\":null}"),
+         500, false, false, "m"},
         {LLM_OPENAI, OPENAI_ERROR("{\"message\":\"m\",\"code\":502}"), 502, false, false, "m"},
         {LLM_OPENAI, OPENAI_ERROR("\"model runner has stopped\""), 0, false, false,
          "model runner has stopped"},
@@ -372,8 +386,8 @@ static void test_llm_decode__not_the_dialect(void **state)
         {LLM_ANTHROPIC, START CLOSE(0)},
         {LLM_ANTHROPIC, START TEXT(0, "x") TEXT(0, "y")},
         {LLM_ANTHROPIC, START TEXT(0, "x") DELTA(0, "{\"type\":\"text_delta\",\"text\":\"x\"}")},
-        {LLM_ANTHROPIC, START OPEN(0, "{\"type\":\"odd\",\"input\":{}}")
-                            DELTA(0, "{\"type\":\"input_json_delta\",\"partial_json\":\"{\"}") CLOSE(0)},
+        {LLM_ANTHROPIC, START OPEN(0, "{\"type\":\"odd\",\"input\":{}}") DELTA(
+                            0, "{\"type\":\"input_json_delta\",\"partial_json\":\"{\"}") CLOSE(0)},
         {LLM_ANTHROPIC, START OPEN(-1, "{\"type\":\"text\"}")},
         {LLM_OPENAI, "data: <html>\n\n"},
         {LLM_OPENAI, "data: 1\n\n"},
@@ -443,18 +457,20 @@ static void test_llm_decode__error_bodies(void **state)
          true, false, "Your credit balance is too low"},
         {LLM_ANTHROPIC, 402, "", true, false, "the provider answers with status 402"},
         {LLM_OPENAI, 429,
-         "{\"error\":{\"message\":\"You exceeded your current quota\",\"type\":\"insufficient_quota\","
+         "{\"error\":{\"message\":\"You exceeded your current quota\","
+         "\"type\":\"insufficient_quota\","
          "\"param\":null,\"code\":\"insufficient_quota\"}}",
          true, false, "You exceeded your current quota"},
         {LLM_OPENAI, 400,
-         "{\"error\":{\"message\":\"This model's maximum context length is 8\",\"code\":null}}", false,
-         true, "This model's maximum context length is 8"},
+         "{\"error\":{\"message\":\"This model's maximum context length is 8\",\"code\":null}}",
+         false, true, "This model's maximum context length is 8"},
         {LLM_OPENAI, 401,
          "{\"error\":{\"message\":\"Incorrect API key provided: sk-abc***xyz. See risk-free.\"}}",
          false, false, "Incorrect API key provided: key See risk-free."},
         {LLM_OPENAI, 502, "<html>Bad Gateway</html>", false, false,
          "the provider answers with status 502"},
-        {LLM_OPENAI, 404, "{\"error\":\"model 'x' not found\"}", false, false, "model 'x' not found"},
+        {LLM_OPENAI, 404, "{\"error\":\"model 'x' not found\"}", false, false,
+         "model 'x' not found"},
         {LLM_OPENAI, 500, "{\"error\":{\"message\":17}}", false, false,
          "the provider answers with status 500"},
     };

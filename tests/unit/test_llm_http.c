@@ -1,26 +1,30 @@
 // SPDX-License-Identifier: MIT
-// The providers over the real wire, against a server on this machine: what is sent, what comes back,
-// and how everything that can go wrong on the way is told.
+// The providers over the real wire, against a server on this machine: what is sent, what comes
+// back, and how everything that can go wrong on the way is told.
 #include "llm_kit.h"
 #include "support/loopback.h"
 
 #define SSE_HEADERS "Content-Type: text/event-stream; charset=utf-8\r\nrequest-id: req_7\r\n"
 
 static const char anthropic_stream[] =
-    "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"usage\":"
+    "event: message_start\ndata: "
+    "{\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"usage\":"
     "{\"input_tokens\":10,\"output_tokens\":1}}}\n\n"
-    "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":"
+    "event: content_block_start\ndata: "
+    "{\"type\":\"content_block_start\",\"index\":0,\"content_block\":"
     "{\"type\":\"text\",\"text\":\"\"}}\n\n"
     "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":"
     "{\"type\":\"text_delta\",\"text\":\"Hello\"}}\n\n"
     "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n"
-    "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},"
+    "event: message_delta\ndata: "
+    "{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},"
     "\"usage\":{\"output_tokens\":3}}\n\n"
     "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
 static const char openai_stream[] =
     "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello\"}}]}\n\n"
     "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"
-    "data: {\"id\":\"c\",\"choices\":[],\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":2}}\n\n"
+    "data: "
+    "{\"id\":\"c\",\"choices\":[],\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":2}}\n\n"
     "data: [DONE]\n\n";
 
 struct fixture {
@@ -188,13 +192,13 @@ static void test_llm_http__errors(void **state)
         const char *says;
     } cases[] = {
         {"anthropic", 429, "retry-after: 3\r\n",
-         "{\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\",\"message\":\"slow down\"}}", 3000,
-         -1, RETRY_YES, "slow down"},
+         "{\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\",\"message\":\"slow down\"}}",
+         3000, -1, RETRY_YES, "slow down"},
         {"anthropic", 429, "", "{}", -1, -1, RETRY_NO, "status 429"},
-        {"anthropic", 529, "x-should-retry: false\r\nretry-after-ms: 1500\r\nretry-after: 2\r\n", "", 1500,
-         0, RETRY_NO, "status 529"},
-        {"anthropic", 500, "retry-after: 2\r\nretry-after-ms: 250\r\nrequest-id: req_9\r\n", "oops", 250,
-         -1, RETRY_YES, "status 500 (request req_9)"},
+        {"anthropic", 529, "x-should-retry: false\r\nretry-after-ms: 1500\r\nretry-after: 2\r\n",
+         "", 1500, 0, RETRY_NO, "status 529"},
+        {"anthropic", 500, "retry-after: 2\r\nretry-after-ms: 250\r\nrequest-id: req_9\r\n", "oops",
+         250, -1, RETRY_YES, "status 500 (request req_9)"},
         {"openai", 503, "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n", "", 0, -1, RETRY_YES,
          "status 503"},
         {"openai", 503, "Retry-After: soon\r\n", "", -1, -1, RETRY_YES, "status 503"},
@@ -202,10 +206,11 @@ static void test_llm_http__errors(void **state)
         {"openai", 401, "",
          "{\"error\":{\"message\":\"Incorrect API key provided: sk-secret-1.\"}}", -1, -1, RETRY_NO,
          "Incorrect API key provided: key"},
-        {"openai", 400, "", "{\"error\":{\"code\":\"context_length_exceeded\",\"message\":\"long\"}}", -1,
-         -1, RETRY_SMALLER, "long"},
-        {"openai", 429, "", "{\"error\":{\"code\":\"insufficient_quota\",\"message\":\"broke\"}}", -1, -1,
-         RETRY_NO, "broke"},
+        {"openai", 400, "",
+         "{\"error\":{\"code\":\"context_length_exceeded\",\"message\":\"long\"}}", -1, -1,
+         RETRY_SMALLER, "long"},
+        {"openai", 429, "", "{\"error\":{\"code\":\"insufficient_quota\",\"message\":\"broke\"}}",
+         -1, -1, RETRY_NO, "broke"},
         {"openai", 301, "Location: http://127.0.0.1:1/\r\n", "", -1, -1, RETRY_NO, "status 301"},
     };
     (void)state;
@@ -441,7 +446,7 @@ static void test_llm_http__open_refuses(void **state)
     }
 }
 
-// The shipped key's name is for the shipped address: it is not asked for when the address is another's.
+// The shipped key's name is for the shipped address: it is not asked for with any other.
 static void test_llm_http__keys_stay_home(void **state)
 {
     struct fixture f;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Streams that providers really sent, against what their own SDKs made of them; and cut at every byte.
+// Streams that providers really sent, against what their SDKs made of them; and cut at every byte.
 #include "llm_kit.h"
 #include "net/sse.h"
 #include "support/shared.h"
@@ -248,8 +248,8 @@ static size_t terminal_end(const struct recording *f, const char *stream)
     return (size_t)(at - stream) + 2;
 }
 
-// Every prefix. The decoder is fed once, byte by byte, and asked after each byte what would be the case
-// if the stream ended here, so that long streams take no quadratic time.
+// Every prefix. The decoder is fed once, byte by byte, and asked after each byte what would be the
+// case if the stream ended here, so that long streams take no quadratic time.
 static void test_llm_recorded__cut_at_every_byte(void **state)
 {
     size_t n = list(files), len, cuts = 0, complete = 0;

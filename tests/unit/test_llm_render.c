@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Bodies: golden ones for both dialects, what is left out, stable prefixes, forms kept with the steps.
+// Bodies: golden ones for both dialects, what is left out, stable prefixes, forms kept with steps.
 #include "llm_kit.h"
 
 static const struct llm_caps plain = {.window_tokens = 1000, .output_tokens_max = 500,
@@ -49,7 +49,8 @@ static void test_llm_render__openai(void **state)
     (void)state;
     talk(&k);
     check(&k, LLM_OPENAI, &caps,
-          "{\"model\":\"m\",\"stream\":true,\"stream_options\":{\"include_usage\":true},\"messages\":["
+          "{\"model\":\"m\",\"stream\":true,\"stream_options\":{\"include_usage\":true},"
+          "\"messages\":["
           "{\"role\":\"system\",\"content\":\"Be \\\"kind\\\".\"},"
           "{\"role\":\"user\",\"content\":\"One\\n\"},{\"role\":\"assistant\",\"content\":\"Two\"},"
           "{\"role\":\"user\",\"content\":\"lost\\n\\nThree\"}]}");
@@ -108,20 +109,22 @@ static void test_llm_render__tools(void **state)
     struct kit_request k = {0};
     (void)state;
     tools(&k);
-    check(&k, LLM_ANTHROPIC, &plain,
-          "{\"model\":\"m\",\"max_tokens\":500,\"stream\":true,\"messages\":["
-          "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"go\"}]},"
-          "{\"role\":\"assistant\",\"content\":["
-          "{\"type\":\"thinking\",\"thinking\":\"hm\",\"signature\":\"s=\"},"
-          "{\"type\":\"tool_use\",\"id\":\"t1\",\"name\":\"add\",\"input\":{\"a\": 1}},"
-          "{\"type\":\"tool_use\",\"id\":\"t2\",\"name\":\"now\",\"input\":{}},{\"type\":\"odd\"}]},"
-          "{\"role\":\"user\",\"content\":["
-          "{\"type\":\"tool_result\",\"tool_use_id\":\"t1\",\"content\":\"2\"},"
-          "{\"type\":\"tool_result\",\"tool_use_id\":\"t2\",\"content\":\"\\\"late\\\"\","
-          "\"is_error\":true}]}]}");
+    check(
+        &k, LLM_ANTHROPIC, &plain,
+        "{\"model\":\"m\",\"max_tokens\":500,\"stream\":true,\"messages\":["
+        "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"go\"}]},"
+        "{\"role\":\"assistant\",\"content\":["
+        "{\"type\":\"thinking\",\"thinking\":\"hm\",\"signature\":\"s=\"},"
+        "{\"type\":\"tool_use\",\"id\":\"t1\",\"name\":\"add\",\"input\":{\"a\": 1}},"
+        "{\"type\":\"tool_use\",\"id\":\"t2\",\"name\":\"now\",\"input\":{}},{\"type\":\"odd\"}]},"
+        "{\"role\":\"user\",\"content\":["
+        "{\"type\":\"tool_result\",\"tool_use_id\":\"t1\",\"content\":\"2\"},"
+        "{\"type\":\"tool_result\",\"tool_use_id\":\"t2\",\"content\":\"\\\"late\\\"\","
+        "\"is_error\":true}]}]}");
     kit_say(&k, ROLE_USER, "and?");
     check(&k, LLM_OPENAI, &plain,
-          "{\"model\":\"m\",\"stream\":true,\"stream_options\":{\"include_usage\":true},\"messages\":["
+          "{\"model\":\"m\",\"stream\":true,\"stream_options\":{\"include_usage\":true},"
+          "\"messages\":["
           "{\"role\":\"user\",\"content\":\"go\"},"
           "{\"role\":\"assistant\",\"content\":\" \\n\",\"tool_calls\":["
           "{\"id\":\"t1\",\"type\":\"function\",\"function\":{\"name\":\"add\","
@@ -147,8 +150,10 @@ static void test_llm_render__nothing_to_say(void **state)
     kit_blocks(&k, ROLE_ASSISTANT, &thought, 1);
     kit_say(&k, ROLE_USER, "b");
     check(&k, LLM_OPENAI, &plain,
-          "{\"model\":\"m\",\"stream\":true,\"stream_options\":{\"include_usage\":true},\"messages\":["
-          "{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":\"\xE2\x80\xA6\"},"
+          "{\"model\":\"m\",\"stream\":true,\"stream_options\":{\"include_usage\":true},"
+          "\"messages\":["
+          "{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":"
+          "\"\xE2\x80\xA6\"},"
           "{\"role\":\"user\",\"content\":\"b\"}]}");
     check(&k, LLM_ANTHROPIC, &plain,
           "{\"model\":\"m\",\"max_tokens\":500,\"stream\":true,\"messages\":["
@@ -160,7 +165,8 @@ static void test_llm_render__nothing_to_say(void **state)
     kit_say(&k, ROLE_USER, "a");
     kit_blocks(&k, ROLE_ASSISTANT, &use, 1);
     check(&k, LLM_OPENAI, &plain,
-          "{\"model\":\"m\",\"stream\":true,\"stream_options\":{\"include_usage\":true},\"messages\":["
+          "{\"model\":\"m\",\"stream\":true,\"stream_options\":{\"include_usage\":true},"
+          "\"messages\":["
           "{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":null,"
           "\"tool_calls\":[{\"id\":\"t\",\"type\":\"function\",\"function\":{\"name\":\"n\","
           "\"arguments\":\"{}\"}}]}]}");

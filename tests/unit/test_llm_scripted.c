@@ -63,15 +63,16 @@ static void test_llm_scripted__answers(void **state)
     close_fixture(&f);
 }
 
+#define FACES "\xF0\x9F\x98\x80\xF0\x9F\x98\x80\xF0\x9F\x98\x80\xF0\x9F\x98\x80"
+
 // Naughty answers come through whole: escapes, long words, no words, multi-byte at the piece's end.
 static void test_llm_scripted__text_is_unaltered(void **state)
 {
     static const char *const answers[] = {
         "\"quotes\" and \\ and \n\n new lines\t",
         " lead and trail ",
-        "\xF0\x9F\x98\x80\xF0\x9F\x98\x80\xF0\x9F\x98\x80\xF0\x9F\x98\x80\xF0\x9F\x98\x80\xF0\x9F\x98\x80"
-        "\xF0\x9F\x98\x80\xF0\x9F\x98\x80\xF0\x9F\x98\x80\xF0\x9F\x98\x80\xF0\x9F\x98\x80\xF0\x9F\x98\x80"
-        "\xF0\x9F\x98\x80\xF0\x9F\x98\x80\xF0\x9F\x98\x80\xF0\x9F\x98\x80x\xC3\xA4\xC3\xA4\xC3\xA4",
+        // One word of 4-byte and 2-byte characters, longer than a piece at every offset.
+        "a" FACES FACES FACES FACES FACES "\xC3\xA4" FACES FACES FACES FACES FACES "x",
         "   ",
         "data: [DONE]\n\nevent: message_stop\n\n",
     };
@@ -305,7 +306,8 @@ static void test_llm_scripted__replay(void **state)
     static const char recording[] =
         "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi there\"},"
         "{\"role\":\"assistant\",\"content\":\"first\"},"
-        "{\"role\":\"user\",\"content\":\"more\"},{\"role\":\"assistant\",\"content\":\"second\"}]}\n\n"
+        "{\"role\":\"user\",\"content\":\"more\"},{\"role\":\"assistant\",\"content\":\"second\"}]}"
+        "\n\n"
         "{\"id\":7,\"messages\":[{\"role\":\"system\",\"content\":\"x\"},"
         "{\"role\":\"user\",\"content\":\"Hi there\"},"
         "{\"role\":\"assistant\",\"content\":\"late\"}]}";
@@ -398,8 +400,8 @@ static void test_llm_scripted__out_of_memory(void **state)
             good = f.call.call.reply.complete && f.call.text.len == strlen(f.env.answer);
             // A block that lost text may never pass for a whole reply.
             if (f.call.call.reply.complete)
-                assert_string_equal(VEC_AT(&f.call.call.reply.blocks, struct llm_block, 0)->text.ptr,
-                                    f.env.answer);
+                assert_string_equal(
+                    VEC_AT(&f.call.call.reply.blocks, struct llm_block, 0)->text.ptr, f.env.answer);
         }
         mem_fail_at(0, 0);
         close_fixture(&f);
