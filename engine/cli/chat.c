@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+// chat.c: `parley chat`: a conversation in the terminal, or from a script on standard input.
+//
+//            line                 message               DONE
+//   prompt ─────────▶ slash? ─no──────────▶ replying ─────────▶ prompt
+//     │ end, /bye       │ yes: answered, ▶ prompt     │ interrupt: stop, then as DONE
+//     └──▶ leave                                      └ twice, or terminate: leave
+//
+// Invariant: `session` is the session that the next message goes to; while it is empty the engine
+// chooses by the scope (a new one, or with -c the newest).
+#include "cli/chat.h"
+
+#include <signal.h>
+
+static bool is_interrupt(int signal_number)
+{
+    return signal_number == SIGINT;
+}
+
+void chat_scope(const struct chat *chat, parley_scope *scope)
+{
+    cli_scope(chat->cli, scope);
+    scope->bot = chat->bot;
+    scope->context = chat->context;
+    if (*chat->session) {
+        scope->session = chat->session;
+        scope->flags &= ~(unsigned)PARLEY_CONTINUE;
+    }
+}
+
+void chat_set_window(struct chat *chat, struct json window)
+{
+    if (json_type(window) != JSON_OBJECT)
+        return;
+    chat->tokens = json_i64(json_get(window, "tokens"), -1);
+    chat->limit = json_i64(json_get(window, "limit"), 0);
+    chat->percent = (int)(json_double(json_get(window, "percent"), 0) + 0.5);
+}
+
+int chat_look(struct chat *chat, struct answer *answer)
+{
+    parley_scope scope;
+
+    chat_scope(chat, &scope);
+    int code = cli_ask_engine(chat->cli, parley_session, &scope, answer);
+    if (code == PARLEY_OK)
+        chat_set_window(chat, json_get(json_root(&answer->doc), "window"));
+    return code;
+}
+
+static void greet(struct chat *chat, struct json root)
+{
+    struct output *o = &chat->cli->output;
+    struct buf text = BUF_INIT(4096);
+    int64_t turns = json_i64(json_get(root, "turns"), 0);
+
+    json_string(json_get(root, "title"), &text);
+    buf_add_str(&text, " · ");
+    json_string(json_get(root, "provider"), &text);
+    buf_add_str(&text, "/");
+    json_string(json_get(root, "model"), &text);
+    if (turns)
+        buf_addf(&text, " · going on after %lld turns", (long long)turns);
+    buf_add_str(&text, " · /help lists commands\n");
+    if (json_is_string(json_get(root, "provider"), "scripted"))
+        buf_add_str(&text, "Offline: the replies come from a script, not from a language model.\n");
+    output_style(o, STYLE_DIM);
+    output_text(o, buf_slice(&text));
+    output_style(o, STYLE_PLAIN);
+    buf_release(&text);
+}
+
+static int start(struct chat *chat)
+{
+    struct answer answer;
+
+    int code = cli_open(chat->cli);
+    if (code == PARLEY_OK)
+        code = chat_look(chat, &answer);
+    if (code < 0)
+        return code;
+    if (chat->prompt.interactive && !chat->cli->output.quiet)
+        greet(chat, json_root(&answer.doc));
+    cli_answer_free(&answer);
+    return PARLEY_OK;
+}
+
+static void read_done(struct chat *chat, const parley_event *done)
+{
+    struct json_doc doc = JSON_DOC_INIT;
+
+    if (json_parse(&doc, slice_str(done->json), 0, NULL) == E_OK)
+        chat_set_window(chat, json_get(json_root(&doc), "window"));
+    json_doc_release(&doc);
+}
+
+static void say(struct chat *chat, struct slice text)
+{
+    const struct options *o = &chat->cli->options;
+    parley_message message;
+    struct exchange exchange;
+
+    cli_message(chat->cli, &message);
+    message.bot = chat->bot;
+    message.context = chat->context;
+    if (*chat->session) {
+        message.session = chat->session;
+        message.flags &= ~(unsigned)PARLEY_CONTINUE;
+    }
+    // A key names one message: the first.
+    message.key = chat->said ? NULL : o->value[FLAG_KEY];
+    message.text = text.ptr;
+    message.text_bytes = text.len;
+    exchange_run(chat->cli, &message, &exchange);
+    chat->said = true;
+    if (*exchange.session)
+        memcpy(chat->session, exchange.session, sizeof chat->session);
+    if (exchange.done)
+        read_done(chat, exchange.done);
+    chat->code = exchange.code;
+    if (exchange.signal) {
+        chat->code = PARLEY_E_CANCELLED;
+        chat->leave = exchange.impatient || !is_interrupt(exchange.signal) || !chat->prompt.interactive;
+        if (!chat->leave)
+            output_note(&chat->cli->output, "stopped; what came is kept");
+    }
+    exchange_release(&exchange);
+}
+
+static void handle(struct chat *chat, struct slice text)
+{
+    if (slice_is(text, "exit") || slice_is(text, "quit"))
+        chat->leave = true;
+    else if (text.len && *text.ptr == '/')
+        chat_slash(chat, text);
+    else if (text.len)
+        say(chat, text);
+}
+
+static void talk(struct chat *chat)
+{
+    char prompt[PROMPT_BYTES_MAX];
+    struct slice text;
+
+    while (!chat->leave) {
+        prompt_format(prompt, chat->tokens, chat->percent);
+        int code = prompt_read(&chat->prompt, prompt, &text);
+        if (code == 1) {
+            handle(chat, text);
+            continue;
+        }
+        if (chat->prompt.interactive)
+            output_str(&chat->cli->output, "\n");
+        if (code == E_CANCELLED && chat->prompt.interactive &&
+            is_interrupt(chat->prompt.signal_number)) {
+            output_note(&chat->cli->output, "Ctrl-D or /bye leaves");
+            continue;
+        }
+        chat->leave = true;
+        chat->code = code < 0 ? code : chat->code;
+    }
+}
+
+int command_chat(struct cli *cli)
+{
+    struct chat chat = {.cli = cli, .tokens = -1};
+
+    chat.bot = mem_strdup(cli->options.value[FLAG_BOT]);
+    chat.context = mem_strdup(cli->options.value[FLAG_CONTEXT]);
+    prompt_init(&chat.prompt, cli);
+    int code = start(&chat);
+    if (code == PARLEY_OK) {
+        talk(&chat);
+        // A person has seen what went wrong; a script has only the exit status.
+        code = chat.prompt.interactive && chat.code != PARLEY_E_CANCELLED ? PARLEY_OK : chat.code;
+    }
+    prompt_release(&chat.prompt);
+    mem_free(chat.bot);
+    mem_free(chat.context);
+    return code;
+}

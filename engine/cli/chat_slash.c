@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: MIT
+// chat_slash.c: what the slash commands do. None of them ends the chat but /bye; what fails has
+// been told on standard error and changes nothing.
+#include "cli/chat.h"
+#include "cli/slash.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum { TRANSCRIPT_MAX = 256 << 20, NAME_MAX_BYTES = 1024 };
+
+static void slash_help(struct chat *chat)
+{
+    for (const struct slash *s = slash_table; s->name; s++)
+        if (s->id != SLASH_LATER)
+            outputf(&chat->cli->output, "  %-10s %-10s %s\n", s->name, s->argument, s->help);
+    output_str(&chat->cli->output, "  \"\"\"                   opens and closes a message of several "
+                                   "lines\n");
+}
+
+// Whether there is a session to speak of; says so when there is none.
+static bool has_session(struct chat *chat)
+{
+    if (*chat->session || option_on(&chat->cli->options, FLAG_CONTINUE) ||
+        option_on(&chat->cli->options, FLAG_SESSION))
+        return true;
+    output_note(&chat->cli->output, "nothing was said yet");
+    return false;
+}
+
+static void take_session(struct chat *chat, struct json session)
+{
+    struct buf text = BUF_INIT(SESSION_BYTES);
+
+    if (json_string(session, &text) && buf_ok(&text))
+        snprintf(chat->session, sizeof chat->session, "%s", text.ptr ? text.ptr : "");
+    buf_release(&text);
+}
+
+// Hears of the window again after the session changed.
+static void look_again(struct chat *chat)
+{
+    struct answer answer;
+
+    if (chat_look(chat, &answer) == PARLEY_OK)
+        cli_answer_free(&answer);
+}
+
+static void slash_reset(struct chat *chat)
+{
+    struct answer answer;
+    parley_scope scope;
+
+    chat_scope(chat, &scope);
+    if (cli_ask_engine(chat->cli, parley_reset, &scope, &answer) < 0)
+        return;
+    take_session(chat, json_get(json_root(&answer.doc), "session"));
+    cli_answer_free(&answer);
+    output_str(&chat->cli->output, "A new session; /resume goes back to the old one.\n");
+    look_again(chat);
+}
+
+static void slash_undo(struct chat *chat)
+{
+    struct answer answer;
+    parley_scope scope;
+    struct buf text = BUF_INIT(1 << 20);
+
+    if (!has_session(chat))
+        return;
+    chat_scope(chat, &scope);
+    if (cli_ask_engine(chat->cli, parley_undo, &scope, &answer) < 0)
+        return;
+    json_string(json_get(json_root(&answer.doc), "text"), &text);
+    output_str(&chat->cli->output, "Taken back: ");
+    output_text(&chat->cli->output, buf_slice(&text));
+    output_end_line(&chat->cli->output);
+    buf_release(&text);
+    cli_answer_free(&answer);
+    look_again(chat);
+}
+
+static void slash_tokens(struct chat *chat)
+{
+    struct answer answer;
+
+    if (chat_look(chat, &answer) < 0)
+        return;
+    outputf(&chat->cli->output, "%" PRId64 " of %" PRId64 " tokens, %d %%\n", chat->tokens,
+            chat->limit, chat->percent);
+    cli_answer_free(&answer);
+}
+
+static void slash_usage(struct chat *chat)
+{
+    parley_error error = PARLEY_ERROR_INIT;
+    uint64_t request = 0;
+    struct answer answer;
+    parley_scope scope;
+
+    if (!has_session(chat))
+        return;
+    chat_scope(chat, &scope);
+    int code = parley_usage(chat->cli->engine, &scope, "model", &request, &error);
+    if (cli_answer(chat->cli, code, request, &error, &answer) < 0)
+        return;
+    listing_usage(chat->cli, &answer, "model");
+    cli_answer_free(&answer);
+}
+
+static int show_session(struct chat *chat, struct answer *answer)
+{
+    parley_scope scope;
+
+    chat_scope(chat, &scope);
+    return cli_ask_engine(chat->cli, parley_show, &scope, answer);
+}
+
+static void slash_history(struct chat *chat)
+{
+    struct answer answer;
+
+    if (!has_session(chat) || show_session(chat, &answer) < 0)
+        return;
+    transcript_print(chat->cli, &answer);
+    cli_answer_free(&answer);
+}
+
+// Every session of the user, whatever the bot and context.
+static int list_sessions(struct chat *chat, struct answer *answer)
+{
+    parley_scope scope = PARLEY_SCOPE_INIT;
+
+    scope.user = chat->cli->options.value[FLAG_USER];
+    return cli_ask_engine(chat->cli, parley_sessions, &scope, answer);
+}
+
+static void slash_sessions(struct chat *chat)
+{
+    struct answer answer;
+
+    if (list_sessions(chat, &answer) < 0)
+        return;
+    listing_sessions(chat->cli, &answer, false);
+    cli_answer_free(&answer);
+}
+
+// The one session that begins with `wanted`, or with nothing wanted the newest that is not ours.
+static struct json find_session(struct chat *chat, struct json rows, struct slice wanted,
+                                unsigned *matches)
+{
+    struct buf scratch = BUF_INIT(SESSION_BYTES);
+    struct json found = {0}, key, row;
+    struct json_iter it = {0};
+
+    *matches = 0;
+    while (json_next(rows, &it, &key, &row)) {
+        struct slice id = json_text(json_get(row, "session"), &scratch);
+        if (wanted.len ? !slice_starts(id, wanted) : slice_is(id, chat->session))
+            continue;
+        if ((*matches)++ == 0)
+            found = row;
+        if (!wanted.len)
+            break;
+    }
+    buf_release(&scratch);
+    return found;
+}
+
+static void replace(char **old, struct json value)
+{
+    struct buf text = BUF_INIT(1 << 20);
+
+    json_string(value, &text);
+    char *copy = mem_slicedup(buf_slice(&text));
+    buf_release(&text);
+    // Without memory the old value stays: the engine then says that the session is another's.
+    if (copy) {
+        mem_free(*old);
+        *old = copy;
+    }
+}
+
+static void slash_resume(struct chat *chat, struct slice wanted)
+{
+    struct answer answer;
+    unsigned matches;
+
+    if (list_sessions(chat, &answer) < 0)
+        return;
+    struct json row = find_session(chat, json_root(&answer.doc), wanted, &matches);
+    if (matches == 1) {
+        take_session(chat, json_get(row, "session"));
+        replace(&chat->bot, json_get(row, "bot"));
+        replace(&chat->context, json_get(row, "context"));
+        outputf(&chat->cli->output, "Going on in %s, after %" PRId64 " turns.\n", chat->session,
+                json_i64(json_get(row, "turns"), 0));
+        look_again(chat);
+    } else if (matches) {
+        output_error(&chat->cli->output, "%u sessions begin with %.*s: write more of it", matches,
+                     SLICE_FMT(wanted));
+    } else if (wanted.len) {
+        output_error(&chat->cli->output, "there is no session %.*s; /sessions lists them",
+                     SLICE_FMT(wanted));
+    } else {
+        output_note(&chat->cli->output, "there is no other session");
+    }
+    cli_answer_free(&answer);
+}
+
+static int write_file(const char *name, struct slice text)
+{
+    // Only for its owner: it is the conversation in plain.
+    int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return -errno;
+    while (text.len) {
+        ssize_t n = write(fd, text.ptr, text.len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            int reason = errno;
+            close(fd);
+            return -reason;
+        }
+        text.ptr += n;
+        text.len -= (size_t)n;
+    }
+    return close(fd) < 0 ? -errno : 0;
+}
+
+static void slash_save(struct chat *chat, struct slice wanted)
+{
+    struct buf text = BUF_INIT(TRANSCRIPT_MAX);
+    struct err err = ERR_INIT;
+    struct answer answer;
+    char name[NAME_MAX_BYTES];
+
+    if (!has_session(chat) || show_session(chat, &answer) < 0)
+        return;
+    take_session(chat, json_get(json_root(&answer.doc), "session"));
+    if (wanted.len)
+        snprintf(name, sizeof name, "%.*s", SLICE_FMT(wanted));
+    else
+        snprintf(name, sizeof name, "parley-%.8s.txt", chat->session);
+    transcript_write(&text, &answer.doc);
+    if (buf_check(&text, "the transcript", &err) < 0) {
+        cli_fail_err(chat->cli, &err);
+    } else {
+        int failed = write_file(name, buf_slice(&text));
+        if (failed)
+            output_error(&chat->cli->output, "cannot write %s: %s; /save FILE writes another",
+                         name, strerror(-failed));
+        else
+            outputf(&chat->cli->output, "Saved as %s.\n", name);
+    }
+    buf_release(&text);
+    cli_answer_free(&answer);
+}
+
+static void slash_policy(struct chat *chat)
+{
+    static const char *const members[] = {"bot", "title", "provider", "model", "session"};
+    struct buf scratch = BUF_INIT(1 << 20);
+    struct answer answer;
+
+    if (chat_look(chat, &answer) < 0)
+        return;
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        struct slice text = json_text(json_get(json_root(&answer.doc), members[i]), &scratch);
+        outputf(&chat->cli->output, "  %-9s ", members[i]);
+        output_text(&chat->cli->output, text);
+        output_str(&chat->cli->output, "\n");
+    }
+    buf_release(&scratch);
+    cli_answer_free(&answer);
+}
+
+void chat_slash(struct chat *chat, struct slice line)
+{
+    struct err err = ERR_INIT;
+    struct slice argument;
+    const struct slash *slash = slash_find(line, &argument, &err);
+
+    if (!slash) {
+        cli_fail_err(chat->cli, &err);
+        return;
+    }
+    switch (slash->id) {
+    case SLASH_HELP: slash_help(chat); break;
+    case SLASH_RESET: slash_reset(chat); break;
+    case SLASH_UNDO: slash_undo(chat); break;
+    case SLASH_TOKENS: slash_tokens(chat); break;
+    case SLASH_USAGE: slash_usage(chat); break;
+    case SLASH_HISTORY: slash_history(chat); break;
+    case SLASH_SESSIONS: slash_sessions(chat); break;
+    case SLASH_RESUME: slash_resume(chat, argument); break;
+    case SLASH_SAVE: slash_save(chat, argument); break;
+    case SLASH_POLICY: slash_policy(chat); break;
+    case SLASH_BYE: chat->leave = true; break;
+    case SLASH_LATER:
+        output_error(&chat->cli->output, "%s is not in this version (%s)", slash->name,
+                     parley_version());
+        break;
+    }
+}

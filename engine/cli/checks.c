@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+// checks.c: the commands that look after an installation: check, verify, migrate, version, help.
+#include "base/mem.h"
+#include "cli/cli.h"
+
+#include <inttypes.h>
+
+static void print_files(struct cli *cli, struct json files)
+{
+    struct output *o = &cli->output;
+    struct buf scratch = BUF_INIT(1 << 20);
+    struct json_iter it = {0};
+    struct json key, file;
+
+    while (json_next(files, &it, &key, &file)) {
+        bool good = json_bool(json_get(file, "ok"), false);
+        output_str(o, good ? "ok     " : "error  ");
+        output_text(o, json_text(json_get(file, "file"), &scratch));
+        if (!good) {
+            output_str(o, ": ");
+            output_text(o, json_text(json_get(file, "error"), &scratch));
+        }
+        output_str(o, "\n");
+    }
+    buf_release(&scratch);
+}
+
+static int print_report(struct cli *cli, const char *report)
+{
+    struct json_doc doc = JSON_DOC_INIT;
+    struct err err = ERR_INIT;
+    int code = E_OK;
+
+    if (cli->options.format == FORMAT_JSON) {
+        output_str(&cli->output, report);
+        output_end_line(&cli->output);
+        return PARLEY_OK;
+    }
+    if (json_parse(&doc, slice_str(report), 0, &err) < 0)
+        code = cli_fail_err(cli, &err);
+    else
+        print_files(cli, json_get(json_root(&doc), "files"));
+    json_doc_release(&doc);
+    return code;
+}
+
+int command_check(struct cli *cli)
+{
+    const struct options *o = &cli->options;
+    parley_error error = PARLEY_ERROR_INIT;
+    parley_options options;
+    char *report = NULL;
+
+    const char **paths = mem_calloc(o->n_words + 1, sizeof *paths);
+    if (!paths) {
+        output_error(&cli->output, "out of memory");
+        return PARLEY_E_NOMEM;
+    }
+    for (size_t i = 0; i < o->n_words; i++)
+        paths[i] = o->words[i];
+    cli_engine_options(cli, &options);
+    int code = parley_check(&options, o->n_words ? paths : NULL, &report, &error);
+    if (report)
+        print_report(cli, report);
+    // A report names what is wrong; without one only the error does.
+    if (code < 0 && !report)
+        cli_fail(cli, &error);
+    parley_free(report);
+    mem_free(paths);
+    return code;
+}
+
+static void print_problems(struct cli *cli, struct json problems)
+{
+    struct buf scratch = BUF_INIT(1 << 20);
+    struct json_iter it = {0};
+    struct json key, problem;
+
+    while (json_next(problems, &it, &key, &problem)) {
+        struct slice text = json_text(problem, &scratch);
+        output_text(&cli->output, text.ptr ? text : json_raw(problem));
+        output_str(&cli->output, "\n");
+    }
+    buf_release(&scratch);
+}
+
+int command_verify(struct cli *cli)
+{
+    const struct options *o = &cli->options;
+    struct answer answer;
+    parley_scope scope;
+
+    int code = cli_open(cli);
+    if (code < 0)
+        return code;
+    cli_scope(cli, &scope);
+    if (!option_on(o, FLAG_USER) || option_on(o, FLAG_ALL_USERS))
+        scope.flags |= PARLEY_ALL_USERS;
+    code = cli_ask_engine(cli, parley_verify, &scope, &answer);
+    if (code < 0)
+        return code;
+    struct json root = json_root(&answer.doc), problems = json_get(root, "problems");
+    if (o->format == FORMAT_JSON) {
+        output_str(&cli->output, answer.event->json);
+        output_end_line(&cli->output);
+    } else {
+        print_problems(cli, problems);
+        outputf(&cli->output, "%" PRId64 " sessions, %" PRId64 " turns: %u problems\n",
+                json_i64(json_get(root, "sessions"), 0), json_i64(json_get(root, "turns"), 0),
+                (unsigned)json_count(problems));
+    }
+    code = json_count(problems) ? PARLEY_E_CORRUPT : PARLEY_OK;
+    cli_answer_free(&answer);
+    return code;
+}
+
+int command_migrate(struct cli *cli)
+{
+    parley_error error = PARLEY_ERROR_INIT;
+    parley_options options;
+    char *report = NULL;
+
+    cli_engine_options(cli, &options);
+    int code = parley_migrate(&options, option_on(&cli->options, FLAG_DRY_RUN), &report, &error);
+    if (report) {
+        output_text(&cli->output, slice_str(report));
+        output_end_line(&cli->output);
+    }
+    if (code < 0)
+        cli_fail(cli, &error);
+    parley_free(report);
+    return code;
+}
+
+int command_version(struct cli *cli)
+{
+    if (cli->options.format == FORMAT_JSON)
+        outputf(&cli->output, "{\"version\":\"%s\"}\n", parley_version());
+    else
+        outputf(&cli->output, "parley %s\n", parley_version());
+    return PARLEY_OK;
+}
+
+int command_help(struct cli *cli)
+{
+    const struct options *o = &cli->options;
+    struct err err = ERR_INIT;
+
+    if (option_on(o, FLAG_MAN))
+        return help_manual(cli);
+    if (!o->n_words)
+        return help_overview(cli);
+    const struct command *command = command_find(o->words[0], &err);
+    return command ? help_command(cli, command) : cli_fail_err(cli, &err);
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT
+// cli.c: the engine as the commands use it.
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+static void log_to_stderr(void *user, parley_log_level level, const char *line)
+{
+    static const char *const words[] = {"debug", "info", "warning", "error"};
+    const struct cli *cli = user;
+
+    if (level >= cli->log_level)
+        fprintf(stderr, "parley: %s: %s\n", words[level], line);
+}
+
+void cli_engine_options(struct cli *cli, parley_options *options)
+{
+    const struct options *o = &cli->options;
+
+    *options = (parley_options)PARLEY_OPTIONS_INIT;
+    options->config = o->value[FLAG_CONFIG];
+    options->store = o->value[FLAG_STORE];
+    options->policies = o->value[FLAG_POLICIES];
+    options->settings = o->settings;
+    options->log = log_to_stderr;
+    options->user = cli;
+}
+
+int cli_open(struct cli *cli)
+{
+    parley_options options;
+    parley_error error = PARLEY_ERROR_INIT;
+
+    cli_engine_options(cli, &options);
+    if (parley_open(&cli->engine, &options, &error) < 0)
+        return cli_fail(cli, &error);
+    return PARLEY_OK;
+}
+
+void cli_close(struct cli *cli)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    parley_close(cli->engine);
+    cli->engine = NULL;
+}
+
+void cli_scope(const struct cli *cli, parley_scope *scope)
+{
+    const struct options *o = &cli->options;
+
+    *scope = (parley_scope)PARLEY_SCOPE_INIT;
+    scope->flags = option_on(o, FLAG_CONTINUE) ? PARLEY_CONTINUE : 0;
+    scope->user = o->value[FLAG_USER];
+    scope->bot = o->value[FLAG_BOT];
+    scope->context = o->value[FLAG_CONTEXT];
+    scope->session = o->value[FLAG_SESSION];
+    scope->provider = o->value[FLAG_PROVIDER];
+    scope->model = o->value[FLAG_MODEL];
+}
+
+void cli_message(const struct cli *cli, parley_message *message)
+{
+    const struct options *o = &cli->options;
+
+    *message = (parley_message)PARLEY_MESSAGE_INIT;
+    message->flags = (option_on(o, FLAG_CONTINUE) ? PARLEY_CONTINUE : 0) |
+                     (option_on(o, FLAG_STATELESS) ? PARLEY_STATELESS : 0);
+    message->user = o->value[FLAG_USER];
+    message->bot = o->value[FLAG_BOT];
+    message->context = o->value[FLAG_CONTEXT];
+    message->session = o->value[FLAG_SESSION];
+    message->key = o->value[FLAG_KEY];
+    message->provider = o->value[FLAG_PROVIDER];
+    message->model = o->value[FLAG_MODEL];
+}
+
+int cli_fail(struct cli *cli, const parley_error *error)
+{
+    output_error(&cli->output, "%s", error->message);
+    return error->code;
+}
+
+int cli_fail_err(struct cli *cli, const struct err *err)
+{
+    // An interruption needs no words: whoever caused it knows.
+    if (err->code != E_CANCELLED)
+        output_error(&cli->output, "%s", err->message);
+    return err->code;
+}
+
+int cli_take_signal(struct cli *cli)
+{
+    struct signalfd_siginfo info;
+
+    while (read(cli->signals, &info, sizeof info) == (ssize_t)sizeof info) {
+        int number = (int)info.ssi_signo;
+        if (number == SIGTSTP)
+            raise(SIGSTOP);
+        else if (number != SIGWINCH)
+            return number;
+    }
+    return 0;
+}
+
+int cli_wait(struct cli *cli, parley_event **event)
+{
+    struct pollfd fds[] = {{.fd = cli->signals, .events = POLLIN},
+                           {.fd = parley_wakeup_fd(cli->engine), .events = POLLIN}};
+
+    for (;;) {
+        int signal_number = cli_take_signal(cli);
+        if (signal_number)
+            return signal_number;
+        if (parley_poll(cli->engine, event) > 0)
+            return 0;
+        output_flush(&cli->output);
+        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+            BUG("poll: %s", strerror(errno));
+    }
+}
+
+static int read_answer(struct cli *cli, struct answer *answer)
+{
+    struct err err = ERR_INIT;
+
+    if (json_parse(&answer->doc, slice_str(answer->event->json), 0, &err) == E_OK)
+        return PARLEY_OK;
+    err_prefix(&err, "the engine's answer: ");
+    int code = cli_fail_err(cli, &err);
+    cli_answer_free(answer);
+    return code;
+}
+
+int cli_answer(struct cli *cli, int asked, uint64_t request, const parley_error *error,
+               struct answer *answer)
+{
+    *answer = (struct answer){0};
+    if (asked < 0)
+        return cli_fail(cli, error);
+    for (;;) {
+        parley_event *event = NULL;
+        if (cli_wait(cli, &event))
+            return PARLEY_E_CANCELLED;
+        if (event->request == request && event->type == PARLEY_EVENT_RESULT) {
+            answer->event = event;
+            return read_answer(cli, answer);
+        }
+        if (event->request == request && event->type == PARLEY_EVENT_ERROR) {
+            int code = event->code;
+            output_error(&cli->output, "%s", event->text);
+            parley_event_free(event);
+            return code;
+        }
+        parley_event_free(event);
+    }
+}
+
+void cli_answer_free(struct answer *answer)
+{
+    json_doc_release(&answer->doc);
+    parley_event_free(answer->event);
+    *answer = (struct answer){0};
+}
+
+int cli_ask_engine(struct cli *cli,
+                   int (*ask)(parley *, const parley_scope *, uint64_t *, parley_error *),
+                   const parley_scope *scope, struct answer *answer)
+{
+    parley_error error = PARLEY_ERROR_INIT;
+    uint64_t request = 0;
+    int asked = ask(cli->engine, scope, &request, &error);
+
+    return cli_answer(cli, asked, request, &error, answer);
+}

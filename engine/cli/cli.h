@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+// cli.h: what the commands share: the options, the output, the engine, and waiting for it.
+//
+// Every command returns a parley_code and has said on standard error what is wrong before it does;
+// main turns the code into an exit status. Signals (interrupt, terminate, hang-up, stop, window size)
+// are blocked and read from a descriptor, so nothing runs between two instructions of ours.
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "parley.h"
+
+enum { SESSION_BYTES = 64 };
+
+struct cli {
+    struct options options;
+    struct output output;
+    int signals;         // a signalfd
+    parley_log_level log_level;
+    parley *engine;      // NULL until cli_open
+};
+
+// ---- cli.c: every function that returns a code has reported what is below 0
+
+// What parley_open, parley_check and parley_migrate are told. Borrows from cli.
+void cli_engine_options(struct cli *cli, parley_options *options);
+int cli_open(struct cli *cli);
+// From here on an interrupt ends the process at once: a reply that does not settle cannot hold it.
+void cli_close(struct cli *cli);
+
+// The scope that the options name, and the same for a message.
+void cli_scope(const struct cli *cli, parley_scope *scope);
+void cli_message(const struct cli *cli, parley_message *message);
+
+// Says what failed; returns its code.
+int cli_fail(struct cli *cli, const parley_error *error);
+int cli_fail_err(struct cli *cli, const struct err *err);
+
+// Waits for an event or a signal. 0: *event is the caller's. Else the number of the signal.
+int cli_wait(struct cli *cli, parley_event **event);
+// The signal that is there, 0 for none. Suspends the process on a terminal's stop.
+int cli_take_signal(struct cli *cli);
+// The answer to a question: asked is what the asking function returned. *doc reads (*event)->json;
+// both are the caller's: cli_answer_free. On failure there is nothing to free.
+struct answer {
+    parley_event *event;
+    struct json_doc doc;
+};
+int cli_answer(struct cli *cli, int asked, uint64_t request, const parley_error *error,
+               struct answer *answer);
+void cli_answer_free(struct answer *answer);
+// A question about a scope, asked and answered.
+int cli_ask_engine(struct cli *cli,
+                   int (*ask)(parley *, const parley_scope *, uint64_t *, parley_error *),
+                   const parley_scope *scope, struct answer *answer);
+
+// ---- exchange.c: one turn, from its message to its end
+
+struct exchange {
+    int code;                    // parley_code; below 0 it has been reported
+    int signal;                  // the first that came while waiting, 0 for none
+    bool impatient;              // a second one came: the reply was not waited for
+    char session[SESSION_BYTES]; // "" when nothing was accepted
+    parley_event *done;          // NULL when there is none; owned by the exchange
+};
+// Streams to the output in the format that the options name.
+void exchange_run(struct cli *cli, const parley_message *message, struct exchange *exchange);
+void exchange_release(struct exchange *exchange);
+
+// ---- listing.c: answers as tables, JSON, lines or CSV
+
+int listing_sessions(struct cli *cli, const struct answer *answer, bool with_user);
+int listing_usage(struct cli *cli, const struct answer *answer, const char *by);
+
+// ---- transcript.c
+
+int transcript_print(struct cli *cli, const struct answer *answer);
+// Appends it as plain text, for a file.
+void transcript_write(struct buf *out, const struct json_doc *doc);
+
+// ---- help.c
+
+int help_overview(struct cli *cli);
+int help_command(struct cli *cli, const struct command *command);
+int help_manual(struct cli *cli);
+
+// ---- the commands
+
+int command_chat(struct cli *cli);
+int command_ask(struct cli *cli);
+int command_sessions(struct cli *cli);
+int command_show(struct cli *cli);
+int command_usage(struct cli *cli);
+int command_check(struct cli *cli);
+int command_verify(struct cli *cli);
+int command_import(struct cli *cli);
+int command_migrate(struct cli *cli);
+int command_version(struct cli *cli);
+int command_help(struct cli *cli);
+
+#endif

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+// exchange.c: one turn on the terminal or in a pipe.
+//
+//            ACCEPTED, DELTA, WARNING            DONE
+//   sent ──────────────────────────▶ streaming ────────▶ settled
+//     │ ERROR                           │ 1st signal: stop, go on until DONE
+//     └──────▶ refused                  │ 2nd signal: leave (the engine settles it on closing)
+//
+// Promises that everything of the reply that came is on standard output before an error is told.
+#include "cli/cli.h"
+
+#include <stdio.h>
+
+struct watch {
+    struct cli *cli;
+    struct exchange *exchange;
+    uint64_t request;
+    bool streamed; // some of the reply is on standard output
+};
+
+static void print_line(struct output *o, struct buf *line)
+{
+    buf_add_char(line, '\n');
+    output_bytes(o, buf_slice(line));
+    output_flush(o);
+}
+
+static void print_event(struct watch *w, const parley_event *event)
+{
+    struct buf line = BUF_INIT(JSON_BYTES_MAX);
+    struct json_writer jw;
+    struct slice json = slice_str(event->json);
+
+    jw_init(&jw, &line);
+    if (event->type == PARLEY_EVENT_DONE && json.len > 2) {
+        // The same members as of `-o json`, with their event's name before them.
+        buf_add_str(&line, "{\"event\":\"done\",");
+        buf_add(&line, json.ptr + 1, json.len - 1);
+    } else {
+        jw_object(&jw);
+        if (event->type == PARLEY_EVENT_ACCEPTED) {
+            char turn[16];
+            snprintf(turn, sizeof turn, "%u", (unsigned)event->turn);
+            jw_kv_str(&jw, "event", "accepted");
+            jw_kv_str(&jw, "session", event->session);
+            jw_kv_str(&jw, "turn", turn);
+        } else if (event->type == PARLEY_EVENT_DELTA) {
+            jw_kv_str(&jw, "event", "delta");
+            jw_kv_slice(&jw, "text", slice_of(event->text, event->text_bytes));
+        } else {
+            jw_kv_str(&jw, "event", "error");
+            jw_kv_str(&jw, "code", parley_code_word(event->code));
+            jw_kv_slice(&jw, "message", slice_of(event->text, event->text_bytes));
+        }
+        jw_object_end(&jw);
+    }
+    print_line(&w->cli->output, &line);
+    buf_release(&line);
+}
+
+// A reply that never came in pieces (a repeated key's, for one) is in DONE alone.
+static void print_whole(struct watch *w, const parley_event *event)
+{
+    struct json_doc doc = JSON_DOC_INIT;
+    struct buf scratch = BUF_INIT(JSON_BYTES_MAX);
+
+    if (json_parse(&doc, slice_str(event->json), 0, NULL) == E_OK)
+        output_text(&w->cli->output, json_text(json_get(json_root(&doc), "reply"), &scratch));
+    buf_release(&scratch);
+    json_doc_release(&doc);
+}
+
+static void finish(struct watch *w, parley_event *event)
+{
+    struct cli *cli = w->cli;
+    struct exchange *exchange = w->exchange;
+
+    if (cli->options.format == FORMAT_TABLE) {
+        if (!w->streamed)
+            print_whole(w, event);
+        output_end_line(&cli->output);
+    } else if (cli->options.format == FORMAT_JSON) {
+        output_str(&cli->output, event->json);
+        output_end_line(&cli->output);
+    }
+    output_flush(&cli->output);
+    exchange->done = event;
+    exchange->code = event->code;
+    if (event->code < 0 && !exchange->signal)
+        output_error(&cli->output, "%s",
+                     *event->text ? event->text
+                                  : "the reply was lost on the way; what came is kept");
+}
+
+// Whether the turn is over. Takes the event.
+static bool handle(struct watch *w, parley_event *event)
+{
+    struct cli *cli = w->cli;
+    bool jsonl = cli->options.format == FORMAT_JSONL;
+
+    if (jsonl && event->type != PARLEY_EVENT_WARNING)
+        print_event(w, event);
+    if (*event->session)
+        snprintf(w->exchange->session, SESSION_BYTES, "%s", event->session);
+    switch (event->type) {
+    case PARLEY_EVENT_DONE:
+        finish(w, event);
+        return true;
+    case PARLEY_EVENT_ERROR:
+        w->exchange->code = event->code;
+        output_error(&cli->output, "%s", event->text);
+        parley_event_free(event);
+        return true;
+    case PARLEY_EVENT_DELTA:
+        if (cli->options.format == FORMAT_TABLE)
+            output_more(&cli->output, slice_of(event->text, event->text_bytes));
+        w->streamed = true;
+        break;
+    case PARLEY_EVENT_WARNING:
+        if (cli->output.terminal && !cli->output.quiet)
+            output_end_line(&cli->output);
+        output_flush(&cli->output);
+        output_note(&cli->output, "%s", event->text);
+        break;
+    case PARLEY_EVENT_ACCEPTED:
+    case PARLEY_EVENT_RESULT:
+        break;
+    }
+    parley_event_free(event);
+    return false;
+}
+
+void exchange_run(struct cli *cli, const parley_message *message, struct exchange *exchange)
+{
+    struct watch w = {.cli = cli, .exchange = exchange};
+    parley_error error = PARLEY_ERROR_INIT;
+    bool over = false;
+
+    *exchange = (struct exchange){0};
+    exchange->code = parley_send(cli->engine, message, &w.request, &error);
+    if (exchange->code < 0) {
+        cli_fail(cli, &error);
+        return;
+    }
+    while (!over) {
+        parley_event *event = NULL;
+        int signal_number = cli_wait(cli, &event);
+        if (signal_number && exchange->signal) {
+            exchange->impatient = true;
+            exchange->code = PARLEY_E_CANCELLED;
+            output_end_line(&cli->output);
+            return;
+        }
+        if (signal_number) {
+            exchange->signal = signal_number;
+            parley_stop(cli->engine, w.request);
+        } else if (event->request == w.request) {
+            over = handle(&w, event);
+        } else {
+            parley_event_free(event);
+        }
+    }
+}
+
+void exchange_release(struct exchange *exchange)
+{
+    parley_event_free(exchange->done);
+    exchange->done = NULL;
+}

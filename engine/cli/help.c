@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT
+// help.c: help on the terminal and the manual page, both rendered from the tables in options.c and
+// slash.c and the few below, so that they cannot say different things.
+#include "base/utf8.h"
+#include "cli/cli.h"
+#include "cli/slash.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct entry {
+    const char *name, *help; // name == NULL ends the list
+};
+
+static const struct entry exits[] = {
+    {"0", "all is well; a reply that ended at its token limit or a filter too, with a warning"},
+    {"1", "the provider failed, or its reply was lost on the way"},
+    {"2", "usage or input: a flag, a message, a session that is not there"},
+    {"3", "a policy or the configuration is wrong, or there is no such bot"},
+    {"4", "storage: the store failed, or its contents are not what they should be"},
+    {"5", "refused: a limit, a lock held, a key reused with other text, not allowed"},
+    {"130", "interrupted"},
+    {0},
+};
+
+static const struct entry variables[] = {
+    {"PARLEY_CONFIG", "path of the configuration"},
+    {"PARLEY_STORE", "as --store"},
+    {"PARLEY_POLICIES", "as --policies"},
+    {"PARLEY_BOT", "the default bot"},
+    {"PARLEY_PROVIDER", "the default provider"},
+    {"PARLEY_MODEL", "the default model"},
+    {"PARLEY_LOG", "what is logged to standard error: debug, info, warn (default) or error"},
+    {"ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL", "key and address of the provider anthropic"},
+    {"OPENAI_API_KEY, OPENAI_BASE_URL", "key and address of the provider openai"},
+    {"NO_COLOR", "when not empty: no colour"},
+    {0},
+};
+
+static const struct entry files[] = {
+    {"parley.lua, /etc/parley/parley.lua", "the configuration, unless --config or PARLEY_CONFIG "
+                                           "names another"},
+    {"parley.db", "the default store"},
+    {"parley.keys", "the keys that seal it, beside the store; without them it cannot be read"},
+    {"policies/", "a Lua file for each bot"},
+    {0},
+};
+
+static const struct entry examples[] = {
+    {"parley", "talk, offline and without any key"},
+    {"parley chat -c", "go on where you left off"},
+    {"parley ask -o json \"What did I say?\"", "one turn, as JSON"},
+    {"git diff | parley ask --provider anthropic \"Review this.\"", "text from a pipe"},
+    {"parley usage --by model --csv", "what it cost, for a spreadsheet"},
+    {0},
+};
+
+// How an option is written: "-o, --output table|json|jsonl|csv".
+static void flag_usage(char *out, size_t size, const struct flag *f)
+{
+    char letter[8] = "";
+
+    if (f->letter)
+        snprintf(letter, sizeof letter, "-%c, ", f->letter);
+    snprintf(out, size, "%s--%s%s%s", letter, f->name, f->argument ? " " : "",
+             f->argument ? f->argument : "");
+}
+
+// ---- on the terminal
+
+// Two columns; the first is `width` wide.
+static void print_pair(struct output *o, const char *left, size_t width, const char *right)
+{
+    size_t columns = utf8_columns(slice_str(left));
+
+    outputf(o, "  %s%*s %s\n", left, columns < width ? (int)(width - columns) : 0, "", right);
+}
+
+static void print_flags(struct output *o, const struct command *command, bool common)
+{
+    char usage[80];
+
+    for (size_t i = 0; i < FLAGS; i++) {
+        const struct flag *f = &flag_table[i];
+        if (common != !f->commands || !flag_goes_with(f, command))
+            continue;
+        flag_usage(usage, sizeof usage, f);
+        print_pair(o, usage, 34, f->help);
+    }
+}
+
+static bool has_own_flags(const struct command *command)
+{
+    for (size_t i = 0; i < FLAGS; i++)
+        if (flag_table[i].commands && flag_goes_with(&flag_table[i], command))
+            return true;
+    return false;
+}
+
+int help_command(struct cli *cli, const struct command *command)
+{
+    struct output *o = &cli->output;
+
+    outputf(o, "Usage: parley %s%s%s [options]\n\n%s%s.\n", command->name,
+            *command->words ? " " : "", command->words, command->help,
+            command->id == CMD_LATER ? "; not in this version" : "");
+    if (command->id == CMD_LATER)
+        return PARLEY_E_USAGE;
+    if (has_own_flags(command)) {
+        output_str(o, "\nOptions of this command:\n");
+        print_flags(o, command, false);
+    }
+    output_str(o, "\nOptions everywhere:\n");
+    print_flags(o, command, true);
+    return PARLEY_OK;
+}
+
+static void print_later(struct output *o)
+{
+    size_t column = 0;
+
+    output_str(o, "\nNot in this version yet:");
+    for (const struct command *c = command_table; c->name; c++) {
+        if (c->id != CMD_LATER)
+            continue;
+        column += strlen(c->name) + 1;
+        outputf(o, "%s%s", column > 60 || column == strlen(c->name) + 1 ? "\n  " : " ", c->name);
+        column = column > 60 ? strlen(c->name) + 1 : column;
+    }
+    output_str(o, "\n");
+}
+
+int help_overview(struct cli *cli)
+{
+    struct output *o = &cli->output;
+
+    output_str(o, "parley: a chatbot engine that remembers\n\n"
+                  "Usage: parley [COMMAND] [options]\n\nCommands:\n");
+    for (const struct command *c = command_table; c->name; c++) {
+        char usage[48];
+        if (c->id == CMD_LATER)
+            continue;
+        snprintf(usage, sizeof usage, "%s %s", c->name, c->words);
+        print_pair(o, usage, 22, c->help);
+    }
+    output_str(o, "\nOptions everywhere:\n");
+    print_flags(o, command_table, true);
+    output_str(o, "\nExit status:\n");
+    for (const struct entry *e = exits; e->name; e++)
+        print_pair(o, e->name, 4, e->help);
+    print_later(o);
+    output_str(o, "\n`parley help COMMAND` says more; `parley help --man` is the manual page.\n");
+    return PARLEY_OK;
+}
+
+// ---- as a manual page, in the man(7) macros
+
+// Text in which nothing is taken for a request or a special character.
+static void man_text(struct output *o, const char *text)
+{
+    if (*text == '.' || *text == '\'')
+        output_str(o, "\\&");
+    for (; *text; text++) {
+        if (*text == '-')
+            output_str(o, "\\-");
+        else if (*text == '\\')
+            output_str(o, "\\e");
+        else
+            output_bytes(o, slice_of(text, 1));
+    }
+}
+
+static void man_entry(struct output *o, const char *name, const char *more, const char *help)
+{
+    output_str(o, ".TP\n\\fB");
+    man_text(o, name);
+    output_str(o, "\\fR");
+    if (*more) {
+        output_str(o, " \\fI");
+        man_text(o, more);
+        output_str(o, "\\fR");
+    }
+    output_str(o, "\n");
+    man_text(o, help);
+    output_str(o, "\n");
+}
+
+static void man_list(struct output *o, const char *heading, const struct entry *entries)
+{
+    outputf(o, ".SH %s\n", heading);
+    for (; entries->name; entries++)
+        man_entry(o, entries->name, "", entries->help);
+}
+
+static void man_flags(struct output *o, const struct command *command, bool common)
+{
+    char name[64];
+
+    for (size_t i = 0; i < FLAGS; i++) {
+        const struct flag *f = &flag_table[i];
+        if (common != !f->commands || !flag_goes_with(f, command))
+            continue;
+        if (f->letter)
+            snprintf(name, sizeof name, "-%c, --%s", f->letter, f->name);
+        else
+            snprintf(name, sizeof name, "--%s", f->name);
+        man_entry(o, name, f->argument ? f->argument : "", f->help);
+    }
+}
+
+static void man_commands(struct output *o)
+{
+    output_str(o, ".SH COMMANDS\n");
+    for (const struct command *c = command_table; c->name; c++) {
+        if (c->id == CMD_LATER)
+            continue;
+        man_entry(o, c->name, c->words, c->help);
+        if (has_own_flags(c)) {
+            output_str(o, ".RS\n");
+            man_flags(o, c, false);
+            output_str(o, ".RE\n");
+        }
+    }
+}
+
+static void man_chat(struct output *o)
+{
+    output_str(o, ".SH CHAT\nA line is a message. Three quotation marks (\"\"\") open a message of "
+                  "several lines and close it.\nCtrl\\-C stops a reply and keeps what came; Ctrl\\-D "
+                  "leaves. Tab completes the commands:\n");
+    for (const struct slash *s = slash_table; s->name; s++)
+        if (s->id != SLASH_LATER)
+            man_entry(o, s->name, s->argument, s->help);
+}
+
+int help_manual(struct cli *cli)
+{
+    struct output *o = &cli->output;
+
+    outputf(o, ".TH PARLEY 1 \"\" \"parley %s\" \"User Commands\"\n", parley_version());
+    output_str(o, ".SH NAME\nparley \\- a chatbot engine that remembers\n"
+                  ".SH SYNOPSIS\n.B parley\n[\\fICOMMAND\\fR] [\\fIoptions\\fR]\n"
+                  ".SH DESCRIPTION\nLanguage models remember nothing: whoever calls them is the "
+                  "memory. parley is that memory. It keeps conversations in a store on this "
+                  "machine, decides by a policy what of them is sent to the model, and loses "
+                  "nothing that it has accepted, whatever dies when.\n.PP\n"
+                  "Standard output carries the answer, standard error everything else.\n");
+    man_commands(o);
+    output_str(o, ".SH OPTIONS\n");
+    man_flags(o, command_table, true);
+    man_chat(o);
+    man_list(o, "ENVIRONMENT", variables);
+    man_list(o, "FILES", files);
+    man_list(o, "EXIT STATUS", exits);
+    man_list(o, "EXAMPLES", examples);
+    return PARLEY_OK;
+}

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MIT
+// listing.c: lists of sessions and of usage, in four forms.
+//
+// A list is an array of objects and a table of columns; the columns say which members are shown and
+// how. JSON and JSON lines pass on what the engine said, byte for byte.
+#include "cli/cli.h"
+#include "cli/table.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+
+enum kind { KIND_TEXT, KIND_COUNT, KIND_MONEY, KIND_TIME };
+
+struct column {
+    const char *key, *title;
+    enum kind kind;
+};
+
+enum { CELL_MAX = 1 << 20, BAR_WIDTH = 20, EIGHTHS = 8, MINUTES_END = 16 };
+
+static const struct column session_columns[] = {
+    {"session", "SESSION", KIND_TEXT},      {"user", "USER", KIND_TEXT},
+    {"bot", "BOT", KIND_TEXT},              {"context", "CONTEXT", KIND_TEXT},
+    {"status", "STATUS", KIND_TEXT},        {"turns", "TURNS", KIND_COUNT},
+    {"created_at", "CREATED", KIND_TIME},   {"last_active_at", "LAST ACTIVE", KIND_TIME},
+    {"expires_at", "EXPIRES", KIND_TIME},
+};
+
+// The first is filled in with what makes a row.
+static const struct column usage_columns[] = {
+    {NULL, NULL, KIND_TEXT},
+    {"calls", "CALLS", KIND_COUNT},
+    {"input_tokens", "INPUT", KIND_COUNT},
+    {"cached_tokens", "CACHED", KIND_COUNT},
+    {"cache_write_tokens", "WRITTEN", KIND_COUNT},
+    {"output_tokens", "OUTPUT", KIND_COUNT},
+    {"estimated_calls", "ESTIMATED", KIND_COUNT},
+    {"cost_usd", "COST", KIND_MONEY},
+};
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+// "1234567" as "1,234,567".
+static void add_grouped(struct buf *out, int64_t n)
+{
+    char digits[24];
+    int len = snprintf(digits, sizeof digits, "%" PRId64, n);
+
+    for (int i = 0; i < len; i++) {
+        if (i && (len - i) % 3 == 0 && digits[i - 1] != '-')
+            buf_add_char(out, ',');
+        buf_add_char(out, digits[i]);
+    }
+}
+
+// "2026-01-31T23:59:59.123Z" as "2026-01-31 23:59".
+static void add_minutes(struct buf *out, struct slice time)
+{
+    struct slice minutes = slice_of(time.ptr, time.len < MINUTES_END ? time.len : MINUTES_END);
+
+    for (size_t i = 0; i < minutes.len; i++)
+        buf_add_char(out, minutes.ptr[i] == 'T' ? ' ' : minutes.ptr[i]);
+}
+
+static void add_money(struct buf *out, double usd)
+{
+    if (isnan(usd))
+        buf_add_str(out, "-");
+    else
+        buf_addf(out, "$%.*f", usd < 1 ? 6 : 2, usd);
+}
+
+static void read_cell(struct buf *out, enum kind kind, struct json value, bool csv)
+{
+    struct buf scratch = BUF_INIT(CELL_MAX);
+    enum json_type type = json_type(value);
+
+    buf_clear(out);
+    if (csv && type == JSON_NUMBER)
+        buf_add_slice(out, json_raw(value));
+    else if (kind == KIND_TIME && !csv)
+        add_minutes(out, json_text(value, &scratch));
+    else if (type == JSON_STRING)
+        json_string(value, out);
+    else if (kind == KIND_COUNT && !csv)
+        add_grouped(out, json_i64(value, 0));
+    else if (kind == KIND_MONEY && !csv)
+        add_money(out, json_double(value, NAN));
+    buf_release(&scratch);
+}
+
+static void add_row(struct table *t, const struct column *columns, size_t n, struct json row,
+                    bool csv)
+{
+    struct buf cell = BUF_INIT(CELL_MAX);
+
+    for (size_t i = 0; i < n; i++) {
+        read_cell(&cell, columns[i].kind, json_get(row, columns[i].key), csv);
+        t->failed = t->failed || !buf_ok(&cell);
+        table_add(t, buf_slice(&cell));
+    }
+    buf_release(&cell);
+}
+
+static void start_table(struct table *t, const struct column *columns, size_t n, size_t more,
+                        bool csv)
+{
+    unsigned right = 0;
+
+    for (size_t i = 0; i < n; i++)
+        right |= columns[i].kind == KIND_COUNT || columns[i].kind == KIND_MONEY ? 1U << i : 0;
+    table_init(t, (unsigned)(n + more), right);
+    for (size_t i = 0; i < n; i++)
+        table_add_str(t, csv ? columns[i].key : columns[i].title);
+}
+
+static int end_table(struct cli *cli, struct table *t, bool csv)
+{
+    struct err err = ERR_INIT;
+    int code = csv ? table_print_csv(t, &cli->output, &err) : table_print(t, &cli->output, &err);
+
+    table_release(t);
+    return code < 0 ? cli_fail_err(cli, &err) : code;
+}
+
+// The answer as it is, or its rows a line each. Whether the format was one of these.
+static bool print_json(struct cli *cli, const struct answer *answer, struct json rows)
+{
+    struct json_iter it = {0};
+    struct json key, row;
+
+    if (cli->options.format == FORMAT_JSON) {
+        output_str(&cli->output, answer->event->json);
+        output_end_line(&cli->output);
+        return true;
+    }
+    if (cli->options.format != FORMAT_JSONL)
+        return false;
+    while (json_next(rows, &it, &key, &row)) {
+        output_bytes(&cli->output, json_raw(row));
+        output_str(&cli->output, "\n");
+    }
+    return true;
+}
+
+int listing_sessions(struct cli *cli, const struct answer *answer, bool with_user)
+{
+    struct json rows = json_root(&answer->doc);
+    bool csv = cli->options.format == FORMAT_CSV;
+    struct column columns[COUNT(session_columns)];
+    struct json_iter it = {0};
+    struct json key, row;
+    struct table table;
+    size_t n = 0;
+
+    if (print_json(cli, answer, rows))
+        return PARLEY_OK;
+    if (!csv && json_count(rows) == 0) {
+        output_note(&cli->output, "there are no sessions yet; `parley chat` starts one");
+        return PARLEY_OK;
+    }
+    for (size_t i = 0; i < COUNT(session_columns); i++) {
+        enum kind kind = session_columns[i].kind;
+        bool last_active = strcmp(session_columns[i].key, "last_active_at") == 0;
+        bool user = strcmp(session_columns[i].key, "user") == 0;
+        if (csv || ((kind != KIND_TIME || last_active) && (!user || with_user)))
+            columns[n++] = session_columns[i];
+    }
+    start_table(&table, columns, n, 0, csv);
+    while (json_next(rows, &it, &key, &row))
+        add_row(&table, columns, n, row, csv);
+    return end_table(cli, &table, csv);
+}
+
+static int64_t row_tokens(struct json row)
+{
+    return json_i64(json_get(row, "input_tokens"), 0) + json_i64(json_get(row, "output_tokens"), 0);
+}
+
+static void add_bar(struct table *t, int64_t tokens, int64_t most)
+{
+    static const char *const parts[EIGHTHS] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
+    char bar[BAR_WIDTH * 4 + 4] = "";
+    size_t eighths = 0, len = 0;
+
+    if (most > 0 && tokens > 0)
+        eighths = (size_t)((double)tokens / (double)most * BAR_WIDTH * EIGHTHS + 0.5);
+    if (tokens > 0 && eighths == 0)
+        eighths = 1; // something is never drawn as nothing
+    for (; eighths >= EIGHTHS && len + 4 < sizeof bar; eighths -= EIGHTHS)
+        len += (size_t)snprintf(bar + len, sizeof bar - len, "█");
+    snprintf(bar + len, sizeof bar - len, "%s", parts[eighths % EIGHTHS]);
+    table_add_str(t, bar);
+}
+
+int listing_usage(struct cli *cli, const struct answer *answer, const char *by)
+{
+    struct json root = json_root(&answer->doc), rows = json_get(root, "rows"), key, row;
+    bool csv = cli->options.format == FORMAT_CSV;
+    struct column columns[COUNT(usage_columns)];
+    struct json_iter it = {0};
+    struct table table;
+    int64_t most = 0;
+
+    if (print_json(cli, answer, rows))
+        return PARLEY_OK;
+    memcpy(columns, usage_columns, sizeof columns);
+    columns[0].key = columns[0].title = by;
+    start_table(&table, columns, COUNT(columns), csv ? 0 : 1, csv);
+    if (!csv)
+        table_add_str(&table, "TOKENS");
+    while (json_next(rows, &it, &key, &row))
+        most = row_tokens(row) > most ? row_tokens(row) : most;
+    for (it = (struct json_iter){0}; json_next(rows, &it, &key, &row);) {
+        add_row(&table, columns, COUNT(columns), row, csv);
+        if (!csv)
+            add_bar(&table, row_tokens(row), most);
+    }
+    if (!csv) {
+        table_add_str(&table, "total");
+        add_row(&table, columns + 1, COUNT(columns) - 1, json_get(root, "total"), csv);
+        table_add_str(&table, "");
+    }
+    return end_table(cli, &table, csv);
+}
+
+int command_sessions(struct cli *cli)
+{
+    bool all = option_on(&cli->options, FLAG_ALL_USERS);
+    struct answer answer;
+    parley_scope scope;
+
+    int code = cli_open(cli);
+    if (code < 0)
+        return code;
+    cli_scope(cli, &scope);
+    scope.flags |= all ? PARLEY_ALL_USERS : 0;
+    code = cli_ask_engine(cli, parley_sessions, &scope, &answer);
+    if (code < 0)
+        return code;
+    code = listing_sessions(cli, &answer, all);
+    cli_answer_free(&answer);
+    return code;
+}
+
+int command_usage(struct cli *cli)
+{
+    const struct options *o = &cli->options;
+    const char *by = option_on(o, FLAG_BY) ? o->value[FLAG_BY] : "day";
+    parley_error error = PARLEY_ERROR_INIT;
+    uint64_t request = 0;
+    struct answer answer;
+    parley_scope scope;
+
+    int code = cli_open(cli);
+    if (code < 0)
+        return code;
+    cli_scope(cli, &scope);
+    if (!option_on(o, FLAG_USER) || option_on(o, FLAG_ALL_USERS))
+        scope.flags |= PARLEY_ALL_USERS;
+    code = parley_usage(cli->engine, &scope, by, &request, &error);
+    code = cli_answer(cli, code, request, &error, &answer);
+    if (code < 0)
+        return code;
+    code = listing_usage(cli, &answer, by);
+    cli_answer_free(&answer);
+    return code;
+}

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: MIT
+// options.c: the two tables, and the parser that reads argv by them.
+//
+// Promises that every word of argv is understood or named in an error; nothing is skipped.
+// Pure but for argv, whose pointers it moves: the command's own words are gathered at its start,
+// always at or before the place where they were found. Any thread.
+#include "cli/options.h"
+
+#include "base/hint.h"
+
+#include <string.h>
+
+enum {
+    AS_TABLE = 1 << FORMAT_TABLE,
+    AS_JSON = 1 << FORMAT_JSON,
+    AS_JSONL = 1 << FORMAT_JSONL,
+    AS_CSV = 1 << FORMAT_CSV,
+};
+
+#define LATER(name, words, help) {name, CMD_LATER, words, 0, WORDS_ANY, AS_TABLE, help}
+
+const struct command command_table[] = {
+    {"chat", CMD_CHAT, "", 0, 0, AS_TABLE, "a conversation in the terminal (without a command: this)"},
+    {"ask", CMD_ASK, "[TEXT…]", 0, WORDS_ANY, AS_TABLE | AS_JSON | AS_JSONL,
+     "one turn; standard input is appended to TEXT, only the reply is printed"},
+    {"sessions", CMD_SESSIONS, "", 0, 0, AS_TABLE | AS_JSON | AS_JSONL | AS_CSV,
+     "lists a user's sessions, newest first"},
+    {"show", CMD_SHOW, "SESSION", 0, 1, AS_TABLE | AS_JSON | AS_JSONL,
+     "prints the transcript of a session"},
+    {"usage", CMD_USAGE, "", 0, 0, AS_TABLE | AS_JSON | AS_JSONL | AS_CSV,
+     "tokens and money, as a table with bars"},
+    {"check", CMD_CHECK, "[FILE|DIR…]", 0, WORDS_ANY, AS_TABLE | AS_JSON,
+     "loads and checks configuration and policies, changes nothing"},
+    {"verify", CMD_VERIFY, "", 0, 0, AS_TABLE | AS_JSON,
+     "checks every session in the store against the ledger's rules"},
+    {"import", CMD_IMPORT, "FILE.jsonl", 1, 1, AS_TABLE | AS_JSON,
+     "makes sessions of recorded conversations, one a line; - is standard input"},
+    {"migrate", CMD_MIGRATE, "", 0, 0, AS_TABLE, "brings the store's schema up to date"},
+    {"version", CMD_VERSION, "", 0, 0, AS_TABLE | AS_JSON, "prints the version"},
+    {"help", CMD_HELP, "[COMMAND]", 0, 1, AS_TABLE, "explains a command"},
+    LATER("serve", "", "HTTP API, chat page, operator console"),
+    LATER("test", "[DIR…]", "runs the policies' own tests"),
+    LATER("reload", "", "asks the running server to reload"),
+    LATER("status", "", "versions, workers and sessions of the running server"),
+    LATER("why", "SESSION [TURN]", "what was sent, dropped, summarised and recalled, and why"),
+    LATER("memory", "", "a user's facts, knowledge and journal"),
+    LATER("forget", "FACT", "forgets one fact"),
+    LATER("sweep", "", "one expiry sweep, now"),
+    LATER("export", "", "a user's data as JSON"),
+    LATER("erase", "", "erases a user's data, with a signed receipt"),
+    LATER("audit", "[verify]", "the audit trail and its chain"),
+    LATER("backup", "FILE", "a consistent copy while serving"),
+    LATER("restore", "FILE", "a backup back into place"),
+    LATER("keys", "init|status|rotate", "operator key and per-user keys"),
+    LATER("replay", "", "back-tests history policies"),
+    LATER("tokens", "[FILE]", "counts tokens of a text"),
+    LATER("redact", "[FILE]", "what the redactor makes of a text"),
+    LATER("recall", "QUERY", "ranked past turns, facts and journal entries"),
+    LATER("models", "", "the models that are known"),
+    LATER("tasks", "", "what is waiting or running in the background"),
+    LATER("new", "policy NAME", "starts a policy from a template"),
+    LATER("completion", "SHELL", "a completion script for a shell"),
+    {0},
+};
+
+enum {
+    TALKS = 1 << CMD_CHAT | 1 << CMD_ASK,
+    LISTS_USERS = 1 << CMD_SESSIONS | 1 << CMD_USAGE | 1 << CMD_VERIFY,
+};
+
+const struct flag flag_table[FLAGS] = {
+    [FLAG_CONFIG] = {"config", 0, FLAG_TEXT, "FILE", 0, "the configuration, a parley.lua"},
+    [FLAG_STORE] = {"store", 0, FLAG_TEXT, "URL", 0, "sqlite:PATH or memory:"},
+    [FLAG_POLICIES] = {"policies", 0, FLAG_TEXT, "DIR", 0, "folder of policies, one file a bot"},
+    [FLAG_BOT] = {"bot", 0, FLAG_TEXT, "NAME", 0, "whom to talk to: a policy's name"},
+    [FLAG_USER] = {"user", 0, FLAG_TEXT, "ID", 0, "who is talking (default: local)"},
+    [FLAG_CONTEXT] = {"context", 0, FLAG_TEXT, "ID", 0,
+                      "ticket, document or task; each has a history of its own"},
+    [FLAG_SESSION] = {"session", 0, FLAG_TEXT, "ID", 0, "go on in this session"},
+    [FLAG_CONTINUE] = {"continue", 'c', FLAG_SWITCH, NULL, 0,
+                       "go on in the newest session of this user, bot and context"},
+    [FLAG_PROVIDER] = {"provider", 0, FLAG_TEXT, "NAME", 0, "a provider of the configuration"},
+    [FLAG_MODEL] = {"model", 0, FLAG_TEXT, "NAME", 0, "the provider's model"},
+    [FLAG_KEY] = {"key", 0, FLAG_TEXT, "KEY", 0,
+                  "idempotency key: repeated with the same text it is the same turn"},
+    [FLAG_OUTPUT] = {"output", 'o', FLAG_CHOICE, "table|json|jsonl|csv", 0, "form of the answer"},
+    [FLAG_QUIET] = {"quiet", 'q', FLAG_SWITCH, NULL, 0, "on standard error only errors"},
+    [FLAG_SET] = {"set", 0, FLAG_LIST, "NAME=VALUE", 0,
+                  "one setting, as in the configuration; may be repeated"},
+    [FLAG_NO_COLOR] = {"no-color", 0, FLAG_SWITCH, NULL, 0, "no colour, even on a terminal"},
+    [FLAG_HELP] = {"help", 'h', FLAG_SWITCH, NULL, 0, "explains the command and does nothing"},
+    [FLAG_VERSION] = {"version", 0, FLAG_SWITCH, NULL, 0, "prints the version and does nothing"},
+    [FLAG_STATELESS] = {"stateless", 0, FLAG_SWITCH, NULL, TALKS,
+                        "sends only the new message, to show what remembering is for"},
+    [FLAG_ALL_USERS] = {"all-users", 0, FLAG_SWITCH, NULL, LISTS_USERS, "over every user"},
+    [FLAG_BY] = {"by", 0, FLAG_CHOICE, "day|bot|model|user|session", 1 << CMD_USAGE,
+                 "what makes a row (default: day)"},
+    [FLAG_CSV] = {"csv", 0, FLAG_SWITCH, NULL, 1 << CMD_USAGE | 1 << CMD_SESSIONS,
+                  "the same as -o csv"},
+    [FLAG_DRY_RUN] = {"dry-run", 0, FLAG_SWITCH, NULL, 1 << CMD_MIGRATE,
+                      "only tells what would be done"},
+    [FLAG_MAN] = {"man", 0, FLAG_SWITCH, NULL, 1 << CMD_HELP, "the manual page, for man(1)"},
+};
+
+// In the order of enum format, as in the table above.
+static const char *const format_words[FORMATS] = {"table", "json", "jsonl", "csv"};
+
+struct cursor {
+    int argc, at;
+    char **argv;
+};
+
+const struct command *command_find(const char *name, struct err *err)
+{
+    struct hint hint = {.word = slice_str(name)};
+
+    for (const struct command *c = command_table; c->name; c++) {
+        if (strcmp(c->name, name) == 0)
+            return c;
+        hint_offer(&hint, slice_str(c->name));
+    }
+    if (hint.best.ptr)
+        err_set(err, E_USAGE, "there is no command '%s'; did you mean '%.*s'?", name,
+                SLICE_FMT(hint.best));
+    else
+        err_set(err, E_USAGE, "there is no command '%s'; `parley help` lists them", name);
+    return NULL;
+}
+
+static int unknown_flag(struct slice name, struct err *err)
+{
+    struct hint hint = {.word = name};
+
+    for (size_t i = 0; i < FLAGS; i++)
+        hint_offer(&hint, slice_str(flag_table[i].name));
+    if (hint.best.ptr)
+        return err_set(err, E_USAGE, "there is no option --%.*s; did you mean --%.*s?",
+                       SLICE_FMT(name), SLICE_FMT(hint.best));
+    return err_set(err, E_USAGE, "there is no option --%.*s; `parley help` lists them",
+                   SLICE_FMT(name));
+}
+
+// Whether `word` is one of the words of "a|b|c".
+static bool is_choice(const char *choices, const char *word)
+{
+    size_t len = strlen(word);
+
+    for (const char *at = choices; at; at = strchr(at, '|')) {
+        at += *at == '|';
+        if (strcspn(at, "|") == len && strncmp(at, word, len) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int add_setting(struct options *o, const char *value, struct err *err)
+{
+    if (!strchr(value, '=') || *value == '=')
+        return err_set(err, E_USAGE, "--set %s: write --set NAME=VALUE", value);
+    if (o->n_settings == SETTINGS_MAX)
+        return err_set(err, E_USAGE,
+                       "more than %d --set options; put the settings into a parley.lua",
+                       SETTINGS_MAX);
+    o->settings[o->n_settings++] = value;
+    return E_OK;
+}
+
+static int take_value(struct options *o, const struct flag *f, const char *value, struct err *err)
+{
+    if (f->type == FLAG_LIST)
+        return add_setting(o, value, err);
+    if (f->type == FLAG_CHOICE && !is_choice(f->argument, value))
+        return err_set(err, E_USAGE, "--%s %s: write one of %s", f->name, value, f->argument);
+    o->value[f - flag_table] = value;
+    return E_OK;
+}
+
+// `given` is the value that came in the same word, NULL without one.
+static int take_flag(struct options *o, const struct flag *f, const char *given, struct cursor *c,
+                     struct err *err)
+{
+    if (f->type == FLAG_SWITCH) {
+        if (given)
+            return err_set(err, E_USAGE, "--%s takes no value", f->name);
+        o->value[f - flag_table] = "";
+        return E_OK;
+    }
+    if (!given) {
+        if (c->at + 1 >= c->argc)
+            return err_set(err, E_USAGE, "--%s needs a value: --%s %s", f->name, f->name,
+                           f->argument);
+        given = c->argv[++c->at];
+    }
+    return take_value(o, f, given, err);
+}
+
+static int take_long(struct options *o, const char *word, struct cursor *c, struct err *err)
+{
+    size_t len = strcspn(word, "=");
+
+    for (size_t i = 0; i < FLAGS; i++)
+        if (slice_is(slice_of(word, len), flag_table[i].name))
+            return take_flag(o, &flag_table[i], word[len] ? word + len + 1 : NULL, c, err);
+    return unknown_flag(slice_of(word, len), err);
+}
+
+static const struct flag *flag_of_letter(char letter)
+{
+    for (size_t i = 0; i < FLAGS; i++)
+        if (flag_table[i].letter == letter)
+            return &flag_table[i];
+    return NULL;
+}
+
+// "-c", "-cq", "-o json", "-ojson", "-cojson".
+static int take_letters(struct options *o, const char *word, struct cursor *c, struct err *err)
+{
+    for (; *word; word++) {
+        const struct flag *f = flag_of_letter(*word);
+        if (!f)
+            return err_set(err, E_USAGE, "there is no option -%s; `parley help` lists them", word);
+        if (f->type != FLAG_SWITCH)
+            return take_flag(o, f, word[1] ? word + 1 : NULL, c, err);
+        o->value[f - flag_table] = "";
+    }
+    return E_OK;
+}
+
+static int take_word(struct options *o, char *word, struct err *err)
+{
+    if (!o->command) {
+        o->command = command_find(word, err);
+        return o->command ? E_OK : E_USAGE;
+    }
+    o->words[o->n_words++] = word;
+    return E_OK;
+}
+
+// Which commands an option is for, as "usage and sessions".
+static int not_with(const struct flag *f, const struct command *command, struct err *err)
+{
+    char list[128] = "";
+    struct slice rest = slice_of(list, 0);
+
+    for (const struct command *c = command_table; c->name; c++) {
+        if (c->id == CMD_LATER || !flag_goes_with(f, c))
+            continue;
+        size_t room = sizeof list - 1 - rest.len;
+        strncat(list, rest.len ? ", " : "", room);
+        strncat(list, c->name, room > 2 ? room - 2 : 0);
+        rest.len = strlen(list);
+    }
+    return err_set(err, E_USAGE, "--%s does not go with %s; it is for: %s", f->name, command->name,
+                   list);
+}
+
+static int check_format(struct options *o, struct err *err)
+{
+    const char *word = o->value[FLAG_OUTPUT];
+
+    for (size_t i = 0; word && i < FORMATS; i++)
+        if (strcmp(word, format_words[i]) == 0)
+            o->format = (enum format)i;
+    if (option_on(o, FLAG_CSV))
+        o->format = FORMAT_CSV;
+    if (o->command->formats & (1U << o->format))
+        return E_OK;
+    return err_set(err, E_USAGE, "%s cannot answer as %s; `parley help %s` lists what it can",
+                   o->command->name, format_words[o->format], o->command->name);
+}
+
+static int check_words(const struct options *o, struct err *err)
+{
+    const struct command *c = o->command;
+
+    if (o->n_words < (size_t)c->words_min)
+        return err_set(err, E_USAGE, "something is missing: write parley %s %s", c->name, c->words);
+    if (c->words_max == WORDS_ANY || o->n_words <= (size_t)c->words_max)
+        return E_OK;
+    return err_set(err, E_USAGE, "'%s' is too much: write parley %s%s%s", o->words[c->words_max],
+                   c->name, *c->words ? " " : "", c->words);
+}
+
+static int check_whole(struct options *o, struct err *err)
+{
+    if (!o->command)
+        o->command = command_table; // chat stands first
+    if (option_on(o, FLAG_HELP) || option_on(o, FLAG_VERSION))
+        return E_OK;
+    for (size_t i = 0; i < FLAGS; i++)
+        if (o->value[i] && !flag_goes_with(&flag_table[i], o->command))
+            return not_with(&flag_table[i], o->command, err);
+    int code = check_format(o, err);
+    return code < 0 ? code : check_words(o, err);
+}
+
+int options_parse(struct options *o, int argc, char **argv, struct err *err)
+{
+    struct cursor c = {.argc = argc, .at = 1, .argv = argv};
+    bool words_only = false;
+
+    *o = (struct options){.words = argv};
+    for (; c.at < argc; c.at++) {
+        char *word = argv[c.at];
+        int code = E_OK;
+        if (words_only || word[0] != '-' || !word[1])
+            code = take_word(o, word, err);
+        else if (strcmp(word, "--") == 0)
+            words_only = true;
+        else if (word[1] == '-')
+            code = take_long(o, word + 2, &c, err);
+        else
+            code = take_letters(o, word + 1, &c, err);
+        if (code < 0)
+            return code;
+        // A later command's options are not known yet: its name is all there is to answer.
+        if (o->command && o->command->id == CMD_LATER)
+            return E_OK;
+    }
+    return check_whole(o, err);
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+// options.h: the command line as data. One table of commands and one of options; parsing, --help,
+// `help COMMAND` and the manual page all read them.
+//
+// Options may stand before and after the command and between its words; "--" ends them. Of an
+// option given twice the last counts, except --set, which adds. Values are borrowed from argv.
+#ifndef CLI_OPTIONS_H
+#define CLI_OPTIONS_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum command_id {
+    CMD_CHAT,
+    CMD_ASK,
+    CMD_SESSIONS,
+    CMD_SHOW,
+    CMD_USAGE,
+    CMD_CHECK,
+    CMD_VERIFY,
+    CMD_IMPORT,
+    CMD_MIGRATE,
+    CMD_VERSION,
+    CMD_HELP,
+    CMD_LATER, // known by name and promised, but not in this version
+};
+
+enum format { FORMAT_TABLE, FORMAT_JSON, FORMAT_JSONL, FORMAT_CSV, FORMATS };
+
+enum flag_id {
+    FLAG_CONFIG,
+    FLAG_STORE,
+    FLAG_POLICIES,
+    FLAG_BOT,
+    FLAG_USER,
+    FLAG_CONTEXT,
+    FLAG_SESSION,
+    FLAG_CONTINUE,
+    FLAG_PROVIDER,
+    FLAG_MODEL,
+    FLAG_KEY,
+    FLAG_OUTPUT,
+    FLAG_QUIET,
+    FLAG_SET,
+    FLAG_NO_COLOR,
+    FLAG_HELP,
+    FLAG_VERSION,
+    FLAG_STATELESS,
+    FLAG_ALL_USERS,
+    FLAG_BY,
+    FLAG_CSV,
+    FLAG_DRY_RUN,
+    FLAG_MAN,
+    FLAGS
+};
+
+enum { WORDS_ANY = -1 };
+
+struct command {
+    const char *name;  // NULL ends the table
+    enum command_id id;
+    const char *words; // how its arguments are written; "": none
+    int words_min, words_max;
+    unsigned formats;  // bit per enum format
+    const char *help;  // one line
+};
+
+enum flag_type {
+    FLAG_SWITCH, // on or absent
+    FLAG_TEXT,   // any text
+    FLAG_CHOICE, // one of the words of `argument`
+    FLAG_LIST,   // name=value, may be repeated
+};
+
+struct flag {
+    const char *name;     // without the dashes
+    char letter;          // 0: none
+    enum flag_type type;
+    const char *argument; // how its value is written; NULL for a switch
+    unsigned commands;    // bit per enum command_id; 0: every command
+    const char *help;     // one line
+};
+
+extern const struct command command_table[];
+extern const struct flag flag_table[FLAGS];
+
+enum { SETTINGS_MAX = 64 };
+
+struct options {
+    const struct command *command;
+    const char *value[FLAGS];                 // NULL: not given; a switch that is on: ""
+    const char *settings[SETTINGS_MAX + 1];   // --set, ends with NULL
+    size_t n_settings;
+    char **words;                             // the command's own arguments
+    size_t n_words;
+    enum format format;
+};
+
+// Reads argv; its pointers are reordered. E_USAGE with a message that says what to do.
+int options_parse(struct options *o, int argc, char **argv, struct err *err);
+
+// NULL, with the nearest name in the message, when there is no such command.
+const struct command *command_find(const char *name, struct err *err);
+
+static inline bool flag_goes_with(const struct flag *f, const struct command *c)
+{
+    return !f->commands || (f->commands & (1U << c->id)) != 0;
+}
+
+static inline bool option_on(const struct options *o, enum flag_id id)
+{
+    return o->value[id] != NULL;
+}
+
+#endif

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+// transcript.c: `parley show`, and the transcripts that chat prints and saves.
+#include "cli/cli.h"
+
+enum { TRANSCRIPT_MAX = 256 << 20, MINUTES_END = 16 };
+
+static void add_content(struct buf *out, struct json content)
+{
+    struct json_iter it = {0};
+    struct json key, block;
+
+    while (json_next(content, &it, &key, &block)) {
+        if (json_is_string(json_get(block, "type"), "text")) {
+            json_string(json_get(block, "text"), out);
+        } else {
+            buf_add_char(out, '[');
+            json_string(json_get(block, "type"), out);
+            buf_add_char(out, ']');
+        }
+    }
+}
+
+static void add_turn(struct buf *out, struct json turn)
+{
+    struct json_iter it = {0};
+    struct json key, step, stop = json_get(turn, "stop");
+    struct buf at = BUF_INIT(64);
+
+    json_string(json_get(turn, "at"), &at);
+    buf_add_str(out, "\n[");
+    json_string(json_get(turn, "turn"), out);
+    buf_addf(out, "] %.*s · ", (int)(at.len < MINUTES_END ? at.len : MINUTES_END),
+             at.ptr ? at.ptr : "");
+    json_string(json_get(turn, "status"), out);
+    if (json_type(stop) == JSON_STRING && !json_is_string(stop, "end") &&
+        !json_is_string(stop, "")) {
+        buf_add_str(out, ", ");
+        json_string(stop, out);
+    }
+    if (json_bool(json_get(turn, "superseded"), false))
+        buf_add_str(out, " · superseded");
+    buf_add_char(out, '\n');
+    while (json_next(json_get(turn, "steps"), &it, &key, &step)) {
+        json_string(json_get(step, "role"), out);
+        buf_add_str(out, ": ");
+        add_content(out, json_get(step, "content"));
+        buf_add_char(out, '\n');
+    }
+    buf_release(&at);
+}
+
+void transcript_write(struct buf *out, const struct json_doc *doc)
+{
+    struct json root = json_root(doc), key, turn;
+    struct json_iter it = {0};
+
+    buf_add_str(out, "session ");
+    json_string(json_get(root, "session"), out);
+    buf_add_str(out, " · ");
+    json_string(json_get(root, "user"), out);
+    buf_add_str(out, " with ");
+    json_string(json_get(root, "bot"), out);
+    if (!json_is_string(json_get(root, "context"), "")) {
+        buf_add_str(out, " · ");
+        json_string(json_get(root, "context"), out);
+    }
+    buf_add_str(out, " · ");
+    json_string(json_get(root, "status"), out);
+    buf_add_char(out, '\n');
+    while (json_next(json_get(root, "turns"), &it, &key, &turn))
+        add_turn(out, turn);
+}
+
+static int print_text(struct cli *cli, const struct json_doc *doc)
+{
+    struct buf text = BUF_INIT(TRANSCRIPT_MAX);
+    struct err err = ERR_INIT;
+
+    transcript_write(&text, doc);
+    output_text(&cli->output, buf_slice(&text));
+    int code = buf_check(&text, "the transcript", &err);
+    buf_release(&text);
+    return code < 0 ? cli_fail_err(cli, &err) : code;
+}
+
+int transcript_print(struct cli *cli, const struct answer *answer)
+{
+    struct json key, turn, turns = json_get(json_root(&answer->doc), "turns");
+    struct json_iter it = {0};
+
+    if (cli->options.format == FORMAT_TABLE)
+        return print_text(cli, &answer->doc);
+    if (cli->options.format == FORMAT_JSON) {
+        output_str(&cli->output, answer->event->json);
+        output_end_line(&cli->output);
+        return PARLEY_OK;
+    }
+    while (json_next(turns, &it, &key, &turn)) {
+        output_bytes(&cli->output, json_raw(turn));
+        output_str(&cli->output, "\n");
+    }
+    return PARLEY_OK;
+}
+
+int command_show(struct cli *cli)
+{
+    const struct options *o = &cli->options;
+    struct answer answer;
+    parley_scope scope;
+
+    cli_scope(cli, &scope);
+    if (o->n_words)
+        scope.session = o->words[0];
+    if (!scope.session && !(scope.flags & PARLEY_CONTINUE)) {
+        output_error(&cli->output,
+                     "which session? write parley show SESSION (`parley sessions` lists them), "
+                     "or parley show -c for the newest");
+        return PARLEY_E_USAGE;
+    }
+    int code = cli_open(cli);
+    if (code < 0)
+        return code;
+    code = cli_ask_engine(cli, parley_show, &scope, &answer);
+    if (code < 0)
+        return code;
+    code = transcript_print(cli, &answer);
+    cli_answer_free(&answer);
+    return code;
+}
