@@ -44,16 +44,14 @@ void ledger_create(struct chat *c, const char *context_hash, struct slice user, 
 static int read_key(struct work *w, const char *text_digest)
 {
     struct ledger_op *op = w->op;
-    struct json_doc *doc = &w->ledger->doc;
     struct buf scratch = BUF_INIT(ID_TEXT_BYTES);
+    struct json meta;
 
-    if (json_parse(doc, w->store.rows[0].meta, 0, &op->err))
-        return err_set(&op->err, E_CORRUPT, "the record of this key cannot be read; "
-                                            "run `parley verify`");
-    struct json meta = json_root(doc);
+    int code = ledger_read_json(w->ledger, w->store.rows[0].meta, &meta, &op->err);
+    if (code)
+        return code;
     struct slice session = json_text(json_get(meta, "session"), &scratch);
     int64_t turn = json_i64(json_get(meta, "turn"), 0);
-    int code = E_OK;
     if (!id_valid(session) || turn < 1 || turn > UINT32_MAX) {
         code = err_set(&op->err, E_CORRUPT, "the record of this key names no turn; "
                                             "run `parley verify`");

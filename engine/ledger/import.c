@@ -64,6 +64,7 @@ static void pointer_read(struct work *w)
 {
     struct buf scratch = BUF_INIT(ID_TEXT_BYTES);
     char id[ID_TEXT_BYTES] = "";
+    struct json meta;
 
     if (!work_store_ok(w, "reading the newest session"))
         return;
@@ -73,12 +74,14 @@ static void pointer_read(struct work *w)
     }
     const struct record *row = &w->store.rows[0];
     w->pointer_version = row->version;
-    if (json_parse(&w->ledger->doc, row->meta, 0, NULL) == E_OK) {
-        struct slice s = json_text(json_get(json_root(&w->ledger->doc), "session"), &scratch);
-
-        if (id_valid(s))
-            memcpy(id, s.ptr, s.len);
+    int code = ledger_read_json(w->ledger, row->meta, &meta, &w->op->err);
+    if (code == E_NOMEM) {
+        work_end(w, code);
+        return;
     }
+    struct slice s = json_text(json_get(meta, "session"), &scratch);
+    if (id_valid(s))
+        memcpy(id, s.ptr, s.len);
     buf_release(&scratch);
     key_session(&w->prefix, id);
     work_get(w, w->chat->head.partition, &w->prefix, newest_read);

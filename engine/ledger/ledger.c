@@ -42,6 +42,20 @@ void ledger_free(struct ledger *l)
     mem_free(l);
 }
 
+int ledger_read_json(struct ledger *l, struct slice meta, struct json *out, struct err *err)
+{
+    int code = json_parse(&l->doc, meta, 0, err);
+
+    *out = json_root(&l->doc);
+    if (code == E_OK || code == E_NOMEM)
+        return code;
+    *out = (struct json){0};
+    if (err)
+        err->code = E_CORRUPT;
+    err_prefix(err, "not a record's meta: ");
+    return E_CORRUPT;
+}
+
 static struct work *work_take(struct ledger *l)
 {
     struct work *w = l->works;

@@ -149,6 +149,8 @@ void work_commit(struct work *w, void (*step)(struct work *w));
 // A state of the operation's own, zeroed, dropped with the work. NULL: out of memory, w is ended.
 void *work_state(struct work *w, size_t bytes, void (*drop)(void *state));
 
+// Reads a meta of ours; *out lives until the next. E_CORRUPT, E_NOMEM.
+int ledger_read_json(struct ledger *l, struct slice meta, struct json *out, struct err *err);
 static inline int64_t ledger_now(const struct ledger *l)
 {
     return clock_wall_ms(l->env.clock);

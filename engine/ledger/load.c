@@ -62,13 +62,6 @@ static void loaded(struct work *w)
 
 // ---- the system prompt: the newest event that says one
 
-// Whether an event's meta says `kind`.
-static bool event_is(struct ledger *l, struct slice meta, const char *kind)
-{
-    return json_parse(&l->doc, meta, 0, NULL) == E_OK &&
-           json_is_string(json_get(json_root(&l->doc), "kind"), kind);
-}
-
 static void system_parts(struct work *w)
 {
     struct loading *s = w->state;
@@ -99,13 +92,22 @@ static void events_read(struct work *w)
     struct chat *c = s->chat;
     struct slice session;
     uint32_t at[3];
+    struct json meta;
 
     if (!work_store_ok(w, "reading the session's events"))
         return;
     for (uint32_t i = 0; i < w->store.rows_len; i++) {
         const struct record *row = &w->store.rows[i];
 
-        if (key_ordinals(row->key, &session, at) == 1 && event_is(c->ledger, row->meta, "system")) {
+        if (key_ordinals(row->key, &session, at) != 1)
+            continue;  // a further part of one
+        int code = ledger_read_json(c->ledger, row->meta, &meta, &w->op->err);
+        if (code) {
+            err_prefix(&w->op->err, "%.*s: ", SLICE_FMT(row->key));
+            work_end(w, code);
+            return;
+        }
+        if (json_is_string(json_get(meta, "kind"), "system")) {
             key_event(&w->prefix, c->head.id, at[0]);
             buf_clear(&w->after);
             work_scan(w, c->head.partition, system_parts);
@@ -394,6 +396,8 @@ static void head_read(struct work *w)
         work_end(w, code);
         return;
     }
+    // Until the open turn is known as well, nothing may be appended.
+    ((struct chat_impl *)c->impl)->stale = true;
     chat_forget_open(c);
     if (c->head.open_turn == 0) {
         go_on(w);

@@ -135,7 +135,8 @@ static int more_body(struct reader *r, const struct record *row, const uint32_t 
     // The step itself was bad, which is known already.
     if (r->turn.n == at[0] && r->step == at[1] + 1 && !r->has_pending)
         return E_OK;
-    bool next = r->turn.n == at[0] && r->step == at[1] + 1 && at[2] == r->part + 1;
+    bool next = r->turn.n == at[0] && r->step == at[1] + 1 && at[2] == r->part + 1 &&
+                row->body.bytes.len > 0;
     if (next) {
         r->part++;
         int code = unseal(r, row, err);
@@ -145,7 +146,7 @@ static int more_body(struct reader *r, const struct record *row, const uint32_t 
     }
     r->has_pending = false;
     r->damaged = true;
-    return err_set(err, E_CORRUPT, "%.*s: the record that it goes on from is not there",
+    return err_set(err, E_CORRUPT, "%.*s: does not go on from the record before it",
                    SLICE_FMT(row->key));
 }
 

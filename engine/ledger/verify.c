@@ -102,12 +102,24 @@ static struct checked *session_of(struct verify *s, const struct record *row)
     return c && !c->damaged ? c : NULL;
 }
 
+// Lack of memory is no damage: the whole verification then fails.
+static bool fine(struct verify *s, int code)
+{
+    s->no_memory |= code == E_NOMEM;
+    return code == E_OK;
+}
+
 static bool opens(struct verify *s, const struct record *row, struct err *err)
 {
     safe_buf_clear(&s->body);
-    return vault_unseal(s->work->ledger->env.vault, s->key, slice_str(s->partition), row->key,
-                        row->body, &s->body, err) == E_OK &&
-           safe_buf_check(&s->body, "a body", err) == E_OK;
+    int code = vault_unseal(s->work->ledger->env.vault, s->key, slice_str(s->partition), row->key,
+                            row->body, &s->body, err);
+    return fine(s, code ? code : safe_buf_check(&s->body, "a body", err));
+}
+
+static bool reads(struct verify *s, const struct record *row, struct json *meta, struct err *err)
+{
+    return fine(s, ledger_read_json(s->work->ledger, row->meta, meta, err));
 }
 
 // ---- the passes
@@ -124,10 +136,8 @@ static void check_session(struct verify *s, const struct record *row)
         s->no_memory = true;
         return;
     }
-    int code = session_read_meta(&c->head, row->meta, &err);
-    if (!code && opens(s, row, &err))
-        code = session_read_body(&c->head, safe_buf_text(&s->body), &err);
-    c->damaged = err.code != E_OK;
+    c->damaged = !fine(s, session_read_meta(&c->head, row->meta, &err)) || !opens(s, row, &err) ||
+                 !fine(s, session_read_body(&c->head, safe_buf_text(&s->body), &err));
     if (!id_valid(parts[1])) {
         c->damaged = true;
         err_set(&err, E_CORRUPT, "not a session id");
@@ -155,7 +165,7 @@ static void check_attempt(struct verify *s, const struct record *row)
     if (!c)
         return;
     const char *id = c->head.id;
-    if (key_ordinals(row->key, &session, at) != 2 || attempt_read_meta(&a, row->meta, &err)) {
+    if (key_ordinals(row->key, &session, at) != 2 || !fine(s, attempt_read_meta(&a, row->meta, &err))) {
         problem(s, "session %s: %.*s: not an attempt: %s; %s", id, SLICE_FMT(row->key), err.message,
                 restore);
     } else if (at[0] > c->head.turns) {
@@ -186,24 +196,24 @@ static void check_event(struct verify *s, const struct record *row)
     if (!c)
         return;
     unsigned len = key_ordinals(row->key, &session, at);
-    struct json_doc *doc = &s->work->ledger->doc;
+    struct json meta;
     if (len == 0 || at[0] > c->head.events) {
         problem(s, "session %s: %.*s: the session has only %u events; %s", c->head.id,
                 SLICE_FMT(row->key), c->head.events, restore);
-    } else if (json_parse(doc, row->meta, 0, &err) || !opens(s, row, &err)) {
+    } else if (!reads(s, row, &meta, &err) || !opens(s, row, &err)) {
         problem(s, "session %s: event %u: %s; %s", c->head.id, at[0], err.message, restore);
     } else if (len == 1) {
         c->events++;
-        c->system_events += json_is_string(json_get(json_root(doc), "kind"), "system");
+        c->system_events += json_is_string(json_get(meta, "kind"), "system");
     }
 }
 
 static void check_key(struct verify *s, const struct record *row)
 {
     struct buf scratch = BUF_INIT(ID_TEXT_BYTES);
-    struct json_doc *doc = &s->work->ledger->doc;
-    int code = json_parse(doc, row->meta, 0, NULL);
-    struct json meta = code ? (struct json){0} : json_root(doc);
+    struct json meta;
+
+    reads(s, row, &meta, NULL);
     struct slice session = json_text(json_get(meta, "session"), &scratch);
     int64_t turn = json_i64(json_get(meta, "turn"), 0);
     const struct checked *c = map_get(s->sessions, session);
@@ -272,7 +282,7 @@ static void end_turns(struct verify *s)
 {
     struct err err = ERR_INIT;
 
-    if (s->cur && reader_end(&s->reader, &err))
+    if (s->cur && !fine(s, reader_end(&s->reader, &err)))
         problem(s, "session %s: %s; %s", s->cur->head.id, err.message, restore);
     s->cur = NULL;
 }
@@ -287,9 +297,8 @@ static void check_turn_record(struct verify *s, const struct record *row)
         end_turns(s);
         s->cur = session_of(s, row);
     }
-    if (s->cur && reader_row(&s->reader, row, &err)) {
+    if (s->cur && !fine(s, reader_row(&s->reader, row, &err))) {
         s->cur->bad_turns = true;
-        s->no_memory |= err.code == E_NOMEM;
         problem(s, "session %s: %s; %s", s->cur->head.id, err.message, restore);
     }
 }
@@ -297,10 +306,10 @@ static void check_turn_record(struct verify *s, const struct record *row)
 static void check_pointer(struct verify *s, const struct record *row)
 {
     struct buf scratch = BUF_INIT(ID_TEXT_BYTES);
-    struct json_doc *doc = &s->work->ledger->doc;
-    int code = json_parse(doc, row->meta, 0, NULL);
+    struct json meta;
 
-    if (code || !map_get(s->sessions, json_text(json_get(json_root(doc), "session"), &scratch)))
+    if (!reads(s, row, &meta, NULL) ||
+        !map_get(s->sessions, json_text(json_get(meta, "session"), &scratch)))
         problem(s, "%.*s: points at no session; open one by its id, or start a new one",
                 SLICE_FMT(row->key));
     buf_release(&scratch);
@@ -312,7 +321,7 @@ static void check_user(struct verify *s, const struct record *row)
     char user[USER_BYTES];
 
     s->any_user = true;
-    if (!opens(s, row, &err) || user_read_body(user, safe_buf_text(&s->body), &err))
+    if (!opens(s, row, &err) || !fine(s, user_read_body(user, safe_buf_text(&s->body), &err)))
         problem(s, "%.*s: %s; it is written anew with the user's next session", SLICE_FMT(row->key),
                 err.message);
 }
@@ -376,9 +385,10 @@ static void end_reading(struct work *w)
         begin_reading(w);
         return;
     }
-    buf_add_slice(s->out, buf_slice(&s->report));
-    if (!code)
+    if (!code) {
+        buf_add_slice(s->out, buf_slice(&s->report));
         code = buf_check(s->out, "the report", &op->err);
+    }
     work_end(w, code);
 }
 

@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: MIT
+// test_ledger_repair.c: recovery after a death, import, and what verify finds.
+#include "unit/ledger_kit.h"
+
+static int keep(struct kit *k, struct chat *c, const char *text)
+{
+    struct ledger_op op;
+
+    kit_ready(k, &op);
+    ledger_keep(c, kit_text(text), &op);
+    return kit_wait(k, &op);
+}
+
+static int recover(struct kit *k, uint32_t *turns)
+{
+    struct ledger_op op;
+
+    kit_ready(k, &op);
+    ledger_recover(k->ledger, &op);
+    int code = kit_wait(k, &op);
+    *turns = op.turns;
+    return code;
+}
+
+static void test_ledger_repair__a_dead_process_is_settled(void **state)
+{
+    (void)state;
+    struct kit a, b;
+    uint32_t turns;
+    int code;
+    kit_open(&a, "memory:deaths");
+    kit_open_beside(&b, &a, "memory:deaths");
+    struct chat *kept = kit_chat(&b, "kitchen"), *bare = kit_chat(&b, "garage");
+    struct chat *mine = kit_chat(&a, "garden");
+    kit_turn(&b, kept, "before", "fine");
+    assert_int_equal(kit_accept(&b, kept, "tell me"), E_OK);
+    assert_int_equal(keep(&b, kept, "once upon "), E_OK);
+    assert_int_equal(keep(&b, kept, "a time"), E_OK);
+    assert_int_equal(kit_accept(&b, bare, "and you"), E_OK);
+    assert_int_equal(kit_accept(&a, mine, "alive"), E_OK);
+
+    assert_int_equal(recover(&a, &turns), E_OK);  // both live
+    assert_int_equal(turns, 0);
+    char kept_id[ID_TEXT_BYTES], bare_id[ID_TEXT_BYTES];
+    memcpy(kept_id, kept->head.id, sizeof(kept_id));
+    memcpy(bare_id, bare->head.id, sizeof(bare_id));
+    chat_free(kept);
+    chat_free(bare);
+    kit_close_store(&b);  // dies
+    assert_int_equal(recover(&a, &turns), E_OK);
+    assert_int_equal(turns, 2);
+    assert_int_equal(recover(&a, &turns), E_OK);
+    assert_int_equal(turns, 0);
+    assert_int_equal(kit_count(&a, "part/"), 0);
+
+    kept = kit_again(&a, kept_id, &code);
+    assert_int_equal(code, E_OK);
+    assert_int_equal(kept->head.open_turn, 0);
+    assert_int_equal(chat_turn(kept, 2)->status, TURN_INTERRUPTED);
+    assert_int_equal(chat_turn(kept, 2)->stop, STOP_LOST);
+    assert_says(turn_reply(chat_turn(kept, 2)), "once upon a time");
+    bare = kit_again(&a, bare_id, &code);
+    assert_int_equal(code, E_OK);
+    assert_int_equal(chat_turn(bare, 1)->status, TURN_INTERRUPTED);
+    assert_int_equal(chat_turn(bare, 1)->steps_len, 1);
+    assert_string_equal(bare->head.context, "garage");
+    kit_turn(&a, kept, "go on", "and so");
+    kit_turn(&a, bare, "go on", "and so");
+    assert_int_equal(kit_settle(&a, mine, "still here"), E_OK);
+    assert_verified(&a);
+    chat_free(kept);
+    chat_free(bare);
+    chat_free(mine);
+    kit_close(&a);
+}
+
+static void test_ledger_repair__one_chat(void **state)
+{
+    (void)state;
+    struct kit a, b;
+    struct ledger_op op;
+    int code;
+    kit_open(&a, "memory:one");
+    kit_open_beside(&b, &a, "memory:one");
+    struct chat *c = kit_chat(&b, "kitchen");
+    assert_int_equal(kit_accept(&b, c, "hello?"), E_OK);
+    struct chat *d = kit_again(&a, c->head.id, &code);
+    assert_int_equal(code, E_OK);
+    chat_free(c);
+    kit_close_store(&b);
+
+    kit_ready(&a, &op);
+    ledger_recover_chat(d, &op);
+    assert_int_equal(kit_wait(&a, &op), E_OK);
+    assert_int_equal(op.turns, 1);
+    assert_int_equal(d->head.open_turn, 0);
+    kit_ready(&a, &op);
+    ledger_recover_chat(d, &op);
+    assert_int_equal(kit_wait(&a, &op), E_OK);
+    assert_int_equal(op.turns, 0);
+    kit_turn(&a, d, "again", "here I am");
+    assert_verified(&a);
+    chat_free(d);
+    kit_close(&a);
+}
+
+static void test_ledger_repair__recovers_many(void **state)
+{
+    (void)state;
+    enum { SESSIONS = 1100 };  // pages, with the living among the dead
+    struct kit a, b;
+    uint32_t turns;
+    char context[16];
+    struct chat *mine[SESSIONS / 10];
+    kit_open(&a, "memory:many");
+    kit_open_beside(&b, &a, "memory:many");
+    for (int i = 0; i < SESSIONS; i++) {
+        snprintf(context, sizeof(context), "c%d", i);
+        struct chat *c = kit_chat(i % 10 ? &b : &a, context);
+        assert_int_equal(kit_accept(i % 10 ? &b : &a, c, "x"), E_OK);
+        if (i % 10)
+            chat_free(c);
+        else
+            mine[i / 10] = c;
+    }
+    kit_close_store(&b);
+    assert_int_equal(recover(&a, &turns), E_OK);
+    assert_int_equal(turns, SESSIONS - SESSIONS / 10);
+    for (int i = 0; i < SESSIONS / 10; i++) {
+        assert_int_equal(kit_settle(&a, mine[i], "y"), E_OK);
+        chat_free(mine[i]);
+    }
+    assert_verified(&a);
+    kit_close(&a);
+}
+
+// ---- import
+
+static void make_turns(struct turn *turns, struct step (*steps)[2], uint32_t len, const char *text)
+{
+    for (uint32_t i = 0; i < len; i++) {
+        steps[i][0] = (struct step){.role = ROLE_USER, .content = kit_content(text), .tokens = 3,
+                                    .at_ms = 1000 + i * 10};
+        steps[i][1] = (struct step){.role = ROLE_ASSISTANT, .content = kit_content("reply"),
+                                    .tokens = 2, .at_ms = 1005 + i * 10};
+        turns[i] = (struct turn){.status = TURN_DONE, .stop = STOP_END, .steps_len = 2,
+                                 .steps = steps[i], .at_ms = 1000 + i * 10, .policy = "import"};
+    }
+    turns[1].status = TURN_FAILED;
+    turns[1].steps_len = 1;
+    turns[2].superseded = true;
+}
+
+static void free_turns(struct step (*steps)[2], uint32_t len)
+{
+    for (uint32_t i = 0; i < len; i++) {
+        content_release(&steps[i][0].content);
+        content_release(&steps[i][1].content);
+    }
+}
+
+static int import(struct kit *k, struct chat *c, struct turn *turns, uint32_t len, struct ledger_op *op)
+{
+    kit_ready(k, op);
+    ledger_import(c, turns, len, k->context_hash, SLICE_LIT("ann"), op);
+    return kit_wait(k, op);
+}
+
+static void test_ledger_repair__import(void **state)
+{
+    (void)state;
+    enum { TURNS = 137 };
+    static struct turn turns[TURNS];
+    static struct step steps[TURNS][2];
+    struct kit k;
+    struct ledger_op op;
+    int code;
+    kit_open(&k, "memory:");
+    struct chat *c = kit_chat(&k, "kitchen"), *d;
+    make_turns(turns, steps, TURNS, "said before");
+
+    assert_int_equal(import(&k, c, turns, 0, &op), E_USAGE);
+    // Leftovers of an import that died.
+    char key[RECORD_KEY_BYTES_MAX];
+    for (unsigned i = 1; i < 120; i++) {
+        snprintf(key, sizeof(key), "turn/%s/%010u/0000000000", c->head.id, i);
+        kit_put(&k, key, "{}", SLICE_NONE, 0);
+    }
+    snprintf(key, sizeof(key), "turn/%s/0000000001/0000000000/0000000001", c->head.id);
+    kit_put(&k, key, "{}", SLICE_NONE, 0);
+    assert_int_equal(import(&k, c, turns, TURNS, &op), E_OK);
+    assert_int_equal(op.turns, TURNS);
+    assert_verified(&k);
+    d = kit_again(&k, c->head.id, &code);
+    assert_int_equal(code, E_OK);
+    assert_int_equal(d->head.turns, TURNS);
+    assert_int_equal(d->head.tokens, (TURNS - 2) * 5 + 3);
+    assert_int_equal(d->head.last_active_at_ms, 1005 + (TURNS - 1) * 10);
+    assert_int_equal(chat_turn(d, 2)->status, TURN_FAILED);
+    assert_true(chat_turn(d, 3)->superseded);
+    assert_says(&chat_turn(d, TURNS)->steps[0], "said before");
+    assert_int_equal(chat_turn(d, 5)->at_ms, 1040);
+    assert_int_equal(import(&k, d, turns, TURNS, &op), E_REFUSED);
+    struct session_head head = {0};
+    struct err err = ERR_INIT;
+    struct chat *twin;
+    memcpy(head.id, d->head.id, sizeof(head.id));
+    memcpy(head.partition, k.partition, sizeof(head.partition));
+    memcpy(head.bot, "hello", 6);
+    assert_int_equal(chat_new(&twin, k.ledger, &head, k.key, &err), E_OK);
+    assert_int_equal(import(&k, twin, turns, TURNS, &op), E_REFUSED);
+    kit_turn(&k, d, "and it goes on", "yes");
+    chat_free(twin);
+    chat_free(d);
+    chat_free(c);
+    free_turns(steps, TURNS);
+    assert_verified(&k);
+    kit_close(&k);
+}
+
+static void newest_is(struct kit *k, const char *id)
+{
+    struct kit_store_op w = {.op = {.verb = STORE_SCAN, .key = SLICE_LIT("head/"), .limit = 10}};
+
+    kit_submit(k, &w);
+    assert_int_equal(w.op.rows_len, 1);
+    assert_non_null(memmem(w.op.rows[0].meta.ptr, w.op.rows[0].meta.len, id, strlen(id)));
+    store_op_release(&w.op);
+}
+
+static void test_ledger_repair__import_leaves_the_newest(void **state)
+{
+    (void)state;
+    struct turn turns[3];
+    struct step steps[3][2];
+    struct kit k;
+    struct ledger_op op;
+    kit_open(&k, "memory:");
+    struct chat *live = kit_chat(&k, "kitchen"), *old = kit_chat(&k, "kitchen"),
+                *later = kit_chat(&k, "kitchen"), *longer = kit_chat(&k, "kitchen");
+    make_turns(turns, steps, 3, "x");
+    kit_turn(&k, live, "a", "b");
+    assert_int_equal(import(&k, old, turns, 3, &op), E_OK);
+    newest_is(&k, live->head.id);
+    steps[2][1].at_ms = (int64_t)KIT_WALL_MS * 2;
+    assert_int_equal(import(&k, later, turns, 3, &op), E_OK);
+    newest_is(&k, later->head.id);
+    free_turns(steps, 3);
+    // Long ones take a commit each.
+    char *text = mem_alloc((500 << 10) + 1);
+    memset(text, 'l', 500 << 10);
+    text[500 << 10] = '\0';
+    make_turns(turns, steps, 3, text);
+    assert_int_equal(import(&k, longer, turns, 3, &op), E_OK);
+    mem_free(text);
+    free_turns(steps, 3);
+    assert_verified(&k);
+    chat_free(live);
+    chat_free(old);
+    chat_free(later);
+    chat_free(longer);
+    kit_close(&k);
+}
+
+// ---- verify
+
+struct damage {
+    const char *key;    // %s: the session
+    const char *meta;   // NULL: deleted
+    const char *told;
+    int64_t due_at_ms;
+};
+
+static void test_ledger_repair__verify_finds_damage(void **state)
+{
+    (void)state;
+    const struct damage damages[] = {
+        {"turn/%s/0000000002/0000000001", NULL, "turn 2: is open", 0},
+        {"turn/%s/0000000002/0000000000", NULL, "turn/", 0},
+        {"turn/%s/0000000001/0000000001", "{\"role\":\"assistant\"}", "turn/", 0},
+        {"turn/%s/0000000003/0000000000/0000000001", "{}", "turn/", 0},
+        {"turn/%s/0000000009/0000000000", "{\"role\":\"user\",\"at\":1,\"tokens\":1}", "turn", 0},
+        {"session/%s", "{}", "session", 0},
+        {"session/%s", NULL, "records of no session", 0},
+        {"attempt/%s/0000000002/0000000001",
+         "{\"status\":\"open\",\"owner\":\"o\",\"bot\":\"b\",\"at\":1}", "is open, the turn is not", 1},
+        {"attempt/%s/0000000003/0000000001", NULL, "0 attempts of it", 0},
+        {"attempt/%s/0000000003/0000000001",
+         "{\"status\":\"open\",\"owner\":\"o\",\"bot\":\"b\",\"at\":1}", "not due", 0},
+        {"attempt/%s/0000000001/0000000001", "[]", "not an attempt", 0},
+        {"attempt/%s/0000000007/0000000001", "{\"status\":\"unused\",\"bot\":\"b\",\"at\":1}",
+         "no such turn", 0},
+        {"part/%s/0000000002/0000000001/0000000000", "{}", "not under way", 0},
+        {"event/%s/0000000001", NULL, "0 of 1 events", 0},
+        {"event/%s/0000000009", "{}", "only 1 events", 0},
+        {"event/%s/0000000001", "{\"kind\":\"undo\"}", "system prompt", 0},
+        {"key/00000000000000000000000000000000",
+         "{\"session\":\"1b4e28ba-2fa1-41d2-883f-0016d3cca427\",\"turn\":1}", "names a session", 0},
+        {"head/hello/x", "{\"session\":\"1b4e28ba-2fa1-41d2-883f-0016d3cca427\"}", "points at no", 0},
+        {"user", NULL, "no user record", 0},
+    };
+    char key[RECORD_KEY_BYTES_MAX];
+
+    for (size_t i = 0; i < sizeof(damages) / sizeof(damages[0]); i++) {
+        const struct damage *d = &damages[i];
+        struct kit k;
+        kit_open(&k, "memory:");
+        struct chat *c = kit_chat(&k, "kitchen");
+        kit_turn(&k, c, "a", "b");
+        kit_turn(&k, c, "c", "d");
+        assert_int_equal(kit_accept(&k, c, "e"), E_OK);
+        assert_verified(&k);
+        snprintf(key, sizeof(key), d->key, c->head.id);
+        if (d->meta)
+            kit_put(&k, key, d->meta, SLICE_NONE, d->due_at_ms);
+        else
+            kit_delete(&k, key);
+        struct buf report = kit_verify(&k);
+        if (!report.len || !strstr(report.ptr, d->told))
+            print_error("damage %zu: expected \"%s\" in: %s\n", i, d->told, report.len ? report.ptr : "");
+        assert_true(report.len > 0);
+        assert_non_null(strstr(report.ptr, d->told));
+        buf_release(&report);
+        chat_free(c);
+        kit_close(&k);
+    }
+}
+
+static void test_ledger_repair__verify_finds_moved_and_broken_bodies(void **state)
+{
+    (void)state;
+    struct kit k;
+    int code;
+    char one[RECORD_KEY_BYTES_MAX], two[RECORD_KEY_BYTES_MAX];
+    kit_open(&k, "memory:");
+    struct chat *c = kit_chat(&k, "kitchen");
+    kit_turn(&k, c, "a", "b");
+    kit_turn(&k, c, "c", "d");
+    snprintf(one, sizeof(one), "turn/%s/0000000001/0000000001", c->head.id);
+    snprintf(two, sizeof(two), "turn/%s/0000000002/0000000001", c->head.id);
+
+    // The sealed reply of turn 1 in the place of turn 2's.
+    struct kit_store_op w = {.op = {.verb = STORE_GET, .key = slice_str(one)}};
+    kit_submit(&k, &w);
+    char *meta = mem_slicedup(w.op.rows[0].meta);
+    kit_put(&k, two, meta, w.op.rows[0].body.bytes, 0);
+    store_op_release(&w.op);
+    struct buf report = kit_verify(&k);
+    assert_true(report.len > 0);
+    assert_non_null(strstr(report.ptr, two));
+    assert_null(strstr(report.ptr, one));
+    assert_ptr_equal(strchr(report.ptr, '\n'), report.ptr + report.len - 1);  // one line
+    buf_release(&report);
+    // And loading names it, and loads nothing.
+    struct chat *d = kit_again(&k, c->head.id, &code);
+    assert_int_equal(code, E_CORRUPT);
+    assert_int_equal(d->turns_len, 0);
+    mem_free(meta);
+    chat_free(d);
+    chat_free(c);
+    kit_close(&k);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ledger_repair__a_dead_process_is_settled),
+        cmocka_unit_test(test_ledger_repair__one_chat),
+        cmocka_unit_test(test_ledger_repair__recovers_many),
+        cmocka_unit_test(test_ledger_repair__import),
+        cmocka_unit_test(test_ledger_repair__import_leaves_the_newest),
+        cmocka_unit_test(test_ledger_repair__verify_finds_damage),
+        cmocka_unit_test(test_ledger_repair__verify_finds_moved_and_broken_bodies),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
