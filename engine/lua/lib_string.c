@@ -188,11 +188,7 @@ LJMP static void add_template(lua_State *L, luaL_Buffer *b, const struct pattern
         } else if (c == '0') {
             luaL_addlstring(b, p->subject.ptr + start, end - start);
         } else if (c >= '1' && c <= '9') {
-            unsigned i = (unsigned)(c - '1');
-
-            if (i >= p->captures && i != 0)
-                luaL_error(L, "invalid capture index %%%d in replacement string", (int)i + 1);
-            push_capture(L, p, i, start, end);
+            push_capture(L, p, (unsigned)(c - '1'), start, end);
             luaL_addvalue(b);
         } else {
             luaL_error(L, "invalid use of '%%' in replacement string");

@@ -79,6 +79,7 @@ static bool in_class(unsigned char c, char class)
     case 'u': in = c >= 'A' && c <= 'Z'; break;
     case 'w': in = ascii && isalnum(c); break;
     case 'x': in = ascii && isxdigit(c); break;
+    case 'z': in = c == 0; break;  // old, but Lua still knows it
     default: return (unsigned char)class == c;
     }
     // Only letters come here with bit 0x20 clear: the complement of a class is its capital.
