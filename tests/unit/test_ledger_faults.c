@@ -256,7 +256,7 @@ static void check(struct kit *k, const struct told *told, bool all_done)
 // Plays on a store of this name behind `faults`; true if the scene went through without any.
 static bool play_with(struct kit *k, const char *name, const char *faults, bool go_on)
 {
-    char url[128], inner[64];
+    char url[192], inner[64];
     struct kit watching, acting;
 
     snprintf(inner, sizeof(inner), "memory:%s", name);
