@@ -56,3 +56,4 @@ include make/deps.mk
 include make/test.mk
 include make/install.mk
 -include make/bench.mk
+include make/fault.mk

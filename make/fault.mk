@@ -1,0 +1,13 @@
+# The fault harnesses of tests/fault, long: `make test` runs the same programs for seconds each.
+FAULT_SECONDS ?= 7200
+
+fault_src := $(sort $(wildcard tests/fault/test_*.c))
+fault_bin := $(fault_src:%.c=$(B)/%)
+
+.PHONY: fault fault-bin
+fault-bin: $(fault_bin)
+fault: deps-test
+	$(Q)$(MAKE) -j$(JOBS) B=build CC=gcc all fault-bin
+	$(Q){ $(foreach t,$(fault_src:%.c=%),echo "build/$(t)";) \
+	      $(foreach t,$(sort $(wildcard tests/fault/test_*.sh)),echo "$(t)";) } | \
+	  FAULT_LONG=1 TEST_SECONDS_MAX=$(FAULT_SECONDS) PARLEY_BUILD=build tests/run.sh build/fault
