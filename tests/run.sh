@@ -34,7 +34,7 @@ for cmd in "$out"/*.cmd; do
     rc=$(cat "$base.rc" 2>/dev/null || echo 255)
     # shellcheck disable=SC2046 # three numbers
     set -- $(awk '
-        /^ok/ && /# *[Ss][Kk][Ii][Pp]/ { skip++; next }
+        /^(not )?ok/ && /# *[Ss][Kk][Ii][Pp]/ { skip++; next }
         /^ok/ { ok++ } /^not ok/ { bad++ }
         /^1\.\.[0-9]+/ { split($1, p, /\.\./); plan += p[2]; planned = 1 }
         END { total = ok + bad + skip
@@ -46,14 +46,14 @@ for cmd in "$out"/*.cmd; do
     fi
     if [ "$bad" != 0 ]; then
         printf '\nFAILED (exit %s): %s\n' "$rc" "$(cat "$cmd")"
-        grep -A12 '^not ok' "$base.tap" | head -60
+        grep -A12 '^not ok' "$base.tap" | grep -v '# *SKIP' | head -60
         tail -n 30 "$base.err"
     fi
     passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
 done
 echo
 cat "$out"/*.tap | sed -n 's/^# summary: /  /p'
-cat "$out"/*.tap | grep -i '# *skip' | sed 's/^ok [0-9]* *-* */  skipped: /' | sort | uniq -c | sort -rn | head -20
+cat "$out"/*.tap | grep -i '# *skip' | sed 's/^\(not \)*ok [0-9]* *-* *\(# *SKIP\)* */  skipped: /' | sort | uniq -c | sort -rn | head -20
 echo
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]

@@ -54,7 +54,14 @@ local function lines(text)
 end
 
 -- Tracked files, or all of them outside a repository.
-local files = list("git ls-files 2>/dev/null || find engine scripts policies tests tools -type f")
+local files = {}
+for _, path in ipairs(list("git ls-files 2>/dev/null || find engine scripts policies tests tools -type f")) do
+    local file = io.open(path, "rb")
+    if file then -- not one that is about to be removed
+        file:close()
+        files[#files + 1] = path
+    end
+end
 local c_files, sources = {}, {}
 for _, path in ipairs(files) do
     if path:match("^engine/.*%.[ch]$") then
@@ -205,10 +212,10 @@ do -- the API's header documents every function and every option
     local problems = {}
     local text = read("engine/parley.h")
     for name in text:gmatch("PARLEY_API[^;(]-(parley_[%w_]+)%s*%(") do
-        local at = text:find(name .. "%s*%(")
-        local line_start = text:sub(1, at):match(".*\n()") or 1
-        local before = text:sub(1, line_start - 2):match("([^\n]*)$")
-        if not (before:match("%*/%s*$") or before:match("^PARLEY_API") or before:match(";%s*$")) then
+        local at = text:find("\nPARLEY_API[^\n]-" .. name .. "%s*%(") + 1
+        local before = text:sub(1, at):match("([^\n]*)\n[^\n]*$")
+        -- Functions told together stand together, the comment above the first.
+        if not (before:match("%*/%s*$") or before:match(";%s*$")) then
             problems[#problems + 1] = "parley.h: " .. name .. " says nothing of itself"
         end
     end

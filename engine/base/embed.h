@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // embed.h: the files that ship inside the binary (scripts/, policies/), so that one program on its
-// own is a whole product. The table is generated at build time by tools/embed.c; read-only, any thread.
+// own is a whole product. The table is generated at build time by tools/embed.c; read-only, any
+// thread.
 #ifndef BASE_EMBED_H
 #define BASE_EMBED_H
 

@@ -3,8 +3,9 @@
 //
 // A function that can fail returns 0 or a negative `enum code`, takes `struct err *err` last, and
 // fills it: what happened, where, what to do next. Callers on the way up prefix the message with
-// their own view of it ("store: sqlite: disk full while appending turn 41"). `err` may be NULL where
-// only the code matters. An err is plain data in the caller's frame: no allocation, any thread.
+// their own view of it ("store: sqlite: disk full while appending turn 41"). `err` may be NULL
+// where only the code matters. An err is plain data in the caller's frame: no allocation, any
+// thread.
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
 

@@ -3,10 +3,10 @@
 //
 // Reading is strict RFC 8259: valid UTF-8 only, one value and nothing after it (white space aside),
 // no raw control characters, lone surrogate escapes refused, depth and size limited. The document
-// is a flat array of nodes over the caller's text: numbers and strings keep their exact source bytes,
-// so that a 20-digit number, "\u0000" or a repeated key survives (libraries that turn numbers into
-// doubles and strings into NUL-terminated ones cannot say that). Of repeated keys, json_get gives
-// the last, as most readers do; json_next shows them all.
+// is a flat array of nodes over the caller's text: numbers and strings keep their exact source
+// bytes, so that a 20-digit number, "\u0000" or a repeated key survives (libraries that turn
+// numbers into doubles and strings into NUL-terminated ones cannot say that). Of repeated keys,
+// json_get gives the last, as most readers do; json_next shows them all.
 //
 // Invariants:
 //   1. A doc that json_parse accepted describes the whole text, and every string in it decodes.

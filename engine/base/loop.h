@@ -3,7 +3,8 @@
 //
 // A loop belongs to the thread that runs it. Only loop_post may be called from other threads.
 // Two kinds: over libuv (real time), and simulated (one thread, virtual time from a clock_sim: when
-// nothing is runnable, time jumps to the next timer, so a day costs nothing and every run is the same).
+// nothing is runnable, time jumps to the next timer, so a day costs nothing and every run is the
+// same).
 //
 // Tasks, timers and watches are structs inside their owner: the loop allocates nothing for them, so
 // scheduling cannot fail for lack of memory. A started timer or watch must be stopped before its
@@ -63,7 +64,8 @@ void loop_run(struct loop *l);
 // Time moves from timer to timer: it stands at the last one that ran, not at ms (clock_sim_advance
 // goes the rest of the way).
 bool loop_run_for(struct loop *l, int64_t ms);
-// Any thread; takes effect after the current callback. While no run is on, the next returns at once.
+// Any thread; takes effect after the current callback. While no run is on, the next returns at
+// once.
 void loop_stop(struct loop *l);
 
 #endif

@@ -3,8 +3,8 @@
 //
 // A policy is one version of one bot's rules, instantiated per worker; it is used by that worker's
 // thread only. Hooks get a read-only view and give a plan. A hook that fails leaves its plan as the
-// built-in plain policy would have made it, and returns what went wrong, so that the caller can tell
-// the operator and go on: no turn is lost to a script.
+// built-in plain policy would have made it, and returns what went wrong, so that the caller can
+// tell the operator and go on: no turn is lost to a script.
 //
 // Invariant: nothing that a hook does for one user can be seen by another.
 #ifndef POLICY_POLICY_H
@@ -40,16 +40,16 @@ struct policy_info {
     uint64_t system_hash;             // 0 when empty
     const char *model;                // "provider:model", or NULL: the configured default
     uint64_t max_output_tokens;       // 0: the model's default
-    // How much of the history the `history` hook wants to see: 0 none (its plan depends on counts only),
-    // UINT32_MAX all turns loaded.
+    // How much of the history the `history` hook wants to see: 0 none (its plan depends on counts
+    // only), UINT32_MAX all turns loaded.
     uint32_t needs_turns;
     bool has_on_message, has_on_reply;
 };
 
 struct policy;
 struct policy_ops {
-    // Each hook: 0, or E_POLICY with file:line in err, the plan then as plain's. Never longer than the
-    // deadline. on_message and on_reply are called only if info says that there is one.
+    // Each hook: 0, or E_POLICY with file:line in err, the plan then as plain's. Never longer than
+    // the deadline. on_message and on_reply are called only if info says that there is one.
     int (*on_message)(struct policy *p, const struct policy_view *view, struct plan *plan, struct err *err);
     int (*history)(struct policy *p, const struct policy_view *view, struct history_plan *plan,
                    struct err *err);
@@ -72,7 +72,8 @@ struct policy *policy_plain(void);
 
 // How policies are made; lua/ implements it. Borrowed for the host's life.
 struct policy_loader {
-    // Loads the bot's file. E_POLICY: no such bot (with the nearest name), or what is wrong at file:line.
+    // Loads the bot's file. E_POLICY: no such bot (with the nearest name), or what is wrong at
+    // file:line.
     int (*load)(void *self, const char *bot, struct policy **out, struct err *err);
     void *self;
 };

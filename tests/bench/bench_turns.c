@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
-// bench_turns.c: durable turns per second through the whole engine, beside the raw limit of this disk.
+// bench_turns.c: durable turns per second through the whole engine, beside the raw limit of this
+// disk.
 //
-// Every figure of the engine is taken through parley.h. A turn is two durable commits: A1 and A2. The raw
-// limit is SQLite alone, in the same run, on the same disk: the same number of transactions, rows and bytes
-// as the engine wrote, each transaction synced, on one thread that does nothing else. How many syncs the
-// engine made is counted by standing in for fdatasync and fsync.
+// Every figure of the engine is taken through parley.h. A turn is two durable commits: A1 and A2.
+// The raw limit is SQLite alone, in the same run, on the same disk: the same number of
+// transactions, rows and bytes as the engine wrote, each transaction synced, on one thread that
+// does nothing else. How many syncs the engine made is counted by standing in for fdatasync and
+// fsync.
 //
 //   bench_turns [quick]
 #include "parley.h"

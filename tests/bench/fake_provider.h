@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// fake_provider.h: a loopback HTTP server that answers every POST with one streamed Anthropic reply, and
-// keeps connections open. One thread, epoll; does as little as it can, as it is what others are measured
-// against. And the peer: curl multi alone against it.
+// fake_provider.h: a loopback HTTP server that answers every POST with one streamed Anthropic
+// reply, and keeps connections open. One thread, epoll; does as little as it can, as it is what
+// others are measured against. And the peer: curl multi alone against it.
 #ifndef BENCH_FAKE_PROVIDER_H
 #define BENCH_FAKE_PROVIDER_H
 

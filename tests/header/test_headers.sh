@@ -47,22 +47,21 @@ check header__everything_declared_is_exported all_there
 
 # As an embedder would: install, then build with pkg-config, against both libraries, and run.
 install_it() { make -s B="$build" DESTDIR="$work/root" PREFIX=/usr install; }
-export PKG_CONFIG_PATH="$work/root/usr/lib/pkgconfig" PKG_CONFIG_SYSROOT_DIR="$work/root"
 flags() { echo "-I$work/root/usr/include"; }
 libs() { pkg-config --libs sqlite3 lua5.4 libcurl libuv libsodium libzstd libpcre2-8 libutf8proc; }
 build_shared() {
-    # shellcheck disable=SC2046
-    gcc -std=c11 -Wall -Wextra -Werror -o "$work/shared" tests/embed/minimal.c $(flags) \
+    gcc -std=c11 -Wall -Wextra -Werror -o "$work/shared" tests/embed/minimal.c "$(flags)" \
         -L"$work/root/usr/lib" -lparley -Wl,-rpath,"$work/root/usr/lib"
 }
 build_static() {
     # shellcheck disable=SC2046
-    gcc -std=c11 -Wall -Wextra -Werror -o "$work/static" tests/embed/minimal.c $(flags) \
+    gcc -std=c11 -Wall -Wextra -Werror -o "$work/static" tests/embed/minimal.c "$(flags)" \
         "$work/root/usr/lib/libparley.a" $(libs) -pthread -lm
 }
 runs() { (cd "$work" && "$1" | grep -q "Ann"); }
 check header__installs install_it
-check header__pkg_config_knows_it pkg-config --exists parley
+check header__pkg_config_knows_it \
+    env PKG_CONFIG_PATH="$work/root/usr/lib/pkgconfig" pkg-config --exists --print-errors parley
 check embed__builds_against_the_shared_library build_shared
 check embed__builds_against_the_static_library build_static
 check embed__example_remembers_shared runs "$work/shared"
