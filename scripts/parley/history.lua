@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- parley.history: which turns of the conversation the model is sent.
 --
--- A strategy is data: the engine checks its options when the policy is loaded (unknown ones with a hint
--- and a line) and applies it without running Lua. For anything else write a function(view); see
+-- A strategy is data: the engine checks its options when the policy is loaded (unknown ones with a
+-- hint and a line) and applies it without running Lua. For anything else write a function(view); see
 -- parley.View and parley.HistoryPlan in scripts/meta/parley.lua.
 
 local M = {}
@@ -26,6 +26,8 @@ M.window = strategy "window"
 
 return setmetatable(M, {
     __index = function(_, name)
-        error("history." .. name .. ": there is no such strategy; there are full, truncate and window", 2)
+        -- Level 3: between the policy and here is the function that reads read-only tables.
+        error("history." .. name .. ": there is no such strategy; there are full, truncate and window",
+            3)
     end,
 })
