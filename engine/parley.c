@@ -10,6 +10,7 @@
 #include "parley_int.h"
 
 #include "base/embed.h"
+#include "base/thread.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -260,10 +261,9 @@ static int open_hand(parley *e, unsigned index, unsigned count, struct err *err)
     code = worker_new(&h->worker, &env, err);
     if (code || e->seams.clock)
         return code;
-    if (pthread_create(&h->thread, NULL, hand_main, h) != 0)
-        return err_set(err, E_NOMEM, "cannot start a thread");
-    h->started = true;
-    return E_OK;
+    code = thread_start(&h->thread, "parley-worker", hand_main, h, err);
+    h->started = code == E_OK;
+    return code;
 }
 
 static unsigned workers_wanted(const parley *e)

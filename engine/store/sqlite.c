@@ -5,10 +5,10 @@
 #include "store/sqlite_int.h"
 
 #include "base/mem.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -153,29 +153,18 @@ static int open_connections(struct sqlite_store *s, struct err *err)
     return code ? code : open_reader(s, err);
 }
 
-static int start_thread(pthread_t *thread, bool *runs, void *(*body)(void *), void *arg,
-                        struct err *err)
-{
-    // Signals are for the program's own threads.
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(thread, NULL, body, arg);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    *runs = rc == 0;
-    return rc ? err_set(err, E_NOMEM, "store: sqlite: cannot start a thread: %s", strerror(rc))
-              : E_OK;
-}
-
 static int start_threads(struct sqlite_store *s, struct err *err)
 {
-    int code = start_thread(&s->read_thread, &s->read_thread_runs, reader_run, s, err);
+    int code = thread_start(&s->read_thread, "parley-reader", reader_run, s, err);
+    s->read_thread_runs = code == E_OK;
     if (code || s->read_only)
         return code;
     s->writer = writer_new(s);
     if (!s->writer)
         return err_set(err, E_NOMEM, "store: sqlite: out of memory");
-    return start_thread(&s->write_thread, &s->write_thread_runs, writer_run, s->writer, err);
+    code = thread_start(&s->write_thread, "parley-writer", writer_run, s->writer, err);
+    s->write_thread_runs = code == E_OK;
+    return code;
 }
 
 static struct sqlite_store *store_new(const struct store_env *env, const struct schema *schema)

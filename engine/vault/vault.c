@@ -6,9 +6,8 @@
 // to wait for and no thread.
 #include "base/id.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "vault/vault_int.h"
-
-#include <signal.h>
 
 // ---- digests
 
@@ -170,8 +169,12 @@ void vault_user_key(struct vault *v, struct vault_request *request)
     request->key = NULL;
     request->next = NULL;
     const struct user_key *known = vault_find_key(v, request->partition);
-    if (known || !v->has_thread) {
+    if (known || v->ring.fd < 0) {
         complete(request, known ? known : find_or_make(v, request));
+        return;
+    }
+    if (!v->has_thread) {
+        serve(v, request);
         return;
     }
     pthread_mutex_lock(&v->lock);
@@ -185,18 +188,14 @@ void vault_user_key(struct vault *v, struct vault_request *request)
 
 static int start_thread(struct vault *v, struct err *err)
 {
-    sigset_t all, before;
-
-    // Signals are for the threads that expect them.
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    v->has_thread = pthread_create(&v->thread, NULL, keyring_thread, v) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return v->has_thread ? E_OK : err_set(err, E_NOMEM, "no thread for the keyring: too many");
+    int code = thread_start(&v->thread, "parley-keyring", keyring_thread, v, err);
+    v->has_thread = code == E_OK;
+    return code;
 }
 
-static int open_keys(struct vault *v, const char *path, struct err *err)
+static int open_keys(struct vault *v, const struct vault_options *options, struct err *err)
 {
+    const char *path = options->path;
     int rc = key_table_init(&v->keys, err);
 
     if (rc)
@@ -210,7 +209,7 @@ static int open_keys(struct vault *v, const char *path, struct err *err)
         return E_OK;
     }
     rc = keyring_open(v, path, err);
-    return rc ? rc : start_thread(v, err);
+    return rc || options->no_thread ? rc : start_thread(v, err);
 }
 
 int vault_open(struct vault **out, const struct vault_options *options, struct err *err)
@@ -228,7 +227,7 @@ int vault_open(struct vault **out, const struct vault_options *options, struct e
     pthread_mutex_init(&v->lock, NULL);
     pthread_cond_init(&v->wake, NULL);
     context_pools_init(v);
-    int rc = open_keys(v, options->path, err);
+    int rc = open_keys(v, options, err);
     if (rc)
         vault_free(v);
     else
