@@ -6,7 +6,7 @@
 //   a turn is open ──▶ key given? look it up ──▶ taken | E_REFUSED
 //   an edit        ──▶ load what it supersedes ─┐
 //   else ───────────────────────────────────────┴▶ build ─▶ one commit ─▶ apply
-//                                                            └▶ conflict: whose? ─▶ taken | E_CONFLICT
+//                                                               └▶ whose? ─▶ taken | E_CONFLICT
 // One thread, see ledger_int.h.
 #include "ledger/ledger_int.h"
 
@@ -20,7 +20,8 @@ static void created(struct work *w)
     work_end(w, E_OK);
 }
 
-void ledger_create(struct chat *c, const char *context_hash, struct slice user, struct ledger_op *op)
+void ledger_create(struct chat *c, const char *context_hash, struct slice user,
+                   struct ledger_op *op)
 {
     struct work *w = work_append(c, op);
 
@@ -152,6 +153,7 @@ void work_apply_turn(struct work *w, struct chat *c)
 
     for (uint32_t n = w->asked.a.edit_from; n && n < w->turn.n; n++)
         chat_turn(c, n)->superseded = true;
+    impl->turns_bytes += turn_bytes(&w->turn);
     c->turns[c->turns_len++] = w->turn;
     w->turn = (struct turn){0};
     if (w->asked.new_system) {
@@ -256,7 +258,8 @@ static void open_key_read(struct work *w)
         end_taken(w);
         return;
     }
-    work_fail(w, E_REFUSED, "turn %u of this session is still being answered: wait for it or stop it",
+    work_fail(w, E_REFUSED,
+              "turn %u of this session is still being answered: wait for it or stop it",
               w->chat->head.open_turn);
 }
 

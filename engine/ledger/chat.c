@@ -57,6 +57,7 @@ void chat_forget(struct chat *c)
         turn_release(&c->turns[i]);
     c->turns_len = 0;
     c->first = c->head.turns + 1;
+    ((struct chat_impl *)c->impl)->turns_bytes = 0;
     chat_forget_open(c);
 }
 
@@ -87,19 +88,22 @@ struct turn *chat_turn(const struct chat *c, uint32_t n)
 size_t chat_bytes(const struct chat *c)
 {
     const struct chat_impl *impl = c->impl;
-    size_t bytes = sizeof(*c) + sizeof(*impl) + c->turns_cap * sizeof(*c->turns) +
-                   c->head.superseded_len * sizeof(*c->head.superseded) + c->system.inner.cap +
-                   impl->tail.inner.cap + impl->context.cap;
 
-    for (uint32_t i = 0; i < c->turns_len; i++) {
-        const struct turn *t = &c->turns[i];
+    return sizeof(*c) + sizeof(*impl) + c->turns_cap * sizeof(*c->turns) + impl->turns_bytes +
+           c->head.superseded_len * sizeof(*c->head.superseded) + c->system.inner.cap +
+           impl->tail.inner.cap + impl->context.cap;
+}
 
-        for (uint32_t k = 0; k < t->steps_len; k++) {
-            const struct step *s = &t->steps[k];
+// Text counts twice: as content, and as the wire form that it gets when it is first sent.
+size_t turn_bytes(const struct turn *t)
+{
+    size_t bytes = 0;
 
-            bytes += sizeof(*s) + s->content.len * sizeof(*s->content.blocks) +
-                     content_bytes(&s->content) + (s->wire.ptr ? s->wire.len : 0);
-        }
+    for (uint32_t i = 0; i < t->steps_len; i++) {
+        const struct content *content = &t->steps[i].content;
+
+        bytes += sizeof(t->steps[i]) + content->len * sizeof(*content->blocks) +
+                 2 * content_bytes(content);
     }
     return bytes;
 }
@@ -118,8 +122,8 @@ int chat_reserve(struct chat *c, struct err *err)
     return E_OK;
 }
 
-int turn_new(struct turn *t, uint32_t n, const struct content *content, uint32_t tokens, int64_t at_ms,
-             struct err *err)
+int turn_new(struct turn *t, uint32_t n, const struct content *content, uint32_t tokens,
+             int64_t at_ms, struct err *err)
 {
     *t = (struct turn){.n = n, .at_ms = at_ms};
     t->steps = mem_calloc(STEPS_CAP, sizeof(*t->steps));

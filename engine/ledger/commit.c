@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // commit.c: a batch in the making.
 //
-// Keys, metas and sealed bodies go into one arena, which moves while it grows; so items are known by
-// their places until commit_close. An arena is as large as a batch may be: what does not fit is
+// Keys, metas and sealed bodies go into one arena, which moves while it grows; so items are known
+// by their places until commit_close. An arena is as large as a batch may be: what does not fit is
 // refused here with the same words for every store. One thread, see ledger_int.h.
 #include "ledger/ledger_int.h"
 

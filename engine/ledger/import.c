@@ -2,13 +2,17 @@
 // import.c: a recorded conversation becomes a session.
 //
 //   id free? ─▶ leftovers of a half import deleted ─▶ steps, a batch after the other
-//            ─▶ is the newest session of the context older? ─▶ head (and pointer): now it is a session
+//            ─▶ is the context's newest session older? ─▶ head (and pointer): now it is a session
 //
-// Until the last commit nothing says that the session exists; so a crash leaves records that the next
-// import of the same id deletes. One thread, see ledger_int.h.
+// Until the last commit nothing says that the session exists; so a crash leaves records that the
+// next import of the same id deletes. One thread, see ledger_int.h.
 #include "ledger/ledger_int.h"
 
-enum { BATCH_ITEMS_SOFT = 40, BATCH_BYTES_SOFT = 512 << 10, LEFTOVERS_PAGE = STORE_BATCH_ITEMS_MAX };
+enum {
+    BATCH_ITEMS_SOFT = 40,
+    BATCH_BYTES_SOFT = 512 << 10,
+    LEFTOVERS_PAGE = STORE_BATCH_ITEMS_MAX
+};
 
 struct importing {
     const struct turn *turns;        // borrowed until done
@@ -54,7 +58,8 @@ static void newest_read(struct work *w)
     if (!work_store_ok(w, "reading the newest session"))
         return;
     // One that cannot be read is not newer: the pointer then serves better where it leads to.
-    bool newer = w->store.rows_len && session_read_meta(&newest, w->store.rows[0].meta, NULL) == E_OK &&
+    bool newer = w->store.rows_len > 0 &&
+                 session_read_meta(&newest, w->store.rows[0].meta, NULL) == E_OK &&
                  newest.last_active_at_ms > w->head.last_active_at_ms;
     session_head_release(&newest);
     finish(w, newer ? UINT64_MAX : w->pointer_version);
@@ -183,7 +188,8 @@ static void id_looked_up(struct work *w)
     if (!work_store_ok(w, "looking whether the session exists"))
         return;
     if (w->store.rows_len)
-        work_fail(w, E_REFUSED, "session %s exists already: leave its id out to import it as another",
+        work_fail(w, E_REFUSED,
+                  "session %s exists already: leave its id out to import it as another",
                   w->chat->head.id);
     else
         scan_leftovers(w);
@@ -203,8 +209,10 @@ static int build_head(struct work *w, struct importing *s, struct err *err)
 
         if (t->steps_len == 0 || t->steps_len > TURN_STEPS_MAX || t->steps[0].role != ROLE_USER ||
             t->status == TURN_OPEN)
-            return err_set(err, E_USAGE, "turn %u of the import is open, or does not begin with the "
-                                         "user", i + 1);
+            return err_set(err, E_USAGE,
+                           "turn %u of the import is open, or does not begin with the "
+                           "user",
+                           i + 1);
         if (t->superseded)
             code = session_supersede(h, i + 1, i + 1, err);
         else

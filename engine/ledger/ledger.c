@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // ledger.c: the ledger, its pool of works, and how an operation begins, waits and ends.
 //
-// See ledger_int.h for the invariants. Works are reused with their buffers, so that a turn in a warm
-// ledger costs no allocation here.
+// See ledger_int.h for the invariants. Works are reused with their buffers, so that a turn in a
+// warm ledger costs no allocation here.
 #include "ledger/ledger_int.h"
 
 #include "base/mem.h"
@@ -224,7 +224,8 @@ void work_submit(struct work *w, void (*step)(struct work *w))
     store_submit(w->ledger->env.store, &w->store);
 }
 
-static void scan(struct work *w, const char *partition, bool backwards, void (*step)(struct work *w))
+static void scan(struct work *w, const char *partition, bool backwards,
+                 void (*step)(struct work *w))
 {
     int code = buf_check(&w->prefix, "a record's key", &w->op->err);
 

@@ -2,20 +2,29 @@
 // ledger.h: append and read turns. Insert-only: what was accepted stays; edits and undo supersede.
 //
 // A `struct ledger` belongs to one worker; a `struct chat` is one live session in it: the head, and
-// the newest turns (as many as were loaded). One operation at a time per chat (the conductor queues);
-// each completes through its op's `done` on the ledger's loop, never inside the call.
+// the newest turns (as many as were loaded). One operation at a time per chat (the conductor
+// queues); each completes through its op's `done` on the ledger's loop, never inside the call.
 //
 // Records written (all in the user's partition; see model/record.h for keys, model/*.h for meta):
 //   accept  A1   insert turn/…/0, insert attempt/…/1 (open, due, owned), put or insert session/…;
 //                with a first turn: put head/…, insert user (if absent); with a key: insert key/…;
 //                with a changed system prompt: insert event/…            — one commit
-//   attempt      insert attempt/…/k (open, due, owned)                  — before it is sent
-//   keep         insert part/…                                           — what has come so far
-//   settle  A2   insert turn/…/1, put attempt (settled, not due), put session/…, delete part/… — one commit
+//   attempt      put attempt/…/k-1 (settled), insert attempt/…/k (open, due, owned), delete part/…
+//                                                           — one commit, before it is sent
+//   keep         insert part/…, or put the newest while it is short — what has come so far
+//   settle  A2   insert turn/…/1, put attempt (settled, not due), put session/…, delete part/…
+//                                                           — one commit
+// A closed turn always has turn/…/1: without any reply it holds no content, only how it ended.
+// Bodies over 200 KiB go on in records <key>/0000000001 …; the 50 records and 1 MiB of a commit
+// bound what one acceptance or settlement may hold (E_REFUSED).
+//
 // An open attempt is `due` at once, so that recovery finds it over all partitions by STORE_DUE and
 // settles it if its owner (a claim) is dead.
+//
 // Invariants: rules.h; a turn's records never change after settle; versions guard the head, so two
-// processes that append to one session at once cannot interleave: the loser gets E_CONFLICT, reloads.
+// processes that append to one session at once cannot interleave: the loser gets E_CONFLICT and
+// reloads. After E_CONFLICT on the head, an ambiguous commit or a reload that failed, a chat is
+// stale: whatever appends answers E_CONFLICT until ledger_reload succeeded.
 #ifndef LEDGER_LEDGER_H
 #define LEDGER_LEDGER_H
 
@@ -76,35 +85,43 @@ struct chat {
 int chat_new(struct chat **out, struct ledger *l, struct session_head *head,
              const struct user_key *key, struct err *err);
 void chat_free(struct chat *c);     // NULL allowed
-// The loaded turn with this ordinal, or NULL.
+// The loaded turn with this ordinal, or NULL. The pointer is valid until the next op of this chat;
+// its steps until the turn is settled or forgotten.
 struct turn *chat_turn(const struct chat *c, uint32_t n);
-// Bytes that this chat holds in memory (for the worker's limit).
+// About how many bytes this chat holds in memory, rendered forms included (for the worker's limit).
+// O(1).
 size_t chat_bytes(const struct chat *c);
 
 // Loads turns so that `first` (at least 1) and everything after it is there, and the system prompt.
-// Older turns come in pages, newest first. E_CORRUPT names the record; nothing is half loaded.
+// Ask for older ones page by page, newest first. E_CORRUPT names the record; nothing is half
+// loaded.
 void ledger_load(struct chat *c, uint32_t first, struct ledger_op *op);
-// Reads the head again (after E_CONFLICT) and drops what is loaded if it changed.
+// Reads the head again (after E_CONFLICT) and drops what is loaded if it changed; of an open turn
+// also its newest attempt (c->attempt, with the owner) and what was kept, so that its owner can go
+// on.
 void ledger_reload(struct chat *c, struct ledger_op *op);
 
 // Makes the session durable without a turn, and the newest of its bot and context (reset).
-void ledger_create(struct chat *c, const char *context_hash, struct slice user, struct ledger_op *op);
+void ledger_create(struct chat *c, const char *context_hash, struct slice user,
+                   struct ledger_op *op);
 
 struct ledger_accept {
     struct slice user;               // as given; sealed in the user record of a new partition
     char context_hash[VAULT_DIGEST_BYTES];
-    const struct content *content;   // the user's step; copied
+    const struct content *content;   // the user's step
     uint32_t tokens;
     struct safe_text system;         // the policy's system prompt now
     uint64_t system_hash;            // of it; an event is written when it differs from the head's
     const char *key_hash;            // NULL: no idempotency key
     const char *text_digest;         // keyed digest of the text, with key_hash
-    uint32_t edit_from;              // 0, or: this turn and all after it are superseded in the same commit
+    uint32_t edit_from;              // 0, or: this turn and all after it are superseded too
 };
-// A1. On success the chat has the new open turn (head.turns). E_CONFLICT: key_taken, or the head moved
-// (reload and try again); E_REFUSED: a turn is open (somebody is answering; says which turn).
+// A1. All of *a is copied. On success the chat has the new open turn (head.turns). E_CONFLICT:
+// key_taken, or the head moved (reload and try again); E_REFUSED: a turn is open (somebody is
+// answering; says which turn).
 void ledger_accept(struct chat *c, const struct ledger_accept *a, struct ledger_op *op);
-// Whether a key is taken, without accepting: fills key_* (E_OK) or E_NOT_FOUND.
+// Whether a key is taken, without accepting: fills key_* (E_OK) or E_NOT_FOUND. partition is
+// borrowed until done.
 void ledger_find_key(struct ledger *l, const char *partition, const char *key_hash,
                      const char *text_digest, struct ledger_op *op);
 // A further attempt of the open turn, after the last one failed as `last` says (settled in the same
@@ -126,25 +143,30 @@ void ledger_settle(struct chat *c, const struct ledger_settle *s, struct ledger_
 
 enum supersede_kind { SUPERSEDE_UNDO, SUPERSEDE_EDIT };
 // Marks turns first … head.turns superseded (an event record and the head, one commit).
-void ledger_supersede(struct chat *c, uint32_t first, enum supersede_kind kind, struct ledger_op *op);
-// The open turn goes on in a new session: in one commit it is superseded here (event "moved"), and `to`
-// (a chat_new with head.turns 0) is created with it as turn 1, open, same attempt, same key.
-void ledger_move(struct chat *c, struct chat *to, const struct ledger_accept *a, struct ledger_op *op);
+void ledger_supersede(struct chat *c, uint32_t first, enum supersede_kind kind,
+                      struct ledger_op *op);
+// The open turn goes on in a new session: in one commit it is superseded here (event "moved"), and
+// `to` (a chat_new with head.turns 0) is created with it as turn 1, open, same attempt, same key.
+void ledger_move(struct chat *c, struct chat *to, const struct ledger_accept *a,
+                 struct ledger_op *op);
 
-// A recorded conversation becomes a session: all turns settled, in as many commits as the limits ask,
-// the head last, so that a half import is no session. Steps and `at_ms` as given; takes nothing.
+// A recorded conversation becomes a session: all turns settled, in as many commits as the limits
+// ask, the head last, so that a half import is no session. Steps and `at_ms` as given; takes
+// nothing, and borrows turns until done. The context's newest session stays so if it is newer than
+// the imported one.
 void ledger_import(struct chat *c, const struct turn *turns, uint32_t len, const char *context_hash,
                    struct slice user, struct ledger_op *op);
 
-// Settles open attempts of dead owners as lost, their turns as interrupted with what was kept; op->turns
-// counts them. Safe to run in several processes at once, and while others work.
+// Settles open attempts of dead owners as lost, their turns as interrupted with what was kept;
+// op->turns counts them. Safe to run in several processes at once, and while others work.
 void ledger_recover(struct ledger *l, struct ledger_op *op);
 // The same for one chat whose open turn's owner may be dead: E_OK when no turn is open any more,
 // E_BUSY when its owner lives.
 void ledger_recover_chat(struct chat *c, struct ledger_op *op);
 
-// Checks every session of a partition against rules.h and the records against each other. Problems are
-// appended to report, a line each ("session …: turn 3: …"); op->sessions and turns count what was read.
+// Checks every session of a partition against rules.h and the records against each other. Problems
+// are appended to report, a line each ("session …: turn 3: …"); op->sessions and turns count what
+// was read.
 void ledger_verify(struct ledger *l, const char *partition, const struct user_key *key,
                    struct buf *report, struct ledger_op *op);
 

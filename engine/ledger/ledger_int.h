@@ -2,8 +2,8 @@
 // ledger_int.h: how the ledger's files work together. Only ledger/ may include this file.
 //
 // Every operation is a `struct work`, taken from the ledger's pool: its store op, the batch that it
-// builds, and what the chat becomes if that batch is committed. So what memory an operation needs is
-// had before the commit, and what follows a commit cannot fail:
+// builds, and what the chat becomes if that batch is committed. So what memory an operation needs
+// is had before the commit, and what follows a commit cannot fail:
 //
 //   work_begin ─▶ build the batch and the chat's next state ─▶ work_commit ─▶ apply ─▶ work_end
 //
@@ -25,17 +25,17 @@
 #define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
 
 enum {
-    BODY_SPLIT_BYTES = 200 << 10,    // longer bodies go on in further records; sealed, these fit
-    BODY_BYTES_MAX = 4 << 20,        // of one encoded content (escapes make it longer than its text)
-    PART_BYTES = 24 << 10,           // the newest part grows to this before the next begins
-    PAGE_RECORDS = 500,              // a scan's page
+    BODY_SPLIT_BYTES = 200 << 10, // longer bodies go on in further records; sealed, these fit
+    BODY_BYTES_MAX = 4 << 20,     // of one encoded content (escapes make it longer than its text)
+    PART_BYTES = 24 << 10,        // the newest part grows to this before the next begins
+    PAGE_RECORDS = 500,           // a scan's page
     WORKS_KEPT_MAX = 16,
 };
 
 // ---- commit.c: a batch in the making
 
-// To add an item: write its key to `name`, its meta to `meta`, its text to `body`, then call commit_add.
-// Errors stick and show in commit_close.
+// To add an item: write its key to `name`, its meta to `meta`, its text to `body`, then call
+// commit_add. Errors stick and show in commit_close.
 struct commit {
     struct vault *vault;             // borrowed
     const struct user_key *key;      // borrowed
@@ -53,8 +53,8 @@ void commit_init(struct commit *b);
 void commit_release(struct commit *b);
 void commit_begin(struct commit *b, struct vault *vault, const struct user_key *key,
                   const char *partition);
-// Takes what name, meta and body hold and empties them. A long body goes on in records <key>/<part>.
-// Returns the item's index.
+// Takes what name, meta and body hold and empties them. A long body goes on in records
+// <key>/<part>. Returns the item's index.
 uint32_t commit_add(struct commit *b, enum store_item_verb verb, uint64_t version);
 // The same with a body that is sealed already (for this key).
 uint32_t commit_add_sealed(struct commit *b, enum store_item_verb verb, uint64_t version,
@@ -83,6 +83,7 @@ struct chat_impl {
     struct safe_buf tail;            // text of the newest part
     uint64_t tail_version;
     size_t kept_bytes;               // in all parts
+    size_t turns_bytes;              // that the loaded turns hold
     struct buf context;              // the head's body, sealed once
     bool context_sealed;
 };
@@ -101,6 +102,7 @@ struct work {
     struct ledger_op *op;
     bool returned;                   // a store op came back, so `done` may be called from here
     void (*step)(struct work *w);    // what follows the store op
+    void (*then)(struct work *w);    // what follows the loading
     struct store_op store;
     struct buf prefix, after;        // of the scan under way
     struct commit commit;
@@ -131,7 +133,8 @@ struct work *work_append(struct chat *c, struct ledger_op *op);
 // Answers the op; w is gone, and so may be all that the op's owner frees.
 void work_end(struct work *w, int code);
 // work_end with a message.
-void work_fail(struct work *w, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void work_fail(struct work *w, int code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 // Ends with what the store said about `what`; true if it said E_OK, and nothing ended.
 bool work_store_ok(struct work *w, const char *what);
 // An empty store op to fill; drops the results of the last one.
@@ -165,9 +168,10 @@ void chat_forget_parts(struct chat *c);
 // Room for one more turn.
 int chat_reserve(struct chat *c, struct err *err);
 // A turn without its records: n, one step with content copied (room for two).
-int turn_new(struct turn *t, uint32_t n, const struct content *content, uint32_t tokens, int64_t at_ms,
-             struct err *err);
+int turn_new(struct turn *t, uint32_t n, const struct content *content, uint32_t tokens,
+             int64_t at_ms, struct err *err);
 uint64_t turn_tokens(const struct turn *t);
+size_t turn_bytes(const struct turn *t);
 // w->head becomes a copy of the chat's; owned when its superseded ranges will change.
 int work_head(struct work *w, bool owned, struct err *err);
 // Supersedes first … last in w->head (owned); all of them are loaded.
@@ -189,7 +193,8 @@ void work_add_parts_gone(struct work *w);
 void work_add_event(struct work *w, const char *kind, uint32_t turn, const char *to);
 void work_add_step(struct work *w, const char *session, const struct turn *t, uint32_t step);
 // A turn's second and last step, with its status; without content if the turn got no reply.
-void work_add_reply(struct work *w, const char *session, const struct turn *t, const struct step *s);
+void work_add_reply(struct work *w, const char *session, const struct turn *t,
+                    const struct step *s);
 // accept.c: the key of w->asked, and the system prompt if it is another one than w->head's.
 // Copies what is needed after the call that asked; w->turn is the open turn to be.
 int work_ask(struct work *w, const struct ledger_accept *a, uint32_t n, const struct chat *c,
@@ -221,20 +226,22 @@ struct reader {
     int (*on_turn)(void *user, struct turn *t, struct err *err);
     void *user;
 };
-void reader_init(struct reader *r, struct ledger *l, const struct user_key *key, const char *partition);
+void reader_init(struct reader *r, struct ledger *l, const struct user_key *key,
+                 const char *partition);
 void reader_release(struct reader *r);
 // Records in the order of their keys. E_CORRUPT names the record.
 int reader_row(struct reader *r, const struct record *row, struct err *err);
 int reader_end(struct reader *r, struct err *err);
-// The ordinals in a key "kind/<session>/<a>/<b>/<c>"; how many there are, 0 if it is not one of these.
+// The ordinals in a key "kind/<session>/<a>/<b>/<c>"; how many there are, 0 if it is not one of
+// these.
 unsigned key_ordinals(struct slice key, struct slice *session, uint32_t out[3]);
 
 // ---- load.c
 
 // Loads what is missing, then goes on with `step`, unless it fails (then w is ended).
 void load_turns(struct work *w, uint32_t first, void (*step)(struct work *w));
-// Reads the head, and the newest attempt of an open turn and what was kept of it, then goes on. w->text
-// is all that was kept.
+// Reads the head, and the newest attempt of an open turn and what was kept of it, then goes on.
+// w->text is all that was kept.
 void load_head(struct work *w, void (*step)(struct work *w));
 
 #endif

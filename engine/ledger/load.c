@@ -15,7 +15,6 @@ struct loading {
     struct reader reader;
     bool full;                       // a record after `last` was seen
     struct safe_buf system;
-    void (*then)(struct work *w);
 };
 
 static void drop_loading(void *state)
@@ -34,9 +33,11 @@ static void loaded(struct work *w)
 {
     struct loading *s = w->state;
     struct chat *c = s->chat;
-    void (*then)(struct work *w) = s->then;
+    struct chat_impl *impl = c->impl;
 
     if (s->turns) {
+        for (uint32_t i = 0; i <= s->last - s->first; i++)
+            impl->turns_bytes += turn_bytes(&s->turns[i]);
         if (c->turns_len)
             memcpy(s->turns + (s->last - s->first + 1), c->turns, c->turns_len * sizeof(*c->turns));
         mem_free(c->turns);
@@ -57,7 +58,7 @@ static void loaded(struct work *w)
     mem_free(s);
     w->state = NULL;
     w->drop = NULL;
-    then(w);
+    w->then(w);
 }
 
 // ---- the system prompt: the newest event that says one
@@ -71,8 +72,8 @@ static void system_parts(struct work *w)
         return;
     for (uint32_t i = 0; i < w->store.rows_len; i++) {
         const struct record *row = &w->store.rows[i];
-        int code = vault_unseal(c->ledger->env.vault, c->key, slice_str(c->head.partition), row->key,
-                                row->body, &s->system, &w->op->err);
+        int code = vault_unseal(c->ledger->env.vault, c->key, slice_str(c->head.partition),
+                                row->key, row->body, &s->system, &w->op->err);
 
         if (!code)
             code = safe_buf_check(&s->system, "the system prompt", &w->op->err);
@@ -151,10 +152,13 @@ static int take_turn(void *user, struct turn *t, struct err *err)
     t->superseded = session_is_superseded(h, n);
     s->turns[n - s->first] = *t;
     if (open && t->status != TURN_OPEN)
-        return err_set(err, E_CONFLICT, "session %s changed while it was read: read it again", h->id);
+        return err_set(err, E_CONFLICT, "session %s changed while it was read: read it again",
+                       h->id);
     if (!open && t->status == TURN_OPEN)
-        return err_set(err, E_CORRUPT, "turn %u of session %s has no end, and is not the one that is "
-                                       "open; run `parley verify`", n, h->id);
+        return err_set(err, E_CORRUPT,
+                       "turn %u of session %s has no end, and is not the one that is "
+                       "open; run `parley verify`",
+                       n, h->id);
     return E_OK;
 }
 
@@ -162,8 +166,9 @@ static int check_whole(const struct loading *s, struct err *err)
 {
     for (uint32_t n = s->first; n <= s->last; n++) {
         if (s->turns[n - s->first].n == 0)
-            return err_set(err, E_CORRUPT, "turn %u of session %s is not there; run `parley verify`",
-                           n, s->chat->head.id);
+            return err_set(err, E_CORRUPT,
+                           "turn %u of session %s is not there; run `parley verify`", n,
+                           s->chat->head.id);
     }
     return E_OK;
 }
@@ -229,7 +234,7 @@ void load_turns(struct work *w, uint32_t first, void (*step)(struct work *w))
     if (!s)
         return;
     s->chat = c;
-    s->then = step;
+    w->then = step;
     s->first = first ? first : 1;
     s->last = c->first - 1;
     reader_init(&s->reader, c->ledger, c->key, c->head.partition);
@@ -257,18 +262,10 @@ void ledger_load(struct chat *c, uint32_t first, struct ledger_op *op)
 
 // ---- the head
 
-struct reading {
-    void (*then)(struct work *w);
-};
-
 static void go_on(struct work *w)
 {
-    void (*then)(struct work *w) = ((struct reading *)w->state)->then;
-
     ((struct chat_impl *)w->chat->impl)->stale = false;
-    mem_free(w->state);
-    w->state = NULL;
-    then(w);
+    w->then(w);
 }
 
 static void parts_read(struct work *w)
@@ -281,8 +278,8 @@ static void parts_read(struct work *w)
     for (uint32_t i = 0; i < w->store.rows_len; i++) {
         const struct record *row = &w->store.rows[i];
         size_t before = safe_buf_text(&w->text).len;
-        int code = vault_unseal(c->ledger->env.vault, c->key, slice_str(c->head.partition), row->key,
-                                row->body, &w->text, &w->op->err);
+        int code = vault_unseal(c->ledger->env.vault, c->key, slice_str(c->head.partition),
+                                row->key, row->body, &w->text, &w->op->err);
 
         if (!code)
             code = safe_buf_check(&w->text, "what was kept of a reply", &w->op->err);
@@ -320,7 +317,8 @@ static void attempts_read(struct work *w)
         int code = attempt_read_meta(&a, row->meta, &w->op->err);
 
         if (!code && key_ordinals(row->key, &session, at) != 2)
-            code = err_set(&w->op->err, E_CORRUPT, "not the key of an attempt; run `parley verify`");
+            code =
+                err_set(&w->op->err, E_CORRUPT, "not the key of an attempt; run `parley verify`");
         if (code) {
             err_prefix(&w->op->err, "%.*s: ", SLICE_FMT(row->key));
             work_end(w, code);
@@ -411,11 +409,7 @@ static void head_read(struct work *w)
 
 void load_head(struct work *w, void (*step)(struct work *w))
 {
-    struct reading *s = work_state(w, sizeof(*s), NULL);
-
-    if (!s)
-        return;
-    s->then = step;
+    w->then = step;
     safe_buf_clear(&w->text);
     key_session(&w->prefix, w->chat->head.id);
     work_get(w, w->chat->head.partition, &w->prefix, head_read);

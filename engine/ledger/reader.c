@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // reader.c: turns out of their records, in one pass.
 //
-// Records come in the order of their keys: a step, then the further parts of its body, then the next
-// step. A step is decoded when what follows it shows that it is whole; a turn is handed over when the
-// next one begins. After an error the reader goes on with the next record, so that verify can tell all
-// that is wrong; loading stops at the first. One thread.
+// Records come in the order of their keys: a step, then the further parts of its body, then the
+// next step. A step is decoded when what follows it shows that it is whole; a turn is handed over
+// when the next one begins. After an error the reader goes on with the next record, so that verify
+// can tell all that is wrong; loading stops at the first. One thread.
 #include "ledger/ledger_int.h"
 
 #include "base/mem.h"
@@ -26,7 +26,8 @@ unsigned key_ordinals(struct slice key, struct slice *session, uint32_t out[3])
     return len - 2;
 }
 
-void reader_init(struct reader *r, struct ledger *l, const struct user_key *key, const char *partition)
+void reader_init(struct reader *r, struct ledger *l, const struct user_key *key,
+                 const char *partition)
 {
     *r = (struct reader){.vault = l->env.vault, .key = key, .partition = partition};
     safe_buf_init(&r->body, BODY_BYTES_MAX);
@@ -46,7 +47,8 @@ static int corrupt(const struct reader *r, struct err *err)
     return err ? err->code : E_CORRUPT;
 }
 
-// Whether a step stands for an answer: a turn that got none has a record that only says how it ended.
+// Whether a step stands for an answer: a turn that got none has a record that only says how it
+// ended.
 static bool is_step(const struct reader *r)
 {
     return r->pending.role == ROLE_USER || r->pending.content.len > 0 ||
@@ -100,8 +102,8 @@ static int finish_turn(struct reader *r, struct err *err)
 
 static int unseal(struct reader *r, const struct record *row, struct err *err)
 {
-    int code = vault_unseal(r->vault, r->key, slice_str(r->partition), row->key, row->body, &r->body,
-                            err);
+    int code =
+        vault_unseal(r->vault, r->key, slice_str(r->partition), row->key, row->body, &r->body, err);
 
     if (!code)
         code = safe_buf_check(&r->body, "a stored message", err);
@@ -130,7 +132,8 @@ static int begin_step(struct reader *r, const struct record *row, uint32_t step,
     return code;
 }
 
-static int more_body(struct reader *r, const struct record *row, const uint32_t at[3], struct err *err)
+static int more_body(struct reader *r, const struct record *row, const uint32_t at[3],
+                     struct err *err)
 {
     // The step itself was bad, which is known already.
     if (r->turn.n == at[0] && r->step == at[1] + 1 && !r->has_pending)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// recover.c: what a dead process left open is settled: its attempt is lost, which is a declared unknown
-// of the bill, and its turn is interrupted, with what was kept of the reply.
+// recover.c: what a dead process left open is settled: its attempt is lost, which is a declared
+// unknown of the bill, and its turn is interrupted, with what was kept of the reply.
 //
-// One chat:   read head, attempt, parts ─▶ owner alive? E_BUSY ─▶ one commit ─▶ the chat is read anew
-// All:        page of due attempts ─▶ each: owner alive? skip ─▶ user's key ─▶ as for one chat ─▶ next
+// One chat:   read head, attempt, parts ─▶ owner alive? E_BUSY ─▶ one commit ─▶ the chat is read
+// anew All:        page of due attempts ─▶ each: owner alive? skip ─▶ user's key ─▶ as for one chat
+// ─▶ next
 //
 // Everything is guarded by the head's version: of several that recover at once, one does it, and a
 // process that was only thought dead meets E_CONFLICT. One thread, see ledger_int.h.
@@ -241,7 +242,8 @@ static bool read_row(struct recovery *s, const struct record *row)
     uint32_t at[3];
 
     s->attempt = (struct attempt){0};
-    if (row->partition.len >= sizeof(s->partition) || !slice_starts(row->key, SLICE_LIT("attempt/")))
+    if (row->partition.len >= sizeof(s->partition) ||
+        !slice_starts(row->key, SLICE_LIT("attempt/")))
         return false;
     memcpy(s->partition, row->partition.ptr, row->partition.len);
     s->partition[row->partition.len] = '\0';

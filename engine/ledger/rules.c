@@ -11,8 +11,8 @@
 static bool is_space(int32_t c)
 {
     return (c >= 0x09 && c <= 0x0d) || c == 0x20 || c == 0x85 || c == 0xa0 || c == 0x1680 ||
-           (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f ||
-           c == 0x3000;
+           (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f ||
+           c == 0x205f || c == 0x3000;
 }
 
 static bool is_blank(struct safe_text t)
@@ -88,12 +88,16 @@ static int check_results(const struct llm_message *before, const struct llm_mess
         }
         struct slice id = safe_slice(b->id);
         if (other)
-            return err_set(err, E_REFUSED, "R5: message %u: the result of tool use \"%.*s\" comes after "
-                                           "something else: results come first", at, SLICE_FMT(id));
+            return err_set(err, E_REFUSED,
+                           "R5: message %u: the result of tool use \"%.*s\" comes after "
+                           "something else: results come first",
+                           at, SLICE_FMT(id));
         if (!before || count_id(before, BLOCK_TOOL_USE, b->id) != 1 ||
             count_id(m, BLOCK_TOOL_RESULT, b->id) != 1)
-            return err_set(err, E_REFUSED, "R5: message %u: the result of \"%.*s\" answers no tool use "
-                                           "of the message before, or not it alone", at, SLICE_FMT(id));
+            return err_set(err, E_REFUSED,
+                           "R5: message %u: the result of \"%.*s\" answers no tool use "
+                           "of the message before, or not it alone",
+                           at, SLICE_FMT(id));
     }
     return E_OK;
 }
@@ -107,13 +111,16 @@ static int check_uses(const struct llm_message *m, const struct llm_message *aft
         struct slice id = safe_slice(b->id);
 
         if (b->type == BLOCK_TOOL_USE && (!after || !count_id(after, BLOCK_TOOL_RESULT, b->id)))
-            return err_set(err, E_REFUSED, "R5: message %u: tool use \"%.*s\" has no result in the next "
-                                           "message", at, SLICE_FMT(id));
+            return err_set(err, E_REFUSED,
+                           "R5: message %u: tool use \"%.*s\" has no result in the next "
+                           "message",
+                           at, SLICE_FMT(id));
     }
     return E_OK;
 }
 
-static int check_message(const struct llm_message *messages, uint32_t len, uint32_t at, struct err *err)
+static int check_message(const struct llm_message *messages, uint32_t len, uint32_t at,
+                         struct err *err)
 {
     const struct llm_message *m = &messages[at];
     const struct llm_message *before = at ? m - 1 : NULL, *after = at + 1 < len ? m + 1 : NULL;
@@ -144,8 +151,9 @@ int rules_check(const struct llm_message *messages, uint32_t len, struct err *er
             return code;
     }
     if (messages[len - 1].role != ROLE_USER)
-        return err_set(err, E_REFUSED, "R3: message %u, the last, is the %s's: it is to be the user's",
-                       len - 1, role_word(messages[len - 1].role));
+        return err_set(err, E_REFUSED,
+                       "R3: message %u, the last, is the %s's: it is to be the user's", len - 1,
+                       role_word(messages[len - 1].role));
     return E_OK;
 }
 
@@ -179,9 +187,11 @@ int rules_check_turns(const struct session_head *head, const struct turn *turns,
         return err_set(err, E_REFUSED, "turn %u: is open and not the last of %u", head->open_turn,
                        head->turns);
     for (uint32_t i = 0; i < len; i++) {
-        if (turns[i].n == 0 || turns[i].n > head->turns || (i > 0 && turns[i].n != turns[i - 1].n + 1))
-            return err_set(err, E_REFUSED, "turn %u: is out of order (R6): it follows turn %u of %u",
-                           turns[i].n, i ? turns[i - 1].n : 0, head->turns);
+        if (turns[i].n == 0 || turns[i].n > head->turns ||
+            (i > 0 && turns[i].n != turns[i - 1].n + 1))
+            return err_set(err, E_REFUSED,
+                           "turn %u: is out of order (R6): it follows turn %u of %u", turns[i].n,
+                           i ? turns[i - 1].n : 0, head->turns);
         int code = check_turn(head, &turns[i], err);
         if (code)
             return code;

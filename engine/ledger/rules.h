@@ -6,7 +6,8 @@
 //   R2 roles alternate strictly: user, assistant, user …
 //   R3 the last message is the user's
 //   R4 no message is without content: white space alone is none
-//   R5 every tool use is answered in the next user message, before any text of it, and by nothing else
+//   R5 every tool use is answered in the next user message, before any text of it, and by nothing
+//      else
 //   R6 turns come in ascending order and none of them is superseded
 #ifndef LEDGER_RULES_H
 #define LEDGER_RULES_H
@@ -19,8 +20,9 @@
 int rules_check(const struct llm_message *messages, uint32_t len, struct err *err);
 // Whether content says anything: a text block with more than white space, or any other block.
 bool rules_says_something(const struct content *c);
-// Stored turns: ordinals contiguous from first, each begins with a user step, statuses agree with the
-// steps (done and cut have a reply step; open only as the last turn), superseded flags agree with head.
+// Stored turns: ordinals contiguous from first, each begins with a user step, statuses agree with
+// the steps (done and cut have a reply step; open only as the last turn), superseded flags agree
+// with head.
 int rules_check_turns(const struct session_head *head, const struct turn *turns, uint32_t len,
                       struct err *err);
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // settle.c: further attempts, what is kept of a reply under way, and how a turn ends (A2).
 //
-// Kept text is a run of parts. The newest is written again as it grows, to PART_BYTES; then the next
-// begins. So a reply of the greatest length is few enough records for one commit to delete.
+// Kept text is a run of parts. The newest is written again as it grows, to PART_BYTES; then the
+// next begins. So a reply of the greatest length is few enough records for one commit to delete.
 // One thread, see ledger_int.h.
 #include "ledger/ledger_int.h"
 
@@ -92,7 +92,8 @@ void ledger_keep(struct chat *c, struct safe_text more, struct ledger_op *op)
         return;
     }
     if (more.len > CONTENT_BYTES_MAX - impl->kept_bytes) {
-        work_fail(w, E_REFUSED, "the reply is too long to keep: at most %d bytes", CONTENT_BYTES_MAX);
+        work_fail(w, E_REFUSED, "the reply is too long to keep: at most %d bytes",
+                  CONTENT_BYTES_MAX);
         return;
     }
     w->kept_bytes = impl->kept_bytes + more.len;
@@ -120,12 +121,14 @@ void ledger_keep(struct chat *c, struct safe_text more, struct ledger_op *op)
 static void settled(struct work *w)
 {
     struct chat *c = w->chat;
+    struct chat_impl *impl = c->impl;
     struct turn *t = chat_turn(c, w->turn.n);
 
     if (!work_store_ok(w, "settling the turn"))
         return;
     // Not loaded: after a reload its records are all there is, and they are right.
     if (t) {
+        impl->turns_bytes -= turn_bytes(t);
         w->turn.steps[0] = t->steps[0];
         t->steps[0] = (struct step){0};
         t->steps_len = 1;
@@ -134,6 +137,7 @@ static void settled(struct work *w)
         turn_release(t);
         *t = w->turn;
         w->turn = (struct turn){0};
+        impl->turns_bytes += turn_bytes(t);
     }
     work_apply_head(w);
     chat_forget_parts(c);

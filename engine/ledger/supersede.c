@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// supersede.c: undo, and moving the open turn to a new session. Nothing is taken back: an event says
-// what does not count any more, and the head knows which turns those are.
-// One thread, see ledger_int.h.
+// supersede.c: undo, and moving the open turn to a new session. Nothing is taken back: an event
+// says what does not count any more, and the head knows which turns those are. One thread, see
+// ledger_int.h.
 #include "ledger/ledger_int.h"
 
 static void superseded(struct work *w)
@@ -34,7 +34,8 @@ static void build(struct work *w)
     work_commit(w, superseded);
 }
 
-void ledger_supersede(struct chat *c, uint32_t first, enum supersede_kind kind, struct ledger_op *op)
+void ledger_supersede(struct chat *c, uint32_t first, enum supersede_kind kind,
+                      struct ledger_op *op)
 {
     static const char *const words[] = {[SUPERSEDE_UNDO] = "undo", [SUPERSEDE_EDIT] = "edit"};
     struct work *w = work_append(c, op);
@@ -164,7 +165,8 @@ static void build_move(struct work *w)
     work_commit(w, moved);
 }
 
-void ledger_move(struct chat *c, struct chat *to, const struct ledger_accept *a, struct ledger_op *op)
+void ledger_move(struct chat *c, struct chat *to, const struct ledger_accept *a,
+                 struct ledger_op *op)
 {
     struct work *w = work_append(c, op);
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // verify.c: every record of a partition against the rules and against each other.
 //
-// A pass for each kind of record, sessions first; each reads its records once, in order, and tells what
-// is wrong in a line each. The store may be in use meanwhile, and a session that moves between two
-// passes looks damaged: so a partition with problems is read again, and they are told when two
+// A pass for each kind of record, sessions first; each reads its records once, in order, and tells
+// what is wrong in a line each. The store may be in use meanwhile, and a session that moves between
+// two passes looks damaged: so a partition with problems is read again, and they are told when two
 // readings agree, or the last has them. One thread, see ledger_int.h.
 #include "ledger/ledger_int.h"
 
@@ -84,8 +84,8 @@ __attribute__((format(printf, 2, 3))) static void problem(struct verify *s, cons
 
 static const char restore[] = "restore the store from a backup, or start a new session";
 
-// The session that a key's second part names. NULL when there is none, which is told once a pass and
-// session, or when its head is damaged, which was told.
+// The session that a key's second part names. NULL when there is none, which is told once a pass
+// and session, or when its head is damaged, which was told.
 static struct checked *session_of(struct verify *s, const struct record *row)
 {
     struct slice parts[3] = {SLICE_NONE, SLICE_NONE, SLICE_NONE};
@@ -165,7 +165,8 @@ static void check_attempt(struct verify *s, const struct record *row)
     if (!c)
         return;
     const char *id = c->head.id;
-    if (key_ordinals(row->key, &session, at) != 2 || !fine(s, attempt_read_meta(&a, row->meta, &err))) {
+    if (key_ordinals(row->key, &session, at) != 2 ||
+        !fine(s, attempt_read_meta(&a, row->meta, &err))) {
         problem(s, "session %s: %.*s: not an attempt: %s; %s", id, SLICE_FMT(row->key), err.message,
                 restore);
     } else if (at[0] > c->head.turns) {
@@ -173,16 +174,20 @@ static void check_attempt(struct verify *s, const struct record *row)
                 restore);
     } else if (a.status != ATTEMPT_OPEN) {
         if (row->due_at_ms)
-            problem(s, "session %s: attempt %u of turn %u is settled and still due; harmless", id, at[1],
-                    at[0]);
+            problem(s, "session %s: attempt %u of turn %u is settled and still due; harmless", id,
+                    at[1], at[0]);
     } else if (at[0] != c->head.open_turn) {
-        problem(s, "session %s: attempt %u of turn %u is open, the turn is not: count its call as an "
-                   "unknown of the bill", id, at[1], at[0]);
+        problem(s,
+                "session %s: attempt %u of turn %u is open, the turn is not: count its call as an "
+                "unknown of the bill",
+                id, at[1], at[0]);
     } else {
         c->open_attempts++;
         if (!row->due_at_ms)
-            problem(s, "session %s: attempt %u of turn %u is open and not due: no recovery finds it; "
-                       "open the session, which settles it", id, at[1], at[0]);
+            problem(s,
+                    "session %s: attempt %u of turn %u is open and not due: no recovery finds it; "
+                    "open the session, which settles it",
+                    id, at[1], at[0]);
     }
 }
 
@@ -222,8 +227,10 @@ static void check_key(struct verify *s, const struct record *row)
         problem(s, "%.*s: names a session that is not there; a message sent again with this key is "
                    "refused: use another", SLICE_FMT(row->key));
     else if (!c->damaged && (turn < 1 || turn > c->head.turns))
-        problem(s, "session %s: %.*s: names turn %lld, which is not there; a message sent again with "
-                   "this key is refused: use another", c->head.id, SLICE_FMT(row->key), (long long)turn);
+        problem(s,
+                "session %s: %.*s: names turn %lld, which is not there; a message sent again with "
+                "this key is refused: use another",
+                c->head.id, SLICE_FMT(row->key), (long long)turn);
     buf_release(&scratch);
 }
 
@@ -240,18 +247,19 @@ static void check_part(struct verify *s, const struct record *row)
         problem(s, "session %s: %.*s: kept of a reply that is not under way; harmless", c->head.id,
                 SLICE_FMT(row->key));
     else if (!opens(s, row, &err))
-        problem(s, "session %s: turn %u: %s; its reply begins with what comes before", c->head.id, at[0],
-                err.message);
+        problem(s, "session %s: turn %u: %s; its reply begins with what comes before", c->head.id,
+                at[0], err.message);
 }
 
 static void missing(struct verify *s, struct checked *c, uint32_t first, uint32_t last)
 {
     c->bad_turns = true;
     if (first == last)
-        problem(s, "session %s: turn %u: its records are not there; %s", c->head.id, first, restore);
-    else
-        problem(s, "session %s: turn %u to %u: their records are not there; %s", c->head.id, first, last,
+        problem(s, "session %s: turn %u: its records are not there; %s", c->head.id, first,
                 restore);
+    else
+        problem(s, "session %s: turn %u to %u: their records are not there; %s", c->head.id, first,
+                last, restore);
 }
 
 static int take_turn(void *user, struct turn *t, struct err *err)
@@ -348,8 +356,8 @@ static void check_sums(struct verify *s, struct checked *c)
     if (c->turns < h->turns)
         missing(s, c, c->turns + 1, h->turns);
     if (h->open_turn && c->open_attempts != 1)
-        problem(s, "session %s: turn %u is open, and %u attempts of it are; %s", h->id, h->open_turn,
-                c->open_attempts, restore);
+        problem(s, "session %s: turn %u is open, and %u attempts of it are; %s", h->id,
+                h->open_turn, c->open_attempts, restore);
     if (c->events != h->events)
         problem(s, "session %s: has %u of %u events; %s", h->id, c->events, h->events, restore);
     if (h->system_hash && c->system_events == 0)

@@ -4,8 +4,8 @@
 //   id given ──────────────────────────────┐
 //   else: head/<bot>/<context> ─▶ its id ──┴▶ session/<id> ─▶ head
 //
-// Even what can be answered at once goes through the store, so that `done` never runs inside the call:
-// an id that is none is simply not found. Runs on the loop of the env.
+// Even what can be answered at once goes through the store, so that `done` never runs inside the
+// call: an id that is none is simply not found. Runs on the loop of the env.
 #include "session/session_int.h"
 
 #include "base/json.h"
@@ -46,15 +46,17 @@ static bool found(struct session_find *f)
     if (!code && f->op.rows_len)
         return true;
     if (!code && f->id[0] && !id_valid(slice_str(f->id)))
-        code = err_set(&f->err, E_NOT_FOUND, "\"%s\" is no session id: they have 36 characters, as in "
-                                             "1b4e28ba-2fa1-41d2-883f-0016d3cca427; list them with "
-                                             "`parley sessions`", f->id);
+        code = err_set(&f->err, E_NOT_FOUND,
+                       "\"%s\" is no session id: they have 36 characters, as in "
+                       "1b4e28ba-2fa1-41d2-883f-0016d3cca427; list them with "
+                       "`parley sessions`",
+                       f->id);
     if (!code && f->id[0])
         code = err_set(&f->err, E_NOT_FOUND, "no session %s for this user: list them with "
                                              "`parley sessions`", f->id);
     if (!code)
-        code = err_set(&f->err, E_NOT_FOUND, "no session with bot %s yet: send a message to begin one",
-                       f->bot);
+        code = err_set(&f->err, E_NOT_FOUND,
+                       "no session with bot %s yet: send a message to begin one", f->bot);
     finish(f, code);
     return false;
 }
@@ -75,7 +77,8 @@ static int read_pointer(struct session_find *f, struct slice meta)
     int code = json_parse(&doc, meta, 0, &f->err);
 
     if (code != E_NOMEM) {
-        struct slice id = code ? SLICE_NONE : json_text(json_get(json_root(&doc), "session"), &scratch);
+        struct slice id =
+            code ? SLICE_NONE : json_text(json_get(json_root(&doc), "session"), &scratch);
 
         code = E_OK;
         if (id_valid(id))

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // list.c: a user's sessions, newest activity first.
 //
-// Keys say nothing about time, so all heads are read; never more than twice the limit are held: when
-// they are that many, the older half goes. Runs on the loop of the env.
+// Keys say nothing about time, so all heads are read; never more than twice the limit are held:
+// when they are that many, the older half goes. Runs on the loop of the env.
 #include "session/session_int.h"
 
 #include "base/mem.h"

@@ -9,7 +9,8 @@ const struct resume_rules resume_default = {
     .fresh_after_ms = (int64_t)21 * DAY_MS,
 };
 
-enum resume_kind session_resume(const struct resume_rules *rules, int64_t last_active_ms, int64_t now_ms)
+enum resume_kind session_resume(const struct resume_rules *rules, int64_t last_active_ms,
+                                int64_t now_ms)
 {
     int64_t gap;
 

@@ -36,8 +36,9 @@ int session_head_new(struct session_head *out, const struct session_env *env, co
     return E_OK;
 }
 
-int session_read_record(struct session_head *out, const struct session_env *env, const char *partition,
-                        const struct user_key *key, const struct record *row, struct err *err)
+int session_read_record(struct session_head *out, const struct session_env *env,
+                        const char *partition, const struct user_key *key, const struct record *row,
+                        struct err *err)
 {
     struct slice parts[2] = {SLICE_NONE, SLICE_NONE};
     struct session_head h = {.version = row->version};

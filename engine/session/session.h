@@ -75,6 +75,7 @@ struct resume_rules {
 extern const struct resume_rules resume_default;  // 2 h, 21 d
 enum resume_kind { RESUME_RESTORE, RESUME_PRIMED, RESUME_FRESH };
 // A gap below zero (the clock went back) counts as none.
-enum resume_kind session_resume(const struct resume_rules *rules, int64_t last_active_ms, int64_t now_ms);
+enum resume_kind session_resume(const struct resume_rules *rules, int64_t last_active_ms,
+                                int64_t now_ms);
 
 #endif

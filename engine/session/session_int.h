@@ -9,9 +9,10 @@
 
 #define OWNER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
 
-// A head out of its record session/<id>. Without a key the context stays empty. E_CORRUPT, E_NOMEM, and
-// E_NOT_FOUND when the user's key is gone.
-int session_read_record(struct session_head *out, const struct session_env *env, const char *partition,
-                        const struct user_key *key, const struct record *row, struct err *err);
+// A head out of its record session/<id>. Without a key the context stays empty. E_CORRUPT, E_NOMEM,
+// and E_NOT_FOUND when the user's key is gone.
+int session_read_record(struct session_head *out, const struct session_env *env,
+                        const char *partition, const struct user_key *key, const struct record *row,
+                        struct err *err);
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// ledger_kit.h: what the tests of the ledger stand on: a simulated loop, a memory store, one user, and
-// ops that wait for their answer.
+// ledger_kit.h: what the tests of the ledger stand on: a simulated loop, a memory store, one user,
+// and ops that wait for their answer.
 #ifndef TESTS_LEDGER_KIT_H
 #define TESTS_LEDGER_KIT_H
 
@@ -208,8 +208,8 @@ static inline void kit_fill(struct kit *k, struct ledger_accept *a, const struct
     }
 }
 
-static inline int kit_accept_op(struct kit *k, struct chat *c, const char *text, const struct kit_accept *more,
-                         struct ledger_op *op)
+static inline int kit_accept_op(struct kit *k, struct chat *c, const char *text,
+                                const struct kit_accept *more, struct ledger_op *op)
 {
     struct content content = kit_content(text);
     struct ledger_accept a;
@@ -229,8 +229,8 @@ static inline int kit_accept(struct kit *k, struct chat *c, const char *text)
     return kit_accept_op(k, c, text, NULL, &op);
 }
 
-static inline int kit_settle_op(struct kit *k, struct chat *c, enum turn_status status, const char *text,
-                         struct ledger_op *op)
+static inline int kit_settle_op(struct kit *k, struct chat *c, enum turn_status status,
+                                const char *text, struct ledger_op *op)
 {
     struct content content = text ? kit_content(text) : CONTENT_NONE;
     struct attempt attempt = {.status = status == TURN_FAILED ? ATTEMPT_FAILED : ATTEMPT_DONE,

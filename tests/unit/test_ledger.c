@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// test_ledger.c: a turn's life in the ledger: accept, keep, attempt, settle; and back from the store.
+// test_ledger.c: a turn's life in the ledger: accept, keep, attempt, settle; and back from the
+// store.
 #include "unit/ledger_kit.h"
 
 static void test_ledger__accept_and_settle(void **state)
@@ -157,7 +158,8 @@ static void test_ledger__keeps_any_length(void **state)
         while (given + len < safe_buf_text(&all).len &&
                ((unsigned char)safe_buf_text(&all).ptr[given + len] & 0xc0) == 0x80)
             len++;
-        assert_int_equal(keep_op(&k, c, safe_text_part(safe_buf_text(&all), given, len), &op), E_OK);
+        assert_int_equal(keep_op(&k, c, safe_text_part(safe_buf_text(&all), given, len), &op),
+                         E_OK);
         given += len;
     }
     assert_int_equal(keep_op(&k, c, kit_text("this is one byte too many for it"), &op), E_REFUSED);

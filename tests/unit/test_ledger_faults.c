@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // test_ledger_faults.c: a whole scenario in which the n-th thing fails, for every n.
 //
-// The store fails before or after doing what it was told; memory runs out. Whatever happens, what was
-// acknowledged is there, once and whole; no half turn is; and the session goes on.
+// The store fails before or after doing what it was told; memory runs out. Whatever happens, what
+// was acknowledged is there, once and whole; no half turn is; and the session goes on.
 #include "unit/ledger_kit.h"
 
 enum { TEXTS_MAX = 16, TRIES = 4 };
@@ -322,8 +322,20 @@ static void test_ledger_faults__store_did_it_and_it_goes_on(void **state)
 
 // ---- memory: each operation, its every allocation
 
-enum op_kind { OP_ACCEPT, OP_KEEP, OP_ATTEMPT, OP_SETTLE, OP_UNDO, OP_EDIT, OP_LOAD, OP_RELOAD, OP_MOVE,
-               OP_RECOVER, OP_VERIFY, OPS };
+enum op_kind {
+    OP_ACCEPT,
+    OP_KEEP,
+    OP_ATTEMPT,
+    OP_SETTLE,
+    OP_UNDO,
+    OP_EDIT,
+    OP_LOAD,
+    OP_RELOAD,
+    OP_MOVE,
+    OP_RECOVER,
+    OP_VERIFY,
+    OPS
+};
 
 // What each starts from: an open turn, or a closed one.
 static bool needs_open(enum op_kind op)
@@ -335,7 +347,8 @@ static void start(struct kit *k, enum op_kind kind, struct chat *c, struct chat 
                   const struct content *content, struct buf *report, struct ledger_op *op)
 {
     struct attempt attempt = {.status = ATTEMPT_FAILED};
-    struct ledger_settle s = {.status = TURN_DONE, .stop = STOP_END, .reply = content, .attempt = &attempt};
+    struct ledger_settle s = {
+        .status = TURN_DONE, .stop = STOP_END, .reply = content, .attempt = &attempt};
     struct ledger_accept a;
 
     kit_fill(k, &a, content, &(struct kit_accept){.edit_from = kind == OP_EDIT ? 1 : 0});

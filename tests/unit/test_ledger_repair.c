@@ -159,7 +159,8 @@ static void free_turns(struct step (*steps)[2], uint32_t len)
     }
 }
 
-static int import(struct kit *k, struct chat *c, struct turn *turns, uint32_t len, struct ledger_op *op)
+static int import(struct kit *k, struct chat *c, struct turn *turns, uint32_t len,
+                  struct ledger_op *op)
 {
     kit_ready(k, op);
     ledger_import(c, turns, len, k->context_hash, SLICE_LIT("ann"), op);
@@ -283,7 +284,8 @@ static void test_ledger_repair__verify_finds_damage(void **state)
         {"session/%s", "{}", "session", 0},
         {"session/%s", NULL, "records of no session", 0},
         {"attempt/%s/0000000002/0000000001",
-         "{\"status\":\"open\",\"owner\":\"o\",\"bot\":\"b\",\"at\":1}", "is open, the turn is not", 1},
+         "{\"status\":\"open\",\"owner\":\"o\",\"bot\":\"b\",\"at\":1}", "is open, the turn is not",
+         1},
         {"attempt/%s/0000000003/0000000001", NULL, "0 attempts of it", 0},
         {"attempt/%s/0000000003/0000000001",
          "{\"status\":\"open\",\"owner\":\"o\",\"bot\":\"b\",\"at\":1}", "not due", 0},
@@ -296,7 +298,8 @@ static void test_ledger_repair__verify_finds_damage(void **state)
         {"event/%s/0000000001", "{\"kind\":\"undo\"}", "system prompt", 0},
         {"key/00000000000000000000000000000000",
          "{\"session\":\"1b4e28ba-2fa1-41d2-883f-0016d3cca427\",\"turn\":1}", "names a session", 0},
-        {"head/hello/x", "{\"session\":\"1b4e28ba-2fa1-41d2-883f-0016d3cca427\"}", "points at no", 0},
+        {"head/hello/x", "{\"session\":\"1b4e28ba-2fa1-41d2-883f-0016d3cca427\"}", "points at no",
+         0},
         {"user", NULL, "no user record", 0},
     };
     char key[RECORD_KEY_BYTES_MAX];
@@ -317,7 +320,8 @@ static void test_ledger_repair__verify_finds_damage(void **state)
             kit_delete(&k, key);
         struct buf report = kit_verify(&k);
         if (!report.len || !strstr(report.ptr, d->told))
-            print_error("damage %zu: expected \"%s\" in: %s\n", i, d->told, report.len ? report.ptr : "");
+            print_error("damage %zu: expected \"%s\" in: %s\n", i, d->told,
+                        report.len ? report.ptr : "");
         assert_true(report.len > 0);
         assert_non_null(strstr(report.ptr, d->told));
         buf_release(&report);

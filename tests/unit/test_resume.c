@@ -22,7 +22,8 @@ static void test_resume__odd_clocks_and_rules(void **state)
     (void)state;
     const struct resume_rules none = {0, 0}, never = {0, INT64_MAX};
 
-    assert_int_equal(session_resume(&resume_default, 1000, 0), RESUME_RESTORE);  // the clock went back
+    assert_int_equal(session_resume(&resume_default, 1000, 0),
+                     RESUME_RESTORE); // the clock went back
     assert_int_equal(session_resume(&resume_default, INT64_MAX, INT64_MIN), RESUME_RESTORE);
     assert_int_equal(session_resume(&resume_default, INT64_MIN, INT64_MAX), RESUME_FRESH);
     assert_int_equal(session_resume(&none, 0, 0), RESUME_RESTORE);

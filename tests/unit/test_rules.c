@@ -4,8 +4,8 @@
 
 enum { MESSAGES = 8, BLOCKS = 4 };
 
-// Messages in short: a string each, "u" or "a", then blocks: "t:text", "use:id", "res:id", parted by "|";
-// "," parts steps.
+// Messages in short: a string each, "u" or "a", then blocks: "t:text", "use:id", "res:id", parted
+// by "|"; "," parts steps.
 struct talk {
     struct llm_message messages[MESSAGES];
     struct step steps[MESSAGES][BLOCKS];
@@ -133,7 +133,8 @@ static void make_turns(struct turn turns[3], struct step steps[3][2])
     memset(steps, 0, 3 * sizeof(*steps));
     for (uint32_t i = 0; i < 3; i++) {
         steps[i][1].role = ROLE_ASSISTANT;
-        turns[i] = (struct turn){.n = i + 1, .status = TURN_DONE, .steps_len = 2, .steps = steps[i]};
+        turns[i] =
+            (struct turn){.n = i + 1, .status = TURN_DONE, .steps_len = 2, .steps = steps[i]};
     }
 }
 
