@@ -186,8 +186,10 @@ static int open_vault(parley *e, struct err *err)
             "keyring %s is not there, but the store was sealed with one: put it back, or say "
             "where it is with --set keyring=PATH",
             path.ptr);
-    struct vault_options options = {
-        .path = path.len ? path.ptr : NULL, .rand = e->rand, .log = &e->log};
+    struct vault_options options = {.path = path.len ? path.ptr : NULL,
+                                    .rand = e->rand,
+                                    .log = &e->log,
+                                    .no_thread = e->seams.clock != NULL};
     if (!code)
         code = vault_open(&e->vault, &options, err);
     if (!code) {

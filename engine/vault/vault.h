@@ -37,6 +37,7 @@ struct vault_options {
     const char *path;        // NULL: keys in memory only (memory stores, tests)
     const struct rand *rand;
     const struct log *log;
+    bool no_thread;          // simulation: the file is read and written inside vault_user_key
 };
 
 // Opens the keyring, or makes it. E_STORE: unreadable, wrong mode (says chmod 600), damaged line
