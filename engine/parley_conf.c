@@ -22,7 +22,7 @@ static const struct option engine_options[] = {
     {"default.bot", OPT_STRING, 0, 0, "hello", "Bot of a message that names none."},
     {"default.provider", OPT_STRING, 0, 0, "scripted",
      "Provider when neither message nor policy names one."},
-    {"default.model", OPT_STRING, 0, 0, "scripted", "Model of the default provider."},
+    {"default.model", OPT_STRING, 0, 0, NULL, "Model of the default provider."},
     {"embeddings.provider", OPT_STRING, 0, 0, NULL, "Provider of embeddings."},
     {"embeddings.model", OPT_STRING, 0, 0, NULL, "Model of embeddings."},
     {"providers.*.model", OPT_STRING, 0, 0, NULL, "Model of this provider when none is named."},
@@ -58,6 +58,7 @@ static const char *const providers[][2] = {
     {"providers.openai.base_url", "https://api.openai.com/v1"},
     {"providers.openai.key_env", "OPENAI_API_KEY"},
     {"providers.scripted.api", "scripted"},
+    {"providers.scripted.model", "scripted"},
 };
 
 static const char *const environment[][2] = {

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- hello: the default bot. Friendly, brief, and it remembers the whole conversation.
 --
--- Copy this file to policies/NAME.lua and change it: the file's name is the bot's. `parley check` tells
--- what is wrong with it, at which line.
+-- Copy this file to policies/NAME.lua and change it: the file's name is the bot's. `parley check`
+-- tells what is wrong with it, at which line.
 
 local history = require "parley.history"
 

@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- offline.lua: answers for the scripted provider when there is no other script.
 --
--- It is no language model and says so. It knows only the messages that it was sent with this request,
--- so it shows what the engine remembers: what it can tell you, the history contained. Same request, same
--- answer. Messages are read from the newest back, and only as far as an answer needs.
+-- It is no language model and says so. It knows only the messages that it was sent with this
+-- request, so it shows what the engine remembers: what it can tell you, the history contained. Same
+-- request, same answer. Messages are read from the newest back, and only as far as an answer needs.
 
 -- ---- small tools
 
@@ -34,8 +34,8 @@ local function short(text, limit)
 end
 
 local PERSONS <const> = {
-    I = "you", me = "you", my = "your", My = "Your", mine = "yours", am = "are", myself = "yourself",
-    ["I'm"] = "you are", ["I've"] = "you have", ["I'll"] = "you will", ["I'd"] = "you would",
+    I = "you", me = "you", my = "your", My = "Your", mine = "yours", myself = "yourself",
+    am = "are", ["I'm"] = "you are", ["I've"] = "you have", ["I'll"] = "you will", ["I'd"] = "you would",
 }
 
 -- What the user said, as said to the user.
@@ -80,8 +80,8 @@ local function told_name(text)
         return name_at(rest)
     end
     -- "I am Ann", but not "I am tired" or "I am In London".
-    rest = text:match("%f[%a][Ii] am ([%u%[\195-\244].+)") or text:match("%f[%a][Ii]'m ([%u%[\195-\244].+)")
-        or text:match("%f[%a][Ii] am (%u%a*)$") or text:match("%f[%a][Ii]'m (%u%a*)$")
+    rest = text:match("%f[%a][Ii] am ([%u%[\195-\244].*)")
+        or text:match("%f[%a][Ii]'m ([%u%[\195-\244].*)")
     local name = rest and name_at(rest)
     return name and not NOT_NAMES[name:match("^%S+")] and name or nil
 end
@@ -107,8 +107,8 @@ local function told_fact(text)
     return phrase(fact)
 end
 
--- Goes back over what the user said before the newest message; fn(text) returns what it finds. Roles
--- alternate and the newest message is the user's.
+-- Goes back over what the user said before the newest message; fn(text) returns what it finds.
+-- Roles alternate and the newest message is the user's.
 local function look_back(messages, fn)
     for i = #messages - 2, 1, -2 do
         local a, b = fn(messages[i].text)
@@ -125,8 +125,8 @@ local function say_name(messages, text)
     if name then
         return "Your name is " .. name .. "."
     end
-    return "You have not told me your name in the messages that I was sent. Say \"my name is …\" and "
-        .. "ask me again."
+    return "You have not told me your name in the messages that I was sent. Say \"my name is …\" "
+        .. "and ask me again."
 end
 
 local function say_favourite(messages, what)
@@ -173,20 +173,24 @@ end
 
 local function say_count(messages)
     local yours = (#messages + 1) // 2
-    return ("I was sent %d message%s with this request: %d of yours, this one included, and %d of mine.")
-        :format(#messages, #messages == 1 and "" or "s", yours, #messages - yours)
+    return ("I was sent %d message%s with this request: %d of yours, this one included, and %d of "
+        .. "mine."):format(#messages, #messages == 1 and "" or "s", yours, #messages - yours)
 end
 
-local COMMON <const> = {
-    what = true, where = true, when = true, which = true, whose = true, does = true, that = true,
-    this = true, have = true, with = true, tell = true, told = true, your = true, about = true,
-    know = true, remember = true, could = true, would = true, please = true, again = true, said = true,
-    called = true, they = true, them = true, there = true, ["then"] = true, from = true, will = true,
-    mine = true, been = true, were = true, many = true, much = true, some = true,
-}
+-- The members of a set, from their names.
+local function set(names)
+    local members = {}
+    for name in names:gmatch("%S+") do
+        members[name] = true
+    end
+    return members
+end
 
-local SHORT <const> = { the = true, why = true, who = true, how = true, are = true, was = true,
-    did = true, you = true, has = true, can = true, our = true, ["and"] = true }
+-- Words that many questions have.
+local COMMON <const> = set [[
+    what where when which whose does that this have with tell told your about know remember could
+    would please again said called they them there then from will mine been were many much some ]]
+local SHORT <const> = set "the why who how are was did you has can our and"
 
 -- The newest thing said that shares most words with the question.
 local function recall(messages, question)
@@ -222,8 +226,8 @@ end
 
 -- ---- answers
 
-local INTRODUCTION <const> = "I am parley's offline script, not a language model: I answer only from the "
-    .. "messages that I was sent."
+local INTRODUCTION <const> = "I am parley's offline script, not a language model: I answer only "
+    .. "from the messages that I was sent."
 local HELP <const> = INTRODUCTION .. " Try:\n"
     .. "- my name is Ann, and later: what is my name?\n"
     .. "- my favourite colour is blue, and later: what is my favourite colour?\n"
@@ -233,8 +237,8 @@ local HELP <const> = INTRODUCTION .. " Try:\n"
 
 -- Phrases that a question holds, and who answers. In order; text is in small letters.
 local QUESTIONS <const> = {
-    { { "my name?", "what is my name", "what's my name", "whats my name", "who am i", "know my name",
-        "remember my name", "remember me?" }, say_name },
+    { { "my name?", "what is my name", "what's my name", "whats my name", "who am i",
+        "know my name", "remember my name", "remember me?" }, say_name },
     { { "did i say first", "say first", "first thing i said", "my first message", "first message" },
         say_first },
     { { "did i say last", "did i just say", "last thing i said", "my last message", "say before",
@@ -243,8 +247,8 @@ local QUESTIONS <const> = {
     { { "what do you remember", "what do you know about me", "asked you to remember",
         "what have i told you", "what did i tell you" }, say_facts },
     { { "what can you do", "how does this work", "how do you work" }, function() return HELP end },
-    { { "who are you", "what are you", "are you a bot", "are you real", "are you human", "are you an ai",
-        "are you a language model", "are you chatgpt", "are you claude" },
+    { { "who are you", "what are you", "are you a bot", "are you real", "are you human",
+        "are you an ai", "are you a language model" },
         function() return INTRODUCTION .. " Say help to see what I can do." end },
 }
 
@@ -254,11 +258,12 @@ local BYES <const> = { bye = true, goodbye = true, ciao = true }
 local THANKS <const> = { thanks = true, thank = true, thx = true, cheers = true }
 
 local ECHOES <const> = {
-    "Noted: \"%s\". I am only the offline script, so I cannot say much about it, but you can ask me "
-        .. "about it later.",
-    "I have it here: \"%s\". Being an offline script I have no opinion of my own; ask me later what you "
-        .. "said.",
-    "\"%s\" – it stays in this conversation. I am the offline script: say help to see what I can answer.",
+    "Noted: \"%s\". I am only the offline script, so I cannot say much about it, but you can ask "
+        .. "me about it later.",
+    "I have it here: \"%s\". Being an offline script I have no opinion of my own; ask me later "
+        .. "what you said.",
+    "\"%s\" – it stays in this conversation. I am the offline script: say help to see what I can "
+        .. "answer.",
 }
 
 local function answer_question(messages, text, lower)

@@ -21,16 +21,6 @@ static void slash_help(struct chat *chat)
                                    "lines\n");
 }
 
-// Whether there is a session to speak of; says so when there is none.
-static bool has_session(struct chat *chat)
-{
-    if (*chat->session || option_on(&chat->cli->options, FLAG_CONTINUE) ||
-        option_on(&chat->cli->options, FLAG_SESSION))
-        return true;
-    output_note(&chat->cli->output, "nothing was said yet");
-    return false;
-}
-
 static void take_session(struct chat *chat, struct json session)
 {
     struct buf text = BUF_INIT(SESSION_BYTES);
@@ -38,6 +28,21 @@ static void take_session(struct chat *chat, struct json session)
     if (json_string(session, &text) && buf_ok(&text))
         snprintf(chat->session, sizeof chat->session, "%s", text.ptr ? text.ptr : "");
     buf_release(&text);
+}
+
+// Whether there is a session to speak of; says so when there is none. With -c the engine has chosen
+// one before the first message; it is ours from now on.
+static bool has_session(struct chat *chat)
+{
+    struct answer answer;
+
+    if (!*chat->session && chat_look(chat, &answer) == PARLEY_OK) {
+        take_session(chat, json_get(json_root(&answer.doc), "session"));
+        cli_answer_free(&answer);
+    }
+    if (!*chat->session)
+        output_note(&chat->cli->output, "nothing was said yet");
+    return *chat->session;
 }
 
 // Hears of the window again after the session changed.
@@ -94,6 +99,27 @@ static void slash_tokens(struct chat *chat)
     cli_answer_free(&answer);
 }
 
+// The row of this session, among those of the user's other ones.
+static void print_usage(struct chat *chat, struct json rows)
+{
+    struct output *o = &chat->cli->output;
+    struct json_iter it = {0};
+    struct json key, row;
+
+    while (json_next(rows, &it, &key, &row))
+        if (json_is_string(json_get(row, "session"), chat->session))
+            break;
+    double cost = json_double(json_get(row, "cost_usd"), -1);
+    outputf(o, "calls: %" PRId64 ", tokens in: %" PRId64 " (%" PRId64 " cached), out: %" PRId64 ", ",
+            json_i64(json_get(row, "calls"), 0), json_i64(json_get(row, "input_tokens"), 0),
+            json_i64(json_get(row, "cached_tokens"), 0),
+            json_i64(json_get(row, "output_tokens"), 0));
+    if (cost < 0)
+        output_str(o, "price not known\n");
+    else
+        outputf(o, "$%.6f\n", cost);
+}
+
 static void slash_usage(struct chat *chat)
 {
     parley_error error = PARLEY_ERROR_INIT;
@@ -104,10 +130,10 @@ static void slash_usage(struct chat *chat)
     if (!has_session(chat))
         return;
     chat_scope(chat, &scope);
-    int code = parley_usage(chat->cli->engine, &scope, "model", &request, &error);
+    int code = parley_usage(chat->cli->engine, &scope, "session", &request, &error);
     if (cli_answer(chat->cli, code, request, &error, &answer) < 0)
         return;
-    listing_usage(chat->cli, &answer, "model");
+    print_usage(chat, json_get(json_root(&answer.doc), "rows"));
     cli_answer_free(&answer);
 }
 
@@ -242,7 +268,6 @@ static void slash_save(struct chat *chat, struct slice wanted)
 
     if (!has_session(chat) || show_session(chat, &answer) < 0)
         return;
-    take_session(chat, json_get(json_root(&answer.doc), "session"));
     if (wanted.len)
         snprintf(name, sizeof name, "%.*s", SLICE_FMT(wanted));
     else

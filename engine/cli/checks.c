@@ -105,7 +105,7 @@ int command_verify(struct cli *cli)
         output_end_line(&cli->output);
     } else {
         print_problems(cli, problems);
-        outputf(&cli->output, "%" PRId64 " sessions, %" PRId64 " turns: %u problems\n",
+        outputf(&cli->output, "sessions: %" PRId64 ", turns: %" PRId64 ", problems: %u\n",
                 json_i64(json_get(root, "sessions"), 0), json_i64(json_get(root, "turns"), 0),
                 (unsigned)json_count(problems));
     }

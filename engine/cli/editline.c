@@ -189,13 +189,24 @@ void editor_free(struct editor *e)
     mem_free(e);
 }
 
+// Bold but for its last character: libedit draws what is literal with the character after it.
+static void set_prompt(struct editor *e, const char *prompt)
+{
+    size_t len = strlen(prompt);
+
+    if (e->cli->output.color && len)
+        snprintf(e->prompt, sizeof e->prompt, "\1\033[1m\1%.*s\1\033[0m\1%s", (int)(len - 1),
+                 prompt, prompt + len - 1);
+    else
+        snprintf(e->prompt, sizeof e->prompt, "%s", prompt);
+}
+
 int editor_line(struct editor *e, const char *prompt, struct slice *line, int *signal_number)
 {
     HistEvent event;
     int len = 0;
 
-    snprintf(e->prompt, sizeof e->prompt, e->cli->output.color ? "\1\033[1m\1%s\1\033[0m\1" : "%s",
-             prompt);
+    set_prompt(e, prompt);
     e->signal_number = 0;
     output_flush(&e->cli->output);
     const char *text = el_gets(e->line, &len);

@@ -139,7 +139,7 @@ static void print_counts(struct import *im)
     const char *form = im->cli->options.format == FORMAT_JSON
                            ? "{\"sessions\":%" PRId64 ",\"turns\":%" PRId64 ",\"failed\":%" PRId64
                              "}\n"
-                           : "%" PRId64 " sessions, %" PRId64 " turns, %" PRId64 " lines failed\n";
+                           : "sessions: %" PRId64 ", turns: %" PRId64 ", lines failed: %" PRId64 "\n";
 
     outputf(&im->cli->output, form, im->sessions, im->turns, im->failed);
 }

@@ -68,7 +68,7 @@ static void add_money(struct buf *out, double usd)
     if (isnan(usd))
         buf_add_str(out, "-");
     else
-        buf_addf(out, "$%.*f", usd < 1 ? 6 : 2, usd);
+        buf_addf(out, "$%.*f", usd > 0 && usd < 1 ? 6 : 2, usd);
 }
 
 static void read_cell(struct buf *out, enum kind kind, struct json value, bool csv)

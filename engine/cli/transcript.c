@@ -2,7 +2,7 @@
 // transcript.c: `parley show`, and the transcripts that chat prints and saves.
 #include "cli/cli.h"
 
-enum { TRANSCRIPT_MAX = 256 << 20, MINUTES_END = 16 };
+enum { TRANSCRIPT_MAX = 256 << 20, TIME_START = 11, MINUTES_END = 16 };
 
 static void add_content(struct buf *out, struct json content)
 {
@@ -29,8 +29,9 @@ static void add_turn(struct buf *out, struct json turn)
     json_string(json_get(turn, "at"), &at);
     buf_add_str(out, "\n[");
     json_string(json_get(turn, "turn"), out);
-    buf_addf(out, "] %.*s · ", (int)(at.len < MINUTES_END ? at.len : MINUTES_END),
-             at.ptr ? at.ptr : "");
+    buf_add_str(out, "] ");
+    if (at.len >= MINUTES_END)
+        buf_addf(out, "%.10s %.5s · ", at.ptr, at.ptr + TIME_START);
     json_string(json_get(turn, "status"), out);
     if (json_type(stop) == JSON_STRING && !json_is_string(stop, "end") &&
         !json_is_string(stop, "")) {

@@ -110,7 +110,8 @@ static void release(struct vec *bots)
     vec_release(bots);
 }
 
-void bots_each(const char *dir, void (*fn)(void *user, const char *bot, const char *file), void *user)
+void bots_each(const char *dir, void (*fn)(void *user, const char *bot, const char *file),
+               void *user)
 {
     struct vec bots = VEC_INIT(struct bot, BOTS_MAX);
 
@@ -132,8 +133,9 @@ int bots_refuse_unknown(const char *dir, const char *bot, struct err *err)
         err_set(err, E_POLICY, "there is no bot '%s' (did you mean %.*s?)", bot,
                 SLICE_FMT(hint.best));
     else
-        err_set(err, E_POLICY, "there is no bot '%s': write %s/%s.lua, or choose another with --bot",
-                bot, dir ? dir : "policies", bot);
+        err_set(err, E_POLICY,
+                "there is no bot '%s': write %s/%s.lua, or choose another with --bot", bot,
+                dir ? dir : "policies", bot);
     release(&bots);
     return E_POLICY;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// bots.h: names of bots and the files of their policies. Private to lua/; see lua_bots in lua_room.h.
+// bots.h: names of bots and the files of their policies. Private to lua/; see lua_bots in
+// lua_room.h.
 #ifndef LUA_BOTS_H
 #define LUA_BOTS_H
 
@@ -16,7 +17,8 @@ bool bot_name_valid(struct slice name);
 // "policies/kiosk.lua" -> "kiosk"; borrows path.
 struct slice bot_name_of(const char *path);
 // Calls fn for each bot, sorted by name; what lies in dir hides what is built in. dir may be NULL.
-void bots_each(const char *dir, void (*fn)(void *user, const char *bot, const char *file), void *user);
+void bots_each(const char *dir, void (*fn)(void *user, const char *bot, const char *file),
+               void *user);
 // E_POLICY with the nearest name.
 int bots_refuse_unknown(const char *dir, const char *bot, struct err *err);
 

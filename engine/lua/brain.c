@@ -36,8 +36,8 @@ LJMP static int load_script(lua_State *L)
     sandbox_load(L, load->text, load->brain->file);
     lua_call(L, 0, 1);
     if (!lua_isfunction(L, -1))
-        return luaL_error(L, "%s: must return a function(request) that returns the reply's text; it "
-                             "returns a %s", load->brain->file, luaL_typename(L, -1));
+        return luaL_error(L, "%s: must return a function(request) that returns the reply's "
+                             "text; it returns a %s", load->brain->file, luaL_typename(L, -1));
     freeze_value(L);
     load->brain->function = luaL_ref(L, LUA_REGISTRYINDEX);
     return 0;
@@ -111,7 +111,8 @@ int lua_brain_new(struct llm_brain **out, const struct lua_env *env, const char 
     else if (!builtin)
         code = err_set(err, E_POLICY, "%s is not inside this program", offline_script);
     if (code == E_NOT_FOUND)
-        code = err_set(err, E_POLICY, "%s: there is no such script; check providers.*.script", script);
+        code = err_set(err, E_POLICY, "%s: there is no such script; check providers.*.script",
+                       script);
     if (code == E_OK)
         code = sandbox_new(&brain->sandbox, env->clock, memory, err);
     if (code == E_OK) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // conf_lua.c: parley.lua, a script that returns a table of options, read into conf.
 //
-// The table is walked with raw access only: nothing of the script runs after it returned. Keys are set
-// in the order of their lines, so that "first appearance" means what it says.
+// The table is walked with raw access only: nothing of the script runs after it returned. Keys are
+// set in the order of their lines, so that "first appearance" means what it says.
 #include "lua/lua_room.h"
 
 #include "base/mem.h"
@@ -14,7 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CONF_ITEMS_MAX = 4096, CONF_DEPTH_MAX = 8, CONF_NAME_BYTES = 256, CONF_MEMORY_BYTES = 8 << 20 };
+enum { CONF_ITEMS_MAX = 4096, CONF_DEPTH_MAX = 8, CONF_NAME_BYTES = 256,
+       CONF_MEMORY_BYTES = 8 << 20 };
 
 struct conf_item {
     char *name, *value;  // owned
@@ -45,8 +46,8 @@ LJMP static int refuse_item(lua_State *L, const struct conf_read *r, const char 
     char name[CONF_NAME_BYTES];
 
     name_of(r, name);
-    return luaL_error(L, "%s:%d: %s: %s", r->path, source_key_line(r->text, r->keys, r->depth), name,
-                      what);
+    return luaL_error(L, "%s:%d: %s: %s", r->path, source_key_line(r->text, r->keys, r->depth),
+                      name, what);
 }
 
 // Adds the value on top under the current keys.

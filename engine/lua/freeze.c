@@ -234,8 +234,9 @@ LJMP static void refuse_writer(lua_State *L, int fn)
                ar.short_src, w.line, name && name[0] ? name : "?");
 }
 
-// Functions of the library are trusted (math.random keeps its generator); a script gets hold of other
-// C functions with upvalues only as iterators (gmatch, coroutine.wrap), which remember where they were.
+// Functions of the library are trusted (math.random keeps its generator); a script gets hold of
+// other C functions with upvalues only as iterators (gmatch, coroutine.wrap), which remember where
+// they were.
 LJMP static void walk_function(lua_State *L, int fn, bool trusted)
 {
     bool native = lua_iscfunction(L, fn);
@@ -248,8 +249,8 @@ LJMP static void walk_function(lua_State *L, int fn, bool trusted)
             continue;
         }
         if (native)
-            luaL_error(L, "an iterator is kept between calls (of gmatch or coroutine.wrap): make it "
-                          "inside the hook");
+            luaL_error(L, "an iterator is kept between calls (of gmatch or coroutine.wrap): make "
+                          "it inside the hook");
         visit(L);
     }
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // lib_base.c: the basic functions that a script may use, by allow-list.
 //
-// Ours instead of Lua's: pcall and xpcall, which no deadline is caught by; setmetatable, which takes
-// no finaliser; next, rawget, rawlen, getmetatable, which see through read-only tables; require, which
-// knows the library inside the binary and nothing else.
+// Ours instead of Lua's: pcall and xpcall, which no deadline is caught by; setmetatable, which
+// takes no finaliser; next, rawget, rawlen, getmetatable, which see through read-only tables;
+// require, which knows the library inside the binary and nothing else.
 #include "lua/freeze.h"
 #include "lua/sandbox.h"
 
@@ -35,8 +35,8 @@ LJMP static int base_pcall(lua_State *L)
     return finish_pcall(L, status, 0);
 }
 
-// The script's message handler, behind one of ours: what time has run out for is not handled, for the
-// hook that raises it is off while handlers run.
+// The script's message handler, behind one of ours: what time has run out for is not handled, for
+// the hook that raises it is off while handlers run.
 LJMP static int handle_message(lua_State *L)
 {
     if (sandbox_expired(L))

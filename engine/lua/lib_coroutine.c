@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// lib_coroutine.c: coroutines that no deadline ends in: expiry inside one is raised again by whoever
-// resumed it. Same results as Lua's library otherwise.
+// lib_coroutine.c: coroutines that no deadline ends in: expiry inside one is raised again by
+// whoever resumed it. Same results as Lua's library otherwise.
 #include "lua/sandbox.h"
 
 enum { CREATE_UNITS = 200, RESUME_UNITS = 50 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// lib_string.c: the string and utf8 libraries. Patterns are matched by pattern.c; what takes time with
-// the length of its arguments charges for it; the string metatable is locked.
+// lib_string.c: the string and utf8 libraries. Patterns are matched by pattern.c; what takes time
+// with the length of its arguments charges for it; the string metatable is locked.
 #include "lua/freeze.h"
 #include "lua/pattern.h"
 #include "lua/sandbox.h"
@@ -284,7 +284,8 @@ LJMP static int str_rep(lua_State *L)
     return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
-// Charges for the strings among the arguments, then does as upvalue 1, a C function without upvalues.
+// Charges for the strings among the arguments, then does as upvalue 1, a C function without
+// upvalues.
 LJMP static int charged(lua_State *L)
 {
     size_t bytes = 0;
@@ -313,8 +314,9 @@ static const luaL_Reg pattern_functions[] = {
 
 LJMP void lib_string_open(lua_State *L)
 {
-    static const char *const string_names[] = {"byte", "char", "format", "lower", "pack", "packsize",
-                                               "reverse", "sub", "unpack", "upper", NULL};
+    static const char *const string_names[] = {"byte", "char", "format", "lower", "pack",
+                                               "packsize", "reverse", "sub", "unpack", "upper",
+                                               NULL};
     static const char *const utf8_names[] = {"char", "codepoint", "len", "offset", NULL};
     static const char *const rep_name[] = {"rep", NULL};
 

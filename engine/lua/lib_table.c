@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// lib_table.c: the table library, with every item that it touches counted, so that none of its loops
-// outlives the deadline whatever a __len says. Same results as Lua's library otherwise.
+// lib_table.c: the table library, with every item that it touches counted, so that none of its
+// loops outlives the deadline whatever a __len says. Same results as Lua's library otherwise.
 #include "lua/sandbox.h"
 
 enum { ITEM_UNITS = 4 };
@@ -65,7 +65,8 @@ LJMP static int tab_move(lua_State *L)
     check_table(L, 1);
     check_table(L, target);
     if (last >= first) {
-        luaL_argcheck(L, first > 0 || last < LUA_MAXINTEGER + first, 3, "too many elements to move");
+        luaL_argcheck(L, first > 0 || last < LUA_MAXINTEGER + first, 3,
+                      "too many elements to move");
         lua_Integer n = last - first + 1;
         luaL_argcheck(L, to <= LUA_MAXINTEGER - n + 1, 4, "destination wrap around");
         // Upwards unless the target is the source and begins inside it.

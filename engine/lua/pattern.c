@@ -2,9 +2,9 @@
 // pattern.c: a backtracking matcher for Lua's patterns. See pattern.h.
 //
 // An item of a pattern is a single-character class with an optional suffix (* + - ?), a capture
-// bracket, %b, %f, a back reference, or a final $. match() eats items in a loop and calls itself only
-// where it may have to come back: for what follows a suffix or a bracket. Positions are pointers into
-// subject and text; NULL is "no match" and p->failed says when it is more than that.
+// bracket, %b, %f, a back reference, or a final $. match() eats items in a loop and calls itself
+// only where it may have to come back: for what follows a suffix or a bracket. Positions are
+// pointers into subject and text; NULL is "no match" and p->failed says when it is more than that.
 #include "lua/pattern.h"
 
 #include <ctype.h>

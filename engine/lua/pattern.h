@@ -2,8 +2,8 @@
 // pattern.h: Lua's patterns, matched step by step under the caller's eye.
 //
 // Same language and same results as Lua 5.4's own (manual, 6.4.1), but every step is counted: after
-// PATTERN_TICK_STEPS of them `tick` is asked whether to go on. A match that backtracks for ever ends
-// there. Classes are ASCII's whatever the locale. No allocation, no longjmp; any thread.
+// PATTERN_TICK_STEPS of them `tick` is asked whether to go on. A match that backtracks for ever
+// ends there. Classes are ASCII's whatever the locale. No allocation, no longjmp; any thread.
 #ifndef LUA_PATTERN_H
 #define LUA_PATTERN_H
 

@@ -49,7 +49,8 @@ LJMP static void write_table(lua_State *L, struct json_writer *w, const char *wh
     luaL_checkstack(L, 6, "state");
     freeze_reveal(L);
     if (w->depth >= STATE_DEPTH_MAX)
-        luaL_error(L, "%s: state: tables are nested too deeply (at most %d)", where, STATE_DEPTH_MAX);
+        luaL_error(L, "%s: state: tables are nested too deeply (at most %d)", where,
+                   STATE_DEPTH_MAX);
     lua_Integer len = w->depth == 0 ? -1 : sequence_len(L, idx);
     if (len < 0) {
         write_object(L, w, where);

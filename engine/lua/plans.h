@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// plans.h: what hooks return, read into plans. Fresh tables with raw access; every limit is checked.
+// plans.h: what hooks return, read into plans. Fresh tables with raw access; every limit is
+// checked.
 #ifndef LUA_PLANS_H
 #define LUA_PLANS_H
 
@@ -7,12 +8,12 @@
 #include "model/plan.h"
 #include "redact/redact.h"
 
-// Reads the value on top, nil or a table such as { say = … }, into a plan that is as after plan_init.
-// `where` is "file:line" of the hook, for messages and plan->by.
+// Reads the value on top, nil or a table such as { say = … }, into a plan that is as after
+// plan_init. `where` is "file:line" of the hook, for messages and plan->by.
 LJMP void plans_read(lua_State *L, const struct redactor *redactor, const char *where,
                      struct plan *plan);
-// Reads nil or { last = …, pin = {…}, pin_first = …, budget_tokens = … }. Turns from `turn` on do not
-// exist yet and cannot be pinned.
+// Reads nil or { last = …, pin = {…}, pin_first = …, budget_tokens = … }. Turns from `turn` on do
+// not exist yet and cannot be pinned.
 LJMP void plans_read_history(lua_State *L, const char *where, uint32_t turn,
                              struct history_plan *plan);
 

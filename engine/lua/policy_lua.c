@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // policy_lua.c: policies written in Lua, behind policy.h; the loader that makes them.
 //
-//   file ─ source_read ─▶ text ─ sandbox_load, run ─▶ table ─ shape_read ─▶ info, hooks ─ freeze ─▶ policy
+//   file ─ source_read ─▶ text ─ sandbox_load ─▶ table ─ shape_read ─▶ info ─ freeze ─▶ policy
 //   hook: view handle in ─ sandbox_call ─▶ fresh table ─ plans_read ─▶ plan
 //
 // Invariants
@@ -224,8 +224,8 @@ LJMP static int load_policy(lua_State *L)
     sandbox_load(L, load->text, p->file);
     lua_call(L, 0, 1);
     if (!lua_istable(L, -1))
-        return luaL_error(L, "%s: must return a table, as in return { system = \"…\" }; it returns a "
-                             "%s", p->file, luaL_typename(L, -1));
+        return luaL_error(L, "%s: must return a table, as in return { system = \"…\" }; "
+                             "it returns a %s", p->file, luaL_typename(L, -1));
     lua_pushvalue(L, -1);
     shape_read(L, &source, &shape);
     keep_shape(L, load, &shape);
@@ -345,8 +345,8 @@ static int loader_load(void *self, const char *bot, struct policy **out, struct 
     int code = E_NOT_FOUND;
 
     if (!bot_name_valid(slice_str(bot)))
-        return err_set(err, E_POLICY, "'%s' is no bot's name: up to %d letters, digits, _ and -", bot,
-                       BOT_NAME_MAX);
+        return err_set(err, E_POLICY, "'%s' is no bot's name: up to %d letters, digits, _ and -",
+                       bot, BOT_NAME_MAX);
     if (env->policies_dir &&
         snprintf(path, sizeof(path), "%s/%s.lua", env->policies_dir, bot) < (int)sizeof(path))
         code = load_path(env, path, out, err);

@@ -203,7 +203,8 @@ int sandbox_call(struct sandbox *s, int64_t limit_ms, lua_CFunction fn, void *us
     lua_pushcfunction(L, fn);
     lua_pushlightuserdata(L, user);
     int status = lua_pcall(L, 1, 0, 0);
-    // What expired is refused even if it came to an end by itself meanwhile: a late plan is no plan.
+    // What expired is refused even if it came to an end by itself meanwhile: a late plan is no
+    // plan.
     if (status != LUA_OK || s->expired)
         code = tell_failure(s, limit_ms, status, err);
     lua_settop(L, 0);

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
-// sandbox.h: one Lua state that cannot harm its host: whatever a script does, it ends in time, within
-// its memory, and reaches nothing but what it was given.
+// sandbox.h: one Lua state that cannot harm its host: whatever a script does, it ends in time,
+// within its memory, and reaches nothing but what it was given.
 //
 // Invariants
 // 1. Time. A call ends soon after its deadline. Everything that costs is counted in units of about
-//    one VM instruction: instructions by a hook in every coroutine, memory by the allocator, library
-//    functions by what they look at. Every few units the clock is read. Expiry is sticky: it passes
-//    through every pcall, xpcall and coroutine, so no script can catch it and go on. Units are
-//    limited too, so that a call also ends where time stands still (simulation).
+//    one VM instruction: instructions by a hook in every coroutine, memory by the allocator,
+//    library functions by what they look at. Every few units the clock is read. Expiry is sticky:
+//    it passes through every pcall, xpcall and coroutine, so no script can catch it and go on.
+//    Units are limited too, so that a call also ends where time stands still (simulation).
 // 2. Memory. The state's allocator gives at most its limit, and no string above SANDBOX_STRING_MAX
 //    (one VM instruction on a string is then short enough for the hook to be in time).
-// 3. Reach. The environment is built from an allow-list: no io, os, debug, package, load; text chunks
-//    only; no finalisers; library tables, the string metatable and globals are read-only.
+// 3. Reach. The environment is built from an allow-list: no io, os, debug, package, load; text
+//    chunks only; no finalisers; library tables, the string metatable and globals are read-only.
 // 4. Afterwards the state is as usable as before, also after expiry or lack of memory.
 //
 // Functions that may leave by longjmp are marked LJMP: they run only inside sandbox_call, and hold
@@ -43,7 +43,8 @@ void sandbox_free(struct sandbox *s);  // NULL allowed
 
 // Runs fn protected, for at most limit_ms. fn finds `user` as a light userdata at index 1; what it
 // returns is dropped. The stack is empty again after. E_OK; E_POLICY: the script failed, ran too
-// long or needs too much memory (err has the script's file:line); E_NOMEM: the system has no memory.
+// long or needs too much memory (err has the script's file:line); E_NOMEM: the system has no
+// memory.
 int sandbox_call(struct sandbox *s, int64_t limit_ms, lua_CFunction fn, void *user,
                  struct err *err);
 // Compiles text (never bytecode) in the sandbox's environment and pushes the function. Call inside

@@ -154,7 +154,8 @@ LJMP static struct slice read_text(lua_State *L, int idx, const char *name)
 
 LJMP static uint64_t read_count(lua_State *L, int idx, const char *name, uint64_t fallback)
 {
-    uint64_t n = shape_field(L, idx, name) == LUA_TNUMBER ? (uint64_t)lua_tointeger(L, -1) : fallback;
+    bool is_number = shape_field(L, idx, name) == LUA_TNUMBER;
+    uint64_t n = is_number ? (uint64_t)lua_tointeger(L, -1) : fallback;
 
     lua_pop(L, 1);
     return n;
@@ -186,8 +187,8 @@ LJMP static void read_strategy(lua_State *L, int idx, struct place *at, struct h
             found = &strategies[i];
     }
     if (!name.ptr)
-        complain(L, at, "must be a strategy of parley.history, as in history.window { keep_turns = 8 "
-                        "}, or a function(view)");
+        complain(L, at, "must be a strategy of parley.history, as in history.window { keep_turns "
+                        "= 8 }, or a function(view)");
     if (!found) {
         const char *near = hint_nearest(name, names, COUNT_OF(strategies));
 
@@ -286,7 +287,7 @@ LJMP void shape_only_keys(lua_State *L, int idx, const char *const *names, size_
         if (known)
             continue;
         const char *near = hint_nearest(slice_str(name), names, len);
-        luaL_error(L, near ? "%s: %s: unknown key (did you mean %s?)" : "%s: %s: unknown key", where,
-                   name, near);
+        luaL_error(L, near ? "%s: %s: unknown key (did you mean %s?)" : "%s: %s: unknown key",
+                   where, name, near);
     }
 }

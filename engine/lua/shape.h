@@ -15,7 +15,8 @@ struct shape_source {
     struct slice text;
 };
 
-// What a policy's table says. Strings are borrowed from the state; functions are registry references.
+// What a policy's table says. Strings are borrowed from the state; functions are registry
+// references.
 struct shape {
     struct slice title, system, model;
     uint64_t max_output_tokens;
@@ -32,10 +33,11 @@ struct shape {
 // Reads the table on top. Raw access only: nothing of the script runs.
 LJMP void shape_read(lua_State *L, const struct shape_source *source, struct shape *out);
 
-// Pushes table[name] without running anything of the script, a read-only table as its contents; the type.
+// Pushes table[name] without running anything of the script, a read-only table as its contents; the
+// type.
 LJMP int shape_field(lua_State *L, int idx, const char *name);
-// Checks that the table at idx has only keys of `names` (len of them); raises with `where` in front.
-// Also used for plans.
+// Checks that the table at idx has only keys of `names` (len of them); raises with `where` in
+// front. Also used for plans.
 LJMP void shape_only_keys(lua_State *L, int idx, const char *const *names, size_t len,
                           const char *where);
 

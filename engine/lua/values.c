@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // values.c: the handles: view, view.tokens, view.history, its turns; request, its messages.
 //
-// A kind of handle is a table of fields, and for lists a length and how to push an item. One metatable
-// per kind in the registry; its functions have the kind as upvalue. Documented for people in
-// scripts/meta/parley.lua.
+// A kind of handle is a table of fields, and for lists a length and how to push an item. One
+// metatable per kind in the registry; its functions have the kind as upvalue. Documented for people
+// in scripts/meta/parley.lua.
 #include "lua/values.h"
 
 #include "base/hint.h"
@@ -57,8 +57,8 @@ LJMP static int unknown_field(lua_State *L, const struct kind *kind, const char 
     for (; n < FIELDS_MAX && kind->fields[n].name; n++)
         names[n] = kind->fields[n].name;
     const char *near = hint_nearest(slice_str(name), names, n);
-    return near ? luaL_error(L, "%s.%s: there is no such field (did you mean %s?)", kind->type, name,
-                             near)
+    return near ? luaL_error(L, "%s.%s: there is no such field (did you mean %s?)", kind->type,
+                             name, near)
                 : luaL_error(L, "%s.%s: there is no such field", kind->type, name);
 }
 
@@ -118,7 +118,8 @@ LJMP static int handle_next(lua_State *L)
         return 2;
     }
     const char *last = luaL_optstring(L, 2, NULL);
-    while (last && i < FIELDS_MAX && kind->fields[i].name && strcmp(kind->fields[i].name, last) != 0)
+    while (last && i < FIELDS_MAX && kind->fields[i].name &&
+           strcmp(kind->fields[i].name, last) != 0)
         i++;
     i += last ? 1 : 0;
     if (i >= FIELDS_MAX || !kind->fields[i].name)

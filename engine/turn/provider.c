@@ -32,13 +32,15 @@ static void from_policy(const char *model, char provider[MODEL_NAME_BYTES],
     copy_name(name, slice_str(colon + 1));
 }
 
-static int choose_names(struct run *run, struct err *err)
+// Provider and model as the head of this file says; the model may stay empty.
+static void choose_names(struct run *run)
 {
     const struct conf *conf = run->w->env.conf;
-    char provider[MODEL_NAME_BYTES] = "", model[MODEL_NAME_BYTES] = "";
+    const char *fallback = conf_str(conf, "default.provider");
+    char *provider = run->provider, *model = run->model;
+    provider[0] = model[0] = '\0';
     if (run->policy->info.model)
         from_policy(run->policy->info.model, provider, model);
-    const char *fallback = conf_str(conf, "default.provider");
     if (!provider[0])
         copy_name(provider, slice_str(fallback));
     if (explicit_setting(conf, "default.provider") && strcmp(provider, fallback) != 0) {
@@ -53,43 +55,54 @@ static int choose_names(struct run *run, struct err *err)
     }
     if (run->job->model[0])
         copy_name(model, slice_str(run->job->model));
-    if (!model[0]) {
-        char name[MODEL_NAME_BYTES + 32];
-        snprintf(name, sizeof(name), "providers.%s.model", provider);
-        const char *own = conf_str(conf, name);
-        if (!own && strcmp(provider, fallback) == 0)
-            own = conf_str(conf, "default.model");
-        if (!own)
-            return err_set(
-                err, E_POLICY,
-                "provider %s: no model is named: pass --model NAME, or set default.model "
-                "or %s in parley.lua",
-                provider, name);
-        copy_name(model, slice_str(own));
+}
+
+// Nobody named a model: the provider's own, or the configured default if it is the default's
+// provider.
+static int default_model(struct run *run, struct err *err)
+{
+    const struct conf *conf = run->w->env.conf;
+    char name[MODEL_NAME_BYTES + 32];
+    snprintf(name, sizeof(name), "providers.%s.model", run->provider);
+    const char *model = conf_str(conf, name);
+    // A default model goes with the default provider of the same file, not with one named by hand.
+    if (!model && strcmp(run->provider, conf_str(conf, "default.provider")) == 0 &&
+        !explicit_setting(conf, "default.provider"))
+        model = conf_str(conf, "default.model");
+    if (!model)
+        return err_set(err, E_POLICY,
+                       "provider %s: no model is named: pass --model NAME, or set default.model or "
+                       "%s in parley.lua",
+                       run->provider, name);
+    copy_name(run->model, slice_str(model));
+    return E_OK;
+}
+
+static int open_provider(struct run *run, struct err *err)
+{
+    struct slice name = slice_str(run->provider);
+    run->llm = map_get(run->w->providers, name);
+    if (run->llm)
+        return E_OK;
+    int code = llm_open(&run->llm, run->provider, &run->w->llm_env, err);
+    if (code)
+        return code;
+    code = map_set(run->w->providers, name, run->llm, NULL);
+    if (code) {
+        llm_free(run->llm);
+        run->llm = NULL;
+        return err_set(err, code, "too many providers are open");
     }
-    memcpy(run->provider, provider, sizeof(provider));
-    memcpy(run->model, model, sizeof(model));
     return E_OK;
 }
 
 int provider_choose(struct run *run, struct err *err)
 {
-    int code = choose_names(run, err);
-    if (code)
-        return code;
-    struct slice name = slice_str(run->provider);
-    run->llm = map_get(run->w->providers, name);
-    if (!run->llm) {
-        code = llm_open(&run->llm, run->provider, &run->w->llm_env, err);
-        if (code)
-            return code;
-        code = map_set(run->w->providers, name, run->llm, NULL);
-        if (code) {
-            llm_free(run->llm);
-            run->llm = NULL;
-            return err_set(err, code, "too many providers are open");
-        }
-    }
-    run->caps = llm_caps_of(run->llm, run->model);
-    return E_OK;
+    choose_names(run);
+    int code = open_provider(run, err);
+    if (!code && !run->model[0])
+        code = default_model(run, err);
+    if (!code)
+        run->caps = llm_caps_of(run->llm, run->model);
+    return code;
 }

@@ -2,8 +2,8 @@
 -- parley.history: which turns of the conversation the model is sent.
 --
 -- A strategy is data: the engine checks its options when the policy is loaded (unknown ones with a
--- hint and a line) and applies it without running Lua. For anything else write a function(view); see
--- parley.View and parley.HistoryPlan in scripts/meta/parley.lua.
+-- hint and a line) and applies it without running Lua. For anything else write a function(view);
+-- see parley.View and parley.HistoryPlan in scripts/meta/parley.lua.
 
 local M = {}
 local setmetatable, error = setmetatable, error
@@ -27,7 +27,7 @@ M.window = strategy "window"
 return setmetatable(M, {
     __index = function(_, name)
         -- Level 3: between the policy and here is the function that reads read-only tables.
-        error("history." .. name .. ": there is no such strategy; there are full, truncate and window",
-            3)
+        error("history." .. name .. ": there is no such strategy; there are full, truncate "
+            .. "and window", 3)
     end,
 })

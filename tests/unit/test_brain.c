@@ -219,8 +219,10 @@ static int leave_folder(void **state)
 static void test_brain__scripts(void **state)
 {
     static const struct { const char *code, *says; int rc; } cases[] = {
-        {"return function(r) local t = {} for i, m in ipairs(r.messages) do t[i] = m.role .. '=' .. m.text "
-         "end return r.model .. '|' .. r.system .. '|' .. #r.messages .. '|' .. table.concat(t, ',') end",
+        {"return function(r) local t = {} for i, m in ipairs(r.messages) do t[i] = m.role .. '=' "
+         ".. m.text "
+         "end return r.model .. '|' .. r.system .. '|' .. #r.messages .. '|' .. table.concat(t, "
+         "',') end",
          "scripted|Be brief.|3|user=one,assistant=two,user=three", E_OK},
         {"return function(r) return '' end", "", E_OK},
         {"return function(r) return 3 end", "the reply must be a string; it is a number", E_POLICY},

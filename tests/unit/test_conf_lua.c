@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// test_conf_lua.c: parley.lua read into a configuration: values, their origins, and what is refused.
+// test_conf_lua.c: parley.lua read into a configuration: values, their origins, and what is
+// refused.
 #include "lua/lua_room.h"
 
 #include "base/mem.h"
@@ -79,7 +80,8 @@ static void test_conf_lua__values(void **state)
                        "              model = 'm' },\n"
                        "  providers = {\n"
                        "    zeta = { api = 'openai', base_url = url },\n"
-                       "    alpha = { api = 'scripted', script = nil, delay_ms = 5, garbage = true },\n"
+                       "    alpha = { api = 'scripted', script = nil, delay_ms = 5, garbage = "
+                       "true },\n"
                        "  },\n"
                        "  workers = 4, timeout = '2m', ratio = 0.5,\n"
                        "}\n", &c, &err);
@@ -117,7 +119,8 @@ static void test_conf_lua__empty(void **state)
 static void test_conf_lua__refusals(void **state)
 {
     static const struct { const char *text, *says; } bad[] = {
-        {"return {\n\n  stor = 'memory:' }", "parley.lua:3: stor: unknown key (did you mean store?)"},
+        {"return {\n\n  stor = 'memory:' }", "parley.lua:3: stor: unknown key (did you mean "
+            "store?)"},
         {"return { default = {\n bto = 'x' } }", "parley.lua:2: default.bto: unknown key"},
         {"return { workers = 'many' }", "parley.lua:1: workers: "},
         {"return { workers = 1000 }", "parley.lua:1: workers: "},
@@ -131,7 +134,8 @@ static void test_conf_lua__refusals(void **state)
         {"\nreturn { store = os.getenv('HOME') }", "parley.lua:2: attempt to index a nil value"},
         {"\nwhile true do end", "parley.lua:2: stopped"},
         {"local t = {} t.t = t return t", "parley.lua: tables are nested too deeply"},
-        {"return setmetatable({}, { __index = function() while true do end end, __pairs = error })", ""},
+        {"return setmetatable({}, { __index = function() while true do end end, __pairs = error "
+         "})", ""},
     };
     struct conf *c = NULL;
     struct err err = ERR_INIT;
@@ -174,11 +178,14 @@ static void test_conf_lua__out_of_memory(void **state)
     assert_true(done);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(test_conf_lua__##name, enter_folder, leave_folder)
+#define TEST(name) \
+    cmocka_unit_test_setup_teardown(test_conf_lua__##name, enter_folder, leave_folder)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(values), TEST(empty), TEST(refusals), TEST(out_of_memory)};
+    const struct CMUnitTest tests[] = {
+        TEST(values), TEST(empty), TEST(refusals), TEST(out_of_memory),
+    };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

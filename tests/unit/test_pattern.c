@@ -34,35 +34,50 @@ static const char ask[] =
     "  add(pcall(string.gsub, s, p, '<%0%1>'))\n"
     "  add(pcall(string.gsub, s, p, '%%%2', 2))\n"
     "  add(pcall(string.gsub, s, p, { a = 'A', b = false, ab = 7 }))\n"
-    "  add(pcall(string.gsub, s, p, function(...) return select('#', ...) == 1 and ... or nil end))\n"
+    "  add(pcall(string.gsub, s, p, function(...) return select('#', ...) == 1 and ... or nil "
+    "end))\n"
     "  add(pcall(function() local n = 0 for a, b in string.gmatch(s, p, init) do\n"
     "    n = n + 1 add(a, b) if n > 50 then break end end return n end))\n"
     "end\n";
 
 static const char own_list[] =
-    "local subjects = { '', 'a', 'abc', 'hello world', '  trim me  ', 'key = value', 'a.b.c', '((x)y)',\n"
-    "  'THE (quick) fox', 'x\\0y', '\\0', '2026-11-21', '[[x]]', 'a-b-c', '%d', 'aaa', 'aaab', '^a$',\n"
-    "  'äöü', '\\255\\254', 'f(g(h))', 'one two  three', '0x1F', 'a,b,,c', '\\t\\n\\v', ('ab'):rep(40) }\n"
-    "local patterns = { '', '.', '.*', '.-', '.+', '^', '$', '^$', '^a', 'a$', '%', '[', '[]', '[]]', '[^]]',\n"
-    "  '[a', '[^', '[%', '[%]', '[a-', '[a-]', '[a-c]', '[^a-c]', '[c-a]', '[%a_]', '[%w%s]', '[a%-z]',\n"
-    "  '%a', '%A', '%c', '%d', '%D', '%g', '%l', '%L', '%p', '%P', '%s', '%S', '%u', '%w', '%W', '%x', '%X',\n"
-    "  '%z', '%Z', '%q', '%.', '%%', '(', ')', '()', '(()', '())', '(a)', '(a', 'a)', '(a*)b', '(.-)(%d+)',\n"
-    "  '%1', '(a)%1', '(a)%2', '()%1', '(a%1)', '%0', '(.)%1', '%b()', '%b', '%b(', '%b\\0\\0', '%baa', '%bab',\n"
-    "  '%f[%a]%a+', '%f[%A]', '%f', '%fa', '%f[', '%f[^%s]%S+', '%f[%z]', 'a*', 'a+', 'a-', 'a?', 'a*b', 'a-b',\n"
-    "  'a?b', 'a**', 'a+?', 'a$b', 'a^b', '^^a', '$$', '(%w+) = (%w+)', '^%s*(.-)%s*$', '%s+', '%S+', '[^,]*',\n"
-    "  '[^,]+', '(%d+)-(%d+)-(%d+)', '\\0', '[\\0]', '[^\\0]', '[\\0-a]', '()a()', '(()a())', '-', '*', '+', '?',\n"
+    "local subjects = { '', 'a', 'abc', 'hello world', '  trim me  ', 'key = value', 'a.b.c', "
+    "'((x)y)',\n"
+    "  'THE (quick) fox', 'x\\0y', '\\0', '2026-11-21', '[[x]]', 'a-b-c', '%d', 'aaa', 'aaab', "
+    "'^a$',\n"
+    "  'äöü', '\\255\\254', 'f(g(h))', 'one two  three', '0x1F', 'a,b,,c', '\\t\\n\\v', "
+    "('ab'):rep(40) }\n"
+    "local patterns = { '', '.', '.*', '.-', '.+', '^', '$', '^$', '^a', 'a$', '%', '[', '[]', "
+    "'[]]', '[^]]',\n"
+    "  '[a', '[^', '[%', '[%]', '[a-', '[a-]', '[a-c]', '[^a-c]', '[c-a]', '[%a_]', '[%w%s]', "
+    "'[a%-z]',\n"
+    "  '%a', '%A', '%c', '%d', '%D', '%g', '%l', '%L', '%p', '%P', '%s', '%S', '%u', '%w', '%W', "
+    "'%x', '%X',\n"
+    "  '%z', '%Z', '%q', '%.', '%%', '(', ')', '()', '(()', '())', '(a)', '(a', 'a)', '(a*)b', "
+    "'(.-)(%d+)',\n"
+    "  '%1', '(a)%1', '(a)%2', '()%1', '(a%1)', '%0', '(.)%1', '%b()', '%b', '%b(', '%b\\0\\0', "
+    "'%baa', '%bab',\n"
+    "  '%f[%a]%a+', '%f[%A]', '%f', '%fa', '%f[', '%f[^%s]%S+', '%f[%z]', 'a*', 'a+', 'a-', 'a?', "
+    "'a*b', 'a-b',\n"
+    "  'a?b', 'a**', 'a+?', 'a$b', 'a^b', '^^a', '$$', '(%w+) = (%w+)', '^%s*(.-)%s*$', '%s+', "
+    "'%S+', '[^,]*',\n"
+    "  '[^,]+', '(%d+)-(%d+)-(%d+)', '\\0', '[\\0]', '[^\\0]', '[\\0-a]', '()a()', '(()a())', "
+    "'-', '*', '+', '?',\n"
     "  '.-$', '^.-$', '(.*)(.*)', '((a)(b))', ('(a)'):rep(33), ('a?'):rep(100) .. ('a'):rep(3),\n"
-    "  ('a?'):rep(250), ('(a?)'):rep(32), '[%a-z]', '[a-%z]', '[-a]', '[a-]', '[]-a]', '[^]-a]', '[%]]' }\n"
+    "  ('a?'):rep(250), ('(a?)'):rep(32), '[%a-z]', '[a-%z]', '[-a]', '[a-]', '[]-a]', '[^]-a]', "
+    "'[%]]' }\n"
     "for _, s in ipairs(subjects) do for _, p in ipairs(patterns) do\n"
     "  case(s, p) case(s, p, 2) case(s, p, -1) case(s, p, 100) case(s, p, -100) end end\n"
     "return table.concat(out, '\\n')\n";
 
 static const char generated[] =
     "local x = seed * 7919 + 1\n"
-    "local function random(n) x = (x * 1103515245 + 12345) & 0x7fffffff return (x >> 12) % n + 1 end\n"
+    "local function random(n) x = (x * 1103515245 + 12345) & 0x7fffffff return (x >> 12) % n + 1 "
+    "end\n"
     "local function pick(t) return t[random(#t)] end\n"
     "local letters = { 'a', 'b', 'c', ' ', '1', '-', '(', ')', '.', 'A', '\\0', ']' }\n"
-    "local atoms = { 'a', 'b', 'c', '.', '%a', '%d', '%s', '[ab]', '[^a]', '[a-c1]', '[%a%d]', '%-', ' ',\n"
+    "local atoms = { 'a', 'b', 'c', '.', '%a', '%d', '%s', '[ab]', '[^a]', '[a-c1]', '[%a%d]', "
+    "'%-', ' ',\n"
     "  '%W', '()', '(', ')', '%1', '%2', '%b()', '%f[%a]', '[]a]', '1', '$', '^' }\n"
     "local suffixes = { '', '', '', '*', '+', '-', '?' }\n"
     "for _ = 1, 60 do\n"
@@ -185,7 +200,8 @@ static void compare_own(struct sandbox *s, lua_State *plain)
         const char *loop = strstr(own_list, "for _, s in ipairs(subjects)");
 
         snprintf(body, sizeof(body), "%.*sfor _, s in ipairs({ subjects[%d] })%s",
-                 (int)(loop - own_list), own_list, i, loop + strlen("for _, s in ipairs(subjects)"));
+                 (int)(loop - own_list), own_list, i, loop + strlen("for _, s in "
+                     "ipairs(subjects)"));
         compare_code(s, plain, "", body);
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// test_policy_lua.c: policies as people write them: what is refused and how, what hooks decide, what
-// happens when they fail, and that no user ever sees anything of another.
+// test_policy_lua.c: policies as people write them: what is refused and how, what hooks decide,
+// what happens when they fail, and that no user ever sees anything of another.
 #include "lua/lua_room.h"
 
 #include "base/mem.h"
@@ -16,7 +16,8 @@
 
 #include <cmocka.h>
 
-// ---- a folder of its own for each test, "policies" below a temporary one, which is the current one
+// ---- a folder of its own for each test, "policies" below a temporary one, which is the current
+// one
 
 struct fixture {
     char dir[64], home[1024];
@@ -240,7 +241,8 @@ static void test_policy_lua__all_keys(void **state)
     assert_string_equal(f->log, "warn policies/kiosk.lua:7: expiry has no effect yet\n"
                                 "warn policies/kiosk.lua:8: flows has no effect yet\n");
     policy_unref(p);
-    p = load_text(f, "return { history = require('parley.history').truncate { budget_tokens = 99 } }");
+    p = load_text(f, "return { history = require('parley.history').truncate { budget_tokens = 99 "
+                     "} }");
     assert_int_equal(p->ops->history(p, NULL, &plan, NULL), E_OK);
     assert_string_equal(plan.strategy, "truncate");
     assert_int_equal(plan.budget_tokens, 99);
@@ -251,13 +253,15 @@ static void test_policy_lua__all_keys(void **state)
 static void test_policy_lua__refusals(void **state)
 {
     static const struct { const char *text, *message; } bad[] = {
-        {"return {\n  titel = 'x' }", "policies/kiosk.lua:2: titel: unknown key (did you mean title?)"},
+        {"return {\n  titel = 'x' }", "policies/kiosk.lua:2: titel: unknown key (did you mean "
+                                      "title?)"},
         {"return {\n\n frobnicate = 1 }", "policies/kiosk.lua:3: frobnicate: unknown key"},
         {"return { 7 }", "policies/kiosk.lua:1: [item]: unknown key"},
         {"return { title = 7 }", "policies/kiosk.lua:1: title: must be text, not a number"},
         {"return { history = 'full' }",
          "policies/kiosk.lua:1: history: must be a table or a function, not a string"},
-        {"return { history = {} }", "policies/kiosk.lua:1: history: must be a strategy of parley.history,"
+        {"return { history = {} }", "policies/kiosk.lua:1: history: must be a strategy of "
+                                    "parley.history,"
          " as in history.window { keep_turns = 8 }, or a function(view)"},
         {"return { history = { strategy = 'windwo', options = {} } }",
          "policies/kiosk.lua:1: history: 'windwo' is no strategy (did you mean window)"},
@@ -274,19 +278,23 @@ static void test_policy_lua__refusals(void **state)
         {"local h = require 'parley.history'\nreturn { history = h.full(3) }",
          "policies/kiosk.lua:2: history: options must be a table"},
         {"local h = require 'parley.history'\n\nreturn { history = h.hybrid {} }",
-         "policies/kiosk.lua:3: history.hybrid: there is no such strategy; there are full, truncate and "
+         "policies/kiosk.lua:3: history.hybrid: there is no such strategy; there are full, "
+         "truncate and "
          "window"},
         {"return { limits = {\n max_output_token = 1 } }",
-         "policies/kiosk.lua:2: limits.max_output_token: unknown key (did you mean max_output_tokens?)"},
+         "policies/kiosk.lua:2: limits.max_output_token: unknown key (did you mean "
+         "max_output_tokens?)"},
         {"return { model = 'gpt' }",
          "policies/kiosk.lua:1: model: must be \"provider:model\", such as \"scripted:scripted\""},
         {"return { on_message = {} }",
          "policies/kiosk.lua:1: on_message: must be a function, not a table"},
         {"return { expiry = 3 }",
          "policies/kiosk.lua:1: expiry: must be a table or a function, not a number"},
-        {"return 3", "policies/kiosk.lua: must return a table, as in return { system = \"…\" }; it returns "
+        {"return 3", "policies/kiosk.lua: must return a table, as in return { system = \"…\" }; "
+                     "it returns "
          "a number"},
-        {"", "policies/kiosk.lua: must return a table, as in return { system = \"…\" }; it returns a nil"},
+        {"", "policies/kiosk.lua: must return a table, as in return { system = \"…\" }; it "
+             "returns a nil"},
         {"return {", "policies/kiosk.lua:1: unexpected symbol near <eof>"},
         {"\n\nerror('no')", "policies/kiosk.lua:3: no"},
         {"local x\nx.y = 1", "policies/kiosk.lua:2: attempt to index a nil value (local 'x')"},
@@ -294,10 +302,12 @@ static void test_policy_lua__refusals(void **state)
         {"\n\nwhile true do end", "policies/kiosk.lua:3: stopped: it ran longer than 1000 ms"},
         {"local t = {} for i = 1, 1e9 do t[i] = i end",
          "policies/kiosk.lua: out of memory: limit 32 MiB"},
-        {"n = 0 return {}", "policies/kiosk.lua:1: 'n' cannot be set: what outlives a call is read-only; "
+        {"n = 0 return {}", "policies/kiosk.lua:1: 'n' cannot be set: what outlives a call is "
+                            "read-only; "
          "declare a local, or return it in the plan's state"},
         {"local n = 0\nreturn { on_message = function(view)\n  n = n + 1\nend }",
-         "policies/kiosk.lua:3: 'n' is set here, but it outlives the call and other users would see it; "
+         "policies/kiosk.lua:3: 'n' is set here, but it outlives the call and other users would "
+         "see it; "
          "declare it inside the hook, or return it in the plan's state"},
         {"\x1bLuaT", NULL},
     };
@@ -331,7 +341,8 @@ static void test_policy_lua__unknown_bots(void **state)
     assert_int_equal(load(f, "kisok", &p, &err), E_POLICY);
     assert_string_equal(err.message, "there is no bot 'kisok' (did you mean kiosk?)");
     assert_int_equal(load(f, "frobnicator", &p, &err), E_POLICY);
-    assert_string_equal(err.message, "there is no bot 'frobnicator': write policies/frobnicator.lua, or "
+    assert_string_equal(err.message, "there is no bot 'frobnicator': write "
+                                     "policies/frobnicator.lua, or "
                                      "choose another with --bot");
     assert_int_equal(load(f, "../policies/kiosk", &p, &err), E_POLICY);
     assert_int_equal(load(f, "", &p, &err), E_POLICY);
@@ -380,8 +391,10 @@ static void test_policy_lua__view(void **state)
         "  local k = 0 for name in pairs(view) do k = k + 1 end\n"
         "  local ok, m = pcall(function() view.text = 1 end)\n"
         "  local ok2, m2 = pcall(function() return view.histroy end)\n"
-        "  return { say = table.concat({ view.text, view.user, view.context, view.turn, view.session, "
-        "view.gap, view.now, view.tokens.window, view.tokens.history, view.tokens.budget, #h, n, k > 8 and "
+        "  return { say = table.concat({ view.text, view.user, view.context, view.turn, "
+        "view.session, "
+        "view.gap, view.now, view.tokens.window, view.tokens.history, view.tokens.budget, #h, n, "
+        "k > 8 and "
         "'all' or k, h[0] == nil and h[4] == nil and h.x == nil and 'nil', m:match('view is.*'), "
         "m2:match('view%..*'), table.concat(out, ';') }, '|') }\n"
         "end }\n");
@@ -390,7 +403,8 @@ static void test_policy_lua__view(void **state)
     talk_init(&t, "ann", SAFE_LIT("hi"));
     assert_says(p, &t,
         "hi|ann|ticket-7|4|3f0c1a52-0000-4000-8000-000000000001|90.0|1700000000.5|8000|21|5000|3|6|all|nil|"
-        "view is read-only: return a plan instead|view.histroy: there is no such field (did you mean "
+        "view is read-only: return a plan instead|view.histroy: there is no such field (did you "
+        "mean "
         "history?)|1:I am Ann:Hello Ann:15:done:false:1.5;2:second:answer:10:done:true:1.5;"
         "3:third::6:failed:false:1.5");
     t.chat.first = 3;  // only the newest are loaded
@@ -411,7 +425,8 @@ static void test_policy_lua__plans(void **state)
         "local plans = {\n"
         "  say = { say = 'Grüße' }, flow = { flow = 'refund' }, handoff = { handoff = 'angry' },\n"
         "  reset = { reset = true }, off = { reset = false }, empty = {}, const = SORRY,\n"
-        "  state = { state = { topic = 'tea', n = 3, list = { 1, 'b', true }, deep = { x = {} } } },\n"
+        "  state = { state = { topic = 'tea', n = 3, list = { 1, 'b', true }, deep = { x = {} } } "
+        "},\n"
         "}\n"
         "return { on_message = function(view) return plans[view.text] end,\n"
         "  on_reply = function(view, reply) return { say = reply .. '!' } end }\n");
@@ -462,23 +477,29 @@ static void test_policy_lua__failing_hooks(void **state)
     static const struct { const char *body, *message; } bad[] = {
         {"error('oops')", "policies/kiosk.lua:2: oops (in on_message)"},
         {"error('oops', 0)", "policies/kiosk.lua: oops (in on_message)"},
-        {"error({})", "policies/kiosk.lua: an error was raised with a table instead of a message (in "
+        {"error({})", "policies/kiosk.lua: an error was raised with a table instead of a message "
+                      "(in "
                       "on_message)"},
         {"local x = view.nothing", "policies/kiosk.lua:2: view.nothing: there is no such field (in "
                                    "on_message)"},
-        {"return 3", "policies/kiosk.lua:1: must return nil or a plan such as { say = \"…\" }, not a "
+        {"return 3", "policies/kiosk.lua:1: must return nil or a plan such as { say = \"…\" }, "
+                     "not a "
                      "number (in on_message)"},
         {"return { sya = 'x' }", "policies/kiosk.lua:1: sya: unknown key (did you mean say?) (in "
                                  "on_message)"},
-        {"return { say = 'x', reset = true }", "policies/kiosk.lua:1: a plan may have one of say, flow, "
+        {"return { say = 'x', reset = true }", "policies/kiosk.lua:1: a plan may have one of say, "
+            "flow, "
                                                "handoff, reset; it has two (in on_message)"},
-        {"return { say = 3 }", "policies/kiosk.lua:1: say: must be a string, not a number (in on_message)"},
-        {"return { say = '' }", "policies/kiosk.lua:1: say: is empty; return nil to go on to the model "
+        {"return { say = 3 }", "policies/kiosk.lua:1: say: must be a string, not a number (in "
+                               "on_message)"},
+        {"return { say = '' }", "policies/kiosk.lua:1: say: is empty; return nil to go on to the "
+                                "model "
                                 "(in on_message)"},
         {"return { say = '\\255' }", NULL},
         {"return { say = 'a\\0b' }", NULL},
         {"return { say = 'x', state = { f = error } }",
-         "policies/kiosk.lua:1: state: may hold text, numbers, booleans and tables, not a function (in "
+         "policies/kiosk.lua:1: state: may hold text, numbers, booleans and tables, not a "
+         "function (in "
          "on_message)"},
         {"return { say = 'x', state = { x = 0/0 } }",
          "policies/kiosk.lua:1: state: a number is not finite (in on_message)"},
@@ -488,12 +509,14 @@ static void test_policy_lua__failing_hooks(void **state)
          "policies/kiosk.lua:1: state: text is not valid UTF-8 (in on_message)"},
         {"return { say = 'x', state = { x = ('y'):rep(20000) } }",
          "policies/kiosk.lua:1: state: larger than 16 KiB as JSON (in on_message)"},
-        {"local t = {} t.t = t return { say = 'x', state = t }", "policies/kiosk.lua:1: state: tables are "
+        {"local t = {} t.t = t return { say = 'x', state = t }", "policies/kiosk.lua:1: state: "
+            "tables are "
          "nested too deeply (at most 16) (in on_message)"},
         {"return { say = 'x', state = 3 }",
          "policies/kiosk.lua:1: state: must be a table, not a number (in on_message)"},
         {"return { say = ('x'):rep(600000) }", NULL},
-        {"while true do end", "policies/kiosk.lua:2: stopped: it ran longer than 50 ms (in on_message)"},
+        {"while true do end", "policies/kiosk.lua:2: stopped: it ran longer than 50 ms (in "
+                              "on_message)"},
         {"while true do pcall(error) end", NULL},
         {"local t = {} for i = 1, 1e9 do t[i] = { i } end", NULL},
         {"return setmetatable({}, { __index = function() while true do end end })", ""},
@@ -507,7 +530,8 @@ static void test_policy_lua__failing_hooks(void **state)
         struct err err = ERR_INIT;
         struct plan plan;
 
-        snprintf(text, sizeof(text), "return { on_message = function(view) if view.turn == 9 then return "
+        snprintf(text, sizeof(text), "return { on_message = function(view) if view.turn == 9 then "
+                                     "return "
                  "{ say = 'sound' } end\n%s end }", bad[i].body);
         struct policy *p = load_text(f, text);
         plan_init(&plan);
@@ -533,18 +557,25 @@ static void test_policy_lua__history_hook(void **state)
     static const struct { const char *body, *message; } cases[] = {
         {"return { last = 2, pin = { 3, 1, 3 }, pin_first = 1, budget_tokens = 50 }", ""},
         {"return nil", ""},
-        {"return 1", "policies/kiosk.lua:2: must return nil or a table such as { last = 8 }, not a number "
+        {"return 1", "policies/kiosk.lua:2: must return nil or a table such as { last = 8 }, not "
+                     "a number "
                      "(in history)"},
-        {"return { lsat = 1 }", "policies/kiosk.lua:2: lsat: unknown key (did you mean last?) (in history)"},
-        {"return { last = -1 }", "policies/kiosk.lua:2: last: must be a whole number, 0 or more (in "
+        {"return { lsat = 1 }", "policies/kiosk.lua:2: lsat: unknown key (did you mean last?) (in "
+                                "history)"},
+        {"return { last = -1 }", "policies/kiosk.lua:2: last: must be a whole number, 0 or more "
+                                 "(in "
                                  "history)"},
-        {"return { last = 'x' }", "policies/kiosk.lua:2: last: must be a whole number, 0 or more (in "
+        {"return { last = 'x' }", "policies/kiosk.lua:2: last: must be a whole number, 0 or more "
+                                  "(in "
                                   "history)"},
-        {"return { pin = { 4 } }", "policies/kiosk.lua:2: pin: item 1 is not the number of an earlier turn "
+        {"return { pin = { 4 } }", "policies/kiosk.lua:2: pin: item 1 is not the number of an "
+                                   "earlier turn "
                                    "(in history)"},
-        {"return { pin = { 1, 0 } }", "policies/kiosk.lua:2: pin: item 2 is not the number of an earlier "
+        {"return { pin = { 1, 0 } }", "policies/kiosk.lua:2: pin: item 2 is not the number of an "
+                                      "earlier "
                                       "turn (in history)"},
-        {"return { pin = 3 }", "policies/kiosk.lua:2: pin: must be a list of turns, as in { 1, 4 } (in "
+        {"return { pin = 3 }", "policies/kiosk.lua:2: pin: must be a list of turns, as in { 1, 4 "
+                               "} (in "
                                "history)"},
         {"local t = {} for i = 1, 300 do t[i] = 1 end return { pin = t }",
          "policies/kiosk.lua:2: pin: too many turns (at most 256) (in history)"},
@@ -591,64 +622,101 @@ static void test_policy_lua__history_hook(void **state)
 static void test_policy_lua__two_users(void **state)
 {
     static const char *const bodies[] = {
-        "local kept return { on_message = function(v) local was = kept kept = v.text return { say = was or "
+        "local kept return { on_message = function(v) local was = kept kept = v.text return { say "
+        "= was or "
         "'-' } end }",
-        "local kept = {} return { on_message = function(v) local was = kept[1] kept[1] = v.text return { say "
+        "local kept = {} return { on_message = function(v) local was = kept[1] kept[1] = v.text "
+        "return { say "
         "= was or '-' } end }",
-        "local kept = {} return { on_message = function(v) local was = next(kept) pcall(table.insert, kept, "
+        "local kept = {} return { on_message = function(v) local was = next(kept) "
+        "pcall(table.insert, kept, "
         "v.text) return { say = was and kept[was] or '-' } end }",
-        "return { on_message = function(v) local was = kept kept = v.text return { say = was or '-' } end }",
-        "return { on_message = function(v) local was = _ENV.kept pcall(function() _ENV.kept = v.text end) "
+        "return { on_message = function(v) local was = kept kept = v.text return { say = was or "
+        "'-' } end }",
+        "return { on_message = function(v) local was = _ENV.kept pcall(function() _ENV.kept = "
+        "v.text end) "
         "return { say = was or '-' } end }",
-        "return { on_message = function(v) local was = string.kept pcall(function() string.kept = v.text end) "
+        "return { on_message = function(v) local was = string.kept pcall(function() string.kept = "
+        "v.text end) "
         "return { say = was or '-' } end }",
         "return { on_message = function(v) local mt = getmetatable('') local was = mt and mt.kept "
         "pcall(function() mt.kept = v.text end) return { say = was or '-' } end }",
-        "return { on_message = function(v) local was = ('x').kept pcall(function() local s = string "
+        "return { on_message = function(v) local was = ('x').kept pcall(function() local s = "
+        "string "
         "s.kept = v.text end) return { say = was or '-' } end }",
-        "local P = {} P.on_message = function(v) local was = P.kept pcall(function() P.kept = v.text end) "
+        "local P = {} P.on_message = function(v) local was = P.kept pcall(function() P.kept = "
+        "v.text end) "
         "return { say = was or '-' } end return P",
-        "local mt = {} local P = {} local o = setmetatable({}, mt) P.on_message = function(v) local was = "
-        "mt.kept or o.kept pcall(function() mt.kept = v.text end) pcall(function() o.kept = v.text end) "
-        "pcall(function() getmetatable(o).kept = v.text end) return { say = was or '-' } end return P",
-        "local C = {} C.__index = C return { on_message = function(v) local o = setmetatable({}, C) local was "
-        "= o.kept pcall(function() getmetatable(o).kept = v.text end) pcall(function() C.kept = v.text end) "
+        "local mt = {} local P = {} local o = setmetatable({}, mt) P.on_message = function(v) "
+        "local was = "
+        "mt.kept or o.kept pcall(function() mt.kept = v.text end) pcall(function() o.kept = "
+        "v.text end) "
+        "pcall(function() getmetatable(o).kept = v.text end) return { say = was or '-' } end "
+        "return P",
+        "local C = {} C.__index = C return { on_message = function(v) local o = setmetatable({}, "
+        "C) local was "
+        "= o.kept pcall(function() getmetatable(o).kept = v.text end) pcall(function() C.kept = "
+        "v.text end) "
         "return { say = was or '-' } end }",
-        "local keep = coroutine.wrap(function(t) while true do t = coroutine.yield(t) end end) return { "
+        "local keep = coroutine.wrap(function(t) while true do t = coroutine.yield(t) end end) "
+        "return { "
         "on_message = function(v) return { say = keep(v.text) or '-' } end }",
-        "local co = coroutine.create(function(t) while true do t = coroutine.yield(t) end end) return { "
-        "on_message = function(v) local _, was = coroutine.resume(co, v.text) return { say = was or '-' } "
+        "local co = coroutine.create(function(t) while true do t = coroutine.yield(t) end end) "
+        "return { "
+        "on_message = function(v) local _, was = coroutine.resume(co, v.text) return { say = was "
+        "or '-' } "
         "end }",
-        "local function cell() local kept return function(t) local was = kept kept = t return was end end "
-        "local c = cell() return { on_message = function(v) return { say = c(v.text) or '-' } end }",
-        "local t = setmetatable({}, { __mode = 'k' }) return { on_message = function(v) local was = t[1] "
+        "local function cell() local kept return function(t) local was = kept kept = t return was "
+        "end end "
+        "local c = cell() return { on_message = function(v) return { say = c(v.text) or '-' } end "
+        "}",
+        "local t = setmetatable({}, { __mode = 'k' }) return { on_message = function(v) local was "
+        "= t[1] "
         "pcall(function() t[1] = v.text end) return { say = was or '-' } end }",
-        "local t = setmetatable({}, { __newindex = function(t, k, x) rawset(t, k, x) end }) return { "
-        "on_message = function(v) local was = t[1] pcall(function() t[1] = v.text end) return { say = was or "
+        "local t = setmetatable({}, { __newindex = function(t, k, x) rawset(t, k, x) end }) "
+        "return { "
+        "on_message = function(v) local was = t[1] pcall(function() t[1] = v.text end) return { "
+        "say = was or "
         "'-' } end }",
-        "local back = {} local t = setmetatable({}, { __newindex = back, __index = back }) return { "
-        "on_message = function(v) local was = t[1] pcall(function() t[1] = v.text end) return { say = was or "
+        "local back = {} local t = setmetatable({}, { __newindex = back, __index = back }) return "
+        "{ "
+        "on_message = function(v) local was = t[1] pcall(function() t[1] = v.text end) return { "
+        "say = was or "
         "'-' } end }",
-        "local kept = { 'b', 'a' } return { on_message = function(v) local was = kept[1] pcall(table.sort, "
-        "kept, function() return true end) pcall(table.move, { v.text }, 1, 1, 1, kept) pcall(table.remove, "
+        "local kept = { 'b', 'a' } return { on_message = function(v) local was = kept[1] "
+        "pcall(table.sort, "
+        "kept, function() return true end) pcall(table.move, { v.text }, 1, 1, 1, kept) "
+        "pcall(table.remove, "
         "kept) return { say = was } end }",
-        "return { on_message = function(v) local h = require 'parley.history' local was = rawget(h, 'kept') "
+        "return { on_message = function(v) local h = require 'parley.history' local was = "
+        "rawget(h, 'kept') "
         "pcall(function() h.kept = v.text end) return { say = was or '-' } end }",
-        "local kept = {} return { on_message = function(v) local was = #kept local _, t = pairs(kept) "
+        "local kept = {} return { on_message = function(v) local was = #kept local _, t = "
+        "pairs(kept) "
         "pcall(function() t[1] = v.text end) return { say = kept[1] or tostring(was) } end }",
-        "local kept = {} return { on_message = function(v) local was = kept[1] for k in pairs({ 1 }) do "
+        "local kept = {} return { on_message = function(v) local was = kept[1] for k in pairs({ 1 "
+        "}) do "
         "pcall(setmetatable, kept, { __index = { v.text } }) end return { say = was or '-' } end }",
-        "return { on_message = function(v) local was = math.random(1 << 40) if v.text ~= 'b' then for i = 1, "
+        "return { on_message = function(v) local was = math.random(1 << 40) if v.text ~= 'b' then "
+        "for i = 1, "
         "#v.text do math.random() end end return { say = tostring(was) } end }",
-        "local x <close> = setmetatable({}, { __close = function() end }) return { on_message = function(v) "
-        "local was = x.kept pcall(function() x.kept = v.text end) return { say = was or '-' } end }",
-        "local f = ('CANARY'):gmatch('.') return { on_message = function(v) return { say = f() } end }",
-        "local kept = {} local function deep(n, t) if n == 0 then return t end return deep(n - 1, { t }) end "
-        "local d = deep(50, kept) return { on_message = function(v) local was = kept[1] local t = d while t "
-        "do local n = t[1] if type(n) ~= 'table' then pcall(function() t[1] = v.text end) break end t = n end "
+        "local x <close> = setmetatable({}, { __close = function() end }) return { on_message = "
+        "function(v) "
+        "local was = x.kept pcall(function() x.kept = v.text end) return { say = was or '-' } end "
+        "}",
+        "local f = ('CANARY'):gmatch('.') return { on_message = function(v) return { say = f() } "
+        "end }",
+        "local kept = {} local function deep(n, t) if n == 0 then return t end return deep(n - 1, "
+        "{ t }) end "
+        "local d = deep(50, kept) return { on_message = function(v) local was = kept[1] local t = "
+        "d while t "
+        "do local n = t[1] if type(n) ~= 'table' then pcall(function() t[1] = v.text end) break "
+        "end t = n end "
         "return { say = was or '-' } end }",
-        "local kept = {} local key = {} kept[key] = {} return { on_message = function(v) local was = key[1] "
-        "or kept[key][1] pcall(function() key[1] = v.text end) pcall(function() kept[key][1] = v.text end) "
+        "local kept = {} local key = {} kept[key] = {} return { on_message = function(v) local "
+        "was = key[1] "
+        "or kept[key][1] pcall(function() key[1] = v.text end) pcall(function() kept[key][1] = "
+        "v.text end) "
         "return { say = was or '-' } end }",
     };
     struct fixture *f = *state;
@@ -708,8 +776,10 @@ static void test_policy_lua__out_of_memory(void **state)
     int done = 0;
 
     write_file("policies/kiosk.lua",
-               "local history = require 'parley.history'\nreturn { title = 't', system = 's', model = 'a:b', "
-               "history = history.window { keep_turns = 3 }, on_message = function(v) return { say = 'x', "
+               "local history = require 'parley.history'\nreturn { title = 't', system = 's', "
+               "model = 'a:b', "
+               "history = history.window { keep_turns = 3 }, on_message = function(v) return { "
+               "say = 'x', "
                "state = { a = 1 } } end }");
     for (uint64_t n = 1; !done && n < 50000; n += 1 + n / 16) {
         struct policy *p = NULL;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // test_sandbox.c: scripts that try to run for ever, to eat all memory, to get out, or to leave
-// something behind. Outcomes are asserted, never durations: a script that is not stopped hangs the test.
+// something behind. Outcomes are asserted, never durations: a script that is not stopped hangs the
+// test.
 #include "lua/sandbox.h"
 
 #include "base/buf.h"
@@ -159,7 +160,8 @@ static void test_sandbox__time(void **state)
         {"local co = coroutine.create(function() while true do coroutine.yield() end end) "
          "while true do coroutine.resume(co) end", "stopped"},
         {"while true do coroutine.resume(coroutine.create(function() end)) end", "stopped"},
-        {"while true do coroutine.wrap(function() pcall(function() while true do end end) end)() end",
+        {"while true do coroutine.wrap(function() pcall(function() while true do end end) end)() "
+         "end",
          "stopped"},
         {"local function deep() return coroutine.wrap(deep)() end while true do pcall(deep) end",
          "stopped"},
@@ -181,9 +183,11 @@ static void test_sandbox__time(void **state)
         {"while true do (('x'):rep(1e6)):upper() end", "stopped"},
         {"while true do utf8.len(('x'):rep(1e6)) end", "stopped"},
         {"local s = 'x' while true do pcall(function() s = s .. s end) end", "stopped"},
-        {"local a = ('x'):rep(1e6) local b = a .. 'y' while true do local c = a < b end", "stopped"},
+        {"local a = ('x'):rep(1e6) local b = a .. 'y' while true do local c = a < b "
+         "end", "stopped"},
         {"local t = {} while true do table.insert(t, 1, 1) end", "stopped"},
-        {"table.insert(setmetatable({}, {__len = function() return 1 << 60 end}), 1, 1)", "stopped"},
+        {"table.insert(setmetatable({}, {__len = function() return 1 << 60 end}), 1, "
+         "1)", "stopped"},
         {"table.remove(setmetatable({}, {__len = function() return 1 << 60 end}), 1)", "stopped"},
         {"table.move({}, 1, math.maxinteger - 1, 2)", "stopped"},
         {"table.move({}, 1, 1 << 50, 2, setmetatable({}, {__newindex = rawget}))", "stopped"},
@@ -194,7 +198,8 @@ static void test_sandbox__time(void **state)
         {"local s = ('x'):rep(1e6) local t = {} for i = 1, 1e4 do t[i] = s .. (i % 2) end", NULL},
         {"local x, y = ('x'):rep(1e6) .. 1, ('x'):rep(1e6) .. 2 local t = {} "
          "for i = 1, 1e5 do t[i] = i % 2 == 0 and x or y end table.sort(t)", "stopped"},
-        {"local t = {} for i = 1, 1e5 do t[i] = i end while true do select('#', table.unpack(t)) end",
+        {"local t = {} for i = 1, 1e5 do t[i] = i end while true do select('#', table.unpack(t)) "
+         "end",
          "stopped"},
         {"while true do ('x'):rep(1e6) end", "stopped"},
         {"return ('a'):rep(1e6):gsub('a', function() while true do end end)", "stopped"},
@@ -206,7 +211,8 @@ static void test_sandbox__time(void **state)
         {"return setmetatable({}, {__index = function() while true do end end})", NULL},
         {"for k in pairs(setmetatable({}, {__pairs = function() while true do end end})) do end",
          "stopped"},
-        {"local t = setmetatable({}, {__concat = function(a, b) return a .. b end}) return t .. t", NULL},
+        {"local t = setmetatable({}, {__concat = function(a, b) return a .. b end}) return t .. "
+         "t", NULL},
         {"local t = {} t[1] = t while true do local u = {t, t, t, t} end", "stopped"},
         {"goto a ::a:: ::b:: goto b", "stopped"},
         {"for i = 1, math.huge do end", "stopped"},
@@ -223,7 +229,8 @@ static void test_sandbox__memory(void **state)
 {
     static const struct probe probes[] = {
         {"local t = {} for i = 1, 1e9 do t[i] = i end", NULL},
-        {"local t = {} for i = 1, 40 do t[i] = ('x'):rep(1000):rep(1000) .. i end", "out of memory: limit 32 MiB"},
+        {"local t = {} for i = 1, 40 do t[i] = ('x'):rep(1000):rep(1000) .. i "
+         "end", "out of memory: limit 32 MiB"},
         {"local s = ('x'):rep(1000):rep(1000) return s .. s", "a string may be 1024 KiB long"},
         {"return ('x'):rep(1 << 20 | 1)", "resulting string too large"},
         {"return ('x'):rep(1e15)", "resulting string too large"},
@@ -233,7 +240,8 @@ static void test_sandbox__memory(void **state)
          "out of memory"},
         {"local function f() return f() + 1 end f()", NULL},
         {"return ('x'):gsub('', ('y'):rep(1 << 20))", "out of memory"},
-        {"return string.format(('%s'):rep(60), table.unpack((function() local t = {} for i = 1, 60 do "
+        {"return string.format(('%s'):rep(60), table.unpack((function() local t = {} for i = 1, "
+         "60 do "
          "t[i] = ('x'):rep(1e6) end return t end)()))", "out of memory"},
     };
 
@@ -244,7 +252,8 @@ static void test_sandbox__memory(void **state)
 static void test_sandbox__reach(void **state)
 {
     static const struct probe probes[] = {
-        {"for _, name in ipairs { 'io', 'os', 'debug', 'package', 'load', 'loadfile', 'loadstring', "
+        {"for _, name in ipairs { 'io', 'os', 'debug', 'package', 'load', 'loadfile', "
+         "'loadstring', "
          "'dofile', 'collectgarbage', 'rawset', 'print', 'warn', '_G', 'module', 'unpack' } do "
          "if _ENV[name] ~= nil then error(name) end end error('none')", "none"},
         {"return string.dump(function() end)", "dump"},
@@ -286,24 +295,30 @@ static void test_sandbox__reach(void **state)
 static void test_sandbox__same_as_lua(void **state)
 {
     static const char *const probes[] = {
-        "local ok, a, b = pcall(function(...) return ... end, 1, 2) return ok and a == 1 and b == 2",
+        "local ok, a, b = pcall(function(...) return ... end, 1, 2) return ok and a == 1 and b == "
+        "2",
         "local ok, m = pcall(error, {1}) return not ok and m[1] == 1",
         "return select('#', pcall(function() end)) == 1 and not pcall(pcall)",
-        "local ok, m = xpcall(error, function(m) return m .. '!' end, 'x') return not ok and m == 'x!'",
-        "local ok, a = xpcall(function(...) return select('#', ...) end, error, 1, nil) return a == 2",
+        "local ok, m = xpcall(error, function(m) return m .. '!' end, 'x') return not ok and m == "
+        "'x!'",
+        "local ok, a = xpcall(function(...) return select('#', ...) end, error, 1, nil) return a "
+        "== 2",
         "local co = coroutine.create(function() local ok, v = pcall(coroutine.yield, 1) "
         "assert(ok and v == 'in') error('out', 0) end) local _, a = coroutine.resume(co) "
         "local ok, m = coroutine.resume(co, 'in') return a == 1 and not ok and m == 'out' and "
         "coroutine.status(co) == 'dead' and not coroutine.resume(co)",
-        "local co = coroutine.create(function() end) return coroutine.status(co) == 'suspended' and "
+        "local co = coroutine.create(function() end) return coroutine.status(co) == 'suspended' "
+        "and "
         "coroutine.close(co) and coroutine.status(co) == 'dead'",
         "local co co = coroutine.create(function() return coroutine.status(co), "
         "coroutine.isyieldable(), select(2, coroutine.running()) end) "
         "local _, a, b, c = coroutine.resume(co) return a == 'running' and b and not c and "
         "select(2, coroutine.running())",
-        "local r = {} for k, v in coroutine.wrap(function() for i = 1, 3 do coroutine.yield(i, -i) end "
+        "local r = {} for k, v in coroutine.wrap(function() for i = 1, 3 do coroutine.yield(i, "
+        "-i) end "
         "end) do r[#r + 1] = k + v end return #r == 3",
-        "local t = {1, 2, 3} table.insert(t, 4) table.insert(t, 1, 0) return table.concat(t, ',') == "
+        "local t = {1, 2, 3} table.insert(t, 4) table.insert(t, 1, 0) return table.concat(t, ',') "
+        "== "
         "'0,1,2,3,4' and table.remove(t) == 4 and table.remove(t, 1) == 0 and #t == 3",
         "return table.remove({}) == nil and table.remove({}, 0) == nil and "
         "not pcall(table.remove, {1, 2}, 5) and not pcall(table.insert, {}, 3, 1) and "
@@ -311,11 +326,13 @@ static void test_sandbox__same_as_lua(void **state)
         "local t = table.move({1, 2, 3}, 1, 3, 2) return table.concat(t) == '1123'",
         "local t = table.move({1, 2, 3}, 2, 3, 1) return table.concat(t) == '233'",
         "local t = table.move({1, 2}, 1, 2, 1, {9, 9, 9}) return table.concat(t) == '129'",
-        "return #table.move({1}, 1, 0, 5) == 1 and not pcall(table.move, {}, 1, 2, math.maxinteger)",
+        "return #table.move({1}, 1, 0, 5) == 1 and not pcall(table.move, {}, 1, 2, "
+        "math.maxinteger)",
         "return table.concat({}) == '' and table.concat({1, 2.5, 'x'}, '-', 2, 3) == '2.5-x' and "
         "not pcall(table.concat, {{}}) and table.concat({1}, ',', 2) == ''",
         "local t = table.pack(1, nil, 3) return t.n == 3 and t[3] == 3 and table.pack().n == 0",
-        "return select('#', table.unpack({1, nil, 3}, 1, 3)) == 3 and table.unpack({1, 2}, 2) == 2 and "
+        "return select('#', table.unpack({1, nil, 3}, 1, 3)) == 3 and table.unpack({1, 2}, 2) == "
+        "2 and "
         "not pcall(table.unpack, {}, 1, 1e8)",
         "local t = {3, 1, 2} table.sort(t) local u = {3, 1, 2} table.sort(u, function(a, b) "
         "return a > b end) return table.concat(t) == '123' and table.concat(u) == '321' and "
@@ -324,16 +341,19 @@ static void test_sandbox__same_as_lua(void **state)
         "getmetatable({}) == nil and getmetatable(setmetatable({}, {__metatable = 7})) == 7",
         "return rawget(setmetatable({}, {__index = error}), 1) == nil and rawlen {1, 2} == 2 and "
         "rawlen 'abc' == 3 and next {} == nil and next {5} == 1 and rawequal('a', 'a')",
-        "return ('ab'):rep(3, '-') == 'ab-ab-ab' and ('x'):rep(0) == '' and ('x'):rep(1, 'y') == 'x'",
+        "return ('ab'):rep(3, '-') == 'ab-ab-ab' and ('x'):rep(0) == '' and ('x'):rep(1, 'y') == "
+        "'x'",
         "return ('abc'):byte(-1) == 99 and string.char(65) == 'A' and ('abc'):sub(-2) == 'bc' and "
         "('%5.1f|%-3d|%q'):format(1.25, 7, 'a') == '  1.2|7  |\"a\"'",
         "return string.unpack('<i4', string.pack('<i4', 7)) == 7 and string.packsize('i4') == 4",
-        "return utf8.char(228, 8364) == 'ä€' and utf8.len('ä€') == 2 and utf8.codepoint('€') == 8364 and "
+        "return utf8.char(228, 8364) == 'ä€' and utf8.len('ä€') == 2 and utf8.codepoint('€') == "
+        "8364 and "
         "utf8.offset('ä€', 2) == 3",
         "local n = 0 for p, c in utf8.codes('ä€x') do n = n + p end return n == 10",
         "return '10' + 1 == 11 and 10 .. '' == '10' and math.max(1, 2) == 2 and 7 // 2 == 3",
         "local n = 0 for k in pairs(math) do n = n + 1 end return n > 20",
-        "local a, b = math.random(1000), math.random(1000) return a ~= b or math.random() ~= math.random()",
+        "local a, b = math.random(1000), math.random(1000) return a ~= b or math.random() ~= "
+        "math.random()",
     };
     struct sandbox *s = sandbox_of_clock(clock_system());
     struct err err = ERR_INIT;
@@ -356,7 +376,8 @@ static void test_sandbox__stopped_clock(void **state)
     struct sandbox *s = sandbox_of_clock(&clock.clock);
     assert_int_equal(run_for(s, 5, "while true do end", &err), E_POLICY);
     assert_non_null(strstr(err.message, "stopped"));
-    assert_int_equal(run_for(s, 5, "while true do pcall(function() while true do end end) end", &err),
+    assert_int_equal(run_for(s, 5, "while true do pcall(function() while true do end end) "
+                                   "end", &err),
                      E_POLICY);
     assert_int_equal(run_for(s, 5, "return 1", &err), E_OK);
     sandbox_free(s);
@@ -385,7 +406,8 @@ static void test_sandbox__freeze(void **state)
         {"local n = 0 return { f = function() n = n + 1 end }", "probe:1: 'n' is set here"},
         {"local n = 0\nlocal function g()\n  return function()\n n = 1 end\nend\nreturn { f = g }",
          "probe:4: 'n' is set here"},
-        {"local n = 0 local function g() n = 1 end return { f = function() g() end }", "'n' is set"},
+        {"local n = 0 local function g() n = 1 end return { f = function() g() end "
+         "}", "'n' is set"},
         {"local function counter() local n = 0 return function() n = n + 1 return n end end "
          "return { f = counter() }", "'n' is set here"},
         {"local function counter() local n = 0 return function() n = n + 1 return n end end "
@@ -395,20 +417,27 @@ static void test_sandbox__freeze(void **state)
          "'t' is set here"},
         {"local t = { { {} } } return { check = function() return not pcall(function() "
          "t[1][1].x = 1 end) end }", ""},
-        {"local t = {} return { check = function() return not pcall(table.insert, t, 1) and #t == 0 end }",
+        {"local t = {} return { check = function() return not pcall(table.insert, t, 1) and #t == "
+         "0 end }",
          ""},
-        {"local t = { 1, 2, x = 3 } return { check = function() local n = 0 for k, v in pairs(t) do "
+        {"local t = { 1, 2, x = 3 } return { check = function() local n = 0 for k, v in pairs(t) "
+         "do "
          "n = n + v end for _, v in ipairs(t) do n = n + v end return n == 9 and #t == 2 and "
          "rawlen(t) == 2 and rawget(t, 'x') == 3 and next(t) == 1 and table.unpack(t) == 1 and "
          "table.concat(t, ',') == '1,2' end }", ""},
         {"local C = {} C.__index = C function C:f() return self.v end return { check = function() "
-         "local o = setmetatable({ v = 7 }, C) o.v = 8 return o:f() == 8 and getmetatable(o) == C and "
+         "local o = setmetatable({ v = 7 }, C) o.v = 8 return o:f() == 8 and getmetatable(o) == C "
+         "and "
          "not pcall(function() getmetatable(o).x = 1 end) end }", ""},
-        {"local C = {} C.__index = C function C:f() return self.v end local o = setmetatable({ v = 7 }, "
-         "C) return { o = o, C = C, check = function() return o:f() == 7 and o.v == 7 and o.no == nil "
+        {"local C = {} C.__index = C function C:f() return self.v end local o = setmetatable({ v "
+         "= 7 }, "
+         "C) return { o = o, C = C, check = function() return o:f() == 7 and o.v == 7 and o.no == "
+         "nil "
          "and not pcall(function() o.v = 1 end) end }", ""},
-        {"local o = setmetatable({ v = 7 }, { __index = function(_, k) return k end, __call = function() "
-         "return 1 end, __tostring = function() return 'o!' end }) return { check = function() return "
+        {"local o = setmetatable({ v = 7 }, { __index = function(_, k) return k end, __call = "
+         "function() "
+         "return 1 end, __tostring = function() return 'o!' end }) return { check = function() "
+         "return "
          "o.v == 7 and o.x == 'x' and o() == 1 and tostring(o) == 'o!' end }", ""},
         {"local f = ('a b'):gmatch('%a') return { f = function() return f() end }",
          "an iterator is kept"},
@@ -417,7 +446,8 @@ static void test_sandbox__freeze(void **state)
          "a coroutine is kept"},
         {"local a, b = {}, {} a.b = b b.a = a return { a = a, check = function() return a.b.a == a "
          "end }", ""},
-        {"local t = setmetatable({}, { __metatable = 'mine' }) return { t, check = function() return "
+        {"local t = setmetatable({}, { __metatable = 'mine' }) return { t, check = function() "
+         "return "
          "not pcall(setmetatable, t, {}) end }", ""},
         {"local t = { function() end } t[t] = t return t", ""},
         {"local s = string return { check = function() return s.upper('a') == 'A' end }", ""},
