@@ -35,7 +35,8 @@ end
 
 local PERSONS <const> = {
     I = "you", me = "you", my = "your", My = "Your", mine = "yours", myself = "yourself",
-    am = "are", ["I'm"] = "you are", ["I've"] = "you have", ["I'll"] = "you will", ["I'd"] = "you would",
+    am = "are", ["I'm"] = "you are", ["I've"] = "you have", ["I'll"] = "you will",
+    ["I'd"] = "you would",
 }
 
 -- What the user said, as said to the user.

@@ -267,6 +267,18 @@ LJMP static void open_math(lua_State *L)
     lua_setfield(L, -2, "math");                        // env
 }
 
+// s:find reads the string library's contents without a detour over its read-only table. The
+// metatable is locked, so no script gets hold of them.
+LJMP static void shorten_string_methods(lua_State *L)
+{
+    lua_pushliteral(L, "");
+    lua_getmetatable(L, -1);                            // env "" mt
+    lua_getfield(L, -3, "string");
+    freeze_reveal(L);                                   // env "" mt contents
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 2);                                      // env
+}
+
 LJMP static int open_all(lua_State *L)
 {
     lua_settop(L, 0);
@@ -278,6 +290,7 @@ LJMP static int open_all(lua_State *L)
     lib_table_open(L);
     open_math(L);
     freeze_libraries(L);                                // env (read-only now)
+    shorten_string_methods(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &env_key);
     sandbox_seed(L, 0, 0);
     return 0;

@@ -1,0 +1,110 @@
+-- SPDX-License-Identifier: MIT
+---@meta
+-- Editor annotations for policies (lua-language-server). Nothing in here is run; add scripts/meta
+-- to your editor's workspace library. What is marked "later" is accepted and has no effect yet.
+
+error("Cannot require a meta file")
+
+-- ---- a policy: policies/NAME.lua returns one
+
+---@class parley.Policy
+---@field title? string          What people see.
+---@field model? string          "provider:model"; absent: the configured default.
+---@field system? string         The system prompt.
+---@field history? parley.HistoryStrategy | fun(view: parley.View): parley.HistoryPlan?
+---@field on_message? fun(view: parley.View): parley.Plan?               Before the model is asked.
+---@field on_reply? fun(view: parley.View, reply: string): parley.Plan?  After it answered.
+---@field limits? parley.Limits
+---@field expiry? table | function   Later.
+---@field resume? table              Later.
+---@field privacy? table             Later.
+---@field memory? table              Later.
+---@field tools? table               Later.
+---@field devices? table             Later.
+---@field flows? table               Later.
+
+---@class parley.Limits
+---@field max_output_tokens? integer   Absent: the model's default.
+
+-- ---- what hooks see: read-only, valid during the hook
+
+---@class parley.View
+---@field text string             What the user says now.
+---@field history parley.Turn[]   The turns before this one that are loaded, oldest first.
+---@field tokens parley.Tokens
+---@field turn integer            Number of the turn under way, from 1.
+---@field session string          The session's id.
+---@field user string             The user's id.
+---@field context string          The ticket, document or task; "" for none.
+---@field gap number              Seconds since the session was last active; 0 in a new one.
+---@field now number              The time, in seconds since 1970.
+---@field facts nil               Later.
+---@field flow nil                Later.
+
+---@class parley.Tokens
+---@field window integer    Of the model that will be asked.
+---@field history integer   Estimate of the turns before this one.
+---@field budget integer    Left for history in a request.
+
+---@class parley.Turn
+---@field turn integer        Its number in the session.
+---@field user string         What the user said.
+---@field assistant string    What was answered; "" for nothing.
+---@field tokens integer
+---@field status "open" | "done" | "cut" | "interrupted" | "failed"
+---@field at number           When, in seconds since 1970.
+---@field superseded boolean  Undone or edited: never sent again.
+
+-- ---- what hooks return: nil ("you decide") or a plan
+
+-- At most one of say, flow, handoff and reset.
+---@class parley.Plan
+---@field say? string       Answer this, without the model.
+---@field flow? string      Run this flow.
+---@field handoff? string   Hand over to a person; the reason.
+---@field reset? boolean    Go on in a new session.
+---@field state? table      Session state: text, numbers, booleans, tables; at most 16 KiB as JSON.
+
+---@class parley.HistoryPlan
+---@field last? integer            So many of the newest turns; absent: all.
+---@field pin_first? integer       And so many of the oldest.
+---@field pin? integer[]           And these, by number; at most 256.
+---@field budget_tokens? integer   At most so many tokens of history; absent: what the window holds.
+
+-- ---- require "parley.history"
+
+-- Data, made by the functions of parley.history.
+---@class parley.HistoryStrategy
+---@field strategy "full" | "truncate" | "window"
+---@field options table
+
+---@class parley.history
+local history = {}
+
+-- Everything that fits the window; the oldest turns are left out first.
+---@param options? {}
+---@return parley.HistoryStrategy
+function history.full(options) end
+
+-- The newest turns within a budget.
+---@param options { budget_tokens: integer }
+---@return parley.HistoryStrategy
+function history.truncate(options) end
+
+-- The newest turns, and always the oldest few.
+---@param options { keep_turns: integer, pin_first?: integer }
+---@return parley.HistoryStrategy
+function history.window(options) end
+
+-- ---- a script of the scripted provider returns function(request): string
+
+---@class parley.Request
+---@field model string
+---@field system string
+---@field messages parley.Message[]   Oldest first; the last is the user's.
+
+---@class parley.Message
+---@field role "user" | "assistant"
+---@field text string
+
+---@alias parley.Brain fun(request: parley.Request): string
