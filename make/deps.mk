@@ -10,3 +10,15 @@ deps:
 deps-test: deps
 	$(Q)tools/deps.sh $(TEST_DEBS)
 	$(Q)command -v npm >/dev/null || tools/deps.sh nodejs npm
+
+# The protocol peers of the tests and the Node.js that runs them (Debian 12's is too old for them),
+# from npm, pinned by its lock file. Without a registry their test says that it is skipped.
+peers := tests/peers/node_modules/.package-lock.json
+
+.PHONY: peers
+peers: $(peers)
+$(peers): tests/peers/package-lock.json | deps-test
+	$(call say,NPM,tests/peers)
+	$(Q)npm ci --prefix tests/peers --ignore-scripts --no-audit --no-fund --loglevel=error \
+	    --fetch-retry-mintimeout=1000 --fetch-retry-maxtimeout=4000 >$(B)/npm.log 2>&1 && touch $@ || \
+	    echo 'peers: npm cannot install them ($(B)/npm.log says why): their test will be skipped' >&2

@@ -53,7 +53,7 @@ scripts_tests := $(sort $(wildcard tests/cli/test_*.sh tests/talk/test_*.sh test
                                    tests/peers/test_*.sh tests/header/test_*.sh tests/embed/test_*.sh))
 
 .PHONY: test test-build test-list check
-test: deps-test
+test: deps-test peers
 	$(Q)$(MAKE) -j$(JOBS) test-build
 	$(Q)$(MAKE) -s test-list | PARLEY_BUILD=build CC=gcc tests/run.sh build/test
 
