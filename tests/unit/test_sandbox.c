@@ -218,6 +218,23 @@ static void test_sandbox__time(void **state)
         {"for i = 1, math.huge do end", "stopped"},
         {"while true do string.format('%99.99f', 1e300) end", "stopped"},
         {"while true do tostring({}) end", "stopped"},
+        // deep recursion in all the ways that take C stack
+        {"local function f() local co = coroutine.create(function() local x <close> = "
+         "setmetatable({}, {__close = f}) coroutine.yield() end) coroutine.resume(co) "
+         "coroutine.close(co) end f()", NULL},
+        {"local function f() local co = coroutine.wrap(function() local x <close> = "
+         "setmetatable({}, {__close = f}) error('x') end) pcall(co) end f()", NULL},
+        {"local function f(s) return (s:gsub('.', f)) end f('x')", NULL},
+        {"local function f() return xpcall(f, f) end f()", NULL},
+        {"local function f() return pcall(pcall, f) end f()", NULL},
+        {"local t = setmetatable({}, {}) for i = 1, 1e4 do t = setmetatable({}, {__index = t}) end "
+         "return t.x", NULL},
+        {"local t = {} for i = 1, 1e4 do local u = t t = setmetatable({}, {__index = function(_, "
+         "k) "
+         "return u[k] end}) end return t.x", NULL},
+        {"local t = setmetatable({}, {__len = function(t) return #t end}) return #t", NULL},
+        {"table.sort({3, 2, 1}, function(a, b) table.sort({3, 2, 1}, debug) return a < b "
+         "end)", NULL},
         {"local function f(...) return f(1, ...) end f()", NULL},
     };
 
@@ -469,6 +486,32 @@ static void test_sandbox__freeze(void **state)
     }
 }
 
+// A function nested as deeply as the parser allows is read to its end.
+static void test_sandbox__freeze_nested(void **state)
+{
+    struct sandbox *s = sandbox_of_clock(clock_system());
+    struct buf code = BUF_INIT(1 << 20);
+    struct err err = ERR_INIT;
+    int depth = 0;
+
+    (void)state;
+    for (int rc = E_OK; rc == E_OK && depth < 1000; depth++) {
+        buf_clear(&code);
+        buf_add_str(&code, "local n return { f = ");
+        for (int i = 0; i < depth; i++)
+            buf_add_str(&code, "function() return ");
+        buf_add_str(&code, "function() return n end");
+        for (int i = 0; i < depth; i++)
+            buf_add_str(&code, " end");
+        buf_add_str(&code, " }");
+        rc = sandbox_call(s, LIMIT_MS, freeze_chunk, code.ptr, &err);
+    }
+    assert_true(depth > 20 && depth < 1000);
+    assert_non_null(strstr(err.message, "overflow"));
+    buf_release(&code);
+    sandbox_free(s);
+}
+
 // ---- memory of the host
 
 static void test_sandbox__out_of_memory(void **state)
@@ -506,6 +549,7 @@ int main(void)
         cmocka_unit_test(test_sandbox__same_as_lua),
         cmocka_unit_test(test_sandbox__stopped_clock),
         cmocka_unit_test(test_sandbox__freeze),
+        cmocka_unit_test(test_sandbox__freeze_nested),
         cmocka_unit_test(test_sandbox__out_of_memory),
     };
 
