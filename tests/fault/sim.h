@@ -13,7 +13,8 @@ struct sim {
     struct wire_sim_ops wire;
     struct engine_seams seams;
     parley *engine;
-    unsigned calls; // to a provider, since the last turn began
+    struct loop *loop; // borrowed
+    unsigned calls;    // to a provider, since the last turn began
 };
 
 // How a turn ended, as DONE told.
@@ -30,6 +31,7 @@ struct outcome {
 static inline int sim_make_wire(void *user, struct loop *loop, struct wire **out, struct err *err)
 {
     struct sim *s = user;
+    s->loop = loop;
     return wire_new_sim(out, loop, &s->wire, err);
 }
 
