@@ -43,14 +43,12 @@ static void test_policy_users__canary(void **state)
         "= o.kept pcall(function() getmetatable(o).kept = v.text end) pcall(function() C.kept = "
         "v.text end) "
         "return { say = was or '-' } end }",
-        "local keep = coroutine.wrap(function(t) while true do t = coroutine.yield(t) end end) "
-        "return { "
-        "on_message = function(v) return { say = keep(v.text) or '-' } end }",
-        "local co = coroutine.create(function(t) while true do t = coroutine.yield(t) end end) "
-        "return { "
-        "on_message = function(v) local _, was = coroutine.resume(co, v.text) return { say = was "
-        "or '-' } "
-        "end }",
+        "local keep = coroutine.wrap(function(t) local kept = '-' while true do local was = kept "
+        "kept = t t = coroutine.yield(was) end end) return { on_message = function(v) return "
+        "{ say = keep(v.text) } end }",
+        "local co = coroutine.create(function(t) local kept = '-' while true do local was = kept "
+        "kept = t t = coroutine.yield(was) end end) return { on_message = function(v) "
+        "local _, was = coroutine.resume(co, v.text) return { say = was } end }",
         "local function cell() local kept return function(t) local was = kept kept = t return was "
         "end end "
         "local c = cell() return { on_message = function(v) return { say = c(v.text) or '-' } end "
