@@ -99,7 +99,7 @@ int lua_brain_new(struct llm_brain **out, const struct lua_env *env, const char 
     int code = E_OK;
 
     if (brain)
-        brain->file = mem_strdup(script ? script : offline_script);
+        brain->file = mem_strdup(script ? source_shown(script) : offline_script);
     if (!brain || !brain->file) {
         code = err_set(err, E_NOMEM, "brain: out of memory");
         goto out;

@@ -150,7 +150,8 @@ static int set_items(struct conf *conf, struct conf_read *r, struct err *err)
 
 int lua_conf_load(struct conf *conf, const char *path, const struct clock *clock, struct err *err)
 {
-    struct conf_read r = {.path = path, .items = VEC_INIT(struct conf_item, CONF_ITEMS_MAX)};
+    struct conf_read r = {.path = source_shown(path),
+                          .items = VEC_INIT(struct conf_item, CONF_ITEMS_MAX)};
     struct buf text = BUF_INIT(LUA_FILE_BYTES_MAX);
     struct sandbox *sandbox = NULL;
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // lua_room.h: what Lua does for the engine: policies, the offline brain, the configuration file.
 //
-// Every script runs in a sandbox (sandbox.h): allow-listed environment, text chunks only, a memory cap,
-// a wall-clock deadline that no pcall and no coroutine outlives, read-only tables after load.
+// Every script runs in a sandbox (sandbox.h): allow-listed environment, text chunks only, a memory
+// cap, a wall-clock deadline that no pcall and no coroutine outlives, read-only tables after load.
 #ifndef LUA_LUA_ROOM_H
 #define LUA_LUA_ROOM_H
 
@@ -14,7 +14,8 @@ struct lua_limits {
     int64_t hook_ms;         // deadline of a hook; 0: LUA_HOOK_MS
     int64_t load_ms;         // deadline of loading a file; 0: LUA_LOAD_MS
 };
-enum { LUA_MEMORY_BYTES = 32 << 20, LUA_HOOK_MS = 100, LUA_LOAD_MS = 1000, LUA_FILE_BYTES_MAX = 1 << 20 };
+enum { LUA_MEMORY_BYTES = 32 << 20, LUA_HOOK_MS = 100, LUA_LOAD_MS = 1000,
+       LUA_FILE_BYTES_MAX = 1 << 20 };
 
 struct lua_env {
     const char *policies_dir;   // searched for <bot>.lua, then the policies inside the binary
@@ -32,12 +33,15 @@ struct policy_loader lua_loader_ops(struct lua_loader *l);
 // Names of the bots that exist (folder and built in), sorted; calls fn for each.
 void lua_bots(const struct lua_env *env, void (*fn)(void *user, const char *bot, const char *file),
               void *user);
-// Loads and checks one policy file, and runs nothing of it but its loading. E_POLICY as file:line: message.
+// Loads and checks one policy file, and runs nothing of it but its loading. E_POLICY as file:line:
+// message.
 int lua_check_policy(const struct lua_env *env, const char *path, struct err *err);
 
-// Brain of the scripted provider: `script` is a file, or NULL for scripts/offline.lua inside the binary.
-// The script returns function(request) -> text; request = {model, system, messages = {{role, text}…}}, read-only.
-int lua_brain_new(struct llm_brain **out, const struct lua_env *env, const char *script, struct err *err);
+// Brain of the scripted provider: `script` is a file, or NULL for scripts/offline.lua inside the
+// binary. The script returns function(request) -> text; request = {model, system, messages =
+// {{role, text}…}}, read-only.
+int lua_brain_new(struct llm_brain **out, const struct lua_env *env, const char *script,
+                  struct err *err);
 
 // Reads a configuration file into conf (keys flattened with dots, origin "file:line").
 int lua_conf_load(struct conf *conf, const char *path, const struct clock *clock, struct err *err);

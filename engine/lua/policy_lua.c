@@ -283,6 +283,7 @@ static int policy_new(struct policy **out, const struct lua_env *env, const char
     p->base.refs = 1;
     p->limits = limits_of(env);
     safe_buf_init(&p->system, LUA_FILE_BYTES_MAX);
+    file = source_shown(file);
     p->file = mem_strdup(file);
     int code = p->file ? redactor_new(&p->redactor, &own) : err_set(&own, E_NOMEM, "out of memory");
     if (code == E_OK)

@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <lua.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -38,6 +39,18 @@ out:
     if (f)
         fclose(f);
     return code;
+}
+
+const char *source_shown(const char *path)
+{
+    while (strlen(path) > LUA_IDSIZE - 2) {  // one for the mark of a file name, one for the NUL
+        const char *slash = strchr(path, '/');
+
+        if (!slash)
+            break;
+        path = slash + 1;
+    }
+    return path;
 }
 
 // ---- tokens

@@ -49,10 +49,18 @@ static inline int set_up(void **state)
     assert_int_equal(mkdir("policies", 0700), 0);
     f->sink = (struct log){.sink = keep_line, .user = f, .min_level = LOG_WARN};
     f->env = (struct lua_env){.policies_dir = "policies", .clock = clock_system(), .log = &f->sink};
-    f->env.limits.hook_ms = 50;
+    f->env.limits = (struct lua_limits){.hook_ms = 5000, .load_ms = 5000};
     assert_int_equal(lua_loader_new(&f->loader, &f->env, NULL), E_OK);
     *state = f;
     return 0;
+}
+
+// For what is to be stopped: everything else has all the time that a busy machine needs.
+static inline void use_limits(struct fixture *f, int64_t hook_ms, int64_t load_ms)
+{
+    lua_loader_free(f->loader);
+    f->env.limits = (struct lua_limits){.hook_ms = hook_ms, .load_ms = load_ms};
+    assert_int_equal(lua_loader_new(&f->loader, &f->env, NULL), E_OK);
 }
 
 static inline int tear_down(void **state)

@@ -29,7 +29,7 @@ struct talk {
 
 static struct llm_brain *brain_of(const char *script)
 {
-    struct lua_env env = {.clock = clock_system(), .limits = {.hook_ms = 50}};
+    struct lua_env env = {.clock = clock_system(), .limits = {.hook_ms = 5000}};
     struct llm_brain *b = NULL;
     struct err err = ERR_INIT;
 

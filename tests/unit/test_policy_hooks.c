@@ -149,6 +149,7 @@ static void test_policy_hooks__failing_hooks(void **state)
     struct talk t;
 
     talk_init(&t, "ann", SAFE_LIT("hi"));
+    use_limits(f, 50, 0);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         char text[512];
         struct err err = ERR_INIT;
