@@ -94,19 +94,18 @@ static void reset(struct run *run)
 static void warn_when_full(struct run *run)
 {
     const struct context *c = &run->context;
-    uint64_t limit = run->caps.window_tokens;
+    unsigned long long limit = run->caps.window_tokens;
     bool full = limit && (c->squeezed || c->total_tokens * 100 >= limit * 80);
-    static const char advice[] =
-        "start anew with /reset, or choose a history strategy that keeps less";
     if (full && !run->live->warned_full && c->squeezed)
         emit_warning(run,
-                     "the conversation no longer fits the %llu tokens that %s takes, and its oldest "
-                     "turns are left out: %s",
-                     (unsigned long long)limit, run->model, advice);
+                     "the conversation no longer fits the %llu tokens that %s takes: its oldest "
+                     "turns are left out; start anew with /reset, or choose a history strategy",
+                     limit, run->model);
     else if (full && !run->live->warned_full)
-        emit_warning(run, "the conversation fills %u %% of the %llu tokens that %s takes: %s",
-                     (unsigned)(c->total_tokens * 100 / limit), (unsigned long long)limit,
-                     run->model, advice);
+        emit_warning(run,
+                     "this request fills %u %% of the %llu tokens that %s takes: start anew with "
+                     "/reset, or choose a history strategy that keeps less",
+                     (unsigned)(c->total_tokens * 100 / limit), limit, run->model);
     run->live->warned_full = full;
 }
 
