@@ -98,7 +98,9 @@ static uint64_t next_tokens(struct run *run)
 {
     struct context next = {0};
     const struct chat *chat = run->live->chat;
-    context_choose(&next, chat, &run->plan, chat->head.turns + 1, context_budget(run));
+    // This turn's text is history by then, not a text beside it.
+    uint64_t budget = context_budget(run) + run->text_tokens;
+    context_choose(&next, chat, &run->plan, chat->head.turns + 1, budget);
     return run->system_tokens + next.history_tokens;
 }
 
