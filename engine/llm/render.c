@@ -11,8 +11,9 @@
 // Invariants:
 //   1. The same request renders to the same bytes; a request that only appends messages begins with
 //      the bytes of the one before, up to the end of its last message.
-//   2. Nothing invalid is sent: empty and blank text blocks, unsigned thinking (Anthropic) and what
-//      a dialect has no words for are left out. A user message that then says nothing is refused;
+//   2. Nothing invalid is sent: empty and blank text blocks, thinking that is unsigned or that
+//      nothing follows (Anthropic) and what a dialect has no words for are left out. A user message
+//      that then says nothing is refused;
 //      of an assistant's, which a session cannot get rid of, an ellipsis is left.
 // Runs on the worker's thread, which owns the steps.
 #include "llm/llm_int.h"
@@ -95,9 +96,37 @@ static void anthropic_block(struct buf *out, const struct block *b)
     buf_add_char(out, '}');
 }
 
+// Thinking, open or sealed. In JSON the quoted word can only be a whole string, here the type.
+static bool is_thinking(const struct block *b)
+{
+    static const char sealed[] = "\"redacted_thinking\"";
+
+    if (b->type != BLOCK_OTHER || !b->json.len)
+        return b->type == BLOCK_THINKING;
+    return memmem(b->json.ptr, b->json.len, sealed, sizeof(sealed) - 1) != NULL;
+}
+
+// How many blocks there are without those at the end that lead to nothing: a reply that was cut, or
+// hit its limit, while the model still thought. The provider refuses a message that ends so, and
+// would refuse every later request of the session with it.
+static uint32_t spoken_len(const struct content *content)
+{
+    uint32_t len = content->len;
+
+    while (len > 0) {
+        const struct block *last = &content->blocks[len - 1];
+        if (!is_thinking(last) && !(last->type == BLOCK_TEXT && blank(last->text)))
+            break;
+        len--;
+    }
+    return len;
+}
+
 static void anthropic_step(struct buf *out, const struct content *content)
 {
-    for (uint32_t i = 0; i < content->len; i++) {
+    uint32_t len = spoken_len(content);
+
+    for (uint32_t i = 0; i < len; i++) {
         const struct block *b = &content->blocks[i];
         // Blank text is refused by the provider; thinking counts only as it was signed.
         bool left_out = (b->type == BLOCK_TEXT && blank(b->text)) ||

@@ -137,6 +137,36 @@ static void test_llm_render__tools(void **state)
     kit_request_release(&k);
 }
 
+// A reply that was cut while the model still thought: the provider refuses a message that ends in
+// thinking, open or sealed.
+static void test_llm_render__thinking_at_the_end(void **state)
+{
+    const struct block cut[] = {
+        {.type = BLOCK_THINKING, .text = kit_safe("one"), .signature = kit_safe("s=")},
+        {.type = BLOCK_TEXT, .text = kit_safe("so")},
+        {.type = BLOCK_THINKING, .text = kit_safe("two"), .signature = kit_safe("s=")},
+        {.type = BLOCK_OTHER, .json = kit_safe("{\"type\": \"redacted_thinking\"}")},
+        {.type = BLOCK_TEXT, .text = kit_safe(" \n")},
+    };
+    struct kit_request k = {0};
+    (void)state;
+    kit_say(&k, ROLE_USER, "a");
+    kit_blocks(&k, ROLE_ASSISTANT, cut, 5);
+    kit_say(&k, ROLE_USER, "b");
+    kit_blocks(&k, ROLE_ASSISTANT, cut, 1);
+    kit_say(&k, ROLE_USER, "c");
+    check(&k, LLM_ANTHROPIC, &plain,
+          "{\"model\":\"m\",\"max_tokens\":500,\"stream\":true,\"messages\":["
+          "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"}]},"
+          "{\"role\":\"assistant\",\"content\":["
+          "{\"type\":\"thinking\",\"thinking\":\"one\",\"signature\":\"s=\"},"
+          "{\"type\":\"text\",\"text\":\"so\"}]},"
+          "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"b\"}]},"
+          "{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"\xE2\x80\xA6\"}]},"
+          "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"c\"}]}]}");
+    kit_request_release(&k);
+}
+
 static void test_llm_render__nothing_to_say(void **state)
 {
     const struct block thought = {.type = BLOCK_THINKING, .text = kit_safe("hm")};
@@ -288,6 +318,7 @@ int main(void)
         cmocka_unit_test(test_llm_render__openai),
         cmocka_unit_test(test_llm_render__limits),
         cmocka_unit_test(test_llm_render__tools),
+        cmocka_unit_test(test_llm_render__thinking_at_the_end),
         cmocka_unit_test(test_llm_render__nothing_to_say),
         cmocka_unit_test(test_llm_render__stable_prefix),
         cmocka_unit_test(test_llm_render__forms_are_kept),
