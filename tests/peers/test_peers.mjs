@@ -25,6 +25,9 @@ const fixtures = [
     { ask: "say-emoji", response: { content: "😀👩‍👩‍👧🇩🇪 fine" }, chunkSize: 64 },
     { ask: "say-half", response: { content: "half😀a pair" }, chunkSize: 5 },
     { ask: "say-thought", response: { content: "The answer.", reasoning: "A secret thought." } },
+    // Anthropic's whole thinking block, and nothing after it.
+    { ask: "say-thinking", response: { content: LONG, reasoning: "Deep thought." },
+      truncateAfterChunks: 7, latency: 1 },
     { ask: "say-limit", response: { content: "It goes on and", finishReason: "length" } },
     { ask: "say-tool", response: { toolCalls: [{ name: "lookup", arguments: '{"a":1}' }] } },
     { ask: "fail-400", response: refusal(400, "invalid_request_error", "bad shape") },
@@ -353,6 +356,16 @@ check("a tool call without tools leaves no open call in the next request", async
     assert.doesNotMatch(raw, /tool_use|tool_calls/);
     assert.deepEqual(api.history(body),
                      [["user", api.said(`${ask} say-tool`, `${ask} next say-second`)]]);
+});
+
+check("a reply cut while the model thought leaves no thinking at an end", async (api, talk) => {
+    const ask = `thinking-${api.name}`;
+    assert.equal((await talk.ask(`${ask} say-thinking`)).code, 1);
+    const next = await talk.ask(`${ask} next say-second`, "-c");
+    assert.equal(next.status, "done", next.stderr);
+    const [{ body }] = peer.asked(`${ask} next`);
+    for (const { content } of body.messages)
+        assert.ok(typeof content === "string" || content.at(-1).type === "text", JSON.stringify(body));
 });
 
 check("a failure of the moment is tried again, and only the reply shows", async (api, talk) => {
