@@ -2,8 +2,10 @@
 // import.c: `parley import`: a file of recorded conversations, a JSON object a line.
 //
 // The file is streamed. Up to IN_FLIGHT lines are with the engine at a time, so that its commits can
-// be grouped; answers come in any order. A line that is refused is named by its number and the rest
+// be grouped; answers come in any order. A user's conversations go one after the other, so that they
+// are as old to each other in the store as in the file. A line that is refused is named by its number and the rest
 // goes on; a store that fails ends it, for every later line would fail the same way.
+#include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/input.h"
 
@@ -18,11 +20,13 @@ enum { IN_FLIGHT = 64 };
 struct flight {
     uint64_t request; // 0: free
     uint64_t line;
+    char *user;       // owned
 };
 
 struct import {
     struct cli *cli;
     struct input input;
+    struct json_doc doc;  // of the line that was read last
     struct flight flights[IN_FLIGHT];
     size_t flying;
     uint64_t line;        // the number of the line that was read last
@@ -77,33 +81,69 @@ static void wait_one(struct import *im)
             count(im, event->json);
         else
             line_failed(im, flight->line, event->code, event->text);
-        flight->request = 0;
+        mem_free(flight->user);
+        *flight = (struct flight){0};
         im->flying--;
     }
     parley_event_free(event);
 }
 
+static bool user_flies(const struct import *im, const char *user)
+{
+    for (size_t i = 0; i < IN_FLIGHT; i++)
+        if (im->flights[i].request && strcmp(im->flights[i].user, user) == 0)
+            return true;
+    return false;
+}
+
+// Whose line it is; "" for one that the engine will refuse anyway. NULL: out of memory.
+static char *user_of(struct import *im, struct slice line)
+{
+    struct buf user = BUF_INIT(INPUT_LINE_MAX);
+    char *copy = NULL;
+
+    if (json_parse(&im->doc, line, 0, NULL) == E_OK)
+        json_string(json_get(json_root(&im->doc), "user"), &user);
+    if (buf_ok(&user))
+        copy = mem_slicedup(buf_slice(&user));
+    buf_release(&user);
+    return copy;
+}
+
+static int send_for(struct import *im, struct slice line, char *user)
+{
+    parley_error error = PARLEY_ERROR_INIT;
+    struct flight flight = {.line = im->line, .user = user};
+    int code;
+
+    while (user_flies(im, user) && !im->over)
+        wait_one(im);
+    if (im->over)
+        return PARLEY_E_CANCELLED;
+    while ((code = parley_import(im->cli->engine, line.ptr, line.len, &flight.request, &error)) ==
+               PARLEY_E_BUSY &&
+           im->flying)
+        wait_one(im);
+    if (code < 0) {
+        line_failed(im, im->line, code, error.message);
+        return code;
+    }
+    struct flight *place = find_flight(im, 0);
+    if (!place)
+        BUG("%zu lines in flight", im->flying);
+    *place = flight;
+    im->flying++;
+    return E_OK;
+}
+
 static void send_line(struct import *im, struct slice line)
 {
-    for (;;) {
-        parley_error error = PARLEY_ERROR_INIT;
-        uint64_t request = 0;
-        int code = parley_import(im->cli->engine, line.ptr, line.len, &request, &error);
-        if (code == PARLEY_E_BUSY && im->flying) {
-            wait_one(im);
-            continue;
-        }
-        if (code < 0) {
-            line_failed(im, im->line, code, error.message);
-            return;
-        }
-        struct flight *flight = find_flight(im, 0);
-        if (!flight)
-            BUG("%zu lines in flight", im->flying);
-        *flight = (struct flight){request, im->line};
-        im->flying++;
-        return;
-    }
+    char *user = user_of(im, line);
+
+    if (!user)
+        line_failed(im, im->line, PARLEY_E_NOMEM, "out of memory");
+    else if (send_for(im, line, user) < 0)
+        mem_free(user);
 }
 
 static bool is_blank(struct slice line)
@@ -144,6 +184,14 @@ static void print_counts(struct import *im)
     outputf(&im->cli->output, form, im->sessions, im->turns, im->failed);
 }
 
+static void import_release(struct import *im)
+{
+    for (size_t i = 0; i < IN_FLIGHT; i++)
+        mem_free(im->flights[i].user);
+    json_doc_release(&im->doc);
+    input_release(&im->input);
+}
+
 int command_import(struct cli *cli)
 {
     struct import im = {.cli = cli};
@@ -164,7 +212,7 @@ int command_import(struct cli *cli)
             else
                 wait_one(&im);
         }
-        input_release(&im.input);
+        import_release(&im);
         print_counts(&im);
         code = im.code < 0 ? im.code : im.failed ? PARLEY_E_USAGE : PARLEY_OK;
     }

@@ -43,11 +43,9 @@ static int read_piece(struct input *in, struct err *err)
         return err_set(err, E_USAGE, "a line of the input is over %d MiB", INPUT_LINE_MAX >> 20);
     }
     ssize_t n = read(in->fd, room, PIECE_BYTES);
-    if (n < 0 && errno != EINTR && errno != EBADF)
+    if (n < 0 && errno != EINTR)
         return err_set(err, E_USAGE, "cannot read the input: %s", strerror(errno));
-    // A descriptor that was closed before we started is an empty one.
-    if (n == 0 || (n < 0 && errno == EBADF))
-        in->ended = true;
+    in->ended = n == 0;
     buf_grew(&in->bytes, n > 0 ? (size_t)n : 0);
     return E_OK;
 }

@@ -2,12 +2,14 @@
 // main.c: the program: reads the command line, runs one command, turns its code into an exit status.
 #include "cli/cli.h"
 
+#include <fcntl.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <unistd.h>
 
 enum {
     EXIT_OK = 0,
@@ -62,6 +64,16 @@ static void set_locale(void)
         setlocale(LC_CTYPE, "C.UTF-8");
 }
 
+// A standard stream that came closed would lend its number to the next file that is opened, and the
+// store would get what was meant for the screen.
+static int open_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            return -1;
+    return 0;
+}
+
 // Before any thread is made, so that all of them inherit it.
 static int block_signals(void)
 {
@@ -109,6 +121,8 @@ int main(int argc, char **argv)
     struct cli cli = {0};
     struct err err = ERR_INIT;
 
+    if (open_streams() < 0)
+        return EXIT_STORE; // and nowhere to say so
     set_locale();
     int code = options_parse(&cli.options, argc, argv, &err);
     output_init(&cli.output, !option_on(&cli.options, FLAG_NO_COLOR),
