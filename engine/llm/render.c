@@ -13,8 +13,8 @@
 //      the bytes of the one before, up to the end of its last message.
 //   2. Nothing invalid is sent: empty and blank text blocks, thinking that is unsigned or that
 //      nothing follows (Anthropic) and what a dialect has no words for are left out. A user message
-//      that then says nothing is refused;
-//      of an assistant's, which a session cannot get rid of, an ellipsis is left.
+//      that then says nothing is refused; of an assistant's, which a session cannot get rid of, an
+//      ellipsis is left.
 // Runs on the worker's thread, which owns the steps.
 #include "llm/llm_int.h"
 
