@@ -27,7 +27,7 @@ struct policy_view {
     int64_t gap_ms;                 // since the session was last active; 0 for a new one
     uint64_t window_tokens;         // of the model that will be asked
     uint64_t history_tokens;        // estimate of what is behind, superseded turns left out
-    uint64_t budget_tokens;         // left for history in a request, after system, new text and reply
+    uint64_t budget_tokens;         // left for history in a request, after system, new text, reply
 };
 
 // What is known of a policy without running it. Borrowed from the policy.
@@ -50,7 +50,8 @@ struct policy;
 struct policy_ops {
     // Each hook: 0, or E_POLICY with file:line in err, the plan then as plain's. Never longer than
     // the deadline. on_message and on_reply are called only if info says that there is one.
-    int (*on_message)(struct policy *p, const struct policy_view *view, struct plan *plan, struct err *err);
+    int (*on_message)(struct policy *p, const struct policy_view *view, struct plan *plan,
+                      struct err *err);
     int (*history)(struct policy *p, const struct policy_view *view, struct history_plan *plan,
                    struct err *err);
     int (*on_reply)(struct policy *p, const struct policy_view *view, struct safe_text reply,
@@ -78,8 +79,8 @@ struct policy_loader {
     void *self;
 };
 struct policy_host;
-int policy_host_new(struct policy_host **out, const struct policy_loader *loader, const struct log *log,
-                    struct err *err);
+int policy_host_new(struct policy_host **out, const struct policy_loader *loader,
+                    const struct log *log, struct err *err);
 void policy_host_free(struct policy_host *h);
 // The bot's current version, loaded at first use; the caller gets a reference (policy_unref).
 int policy_host_get(struct policy_host *h, const char *bot, struct policy **out, struct err *err);

@@ -96,75 +96,76 @@ static void test_policy_hooks__plans(void **state)
 }
 
 // Each failure says file, line and hook, and leaves the plan as the plain policy makes it.
+static const struct { const char *body, *message; } failing[] = {
+    {"error('oops')", "policies/kiosk.lua:2: oops (in on_message)"},
+    {"error('oops', 0)", "policies/kiosk.lua: oops (in on_message)"},
+    {"error({})", "policies/kiosk.lua: an error was raised with a table instead of a message "
+                  "(in "
+                  "on_message)"},
+    {"local x = view.nothing", "policies/kiosk.lua:2: view.nothing: there is no such field (in "
+                               "on_message)"},
+    {"return 3", "policies/kiosk.lua:1: must return nil or a plan such as { say = \"…\" }, "
+                 "not a "
+                 "number (in on_message)"},
+    {"return { sya = 'x' }", "policies/kiosk.lua:1: sya: unknown key (did you mean say?) (in "
+                             "on_message)"},
+    {"return { say = 'x', reset = true }", "policies/kiosk.lua:1: a plan may have one of say, "
+        "flow, "
+                                           "handoff, reset; it has two (in on_message)"},
+    {"return { say = 3 }", "policies/kiosk.lua:1: say: must be a string, not a number (in "
+                           "on_message)"},
+    {"return { say = '' }", "policies/kiosk.lua:1: say: is empty; return nil to go on to the "
+                            "model "
+                            "(in on_message)"},
+    {"return { say = '\\255' }", NULL},
+    {"return { say = 'a\\0b' }", NULL},
+    {"return { say = 'x', state = { f = error } }",
+     "policies/kiosk.lua:1: state: may hold text, numbers, booleans and tables, not a "
+     "function (in "
+     "on_message)"},
+    {"return { say = 'x', state = { x = 0/0 } }",
+     "policies/kiosk.lua:1: state: a number is not finite (in on_message)"},
+    {"return { say = 'x', state = { [1.5] = 1 } }",
+     "policies/kiosk.lua:1: state: keys must be names, or 1, 2, 3 … (in on_message)"},
+    {"return { say = 'x', state = { x = '\\200' } }",
+     "policies/kiosk.lua:1: state: text is not valid UTF-8 (in on_message)"},
+    {"return { say = 'x', state = { x = ('y'):rep(20000) } }",
+     "policies/kiosk.lua:1: state: larger than 16 KiB as JSON (in on_message)"},
+    {"local t = {} t.t = t return { say = 'x', state = t }", "policies/kiosk.lua:1: state: "
+        "tables are "
+     "nested too deeply (at most 16) (in on_message)"},
+    {"return { say = 'x', state = 3 }",
+     "policies/kiosk.lua:1: state: must be a table, not a number (in on_message)"},
+    {"return { say = ('x'):rep(600000) }", NULL},
+    {"while true do end", "policies/kiosk.lua:2: stopped: it ran longer than 50 ms (in "
+                          "on_message)"},
+    {"while true do pcall(error) end", NULL},
+    {"local t = {} for i = 1, 1e9 do t[i] = { i } end", NULL},
+    {"return setmetatable({}, { __index = function() while true do end end })", ""},
+};
+
 static void test_policy_hooks__failing_hooks(void **state)
 {
-    static const struct { const char *body, *message; } bad[] = {
-        {"error('oops')", "policies/kiosk.lua:2: oops (in on_message)"},
-        {"error('oops', 0)", "policies/kiosk.lua: oops (in on_message)"},
-        {"error({})", "policies/kiosk.lua: an error was raised with a table instead of a message "
-                      "(in "
-                      "on_message)"},
-        {"local x = view.nothing", "policies/kiosk.lua:2: view.nothing: there is no such field (in "
-                                   "on_message)"},
-        {"return 3", "policies/kiosk.lua:1: must return nil or a plan such as { say = \"…\" }, "
-                     "not a "
-                     "number (in on_message)"},
-        {"return { sya = 'x' }", "policies/kiosk.lua:1: sya: unknown key (did you mean say?) (in "
-                                 "on_message)"},
-        {"return { say = 'x', reset = true }", "policies/kiosk.lua:1: a plan may have one of say, "
-            "flow, "
-                                               "handoff, reset; it has two (in on_message)"},
-        {"return { say = 3 }", "policies/kiosk.lua:1: say: must be a string, not a number (in "
-                               "on_message)"},
-        {"return { say = '' }", "policies/kiosk.lua:1: say: is empty; return nil to go on to the "
-                                "model "
-                                "(in on_message)"},
-        {"return { say = '\\255' }", NULL},
-        {"return { say = 'a\\0b' }", NULL},
-        {"return { say = 'x', state = { f = error } }",
-         "policies/kiosk.lua:1: state: may hold text, numbers, booleans and tables, not a "
-         "function (in "
-         "on_message)"},
-        {"return { say = 'x', state = { x = 0/0 } }",
-         "policies/kiosk.lua:1: state: a number is not finite (in on_message)"},
-        {"return { say = 'x', state = { [1.5] = 1 } }",
-         "policies/kiosk.lua:1: state: keys must be names, or 1, 2, 3 … (in on_message)"},
-        {"return { say = 'x', state = { x = '\\200' } }",
-         "policies/kiosk.lua:1: state: text is not valid UTF-8 (in on_message)"},
-        {"return { say = 'x', state = { x = ('y'):rep(20000) } }",
-         "policies/kiosk.lua:1: state: larger than 16 KiB as JSON (in on_message)"},
-        {"local t = {} t.t = t return { say = 'x', state = t }", "policies/kiosk.lua:1: state: "
-            "tables are "
-         "nested too deeply (at most 16) (in on_message)"},
-        {"return { say = 'x', state = 3 }",
-         "policies/kiosk.lua:1: state: must be a table, not a number (in on_message)"},
-        {"return { say = ('x'):rep(600000) }", NULL},
-        {"while true do end", "policies/kiosk.lua:2: stopped: it ran longer than 50 ms (in "
-                              "on_message)"},
-        {"while true do pcall(error) end", NULL},
-        {"local t = {} for i = 1, 1e9 do t[i] = { i } end", NULL},
-        {"return setmetatable({}, { __index = function() while true do end end })", ""},
-    };
     struct fixture *f = *state;
     struct talk t;
 
     talk_init(&t, "ann", SAFE_LIT("hi"));
     use_limits(f, 50, 0);
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+    for (size_t i = 0; i < sizeof(failing) / sizeof(failing[0]); i++) {
         char text[512];
         struct err err = ERR_INIT;
         struct plan plan;
 
         snprintf(text, sizeof(text), "return { on_message = function(view) if view.turn == 9 then "
                                      "return "
-                 "{ say = 'sound' } end\n%s end }", bad[i].body);
+                 "{ say = 'sound' } end\n%s end }", failing[i].body);
         struct policy *p = load_text(f, text);
         plan_init(&plan);
         t.view.turn = 4;
         int rc = ask(p, &t.view, &plan, &err);
-        assert_int_equal(rc, bad[i].message && !bad[i].message[0] ? E_OK : E_POLICY);
-        if (bad[i].message)
-            assert_string_equal(err.message, bad[i].message);
+        assert_int_equal(rc, failing[i].message && !failing[i].message[0] ? E_OK : E_POLICY);
+        if (failing[i].message)
+            assert_string_equal(err.message, failing[i].message);
         if (rc != E_OK)
             assert_non_null(strstr(err.message, "(in on_message)"));
         assert_int_equal(plan.verb, PLAN_GO);

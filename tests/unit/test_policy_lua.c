@@ -85,83 +85,84 @@ static void test_policy_lua__all_keys(void **state)
     policy_unref(p);
 }
 
+static const struct { const char *text, *message; } refusals[] = {
+    {"return {\n  titel = 'x' }", "policies/kiosk.lua:2: titel: unknown key (did you mean "
+                                  "title?)"},
+    {"return {\n\n frobnicate = 1 }", "policies/kiosk.lua:3: frobnicate: unknown key"},
+    {"return { 7 }", "policies/kiosk.lua:1: [item]: unknown key"},
+    {"return { title = 7 }", "policies/kiosk.lua:1: title: must be text, not a number"},
+    {"return { history = 'full' }",
+     "policies/kiosk.lua:1: history: must be a table or a function, not a string"},
+    {"return { history = {} }", "policies/kiosk.lua:1: history: must be a strategy of "
+                                "parley.history,"
+     " as in history.window { keep_turns = 8 }, or a function(view)"},
+    {"return { history = { strategy = 'windwo', options = {} } }",
+     "policies/kiosk.lua:1: history: 'windwo' is no strategy (did you mean window)"},
+    {"local history = require 'parley.history'\n-- keep_turn = 1\nlocal s = 'keep_turn = 2'\n"
+     "local function f() return { keep_turn = 3 } end\nreturn {\n  title = 'history',\n"
+     "  history = history.window {\n    pin_first = 1,\n    keep_turn = 5,\n  },\n}",
+     "policies/kiosk.lua:9: history.keep_turn: unknown key (did you mean keep_turns?)"},
+    {"local h = require 'parley.history'\nreturn { history = h.window { keep_turns = -1 } }",
+     "policies/kiosk.lua:2: history.keep_turns: must be a whole number, 0 or more"},
+    {"local h = require 'parley.history'\nreturn { history = h.window { keep_turns = 1.5 } }",
+     "policies/kiosk.lua:2: history.keep_turns: must be a whole number, 0 or more"},
+    {"local h = require 'parley.history'\nreturn { history = h.full { x = 1 } }",
+     "policies/kiosk.lua:2: history.x: unknown key"},
+    {"local h = require 'parley.history'\nreturn { history = h.full(3) }",
+     "policies/kiosk.lua:2: history: options must be a table"},
+    {"local h = require 'parley.history'\n\nreturn { history = h.hybrid {} }",
+     "policies/kiosk.lua:3: history.hybrid: there is no such strategy; there are full, "
+     "truncate and "
+     "window"},
+    {"return { limits = {\n max_output_token = 1 } }",
+     "policies/kiosk.lua:2: limits.max_output_token: unknown key (did you mean "
+     "max_output_tokens?)"},
+    {"return { model = 'gpt' }",
+     "policies/kiosk.lua:1: model: must be \"provider:model\", such as \"scripted:scripted\""},
+    {"return { on_message = {} }",
+     "policies/kiosk.lua:1: on_message: must be a function, not a table"},
+    {"return { expiry = 3 }",
+     "policies/kiosk.lua:1: expiry: must be a table or a function, not a number"},
+    {"return 3", "policies/kiosk.lua: must return a table, as in return { system = \"…\" }; "
+                 "it returns "
+     "a number"},
+    {"", "policies/kiosk.lua: must return a table, as in return { system = \"…\" }; it "
+         "returns a nil"},
+    {"return {", "policies/kiosk.lua:1: unexpected symbol near <eof>"},
+    {"\n\nerror('no')", "policies/kiosk.lua:3: no"},
+    {"local x\nx.y = 1", "policies/kiosk.lua:2: attempt to index a nil value (local 'x')"},
+    {"return { system = '\\255' }", NULL},
+    {"\n\nwhile true do end", "policies/kiosk.lua:3: stopped: it ran longer than 300 ms"},
+    {"local t = {} for i = 1, 1e9 do t[i] = i end",
+     "policies/kiosk.lua: out of memory: limit 32 MiB"},
+    {"n = 0 return {}", "policies/kiosk.lua:1: 'n' cannot be set: what outlives a call is "
+                        "read-only; "
+     "declare a local, or return it in the plan's state"},
+    {"local n = 0\nreturn { on_message = function(view)\n  n = n + 1\nend }",
+     "policies/kiosk.lua:3: 'n' is set here, but it outlives the call and other users would "
+     "see it; "
+     "declare it inside the hook, or return it in the plan's state"},
+    {"\x1bLuaT", NULL},
+};
+
 static void test_policy_lua__refusals(void **state)
 {
-    static const struct { const char *text, *message; } bad[] = {
-        {"return {\n  titel = 'x' }", "policies/kiosk.lua:2: titel: unknown key (did you mean "
-                                      "title?)"},
-        {"return {\n\n frobnicate = 1 }", "policies/kiosk.lua:3: frobnicate: unknown key"},
-        {"return { 7 }", "policies/kiosk.lua:1: [item]: unknown key"},
-        {"return { title = 7 }", "policies/kiosk.lua:1: title: must be text, not a number"},
-        {"return { history = 'full' }",
-         "policies/kiosk.lua:1: history: must be a table or a function, not a string"},
-        {"return { history = {} }", "policies/kiosk.lua:1: history: must be a strategy of "
-                                    "parley.history,"
-         " as in history.window { keep_turns = 8 }, or a function(view)"},
-        {"return { history = { strategy = 'windwo', options = {} } }",
-         "policies/kiosk.lua:1: history: 'windwo' is no strategy (did you mean window)"},
-        {"local history = require 'parley.history'\n-- keep_turn = 1\nlocal s = 'keep_turn = 2'\n"
-         "local function f() return { keep_turn = 3 } end\nreturn {\n  title = 'history',\n"
-         "  history = history.window {\n    pin_first = 1,\n    keep_turn = 5,\n  },\n}",
-         "policies/kiosk.lua:9: history.keep_turn: unknown key (did you mean keep_turns?)"},
-        {"local h = require 'parley.history'\nreturn { history = h.window { keep_turns = -1 } }",
-         "policies/kiosk.lua:2: history.keep_turns: must be a whole number, 0 or more"},
-        {"local h = require 'parley.history'\nreturn { history = h.window { keep_turns = 1.5 } }",
-         "policies/kiosk.lua:2: history.keep_turns: must be a whole number, 0 or more"},
-        {"local h = require 'parley.history'\nreturn { history = h.full { x = 1 } }",
-         "policies/kiosk.lua:2: history.x: unknown key"},
-        {"local h = require 'parley.history'\nreturn { history = h.full(3) }",
-         "policies/kiosk.lua:2: history: options must be a table"},
-        {"local h = require 'parley.history'\n\nreturn { history = h.hybrid {} }",
-         "policies/kiosk.lua:3: history.hybrid: there is no such strategy; there are full, "
-         "truncate and "
-         "window"},
-        {"return { limits = {\n max_output_token = 1 } }",
-         "policies/kiosk.lua:2: limits.max_output_token: unknown key (did you mean "
-         "max_output_tokens?)"},
-        {"return { model = 'gpt' }",
-         "policies/kiosk.lua:1: model: must be \"provider:model\", such as \"scripted:scripted\""},
-        {"return { on_message = {} }",
-         "policies/kiosk.lua:1: on_message: must be a function, not a table"},
-        {"return { expiry = 3 }",
-         "policies/kiosk.lua:1: expiry: must be a table or a function, not a number"},
-        {"return 3", "policies/kiosk.lua: must return a table, as in return { system = \"…\" }; "
-                     "it returns "
-         "a number"},
-        {"", "policies/kiosk.lua: must return a table, as in return { system = \"…\" }; it "
-             "returns a nil"},
-        {"return {", "policies/kiosk.lua:1: unexpected symbol near <eof>"},
-        {"\n\nerror('no')", "policies/kiosk.lua:3: no"},
-        {"local x\nx.y = 1", "policies/kiosk.lua:2: attempt to index a nil value (local 'x')"},
-        {"return { system = '\\255' }", NULL},
-        {"\n\nwhile true do end", "policies/kiosk.lua:3: stopped: it ran longer than 300 ms"},
-        {"local t = {} for i = 1, 1e9 do t[i] = i end",
-         "policies/kiosk.lua: out of memory: limit 32 MiB"},
-        {"n = 0 return {}", "policies/kiosk.lua:1: 'n' cannot be set: what outlives a call is "
-                            "read-only; "
-         "declare a local, or return it in the plan's state"},
-        {"local n = 0\nreturn { on_message = function(view)\n  n = n + 1\nend }",
-         "policies/kiosk.lua:3: 'n' is set here, but it outlives the call and other users would "
-         "see it; "
-         "declare it inside the hook, or return it in the plan's state"},
-        {"\x1bLuaT", NULL},
-    };
     struct fixture *f = *state;
 
     use_limits(f, 0, 300);
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+    for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
         struct policy *p = NULL;
         struct err err = ERR_INIT;
 
-        write_file("policies/kiosk.lua", bad[i].text);
+        write_file("policies/kiosk.lua", refusals[i].text);
         assert_int_equal(load(f, "kiosk", &p, &err), E_POLICY);
         assert_null(p);
-        if (bad[i].message)
-            assert_string_equal(err.message, bad[i].message);
+        if (refusals[i].message)
+            assert_string_equal(err.message, refusals[i].message);
         assert_memory_equal(err.message, "policies/kiosk.lua:", 19);
         assert_int_equal(lua_check_policy(&f->env, "policies/kiosk.lua", &err), E_POLICY);
-        if (bad[i].message)
-            assert_string_equal(err.message, bad[i].message);
+        if (refusals[i].message)
+            assert_string_equal(err.message, refusals[i].message);
     }
 }
 

@@ -148,99 +148,99 @@ static void run_probes(const struct probe *probes, size_t n, int64_t limit_ms)
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
+static const struct probe endless[] = {
+    {"while true do end", "probe:1: stopped: it ran longer than 50 ms"},
+    {"\n\nwhile true do end", "probe:3: stopped"},
+    {"while true do pcall(function() while true do end end) end", "stopped"},
+    {"local function f() pcall(f) return f() end f()", "stopped"},
+    {"while true do xpcall(error, function() while true do end end) end", "stopped"},
+    {"xpcall(function() while true do end end, function() while true do end end)", "stopped"},
+    {"local co = coroutine.wrap(function() while true do end end) co()", "stopped"},
+    {"local co = coroutine.create(function() while true do coroutine.yield() end end) "
+     "while true do coroutine.resume(co) end", "stopped"},
+    {"while true do coroutine.resume(coroutine.create(function() end)) end", "stopped"},
+    {"while true do coroutine.wrap(function() pcall(function() while true do end end) end)() "
+     "end",
+     "stopped"},
+    {"local function deep() return coroutine.wrap(deep)() end while true do pcall(deep) end",
+     "stopped"},
+    {"local co = coroutine.create(function() local x <close> = setmetatable({}, {__close = "
+     "function() while true do end end}) coroutine.yield() end) coroutine.resume(co) "
+     "coroutine.close(co)", "stopped"},
+    {"local co = coroutine.wrap(function() local x <close> = setmetatable({}, {__close = "
+     "function() while true do end end}) error('x') end) co()", "stopped"},
+    {"local x <close> = setmetatable({}, {__close = function() while true do end end}) "
+     "while true do end", "stopped"},
+    {"return (('a'):rep(300)):find('.-.-.-.-.-.-b')", "stopped"},
+    {"return (('a'):rep(1e5)):match('(.-)*(.-)%1%1(.-)(.-)$b')", "stopped"},
+    {"return (('a'):rep(1e5)):gsub('.-.-.-b', '')", "stopped"},
+    {"for _ in (('a'):rep(1e5)):gmatch('.-.-.-b') do end", "stopped"},
+    {"return (('('):rep(1e5)):find(('%b()'):rep(2))", NULL},
+    {"while true do (('a'):rep(1e6)):find('b') end", "stopped"},
+    {"while true do (('a'):rep(1e6)):find('b', 1, true) end", "stopped"},
+    {"while true do (('x'):rep(1e6)):reverse() end", "stopped"},
+    {"while true do (('x'):rep(1e6)):upper() end", "stopped"},
+    {"while true do utf8.len(('x'):rep(1e6)) end", "stopped"},
+    {"local s = 'x' while true do pcall(function() s = s .. s end) end", "stopped"},
+    {"local a = ('x'):rep(1e6) local b = a .. 'y' while true do local c = a < b "
+     "end", "stopped"},
+    {"local t = {} while true do table.insert(t, 1, 1) end", "stopped"},
+    {"table.insert(setmetatable({}, {__len = function() return 1 << 60 end}), 1, "
+     "1)", "stopped"},
+    {"table.remove(setmetatable({}, {__len = function() return 1 << 60 end}), 1)", "stopped"},
+    {"table.move({}, 1, math.maxinteger - 1, 2)", "stopped"},
+    {"table.move({}, 1, 1 << 50, 2, setmetatable({}, {__newindex = rawget}))", "stopped"},
+    {"local t = setmetatable({}, {__index = table.concat, __len = rawlen}) "
+     "table.concat(t, '', 1, 1 << 50)", "stopped"},
+    {"local t = {} for i = 1, 2e5 do t[i] = -i end while true do table.sort(t) "
+     "table.sort(t, function(a, b) return a > b end) end", "stopped"},
+    {"local s = ('x'):rep(1e6) local t = {} for i = 1, 1e4 do t[i] = s .. (i % 2) end", NULL},
+    {"local x, y = ('x'):rep(1e6) .. 1, ('x'):rep(1e6) .. 2 local t = {} "
+     "for i = 1, 1e5 do t[i] = i % 2 == 0 and x or y end table.sort(t)", "stopped"},
+    {"local t = {} for i = 1, 1e5 do t[i] = i end while true do select('#', table.unpack(t)) "
+     "end",
+     "stopped"},
+    {"while true do ('x'):rep(1e6) end", "stopped"},
+    {"return ('a'):rep(1e6):gsub('a', function() while true do end end)", "stopped"},
+    {"return ('x'):gsub('x', setmetatable({}, {__index = function() while true do end end}))",
+     "stopped"},
+    {"error(setmetatable({}, {__tostring = function() while true do end end}))", "a table"},
+    {"return tostring(setmetatable({}, {__tostring = function() while true do end end}))",
+     "stopped"},
+    {"return setmetatable({}, {__index = function() while true do end end})", NULL},
+    {"for k in pairs(setmetatable({}, {__pairs = function() while true do end end})) do end",
+     "stopped"},
+    {"local t = setmetatable({}, {__concat = function(a, b) return a .. b end}) return t .. "
+     "t", NULL},
+    {"local t = {} t[1] = t while true do local u = {t, t, t, t} end", "stopped"},
+    {"goto a ::a:: ::b:: goto b", "stopped"},
+    {"for i = 1, math.huge do end", "stopped"},
+    {"while true do string.format('%99.99f', 1e300) end", "stopped"},
+    {"while true do tostring({}) end", "stopped"},
+    // deep recursion in all the ways that take C stack
+    {"local function f() local co = coroutine.create(function() local x <close> = "
+     "setmetatable({}, {__close = f}) coroutine.yield() end) coroutine.resume(co) "
+     "coroutine.close(co) end f()", NULL},
+    {"local function f() local co = coroutine.wrap(function() local x <close> = "
+     "setmetatable({}, {__close = f}) error('x') end) pcall(co) end f()", NULL},
+    {"local function f(s) return (s:gsub('.', f)) end f('x')", NULL},
+    {"local function f() return xpcall(f, f) end f()", NULL},
+    {"local function f() return pcall(pcall, f) end f()", NULL},
+    {"local t = setmetatable({}, {}) for i = 1, 1e4 do t = setmetatable({}, {__index = t}) end "
+     "return t.x", NULL},
+    {"local t = {} for i = 1, 1e4 do local u = t t = setmetatable({}, {__index = function(_, "
+     "k) "
+     "return u[k] end}) end return t.x", NULL},
+    {"local t = setmetatable({}, {__len = function(t) return #t end}) return #t", NULL},
+    {"table.sort({3, 2, 1}, function(a, b) table.sort({3, 2, 1}, debug) return a < b "
+     "end)", NULL},
+    {"local function f(...) return f(1, ...) end f()", NULL},
+};
+
 static void test_sandbox__time(void **state)
 {
-    static const struct probe probes[] = {
-        {"while true do end", "probe:1: stopped: it ran longer than 50 ms"},
-        {"\n\nwhile true do end", "probe:3: stopped"},
-        {"while true do pcall(function() while true do end end) end", "stopped"},
-        {"local function f() pcall(f) return f() end f()", "stopped"},
-        {"while true do xpcall(error, function() while true do end end) end", "stopped"},
-        {"xpcall(function() while true do end end, function() while true do end end)", "stopped"},
-        {"local co = coroutine.wrap(function() while true do end end) co()", "stopped"},
-        {"local co = coroutine.create(function() while true do coroutine.yield() end end) "
-         "while true do coroutine.resume(co) end", "stopped"},
-        {"while true do coroutine.resume(coroutine.create(function() end)) end", "stopped"},
-        {"while true do coroutine.wrap(function() pcall(function() while true do end end) end)() "
-         "end",
-         "stopped"},
-        {"local function deep() return coroutine.wrap(deep)() end while true do pcall(deep) end",
-         "stopped"},
-        {"local co = coroutine.create(function() local x <close> = setmetatable({}, {__close = "
-         "function() while true do end end}) coroutine.yield() end) coroutine.resume(co) "
-         "coroutine.close(co)", "stopped"},
-        {"local co = coroutine.wrap(function() local x <close> = setmetatable({}, {__close = "
-         "function() while true do end end}) error('x') end) co()", "stopped"},
-        {"local x <close> = setmetatable({}, {__close = function() while true do end end}) "
-         "while true do end", "stopped"},
-        {"return (('a'):rep(300)):find('.-.-.-.-.-.-b')", "stopped"},
-        {"return (('a'):rep(1e5)):match('(.-)*(.-)%1%1(.-)(.-)$b')", "stopped"},
-        {"return (('a'):rep(1e5)):gsub('.-.-.-b', '')", "stopped"},
-        {"for _ in (('a'):rep(1e5)):gmatch('.-.-.-b') do end", "stopped"},
-        {"return (('('):rep(1e5)):find(('%b()'):rep(2))", NULL},
-        {"while true do (('a'):rep(1e6)):find('b') end", "stopped"},
-        {"while true do (('a'):rep(1e6)):find('b', 1, true) end", "stopped"},
-        {"while true do (('x'):rep(1e6)):reverse() end", "stopped"},
-        {"while true do (('x'):rep(1e6)):upper() end", "stopped"},
-        {"while true do utf8.len(('x'):rep(1e6)) end", "stopped"},
-        {"local s = 'x' while true do pcall(function() s = s .. s end) end", "stopped"},
-        {"local a = ('x'):rep(1e6) local b = a .. 'y' while true do local c = a < b "
-         "end", "stopped"},
-        {"local t = {} while true do table.insert(t, 1, 1) end", "stopped"},
-        {"table.insert(setmetatable({}, {__len = function() return 1 << 60 end}), 1, "
-         "1)", "stopped"},
-        {"table.remove(setmetatable({}, {__len = function() return 1 << 60 end}), 1)", "stopped"},
-        {"table.move({}, 1, math.maxinteger - 1, 2)", "stopped"},
-        {"table.move({}, 1, 1 << 50, 2, setmetatable({}, {__newindex = rawget}))", "stopped"},
-        {"local t = setmetatable({}, {__index = table.concat, __len = rawlen}) "
-         "table.concat(t, '', 1, 1 << 50)", "stopped"},
-        {"local t = {} for i = 1, 2e5 do t[i] = -i end while true do table.sort(t) "
-         "table.sort(t, function(a, b) return a > b end) end", "stopped"},
-        {"local s = ('x'):rep(1e6) local t = {} for i = 1, 1e4 do t[i] = s .. (i % 2) end", NULL},
-        {"local x, y = ('x'):rep(1e6) .. 1, ('x'):rep(1e6) .. 2 local t = {} "
-         "for i = 1, 1e5 do t[i] = i % 2 == 0 and x or y end table.sort(t)", "stopped"},
-        {"local t = {} for i = 1, 1e5 do t[i] = i end while true do select('#', table.unpack(t)) "
-         "end",
-         "stopped"},
-        {"while true do ('x'):rep(1e6) end", "stopped"},
-        {"return ('a'):rep(1e6):gsub('a', function() while true do end end)", "stopped"},
-        {"return ('x'):gsub('x', setmetatable({}, {__index = function() while true do end end}))",
-         "stopped"},
-        {"error(setmetatable({}, {__tostring = function() while true do end end}))", "a table"},
-        {"return tostring(setmetatable({}, {__tostring = function() while true do end end}))",
-         "stopped"},
-        {"return setmetatable({}, {__index = function() while true do end end})", NULL},
-        {"for k in pairs(setmetatable({}, {__pairs = function() while true do end end})) do end",
-         "stopped"},
-        {"local t = setmetatable({}, {__concat = function(a, b) return a .. b end}) return t .. "
-         "t", NULL},
-        {"local t = {} t[1] = t while true do local u = {t, t, t, t} end", "stopped"},
-        {"goto a ::a:: ::b:: goto b", "stopped"},
-        {"for i = 1, math.huge do end", "stopped"},
-        {"while true do string.format('%99.99f', 1e300) end", "stopped"},
-        {"while true do tostring({}) end", "stopped"},
-        // deep recursion in all the ways that take C stack
-        {"local function f() local co = coroutine.create(function() local x <close> = "
-         "setmetatable({}, {__close = f}) coroutine.yield() end) coroutine.resume(co) "
-         "coroutine.close(co) end f()", NULL},
-        {"local function f() local co = coroutine.wrap(function() local x <close> = "
-         "setmetatable({}, {__close = f}) error('x') end) pcall(co) end f()", NULL},
-        {"local function f(s) return (s:gsub('.', f)) end f('x')", NULL},
-        {"local function f() return xpcall(f, f) end f()", NULL},
-        {"local function f() return pcall(pcall, f) end f()", NULL},
-        {"local t = setmetatable({}, {}) for i = 1, 1e4 do t = setmetatable({}, {__index = t}) end "
-         "return t.x", NULL},
-        {"local t = {} for i = 1, 1e4 do local u = t t = setmetatable({}, {__index = function(_, "
-         "k) "
-         "return u[k] end}) end return t.x", NULL},
-        {"local t = setmetatable({}, {__len = function(t) return #t end}) return #t", NULL},
-        {"table.sort({3, 2, 1}, function(a, b) table.sort({3, 2, 1}, debug) return a < b "
-         "end)", NULL},
-        {"local function f(...) return f(1, ...) end f()", NULL},
-    };
-
     (void)state;
-    run_probes(probes, COUNT_OF(probes), LIMIT_MS);
+    run_probes(endless, COUNT_OF(endless), LIMIT_MS);
 }
 
 static void test_sandbox__memory(void **state)
