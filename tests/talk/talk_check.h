@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 // talk_check.h: what a dialogue's lines do and what they check. A block is an action with the lines
-// under it: its model: lines are known before it happens, its checks are made after, in their order.
+// under it: its model: lines are known before it happens, its checks are made after, in their
+// order.
 //
 // Invariants:
 //   1. At the end of a block no model: line is left over, and every message of a request that was
 //      checked at all was checked.
-//   2. What goes wrong must be expected: an error, a turn that is not done and a warning each fail the
+//   2. What goes wrong must be expected: an error, a turn that is not done and a warning each fail
+//   the
 //      dialogue unless a line says so.
 #ifndef TALK_CHECK_H
 #define TALK_CHECK_H
@@ -20,14 +22,15 @@ static bool group_over(struct talk *t, unsigned n)
 
     if (t->group_at == 0 || at >= t->sent_len || t->group_at == t->sent[at].len)
         return true;
-    return talk_differs(t, n, "the request has more messages than sent: lines", SLICE_LIT("(nothing)"),
-                        slice_str(t->sent[at].messages[t->group_at]));
+    return talk_differs(t, n, "the request has more messages than sent: lines",
+                        SLICE_LIT("(nothing)"), slice_str(t->sent[at].messages[t->group_at]));
 }
 
 static bool said_expected(struct talk *t, const struct said *s)
 {
     if (s->code && !s->outcome_seen)
-        return talk_fail(t, s->n, "it ended with '%s: %s', and no status: or error: line expects that",
+        return talk_fail(t, s->n,
+                         "it ended with '%s: %s', and no status: or error: line expects that",
                          parley_code_word(s->code), s->error.ptr ? s->error.ptr : "");
     for (unsigned i = 0; i < s->warnings_len; i++) {
         if (!(s->warnings_seen >> i & 1))
@@ -80,8 +83,10 @@ static struct said *say(struct talk *t)
         return NULL;
     }
     struct said *s = &t->said[t->said_len++];
-    *s = (struct said){.n = t->action_n, .deltas = BUF_INIT(TALK_TEXT_BYTES_MAX),
-                       .json = BUF_INIT(32 << 20), .error = BUF_INIT(4096)};
+    *s = (struct said){.n = t->action_n,
+                       .deltas = BUF_INIT(TALK_TEXT_BYTES_MAX),
+                       .json = BUF_INIT(32 << 20),
+                       .error = BUF_INIT(4096)};
     memcpy(s->user, t->user, sizeof(s->user));
     t->now = s;
     return s;
@@ -196,10 +201,8 @@ static bool go_on(struct talk *t)
 {
     for (struct play *p = t->plays, *next; p; p = next) {
         next = p->next;
-        if (!p->paused)
-            continue;
-        p->paused = false;
-        play_resume(p, strstr(p->request->url, "/chat/completions") != NULL);
+        if (p->paused)
+            play_resume(p, strstr(p->request->url, "/chat/completions") != NULL);
     }
     talk_run(t);
     return true;
@@ -223,14 +226,21 @@ static bool act(struct talk *t, const struct line *line)
         return false;
     switch (line->word) {
     case W_USER:
-    case W_EDIT: return send_message(t, line);
+    case W_EDIT:
+        return send_message(t, line);
     case W_UNDO:
-    case W_RESET: return command(t, line->word);
-    case W_RESTART: return restart(t);
-    case W_TIME: return pass_time(t, line);
-    case W_GOES_ON: return go_on(t);
-    case W_MESSAGE: return look_at(t, line);
-    default: break;
+    case W_RESET:
+        return command(t, line->word);
+    case W_RESTART:
+        return restart(t);
+    case W_TIME:
+        return pass_time(t, line);
+    case W_GOES_ON:
+        return go_on(t);
+    case W_MESSAGE:
+        return look_at(t, line);
+    default:
+        break;
     }
     if (!t->now)
         return talk_fail(t, line->n, "there is nothing to stop");
@@ -255,7 +265,7 @@ static bool set_policy(struct talk *t, const struct line *line)
         return write_file(t, name, line->source);
     FILE *f = fopen(path, "rb");
     if (!f)
-        return true;  // one of the shipped ones
+        return true; // one of the shipped ones
     char *to = buf_reserve(&text, 64 << 10);
     n = to ? fread(to, 1, 64 << 10, f) : 0;
     buf_grew(&text, n);
@@ -288,21 +298,37 @@ static bool settle(struct talk *t, const struct line *line)
     const char *space;
 
     switch (line->word) {
-    case W_PROVIDER: return add_setting(t, "default.provider=", value);
-    case W_SET: return add_setting(t, "", value);
-    case W_POLICY: return set_policy(t, line);
-    case W_AS: set_name(t->user, value); return true;
-    case W_CONTEXT: set_name(t->context, value); return true;
-    case W_BOT: set_name(t->bot, value); return true;
-    case W_NEW: t->fresh = true; return true;
-    case W_KEY: set_name(t->key, value); return true;
-    case W_STATELESS: t->stateless = true; return true;
+    case W_PROVIDER:
+        return add_setting(t, "default.provider=", value);
+    case W_SET:
+        return add_setting(t, "", value);
+    case W_POLICY:
+        return set_policy(t, line);
+    case W_AS:
+        set_name(t->user, value);
+        return true;
+    case W_CONTEXT:
+        set_name(t->context, value);
+        return true;
+    case W_BOT:
+        set_name(t->bot, value);
+        return true;
+    case W_NEW:
+        t->fresh = true;
+        return true;
+    case W_KEY:
+        set_name(t->key, value);
+        return true;
+    case W_STATELESS:
+        t->stateless = true;
+        return true;
     case W_IN:
         t->in_session = (unsigned)strtoul(value, NULL, 10);
         if (t->in_session < 1 || t->in_session > t->sessions_len)
             return talk_fail(t, line->n, "there are %u sessions so far", t->sessions_len);
         return true;
-    default: break;
+    default:
+        break;
     }
     set_name(t->with_provider, value);
     space = strchr(t->with_provider, ' ');
@@ -320,11 +346,13 @@ static bool check_sent(struct talk *t, const struct line *line)
     unsigned at = t->block_sent + t->group;
 
     if (slice_is(line->text, "nothing"))
-        return t->sent_len == t->block_sent ? true
-                                            : talk_fail(t, line->n, "a request was sent all the same");
+        return t->sent_len == t->block_sent
+                   ? true
+                   : talk_fail(t, line->n, "a request was sent all the same");
     if (at >= t->sent_len)
-        return talk_fail(t, line->n, "no such request was sent (what was sent stands before the model: line "
-                                     "that answers it)");
+        return talk_fail(t, line->n,
+                         "no such request was sent (what was sent stands before the model: line "
+                         "that answers it)");
     const struct sent *s = &t->sent[at];
     struct slice actual = t->group_at < s->len ? slice_str(s->messages[t->group_at])
                                                : SLICE_LIT("(no more messages)");
@@ -339,8 +367,9 @@ static bool check_body(struct talk *t, const struct line *line)
     unsigned at = t->block_sent + t->group;
 
     if (at >= t->sent_len)
-        return talk_fail(t, line->n, "no such request was sent (what was sent stands before the model: line "
-                                     "that answers it)");
+        return talk_fail(t, line->n,
+                         "no such request was sent (what was sent stands before the model: line "
+                         "that answers it)");
     struct slice body = buf_slice(&t->sent[at].body);
     if (slice_eq(body, line->source))
         return true;
@@ -396,7 +425,9 @@ static bool check_session(struct talk *t, const struct line *line)
         return t->now->session_new ? true : talk_fail(t, line->n, "the session is not a new one");
     if (!slice_is(line->text, "same")) {
         unsigned long wanted = strtoul(line->text.ptr, NULL, 10);
-        return wanted == number ? true : talk_fail(t, line->n, "it is session %u, not %lu", number, wanted);
+        return wanted == number
+                   ? true
+                   : talk_fail(t, line->n, "it is session %u, not %lu", number, wanted);
     }
     while (before > t->said && !before[-1].session[0])
         before--;
@@ -474,7 +505,8 @@ static bool check_show(struct talk *t, const struct line *line)
     json_parse(&doc, buf_slice(&t->answer), 0, NULL);
     if (line->word == W_SYSTEM)
         json_string(json_get(json_root(&doc), "system"), &actual);
-    while (line->word == W_LEDGER && json_next(json_get(json_root(&doc), "turns"), &it, &none, &turn))
+    while (line->word == W_LEDGER &&
+           json_next(json_get(json_root(&doc), "turns"), &it, &none, &turn))
         ledger_turn(turn, &actual);
     bool ok = slice_eq(buf_slice(&actual), line->text);
     if (!ok)
@@ -487,9 +519,11 @@ static bool check_show(struct talk *t, const struct line *line)
 static const char *member_name(struct slice word)
 {
     static const char *const names[][2] = {
-        {"in", "input_tokens"},          {"out", "output_tokens"}, {"cached", "cached_tokens"},
-        {"written", "cache_write_tokens"}, {"estimated", "estimated"}, {"cost", "cost_usd"},
-        {"calls", "calls"},              {"limit", "limit"},       {"tokens", "tokens"},
+        {"in", "input_tokens"},      {"out", "output_tokens"},
+        {"cached", "cached_tokens"}, {"written", "cache_write_tokens"},
+        {"estimated", "estimated"},  {"cost", "cost_usd"},
+        {"calls", "calls"},          {"estimated-calls", "estimated_calls"},
+        {"limit", "limit"},          {"tokens", "tokens"},
         {"percent", "percent"}};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -572,23 +606,38 @@ static bool check(struct talk *t, const struct line *line)
     if (!t->in_block || (!t->now && line->word != W_VERIFY))
         return talk_fail(t, line->n, "nothing has happened yet that could be checked");
     switch (line->word) {
-    case W_SENT: return check_sent(t, line);
-    case W_BODY: return check_body(t, line);
-    case W_REPLY: return check_reply(t, line);
-    case W_STATUS: t->now->outcome_seen = true; return check_member(t, line, "status");
-    case W_STOPPED: return check_member(t, line, "stop");
-    case W_TURN: return check_member(t, line, "turn");
-    case W_SESSION: return check_session(t, line);
-    case W_WARNING: return check_warning(t, line);
-    case W_ERROR: return check_error(t, line);
-    case W_LOG: return check_log(t, line);
+    case W_SENT:
+        return check_sent(t, line);
+    case W_BODY:
+        return check_body(t, line);
+    case W_REPLY:
+        return check_reply(t, line);
+    case W_STATUS:
+        t->now->outcome_seen = true;
+        return check_member(t, line, "status");
+    case W_STOPPED:
+        return check_member(t, line, "stop");
+    case W_TURN:
+        return check_member(t, line, "turn");
+    case W_SESSION:
+        return check_session(t, line);
+    case W_WARNING:
+        return check_warning(t, line);
+    case W_ERROR:
+        return check_error(t, line);
+    case W_LOG:
+        return check_log(t, line);
     case W_LEDGER:
-    case W_SYSTEM: return check_show(t, line);
+    case W_SYSTEM:
+        return check_show(t, line);
     case W_TOKENS:
     case W_USAGE:
-    case W_WINDOW: return check_counts(t, line);
-    case W_FROM: return check_from(t, line);
-    default: return talk_verify(t);
+    case W_WINDOW:
+        return check_counts(t, line);
+    case W_FROM:
+        return check_from(t, line);
+    default:
+        return talk_verify(t);
     }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// talk_file.h: reads a dialogue file into lines, each a word with what stands behind it. The format is
-// told at the top of test_talk.c.
+// talk_file.h: reads a dialogue file into lines, each a word with what stands behind it. The format
+// is told at the top of test_talk.c.
 //
 // Invariant: a line whose word is not in the table below is an error, never skipped.
 #ifndef TALK_FILE_H
@@ -20,16 +20,48 @@ enum { TALK_LINES_MAX = 1000, TALK_TEXT_BYTES_MAX = 4 << 20, TALK_REPEATS_MAX = 
 
 enum word {
     // settings and what holds for the messages that follow
-    W_PROVIDER, W_SET, W_POLICY, W_AS, W_CONTEXT, W_BOT,
+    W_PROVIDER,
+    W_SET,
+    W_POLICY,
+    W_AS,
+    W_CONTEXT,
+    W_BOT,
     // for the next message only
-    W_NEW, W_IN, W_KEY, W_STATELESS, W_WITH,
+    W_NEW,
+    W_IN,
+    W_KEY,
+    W_STATELESS,
+    W_WITH,
     // what happens
-    W_USER, W_EDIT, W_UNDO, W_RESET, W_STOP, W_GOES_ON, W_RESTART, W_TIME, W_MESSAGE,
+    W_USER,
+    W_EDIT,
+    W_UNDO,
+    W_RESET,
+    W_STOP,
+    W_GOES_ON,
+    W_RESTART,
+    W_TIME,
+    W_MESSAGE,
     // what the provider answers
     W_MODEL,
     // what must be so
-    W_SENT, W_BODY, W_REPLY, W_STATUS, W_STOPPED, W_TURN, W_SESSION, W_WARNING, W_ERROR, W_LOG, W_LEDGER,
-    W_SYSTEM, W_TOKENS, W_USAGE, W_WINDOW, W_FROM, W_VERIFY,
+    W_SENT,
+    W_BODY,
+    W_REPLY,
+    W_STATUS,
+    W_STOPPED,
+    W_TURN,
+    W_SESSION,
+    W_WARNING,
+    W_ERROR,
+    W_LOG,
+    W_LEDGER,
+    W_SYSTEM,
+    W_TOKENS,
+    W_USAGE,
+    W_WINDOW,
+    W_FROM,
+    W_VERIFY,
     WORDS
 };
 
@@ -83,11 +115,11 @@ static const struct {
 };
 
 struct line {
-    unsigned n;           // in the file, from 1
+    unsigned n; // in the file, from 1
     enum word word;
-    char *argument;       // "" if none; owned
-    struct slice text;    // with its escapes undone, NUL-terminated; owned
-    struct slice source;  // as it stands in the file (of a policy: the lines under it); borrowed
+    char *argument;      // "" if none; owned
+    struct slice text;   // with its escapes undone, NUL-terminated; owned
+    struct slice source; // as it stands in the file (of a policy: the lines under it); borrowed
 };
 
 // ---- text with escapes: \n \t \r \\ \! \xHH \u{HEX} and \*N(text), the text N times
@@ -216,10 +248,12 @@ static bool talk_read_line(struct slice source, unsigned n, struct line *out, st
         return talk_line_error(why, n, "nothing is expected there", argument);
     out->argument = mem_slicedup(argument);
     out->source = colon ? talk_trim(slice_of(colon + 1, rest.len - before - 1)) : SLICE_NONE;
-    // The provider's lines are split at their orders first (talk_model.h).
-    bool whole = out->word == W_MODEL ? (buf_add_slice(&text, out->source), true)
-                                      : talk_unescape(out->source, &text, &reason);
-    if (!whole) {
+    // The provider's lines are split at their orders first (talk_model.h); a body is compared as it
+    // is.
+    bool raw = out->word == W_MODEL || out->word == W_BODY;
+    if (raw)
+        buf_add_slice(&text, out->source);
+    if (!raw && !talk_unescape(out->source, &text, &reason)) {
         buf_release(&text);
         return talk_line_error(why, n, reason, out->source);
     }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// talk_model.h: the provider of the dialogues. A `model:` line becomes an answer on the simulated wire,
-// as either API sends it; its orders (!drop, !status 429 …) say how it goes wrong.
+// talk_model.h: the provider of the dialogues. A `model:` line becomes an answer on the simulated
+// wire, as either API sends it; its orders (!drop, !status 429 …) say how it goes wrong.
 //
 //   answer ──▶ status, headers ──▶ events of the stream, one by one ──▶ end
 //                                     └─ !slow: some time before each; !pause: held until `goes-on`
 //
-// Invariant: a play is forgotten when the wire says that its request is gone; it is never played on.
+// Invariant: a play is forgotten when the wire says that its request is gone; it is never played
+// on.
 #ifndef TALK_MODEL_H
 #define TALK_MODEL_H
 
@@ -17,26 +18,26 @@
 enum { ANSWER_EVENTS_MAX = 8192, ORDER_BYTES = 128 };
 
 enum answer_end {
-    END_WHOLE,        // the terminal event came
-    END_CUT,          // the stream ends in good order, without one
-    END_DROP,         // the connection breaks
-    END_ERROR,        // an error event
-    END_GARBAGE,      // junk, then nothing
-    END_SILENCE,      // nothing more until a deadline
-    END_LOST,         // the connection breaks before a status
-    END_UNREACHABLE,  // nothing could be sent
+    END_WHOLE,       // the terminal event came
+    END_CUT,         // the stream ends in good order, without one
+    END_DROP,        // the connection breaks
+    END_ERROR,       // an error event
+    END_GARBAGE,     // junk, then nothing
+    END_SILENCE,     // nothing more until a deadline
+    END_LOST,        // the connection breaks before a status
+    END_UNREACHABLE, // nothing could be sent
 };
 
 struct answer {
-    unsigned n;                  // its line
-    struct slice text;           // NUL-terminated; owned
+    unsigned n;        // its line
+    struct slice text; // NUL-terminated; owned
     enum answer_end end;
-    int status;                  // 0: 200 and a stream
-    const char *content_type;    // NULL: an event stream
-    char stop[ORDER_BYTES];      // "end", "max_tokens", "stop_sequence", "refusal", "filter"
-    char code[ORDER_BYTES];      // of an error: the provider's word for it
+    int status;               // 0: 200 and a stream
+    const char *content_type; // NULL: an event stream
+    char stop[ORDER_BYTES];   // "end", "max_tokens", "stop_sequence", "refusal", "filter"
+    char code[ORDER_BYTES];   // of an error: the provider's word for it
     char retry_after[ORDER_BYTES], should_retry[ORDER_BYTES];
-    int64_t drop_after;          // bytes of text; -1: all
+    int64_t drop_after; // bytes of text; -1: all
     int64_t slow_ms;
     bool pause, empty, no_usage;
     int64_t in, out, cached, written;
@@ -48,10 +49,10 @@ struct play {
     struct wire_request *request;
     const struct answer *answer; // borrowed
     struct buf stream;
-    struct vec ends;             // of size_t: where each event ends in the stream
-    size_t at;                   // events played
-    bool paused;
-    struct play **list, *next;   // where it is listed
+    struct vec ends; // of size_t: where each event ends in the stream
+    size_t at;       // events played
+    bool paused, resumed;
+    struct play **list, *next; // where it is listed
 };
 
 // ---- a model: line
@@ -95,7 +96,8 @@ static void order_status(struct answer *a, int64_t status, struct slice *rest)
     a->status = (int)status;
     while (more)
         more = order_word(rest, "retry-after", a->retry_after) ||
-               order_word(rest, "should-retry", a->should_retry) || order_word(rest, "code", a->code);
+               order_word(rest, "should-retry", a->should_retry) ||
+               order_word(rest, "code", a->code);
 }
 
 static void order_usage(struct answer *a, struct slice *rest)
@@ -104,7 +106,8 @@ static void order_usage(struct answer *a, struct slice *rest)
 
     while (more)
         more = order_number(rest, "in", &a->in) || order_number(rest, "out", &a->out) ||
-               order_number(rest, "cached", &a->cached) || order_number(rest, "written", &a->written);
+               order_number(rest, "cached", &a->cached) ||
+               order_number(rest, "written", &a->written);
 }
 
 // One order without its "!". False if it is none.
@@ -113,8 +116,8 @@ static bool answer_order(struct answer *a, struct slice order)
     static const struct {
         const char *word;
         enum answer_end end;
-    } ends[] = {{"cut", END_CUT},         {"garbage", END_GARBAGE}, {"silence", END_SILENCE},
-                {"lost", END_LOST},       {"drop", END_DROP},       {"unreachable", END_UNREACHABLE}};
+    } ends[] = {{"cut", END_CUT},   {"garbage", END_GARBAGE}, {"silence", END_SILENCE},
+                {"lost", END_LOST}, {"drop", END_DROP},       {"unreachable", END_UNREACHABLE}};
     int64_t number = 0;
 
     for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
@@ -200,8 +203,8 @@ static void event_over(struct play *p)
     *end = p->stream.len;
 }
 
-static void __attribute__((format(printf, 3, 4))) anthropic_event(struct play *p, const char *type,
-                                                                  const char *fmt, ...)
+static void __attribute__((format(printf, 3, 4)))
+anthropic_event(struct play *p, const char *type, const char *fmt, ...)
 {
     char rest[512];
     va_list ap;
@@ -281,7 +284,8 @@ static void begin_stream(struct play *p, bool openai)
 static void stream_text(struct play *p, bool openai)
 {
     struct slice text = p->answer->text;
-    size_t len = p->answer->drop_after < 0 ? text.len : utf8_cut(text, (size_t)p->answer->drop_after);
+    size_t len =
+        p->answer->drop_after < 0 ? text.len : utf8_cut(text, (size_t)p->answer->drop_after);
 
     for (size_t at = 0, to = 0; at < len; at = to) {
         while (to < len && isspace((unsigned char)text.ptr[to]))
@@ -303,10 +307,11 @@ static void end_openai(struct play *p)
 
     openai_event(p, "", SLICE_NONE, openai_stop(a));
     if (!a->no_usage) {
-        buf_addf(&p->stream,
-                 "data: {\"id\":\"chatcmpl-1\",\"choices\":[],\"usage\":{\"prompt_tokens\":%lld,"
-                 "\"completion_tokens\":%lld,\"prompt_tokens_details\":{\"cached_tokens\":%lld}}}\n\n",
-                 (long long)a->in, (long long)a->out, (long long)a->cached);
+        buf_addf(
+            &p->stream,
+            "data: {\"id\":\"chatcmpl-1\",\"choices\":[],\"usage\":{\"prompt_tokens\":%lld,"
+            "\"completion_tokens\":%lld,\"prompt_tokens_details\":{\"cached_tokens\":%lld}}}\n\n",
+            (long long)a->in, (long long)a->out, (long long)a->cached);
         event_over(p);
     }
     buf_add_str(&p->stream, "data: [DONE]\n\n");
@@ -322,7 +327,8 @@ static void end_anthropic(struct play *p)
         anthropic_event(p, "content_block_stop", ",\"index\":%d", 0);
     if (!a->no_usage)
         snprintf(usage, sizeof(usage), ",\"usage\":{\"output_tokens\":%lld}", (long long)a->out);
-    anthropic_event(p, "message_delta", ",\"delta\":{\"stop_reason\":\"%s\"}%s", anthropic_stop(a), usage);
+    anthropic_event(p, "message_delta", ",\"delta\":{\"stop_reason\":\"%s\"}%s", anthropic_stop(a),
+                    usage);
     anthropic_event(p, "message_stop", "%s", "");
 }
 
@@ -364,7 +370,7 @@ static void play_end(struct play *p)
     enum answer_end end = p->answer->end;
 
     if (end == END_SILENCE)
-        return;  // the wire's deadline says that it is gone
+        return; // the wire's deadline says that it is gone
     play_free(p);
     wire_sim_done(r, end == END_DROP || end == END_LOST ? WIRE_BROKEN
                      : end == END_UNREACHABLE           ? WIRE_NO_CONNECT
@@ -380,19 +386,18 @@ static void play_on(struct play *p)
         size_t from = p->at ? *VEC_AT(&p->ends, size_t, p->at - 1) : 0;
         size_t to = *VEC_AT(&p->ends, size_t, p->at++);
         if (!wire_sim_data(p->request, slice_of(p->stream.ptr + from, to - from)))
-            return;  // cancelled: `gone` comes
+            return; // cancelled: `gone` comes
         if (p->answer->slow_ms && p->at < text_ends) {
             loop_timer_start(p->loop, &p->timer, p->answer->slow_ms);
             return;
         }
     }
-    if (p->answer->pause && !p->paused) {
+    if (p->answer->pause && !p->resumed) {
         p->paused = true;
         loop_stop(p->loop);
         return;
     }
-    if (!p->answer->pause || p->paused)
-        play_end(p);
+    play_end(p);
 }
 
 static void play_due(struct loop_timer *timer)
@@ -403,6 +408,8 @@ static void play_due(struct loop_timer *timer)
 // After a pause: what was left out of the stream is made now.
 static void play_resume(struct play *p, bool openai)
 {
+    p->paused = false;
+    p->resumed = true;
     end_stream(p, openai);
     play_on(p);
 }
@@ -417,7 +424,8 @@ static void play_status(struct play *p)
         wire_sim_header(p->request, "retry-after", a->retry_after);
     if (a->should_retry[0])
         wire_sim_header(p->request, "x-should-retry", a->should_retry);
-    buf_addf(&p->stream, "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"code\":\"%s\",\"message\":",
+    buf_addf(&p->stream,
+             "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"code\":\"%s\",\"message\":",
              a->code[0] ? a->code : "some_error", a->code[0] ? a->code : "some_error");
     json_quote(&p->stream, a->text);
     buf_add_str(&p->stream, "}}");
@@ -432,9 +440,14 @@ static void play_start(struct play **list, struct loop *loop, struct wire_reques
 
     if (!p)
         BUG("out of memory");
-    *p = (struct play){.timer.fn = play_due, .loop = loop, .request = r, .answer = answer,
-                       .stream = BUF_INIT(32 << 20), .ends = VEC_INIT(size_t, ANSWER_EVENTS_MAX),
-                       .list = list, .next = *list};
+    *p = (struct play){.timer.fn = play_due,
+                       .loop = loop,
+                       .request = r,
+                       .answer = answer,
+                       .stream = BUF_INIT(32 << 20),
+                       .ends = VEC_INIT(size_t, ANSWER_EVENTS_MAX),
+                       .list = list,
+                       .next = *list};
     *list = p;
     if (answer->status) {
         play_status(p);

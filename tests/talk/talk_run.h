@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// talk_run.h: an engine in simulated time, over the simulated wire and a store in memory, to which a
-// dialogue's lines happen one after the other; what was said, sent and told on the way.
+// talk_run.h: an engine in simulated time, over the simulated wire and a store in memory, to which
+// a dialogue's lines happen one after the other; what was said, sent and told on the way.
 //
 // Invariants:
-//   1. Every request is looked at, whether the dialogue checks it or not: roles alternate, the user is
+//   1. Every request is looked at, whether the dialogue checks it or not: roles alternate, the user
+//   is
 //      last, nothing is empty.
 //   2. The first failure is the one that is told.
 #ifndef TALK_RUN_H
@@ -17,48 +18,57 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SAID_MAX = 64, SAID_WARNINGS_MAX = 16, SESSIONS_MAX = 64, REQUESTS_IN_FILE_MAX = 128, MESSAGES_MAX = 4096,
-       SETTINGS_MAX = 32, SHOWN_BYTES = 160, NAME_MAX_BYTES = 128, PATH_MAX_BYTES = 512,
-       STORY_BYTES_MAX = 1 << 20 };
-static const int64_t TALK_STARTS_MS = 1767261600000;  // 2026-01-01T10:00:00Z
+enum {
+    SAID_MAX = 64,
+    SAID_WARNINGS_MAX = 16,
+    SESSIONS_MAX = 64,
+    REQUESTS_IN_FILE_MAX = 128,
+    MESSAGES_MAX = 4096,
+    SETTINGS_MAX = 32,
+    SHOWN_BYTES = 160,
+    NAME_MAX_BYTES = 128,
+    PATH_MAX_BYTES = 512,
+    STORY_BYTES_MAX = 1 << 20
+};
+static const int64_t TALK_STARTS_MS = 1767261600000; // 2026-01-01T10:00:00Z
 
 // A request as it went out.
 struct sent {
     char provider[NAME_MAX_BYTES];
     struct buf body;
-    char **messages;               // "user: …", one a message; owned
+    char **messages; // "user: …", one a message; owned
     size_t len;
 };
 
 // A message of a user's, or a command, and what came of it.
 struct said {
-    unsigned n;                    // its line
+    unsigned n; // its line
     uint64_t request;
     char user[NAME_MAX_BYTES];
     char session[ID_TEXT_BYTES];
-    bool session_new;              // it was the first in its session
+    bool session_new; // it was the first in its session
     uint32_t turn;
     struct buf deltas, json, error;
     int code;
     bool over, lost_with_engine, done;
     char *warnings[SAID_WARNINGS_MAX];
-    unsigned warnings_len, warnings_seen;  // how many there are; bits of those the dialogue expects
+    unsigned warnings_len, warnings_seen; // how many there are; bits of those the dialogue expects
     bool outcome_seen;
 };
 
 struct talk {
     const char *path;
-    const char *provider;          // configured default
+    const char *provider; // configured default
     char folder[PATH_MAX_BYTES];
     struct clock_sim clock;
     struct rand_sim rand;
-    struct store *hold;            // keeps the memory store while no engine is open
+    struct store *hold; // keeps the memory store while no engine is open
     parley *engine;
     struct loop *loop;
     struct play *plays;
     struct vec lines;
-    struct answer *answers;        // one per line; those of model: lines are used
-    size_t answer_next, answer_end;// lines between which unused answers may stand
+    struct answer *answers;         // one per line; those of model: lines are used
+    size_t answer_next, answer_end; // lines between which unused answers may stand
     char *settings[SETTINGS_MAX + 1];
     unsigned settings_len;
     bool settings_changed;
@@ -66,18 +76,18 @@ struct talk {
     char bot[NAME_MAX_BYTES], user[NAME_MAX_BYTES], context[NAME_MAX_BYTES];
     char with_provider[NAME_MAX_BYTES], with_model[NAME_MAX_BYTES], key[NAME_MAX_BYTES];
     bool fresh, stateless;
-    unsigned in_session;           // 0: none named
+    unsigned in_session; // 0: none named
     // what happened
     struct said said[SAID_MAX];
     unsigned said_len;
-    struct said *now;              // what checks look at; NULL before the first
+    struct said *now; // what checks look at; NULL before the first
     char sessions[SESSIONS_MAX][ID_TEXT_BYTES];
     char owners[SESSIONS_MAX][NAME_MAX_BYTES];
     unsigned sessions_len;
     struct sent sent[REQUESTS_IN_FILE_MAX];
     unsigned sent_len;
     struct buf log, story, why;
-    uint64_t asked;                // a question of the runner's own
+    uint64_t asked; // a question of the runner's own
     struct buf answer;
     bool answer_ok;
     // the block under way (talk_check.h)
@@ -101,8 +111,8 @@ static void talk_show(struct buf *out, struct slice s)
         buf_addf(out, "… (%zu bytes)", s.len);
 }
 
-static bool __attribute__((format(printf, 3, 4))) talk_fail(struct talk *t, unsigned n,
-                                                            const char *fmt, ...)
+static bool __attribute__((format(printf, 3, 4)))
+talk_fail(struct talk *t, unsigned n, const char *fmt, ...)
 {
     char text[2048];
     va_list ap;
@@ -132,7 +142,7 @@ static bool talk_differs(struct talk *t, unsigned n, const char *what, struct sl
 
 static void talk_tell(struct talk *t, const char *what, struct slice text)
 {
-    buf_addf(&t->story, "  %s ", what);
+    buf_addf(&t->story, "#   %s ", what);
     talk_show(&t->story, text);
     buf_add_char(&t->story, '\n');
 }
@@ -177,12 +187,13 @@ static bool read_messages(struct sent *s, struct json root, struct buf *scratch)
         add_message(s, "system", buf_slice(scratch));
     while (json_next(json_get(root, "messages"), &it, &none, &message) && s->len < MESSAGES_MAX) {
         struct json who = json_get(message, "role");
-        role = json_is_string(who, "user") ? "user" : json_is_string(who, "assistant") ? "assistant"
-                                                                                       : "system";
+        role = json_is_string(who, "user")        ? "user"
+               : json_is_string(who, "assistant") ? "assistant"
+                                                  : "system";
         buf_clear(scratch);
         content_of(json_get(message, "content"), scratch);
-        bool expected = strcmp(role, "system") == 0 ? s->len == 0
-                                                    : (strcmp(role, "user") == 0) == user_next;
+        bool expected =
+            strcmp(role, "system") == 0 ? s->len == 0 : (strcmp(role, "user") == 0) == user_next;
         if (!expected || scratch->len == 0)
             return false;
         if (strcmp(role, "system") != 0)
@@ -207,8 +218,8 @@ static void take_request(struct talk *t, const char *provider, struct slice body
     s->body = (struct buf)BUF_INIT(32 << 20);
     buf_add_slice(&s->body, body);
     s->messages = mem_calloc(MESSAGES_MAX + 1, sizeof(*s->messages));
-    bool valid = json_parse(&doc, body, 0, NULL) == E_OK &&
-                 read_messages(s, json_root(&doc), &scratch);
+    bool valid =
+        json_parse(&doc, body, 0, NULL) == E_OK && read_messages(s, json_root(&doc), &scratch);
     for (size_t i = 0; i < s->len; i++)
         talk_tell(t, "sent:", slice_str(s->messages[i]));
     if (!valid)
@@ -298,7 +309,8 @@ static bool talk_open(struct talk *t)
     char store[64];
     parley_options options = PARLEY_OPTIONS_INIT;
     parley_error error = PARLEY_ERROR_INIT;
-    struct engine_seams seams = {.clock = &t->clock, .rand = &t->rand.rand, .wire = make_wire, .user = t};
+    struct engine_seams seams = {
+        .clock = &t->clock, .rand = &t->rand.rand, .wire = make_wire, .user = t};
     struct store_env env = {.clock = &t->clock.clock, .rand = &t->rand.rand};
 
     snprintf(config, sizeof(config), "%s/parley.lua", t->folder);
@@ -326,10 +338,15 @@ static bool talk_begin(struct talk *t, const char *path, const char *provider)
 {
     char config[512];
 
-    *t = (struct talk){.path = path, .provider = provider, .bot = "plain", .user = "ann",
+    *t = (struct talk){.path = path,
+                       .provider = provider,
+                       .bot = "plain",
+                       .user = "ann",
                        .lines = VEC_INIT(struct line, TALK_LINES_MAX),
-                       .log = BUF_INIT(STORY_BYTES_MAX), .story = BUF_INIT(STORY_BYTES_MAX),
-                       .why = BUF_INIT(64 << 10), .answer = BUF_INIT(32 << 20)};
+                       .log = BUF_INIT(STORY_BYTES_MAX),
+                       .story = BUF_INIT(STORY_BYTES_MAX),
+                       .why = BUF_INIT(64 << 10),
+                       .answer = BUF_INIT(32 << 20)};
     clock_sim_init(&t->clock, TALK_STARTS_MS);
     rand_sim_init(&t->rand, 1);
     const char *tmp = getenv("TMPDIR");
@@ -338,10 +355,11 @@ static bool talk_begin(struct talk *t, const char *path, const char *provider)
     if (!mkdtemp(t->folder))
         return talk_fail(t, 0, "no temporary folder");
     snprintf(policies, sizeof(policies), "%s/policies", t->folder);
-    snprintf(config, sizeof(config),
-             "return { default = { provider = \"%s\" }, providers = {\n"
-             "  anthropic = { model = \"claude-sonnet-4-5\" }, openai = { model = \"gpt-4o\" } } }\n",
-             provider);
+    snprintf(
+        config, sizeof(config),
+        "return { default = { provider = \"%s\" }, providers = {\n"
+        "  anthropic = { model = \"claude-sonnet-4-5\" }, openai = { model = \"gpt-4o\" } } }\n",
+        provider);
     return mkdir(policies, 0700) == 0 && write_file(t, "parley.lua", slice_str(config));
 }
 
@@ -407,7 +425,7 @@ static void see_event(struct talk *t, const parley_event *e)
         t->answer_ok = e->type == PARLEY_EVENT_RESULT;
         return;
     }
-    buf_addf(&t->story, "  %s: ", names[e->type]);
+    buf_addf(&t->story, "#   %s: ", names[e->type]);
     talk_show(&t->story, slice_str(e->json[0] ? e->json : e->text));
     buf_add_char(&t->story, '\n');
     if (!s)
@@ -474,8 +492,9 @@ static bool talk_asked(struct talk *t, int code, const parley_error *error)
     buf_clear(&t->answer);
     talk_run(t);
     t->asked = 0;
-    return t->answer_ok ? true : talk_fail(t, t->action_n, "asking: %s",
-                                           t->answer.ptr ? t->answer.ptr : "no answer came");
+    return t->answer_ok ? true
+                        : talk_fail(t, t->action_n, "asking: %s",
+                                    t->answer.ptr ? t->answer.ptr : "no answer came");
 }
 
 // The transcript of a session, by its number from 1.
@@ -522,7 +541,7 @@ static void talk_close(struct talk *t)
     if (t->engine)
         take_events(t);
     for (unsigned i = 0; i < t->said_len; i++)
-        t->said[i].lost_with_engine = true;  // request numbers begin anew
+        t->said[i].lost_with_engine = true; // request numbers begin anew
     parley_close(t->engine);
     t->engine = NULL;
     t->loop = NULL;

@@ -50,7 +50,7 @@ static void play_case(void **state)
     bool ok = read_whole(c->path, &file) && talk_begin(t, c->path, c->provider) &&
               talk_play(t, buf_slice(&file));
     if (c->loud || !ok)
-        print_message("# %s\n%s", c->name, t->story.ptr ? t->story.ptr : "");
+        printf("# %s\n%s", c->name, t->story.ptr ? t->story.ptr : "");
     buf_add_slice(&why, buf_slice(&t->why));
     talk_end(t);
     mem_free(t);
@@ -69,7 +69,8 @@ static const struct {
     {"user: hi\nsent: user: ho\nmodel: Hello.\n", "another message was sent"},
     {"user: hi\nsent: user: hi\nsent: user: ho\nmodel: Hello.\n", "(no more messages)"},
     {"user: hi\nmodel: Hello.\nsent: user: hi\n", "before the model: line"},
-    {"user: hi\nmodel: A.\nuser: ho\nsent: user: hi\nmodel: B.\n", "more messages than sent: lines"},
+    {"user: hi\nmodel: A.\nuser: ho\nsent: user: hi\nmodel: B.\n",
+     "more messages than sent: lines"},
     {"user: hi\nmodel: Hello.\nsent: nothing\n", "sent all the same"},
     {"user: hi\nbody: {}\nmodel: Hello.\n", "another body was sent"},
     {"user: hi\n", "no model: line is left"},
@@ -140,8 +141,8 @@ static size_t add_cases(struct talk_case *cases, size_t n, const char *path, boo
     for (size_t i = 0; i < (named ? 1 : 2) && n < CASES_MAX; i++, n++) {
         struct talk_case *c = &cases[n];
         snprintf(c->path, sizeof(c->path), "%s", path);
-        snprintf(c->name, sizeof(c->name), "talk__%.*s%s%s", (int)(strlen(name) - strlen(".talk")), name,
-                 named ? "" : "__", named ? "" : providers[i]);
+        snprintf(c->name, sizeof(c->name), "talk__%.*s%s%s", (int)(strlen(name) - strlen(".talk")),
+                 name, named ? "" : "__", named ? "" : providers[i]);
         c->provider = providers[i];
         c->loud = loud;
     }
