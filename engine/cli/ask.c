@@ -25,6 +25,8 @@ static int add_input(struct cli *cli, struct buf *text)
 
     input_init(&in, STDIN_FILENO, cli->signals);
     int code = input_all(&in, &all, TEXT_MAX, &err);
+    while (code == E_CANCELLED && !cli_take_signal(cli)) // a resized window, or back from a stop
+        code = input_all(&in, &all, TEXT_MAX, &err);
     input_release(&in);
     // The newline that ends a file or an `echo` is not part of what is said.
     if (all.len && all.ptr[all.len - 1] == '\n')

@@ -120,7 +120,8 @@ static void say(struct chat *chat, struct slice text)
     chat->code = exchange.code;
     if (exchange.signal) {
         chat->code = PARLEY_E_CANCELLED;
-        chat->leave = exchange.impatient || !is_interrupt(exchange.signal) || !chat->prompt.interactive;
+        chat->leave =
+            exchange.impatient || !is_interrupt(exchange.signal) || !chat->prompt.interactive;
         if (!chat->leave)
             output_note(&chat->cli->output, "stopped; what came is kept");
     }

@@ -17,8 +17,9 @@ static void slash_help(struct chat *chat)
     for (const struct slash *s = slash_table; s->name; s++)
         if (s->id != SLASH_LATER)
             outputf(&chat->cli->output, "  %-10s %-10s %s\n", s->name, s->argument, s->help);
-    output_str(&chat->cli->output, "  \"\"\"                   opens and closes a message of several "
-                                   "lines\n");
+    output_str(&chat->cli->output,
+               "  \"\"\"                   opens and closes a message of several "
+               "lines\n");
 }
 
 static void take_session(struct chat *chat, struct json session)
@@ -110,10 +111,10 @@ static void print_usage(struct chat *chat, struct json rows)
         if (json_is_string(json_get(row, "session"), chat->session))
             break;
     double cost = json_double(json_get(row, "cost_usd"), -1);
-    outputf(o, "calls: %" PRId64 ", tokens in: %" PRId64 " (%" PRId64 " cached), out: %" PRId64 ", ",
-            json_i64(json_get(row, "calls"), 0), json_i64(json_get(row, "input_tokens"), 0),
-            json_i64(json_get(row, "cached_tokens"), 0),
-            json_i64(json_get(row, "output_tokens"), 0));
+    outputf(
+        o, "calls: %" PRId64 ", tokens in: %" PRId64 " (%" PRId64 " cached), out: %" PRId64 ", ",
+        json_i64(json_get(row, "calls"), 0), json_i64(json_get(row, "input_tokens"), 0),
+        json_i64(json_get(row, "cached_tokens"), 0), json_i64(json_get(row, "output_tokens"), 0));
     if (cost < 0)
         output_str(o, "price not known\n");
     else
@@ -278,8 +279,8 @@ static void slash_save(struct chat *chat, struct slice wanted)
     } else {
         int failed = write_file(name, buf_slice(&text));
         if (failed)
-            output_error(&chat->cli->output, "cannot write %s: %s; /save FILE writes another",
-                         name, strerror(-failed));
+            output_error(&chat->cli->output, "cannot write %s: %s; /save FILE writes another", name,
+                         strerror(-failed));
         else
             outputf(&chat->cli->output, "Saved as %s.\n", name);
     }
@@ -316,17 +317,39 @@ void chat_slash(struct chat *chat, struct slice line)
         return;
     }
     switch (slash->id) {
-    case SLASH_HELP: slash_help(chat); break;
-    case SLASH_RESET: slash_reset(chat); break;
-    case SLASH_UNDO: slash_undo(chat); break;
-    case SLASH_TOKENS: slash_tokens(chat); break;
-    case SLASH_USAGE: slash_usage(chat); break;
-    case SLASH_HISTORY: slash_history(chat); break;
-    case SLASH_SESSIONS: slash_sessions(chat); break;
-    case SLASH_RESUME: slash_resume(chat, argument); break;
-    case SLASH_SAVE: slash_save(chat, argument); break;
-    case SLASH_POLICY: slash_policy(chat); break;
-    case SLASH_BYE: chat->leave = true; break;
+    case SLASH_HELP:
+        slash_help(chat);
+        break;
+    case SLASH_RESET:
+        slash_reset(chat);
+        break;
+    case SLASH_UNDO:
+        slash_undo(chat);
+        break;
+    case SLASH_TOKENS:
+        slash_tokens(chat);
+        break;
+    case SLASH_USAGE:
+        slash_usage(chat);
+        break;
+    case SLASH_HISTORY:
+        slash_history(chat);
+        break;
+    case SLASH_SESSIONS:
+        slash_sessions(chat);
+        break;
+    case SLASH_RESUME:
+        slash_resume(chat, argument);
+        break;
+    case SLASH_SAVE:
+        slash_save(chat, argument);
+        break;
+    case SLASH_POLICY:
+        slash_policy(chat);
+        break;
+    case SLASH_BYE:
+        chat->leave = true;
+        break;
     case SLASH_LATER:
         output_error(&chat->cli->output, "%s is not in this version (%s)", slash->name,
                      parley_version());

@@ -2,8 +2,8 @@
 // cli.h: what the commands share: the options, the output, the engine, and waiting for it.
 //
 // Every command returns a parley_code and has said on standard error what is wrong before it does;
-// main turns the code into an exit status. Signals (interrupt, terminate, hang-up, stop, window size)
-// are blocked and read from a descriptor, so nothing runs between two instructions of ours.
+// main turns the code into an exit status. Signals (interrupt, terminate, hang-up, stop, window
+// size) are blocked and read from a descriptor, so nothing runs between two instructions of ours.
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
@@ -19,9 +19,9 @@ enum { SESSION_BYTES = 64 };
 struct cli {
     struct options options;
     struct output output;
-    int signals;         // a signalfd
+    int signals; // a signalfd
     parley_log_level log_level;
-    parley *engine;      // NULL until cli_open
+    parley *engine; // NULL until cli_open
 };
 
 // ---- cli.c: every function that returns a code has reported what is below 0

@@ -124,8 +124,8 @@ static unsigned char complete(EditLine *line, int key)
     for (size_t i = 0; typed.len && (word = e->word_at(i)) != NULL; i++) {
         if (!slice_starts(slice_str(word), typed))
             continue;
-        agreed = matches++ ? slice_of(agreed.ptr, common(agreed, slice_str(word)))
-                           : slice_str(word);
+        agreed =
+            matches++ ? slice_of(agreed.ptr, common(agreed, slice_str(word))) : slice_str(word);
     }
     if (!matches)
         return CC_ERROR;

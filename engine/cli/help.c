@@ -225,9 +225,10 @@ static void man_commands(struct output *o)
 
 static void man_chat(struct output *o)
 {
-    output_str(o, ".SH CHAT\nA line is a message. Three quotation marks (\"\"\") open a message of "
-                  "several lines and close it.\nCtrl\\-C stops a reply and keeps what came; Ctrl\\-D "
-                  "leaves. Tab completes the commands:\n");
+    output_str(o,
+               ".SH CHAT\nA line is a message. Three quotation marks (\"\"\") open a message of "
+               "several lines and close it.\nCtrl\\-C stops a reply and keeps what came; Ctrl\\-D "
+               "leaves. Tab completes the commands:\n");
     for (const struct slash *s = slash_table; s->name; s++)
         if (s->id != SLASH_LATER)
             man_entry(o, s->name, s->argument, s->help);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // import.c: `parley import`: a file of recorded conversations, a JSON object a line.
 //
-// The file is streamed. Up to IN_FLIGHT lines are with the engine at a time, so that its commits can
-// be grouped; answers come in any order. A user's conversations go one after the other, so that they
-// are as old to each other in the store as in the file. A line that is refused is named by its number and the rest
-// goes on; a store that fails ends it, for every later line would fail the same way.
+// The file is streamed. Up to IN_FLIGHT lines are with the engine at a time, so that its commits
+// can be grouped; answers come in any order. A user's conversations go one after the other, so that
+// they are as old to each other in the store as in the file. A line that is refused is named by its
+// number and the rest goes on; a store that fails ends it, for every later line would fail the same
+// way.
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/input.h"
@@ -20,18 +21,18 @@ enum { IN_FLIGHT = 64 };
 struct flight {
     uint64_t request; // 0: free
     uint64_t line;
-    char *user;       // owned
+    char *user; // owned
 };
 
 struct import {
     struct cli *cli;
     struct input input;
-    struct json_doc doc;  // of the line that was read last
+    struct json_doc doc; // of the line that was read last
     struct flight flights[IN_FLIGHT];
     size_t flying;
-    uint64_t line;        // the number of the line that was read last
-    bool over;            // nothing more is read
-    int code;             // what ended it early, else E_OK
+    uint64_t line; // the number of the line that was read last
+    bool over;     // nothing more is read
+    int code;      // what ended it early, else E_OK
     int64_t sessions, turns, failed;
 };
 
@@ -176,10 +177,10 @@ static void read_next(struct import *im)
 
 static void print_counts(struct import *im)
 {
-    const char *form = im->cli->options.format == FORMAT_JSON
-                           ? "{\"sessions\":%" PRId64 ",\"turns\":%" PRId64 ",\"failed\":%" PRId64
-                             "}\n"
-                           : "sessions: %" PRId64 ", turns: %" PRId64 ", lines failed: %" PRId64 "\n";
+    const char *form =
+        im->cli->options.format == FORMAT_JSON
+            ? "{\"sessions\":%" PRId64 ",\"turns\":%" PRId64 ",\"failed\":%" PRId64 "}\n"
+            : "sessions: %" PRId64 ", turns: %" PRId64 ", lines failed: %" PRId64 "\n";
 
     outputf(&im->cli->output, form, im->sessions, im->turns, im->failed);
 }

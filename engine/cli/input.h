@@ -11,10 +11,10 @@
 #include <stdbool.h>
 
 struct input {
-    int fd;          // borrowed
-    int signals;     // a signalfd whose readability ends the wait; borrowed
+    int fd;      // borrowed
+    int signals; // a signalfd whose readability ends the wait; borrowed
     struct buf bytes;
-    size_t at;       // what of bytes was handed out
+    size_t at; // what of bytes was handed out
     bool ended;
 };
 

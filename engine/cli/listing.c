@@ -20,10 +20,14 @@ struct column {
 enum { CELL_MAX = 1 << 20, BAR_WIDTH = 20, EIGHTHS = 8, MINUTES_END = 16 };
 
 static const struct column session_columns[] = {
-    {"session", "SESSION", KIND_TEXT},      {"user", "USER", KIND_TEXT},
-    {"bot", "BOT", KIND_TEXT},              {"context", "CONTEXT", KIND_TEXT},
-    {"status", "STATUS", KIND_TEXT},        {"turns", "TURNS", KIND_COUNT},
-    {"created_at", "CREATED", KIND_TIME},   {"last_active_at", "LAST ACTIVE", KIND_TIME},
+    {"session", "SESSION", KIND_TEXT},
+    {"user", "USER", KIND_TEXT},
+    {"bot", "BOT", KIND_TEXT},
+    {"context", "CONTEXT", KIND_TEXT},
+    {"status", "STATUS", KIND_TEXT},
+    {"turns", "TURNS", KIND_COUNT},
+    {"created_at", "CREATED", KIND_TIME},
+    {"last_active_at", "LAST ACTIVE", KIND_TIME},
     {"expires_at", "EXPIRES", KIND_TIME},
 };
 

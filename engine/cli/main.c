@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// main.c: the program: reads the command line, runs one command, turns its code into an exit status.
+// main.c: the program: reads the command line, runs one command, makes an exit status of its code.
 #include "cli/cli.h"
 
 #include <fcntl.h>
@@ -22,11 +22,11 @@ enum {
 };
 
 static int (*const run[])(struct cli *cli) = {
-    [CMD_CHAT] = command_chat,       [CMD_ASK] = command_ask,
+    [CMD_CHAT] = command_chat,         [CMD_ASK] = command_ask,
     [CMD_SESSIONS] = command_sessions, [CMD_SHOW] = command_show,
-    [CMD_USAGE] = command_usage,     [CMD_CHECK] = command_check,
-    [CMD_VERIFY] = command_verify,   [CMD_IMPORT] = command_import,
-    [CMD_MIGRATE] = command_migrate, [CMD_VERSION] = command_version,
+    [CMD_USAGE] = command_usage,       [CMD_CHECK] = command_check,
+    [CMD_VERIFY] = command_verify,     [CMD_IMPORT] = command_import,
+    [CMD_MIGRATE] = command_migrate,   [CMD_VERSION] = command_version,
     [CMD_HELP] = command_help,
 };
 

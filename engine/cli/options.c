@@ -17,10 +17,14 @@ enum {
     AS_CSV = 1 << FORMAT_CSV,
 };
 
-#define LATER(name, words, help) {name, CMD_LATER, words, 0, WORDS_ANY, AS_TABLE, help}
+#define LATER(name, words, help)                                                                   \
+    {                                                                                              \
+        name, CMD_LATER, words, 0, WORDS_ANY, AS_TABLE, help                                       \
+    }
 
 const struct command command_table[] = {
-    {"chat", CMD_CHAT, "", 0, 0, AS_TABLE, "a conversation in the terminal (without a command: this)"},
+    {"chat", CMD_CHAT, "", 0, 0, AS_TABLE,
+     "a conversation in the terminal (without a command: this)"},
     {"ask", CMD_ASK, "[TEXT…]", 0, WORDS_ANY, AS_TABLE | AS_JSON | AS_JSONL,
      "one turn; standard input is appended to TEXT, only the reply is printed"},
     {"sessions", CMD_SESSIONS, "", 0, 0, AS_TABLE | AS_JSON | AS_JSONL | AS_CSV,

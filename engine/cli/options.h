@@ -59,12 +59,12 @@ enum flag_id {
 enum { WORDS_ANY = -1 };
 
 struct command {
-    const char *name;  // NULL ends the table
+    const char *name; // NULL ends the table
     enum command_id id;
     const char *words; // how its arguments are written; "": none
     int words_min, words_max;
-    unsigned formats;  // bit per enum format
-    const char *help;  // one line
+    unsigned formats; // bit per enum format
+    const char *help; // one line
 };
 
 enum flag_type {
@@ -75,8 +75,8 @@ enum flag_type {
 };
 
 struct flag {
-    const char *name;     // without the dashes
-    char letter;          // 0: none
+    const char *name; // without the dashes
+    char letter;      // 0: none
     enum flag_type type;
     const char *argument; // how its value is written; NULL for a switch
     unsigned commands;    // bit per enum command_id; 0: every command
@@ -90,10 +90,10 @@ enum { SETTINGS_MAX = 64 };
 
 struct options {
     const struct command *command;
-    const char *value[FLAGS];                 // NULL: not given; a switch that is on: ""
-    const char *settings[SETTINGS_MAX + 1];   // --set, ends with NULL
+    const char *value[FLAGS];               // NULL: not given; a switch that is on: ""
+    const char *settings[SETTINGS_MAX + 1]; // --set, ends with NULL
     size_t n_settings;
-    char **words;                             // the command's own arguments
+    char **words; // the command's own arguments
     size_t n_words;
     enum format format;
 };

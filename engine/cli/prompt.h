@@ -12,9 +12,9 @@ struct prompt {
     struct cli *cli;
     struct editor *editor; // NULL: lines come from `input`
     struct input input;
-    bool interactive;      // a person sees what we print and types the answer
-    struct buf text;       // the message
-    int signal_number;     // after E_CANCELLED: which
+    bool interactive;  // a person sees what we print and types the answer
+    struct buf text;   // the message
+    int signal_number; // after E_CANCELLED: which
 };
 
 void prompt_init(struct prompt *p, struct cli *cli);

@@ -71,10 +71,10 @@ static size_t hidden(struct screen *s, struct slice rest)
     }
     if (shows(rest, 0))
         return 0;
-    s->state = c == ESC             ? SCREEN_ESCAPE
-               : c1 == CSI          ? SCREEN_CONTROL
-               : starts_string(c1)  ? SCREEN_STRING
-                                    : SCREEN_TEXT;
+    s->state = c == ESC            ? SCREEN_ESCAPE
+               : c1 == CSI         ? SCREEN_CONTROL
+               : starts_string(c1) ? SCREEN_STRING
+                                   : SCREEN_TEXT;
     return c1 ? 2 : 1;
 }
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // screen.h: what of a text is safe to show on a terminal.
 //
-// A model's reply, a user's id or a provider's error is somebody else's text. Control characters and
-// escape sequences in it could move the cursor, retitle the window or answer on the person's behalf,
-// so on a terminal they are left out; newline and tab stay. Text comes in pieces of whole UTF-8
-// characters; a sequence may be split between pieces. Pure, allocates nothing; one thread.
+// A model's reply, a user's id or a provider's error is somebody else's text. Control characters
+// and escape sequences in it could move the cursor, retitle the window or answer on the person's
+// behalf, so on a terminal they are left out; newline and tab stay. Text comes in pieces of whole
+// UTF-8 characters; a sequence may be split between pieces. Pure, allocates nothing; one thread.
 #ifndef CLI_SCREEN_H
 #define CLI_SCREEN_H
 

@@ -23,7 +23,7 @@ enum slash_id {
 };
 
 struct slash {
-    const char *name;     // with its slash; NULL ends the table
+    const char *name; // with its slash; NULL ends the table
     enum slash_id id;
     const char *argument; // "" for none
     const char *help;

@@ -41,8 +41,7 @@ static struct slice cell_at(const struct table *t, size_t i)
 {
     size_t start = i ? *VEC_AT(&t->ends, size_t, i - 1) : 0;
 
-    return slice_of(t->text.ptr ? t->text.ptr + start : NULL,
-                    *VEC_AT(&t->ends, size_t, i) - start);
+    return slice_of(t->text.ptr ? t->text.ptr + start : NULL, *VEC_AT(&t->ends, size_t, i) - start);
 }
 
 static int check(const struct table *t, struct err *err)

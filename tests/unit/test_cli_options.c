@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The command line: what is understood, what is refused and with which words; the tables themselves;
-// slash commands.
+// The command line: what is understood, what is refused and with which words; the tables
+// themselves; slash commands.
 #include "cli/options.h"
 #include "cli/slash.h"
 

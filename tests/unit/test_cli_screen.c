@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What reaches a terminal of somebody else's text, in one piece and cut at every character; the prompt.
+// What reaches a terminal of somebody else's text, in one piece and cut at every character; the
+// prompt.
 #include "base/buf.h"
 #include "base/utf8.h"
 #include "cli/prompt.h"
@@ -55,14 +56,26 @@ static void test_cli_screen__leaves_out_controls(void **state)
     check("a\x01\x07\x08\x0B\x7F\rb", "ab");
     check("\x1B[31mred\x1B[0m", "red");
     check("\x1B[2J\x1B[1;1Hhome", "home");
-    check("\x1B]0;title\x07" "after", "after");
+    check("\x1B]0;title\x07"
+          "after",
+          "after");
     check("\x1B]52;c;cm0gLXJm\x1B\\after", "after");
     check("\x1BPq#0;2;0;0;0\x1B\\x", "x");
     check("\x1B(Bcharset", "charset");
-    check("\x1B" "7saved\x1B" "8", "saved");
-    check("\xC2\x9B" "31mred", "red");
-    check("\xC2\x9D" "0;title\xC2\x9C" "after", "after");
-    check("a\xC2\x85" "b", "ab");
+    check("\x1B"
+          "7saved\x1B"
+          "8",
+          "saved");
+    check("\xC2\x9B"
+          "31mred",
+          "red");
+    check("\xC2\x9D"
+          "0;title\xC2\x9C"
+          "after",
+          "after");
+    check("a\xC2\x85"
+          "b",
+          "ab");
 }
 
 static void test_cli_screen__comes_back_from_broken_sequences(void **state)
