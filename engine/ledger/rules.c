@@ -30,8 +30,10 @@ static bool is_blank(struct safe_text t)
 bool rules_says_something(const struct content *c)
 {
     for (uint32_t i = 0; i < c->len; i++) {
-        if (c->blocks[i].type != BLOCK_TEXT || !is_blank(c->blocks[i].text))
-            return true;
+        const struct block *b = &c->blocks[i];
+        if (b->type == BLOCK_THINKING || (b->type == BLOCK_TEXT && is_blank(b->text)))
+            continue;
+        return true;
     }
     return false;
 }

@@ -163,11 +163,28 @@ static bool add_step(struct context *c, struct step *step)
     return true;
 }
 
-// A turn's steps, without those that say nothing: an empty reply is none.
+static bool asks_for_tools(const struct step *s)
+{
+    for (uint32_t i = 0; i < s->content.len; i++) {
+        if (s->content.blocks[i].type == BLOCK_TOOL_USE)
+            return true;
+    }
+    return false;
+}
+
+// What may be sent of a turn: not a step that says nothing (an empty reply is none), and not a last
+// one that asks for tools, as nothing answers it.
+static bool sendable(const struct turn *t, uint32_t i)
+{
+    const struct step *s = &t->steps[i];
+    bool last = i + 1 == t->steps_len;
+    return rules_says_something(&s->content) && !(last && asks_for_tools(s));
+}
+
 static bool add_turn(struct context *c, const struct turn *t)
 {
     for (uint32_t i = 0; i < t->steps_len; i++) {
-        if (rules_says_something(&t->steps[i].content) && !add_step(c, &t->steps[i]))
+        if (sendable(t, i) && !add_step(c, &t->steps[i]))
             return false;
     }
     c->sent++;

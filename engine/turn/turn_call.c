@@ -144,7 +144,7 @@ static void finish_call(struct run *run)
         turn_settle(run);
         return;
     }
-    if (!reply->complete && content_empty(&run->reply_content)) {
+    if (!reply->complete && !rules_says_something(&run->reply_content)) {
         no_reply(run);
         return;
     }

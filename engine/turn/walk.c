@@ -65,9 +65,9 @@ static void user_read(struct store_op *op)
     if (op->rows_len == 1 && run->user_key) {
         safe_buf_clear(&walk->user);
         if (vault_unseal(run->w->env.vault, run->user_key, slice_str(run->partition),
-                         op->rows[0].key, op->rows[0].body, &walk->user, &err) == E_OK)
-            snprintf(walk->name, sizeof(walk->name), "%.*s",
-                     SLICE_FMT(safe_slice(safe_buf_text(&walk->user))));
+                         op->rows[0].key, op->rows[0].body, &walk->user, &err) == E_OK &&
+            user_read_body(walk->name, safe_buf_text(&walk->user), &err) != E_OK)
+            walk->name[0] = '\0';
     }
     store_op_release(op);
     walk->each(run);
