@@ -15,11 +15,8 @@ static void print_files(struct cli *cli, struct json files)
     while (json_next(files, &it, &key, &file)) {
         bool good = json_bool(json_get(file, "ok"), false);
         output_str(o, good ? "ok     " : "error  ");
-        output_text(o, json_text(json_get(file, "file"), &scratch));
-        if (!good) {
-            output_str(o, ": ");
-            output_text(o, json_text(json_get(file, "error"), &scratch));
-        }
+        // The error begins with its file.
+        output_text(o, json_text(json_get(file, good ? "file" : "error"), &scratch));
         output_str(o, "\n");
     }
     buf_release(&scratch);

@@ -154,7 +154,8 @@ static bool setup(struct editor *e)
     el_set(e->line, EL_PROMPT_ESC, prompt_of, LITERAL);
     el_set(e->line, EL_HIST, history, e->history);
     el_set(e->line, EL_GETCFN, read_character);
-    el_set(e->line, EL_ADDFN, "parley-complete", "completes a slash command", complete);
+    // Wide, as libedit never frees the copies that it makes of narrow names.
+    el_wset(e->line, EL_ADDFN, L"parley-complete", L"completes a slash command", complete);
     el_set(e->line, EL_BIND, "^I", "parley-complete", NULL);
     el_set(e->line, EL_BIND, "^R", "em-inc-search-prev", NULL);
     return true;
