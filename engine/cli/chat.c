@@ -119,9 +119,9 @@ static void say(struct chat *chat, struct slice text)
         read_done(chat, exchange.done);
     chat->code = exchange.code;
     if (exchange.signal) {
-        chat->code = PARLEY_E_CANCELLED;
         chat->leave =
             exchange.impatient || !is_interrupt(exchange.signal) || !chat->prompt.interactive;
+        chat->code = chat->leave ? PARLEY_E_CANCELLED : PARLEY_OK;
         if (!chat->leave)
             output_note(&chat->cli->output, "stopped; what came is kept");
     }

@@ -5,21 +5,33 @@
 
 #include <inttypes.h>
 
+// Most errors begin with their file's name; the others get it.
+static void print_file(struct output *o, struct json file)
+{
+    struct buf scratch = BUF_INIT(1 << 20), why = BUF_INIT(1 << 20);
+    bool good = json_bool(json_get(file, "ok"), false);
+    struct slice name = json_text(json_get(file, "file"), &scratch);
+    struct slice error = json_text(json_get(file, "error"), &why);
+
+    output_str(o, good ? "ok     " : "error  ");
+    if (good || !slice_starts(error, name))
+        output_text(o, name);
+    if (!good && !slice_starts(error, name))
+        output_str(o, ": ");
+    if (!good)
+        output_text(o, error);
+    output_str(o, "\n");
+    buf_release(&scratch);
+    buf_release(&why);
+}
+
 static void print_files(struct cli *cli, struct json files)
 {
-    struct output *o = &cli->output;
-    struct buf scratch = BUF_INIT(1 << 20);
     struct json_iter it = {0};
     struct json key, file;
 
-    while (json_next(files, &it, &key, &file)) {
-        bool good = json_bool(json_get(file, "ok"), false);
-        output_str(o, good ? "ok     " : "error  ");
-        // The error begins with its file.
-        output_text(o, json_text(json_get(file, good ? "file" : "error"), &scratch));
-        output_str(o, "\n");
-    }
-    buf_release(&scratch);
+    while (json_next(files, &it, &key, &file))
+        print_file(&cli->output, file);
 }
 
 static int print_report(struct cli *cli, const char *report)

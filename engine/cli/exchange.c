@@ -153,6 +153,8 @@ void exchange_run(struct cli *cli, const parley_message *message, struct exchang
         }
         if (signal_number) {
             exchange->signal = signal_number;
+            // The terminal has echoed the key.
+            cli->output.line_open = cli->output.line_open || cli->output.terminal;
             parley_stop(cli->engine, w.request);
         } else if (event->request == w.request) {
             over = handle(&w, event);
