@@ -70,8 +70,8 @@ static int check_text(const struct slice text, struct err *err)
 {
     if (text.len > MESSAGE_BYTES_MAX)
         return err_set(err, E_USAGE,
-                       "the message has %zu bytes, at most %d are taken: send it in parts",
-                       text.len, MESSAGE_BYTES_MAX);
+                       "the message is longer than %d bytes: send it in parts",
+                       MESSAGE_BYTES_MAX);
     size_t bad = utf8_valid_prefix(text);
     if (bad != text.len)
         return err_set(err, E_USAGE, "the message is not valid UTF-8 at byte %zu: convert it first",

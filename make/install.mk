@@ -3,7 +3,7 @@ DESTDIR ?=
 
 .PHONY: run install help clean distclean
 run: deps
-	$(Q)$(MAKE) -j$(JOBS) build/parley
+	$(Q)$(MAKE) -s --no-print-directory -j$(JOBS) build/parley
 	@exec build/parley chat
 
 install: all

@@ -25,32 +25,39 @@ static void print_line(struct output *o, struct buf *line)
     output_flush(o);
 }
 
-static void print_event(struct watch *w, const parley_event *event)
+// Why there is no whole reply.
+static const char *why(const parley_event *event)
+{
+    return *event->text ? event->text : "the reply was lost on the way; what came is kept";
+}
+
+// One line about an event: as what it is, or a DONE without a whole reply as the error that it tells.
+static void print_event(struct watch *w, parley_event_type as, const parley_event *event)
 {
     struct buf line = BUF_INIT(JSON_BYTES_MAX);
     struct json_writer jw;
     struct slice json = slice_str(event->json);
 
     jw_init(&jw, &line);
-    if (event->type == PARLEY_EVENT_DONE && json.len > 2) {
+    if (as == PARLEY_EVENT_DONE && json.len > 2) {
         // The same members as of `-o json`, with their event's name before them.
         buf_add_str(&line, "{\"event\":\"done\",");
         buf_add(&line, json.ptr + 1, json.len - 1);
     } else {
         jw_object(&jw);
-        if (event->type == PARLEY_EVENT_ACCEPTED) {
+        if (as == PARLEY_EVENT_ACCEPTED) {
             char turn[16];
             snprintf(turn, sizeof turn, "%u", (unsigned)event->turn);
             jw_kv_str(&jw, "event", "accepted");
             jw_kv_str(&jw, "session", event->session);
             jw_kv_str(&jw, "turn", turn);
-        } else if (event->type == PARLEY_EVENT_DELTA) {
+        } else if (as == PARLEY_EVENT_DELTA) {
             jw_kv_str(&jw, "event", "delta");
             jw_kv_slice(&jw, "text", slice_of(event->text, event->text_bytes));
         } else {
             jw_kv_str(&jw, "event", "error");
             jw_kv_str(&jw, "code", parley_code_word(event->code));
-            jw_kv_slice(&jw, "message", slice_of(event->text, event->text_bytes));
+            jw_kv_str(&jw, "message", why(event));
         }
         jw_object_end(&jw);
     }
@@ -87,9 +94,7 @@ static void finish(struct watch *w, parley_event *event)
     exchange->done = event;
     exchange->code = event->code;
     if (event->code < 0 && !exchange->signal)
-        output_error(&cli->output, "%s",
-                     *event->text ? event->text
-                                  : "the reply was lost on the way; what came is kept");
+        output_error(&cli->output, "%s", why(event));
 }
 
 // Whether the turn is over. Takes the event.
@@ -98,8 +103,11 @@ static bool handle(struct watch *w, parley_event *event)
     struct cli *cli = w->cli;
     bool jsonl = cli->options.format == FORMAT_JSONL;
 
+    // What failed comes before the end that it led to: `done` is the last line of what was accepted.
+    if (jsonl && event->type == PARLEY_EVENT_DONE && event->code < 0)
+        print_event(w, PARLEY_EVENT_ERROR, event);
     if (jsonl && event->type != PARLEY_EVENT_WARNING)
-        print_event(w, event);
+        print_event(w, event->type, event);
     if (*event->session)
         snprintf(w->exchange->session, SESSION_BYTES, "%s", event->session);
     switch (event->type) {

@@ -38,7 +38,11 @@ static void name_of(const struct run *run, const struct record *r, const struct 
     if (strcmp(by, "bot") == 0) {
         snprintf(out, USAGE_NAME_BYTES, "%s", a->bot);
     } else if (strcmp(by, "model") == 0) {
-        snprintf(out, USAGE_NAME_BYTES, "%s:%s", a->provider, a->model);
+        // A turn whose process died before it said where it sent it.
+        if (!a->provider[0])
+            snprintf(out, USAGE_NAME_BYTES, "unknown");
+        else
+            snprintf(out, USAGE_NAME_BYTES, "%s:%s", a->provider, a->model);
     } else if (strcmp(by, "user") == 0) {
         snprintf(out, USAGE_NAME_BYTES, "%s", walk_user(run));
     } else if (strcmp(by, "session") == 0 && key_split(r->key, parts, 3) == 3) {
