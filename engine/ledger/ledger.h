@@ -158,7 +158,8 @@ void ledger_import(struct chat *c, const struct turn *turns, uint32_t len, const
                    struct slice user, struct ledger_op *op);
 
 // Settles open attempts of dead owners as lost, their turns as interrupted with what was kept;
-// op->turns counts them. Safe to run in several processes at once, and while others work.
+// op->turns counts these turns. An open attempt of a turn that is closed is settled alone. Safe to
+// run in several processes at once, and while others work.
 void ledger_recover(struct ledger *l, struct ledger_op *op);
 // The same for one chat whose open turn's owner may be dead: E_OK when no turn is open any more,
 // E_BUSY when its owner lives.

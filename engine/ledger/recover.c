@@ -4,6 +4,7 @@
 //
 //   one chat:  read head, attempt, parts ─▶ owner alive? E_BUSY ─▶ one commit ─▶ the chat is read anew
 //   all:       page of due attempts ─▶ each: owner alive? skip ─▶ user's key ─▶ as for one chat ─▶ next
+//                                          its turn was closed before? the attempt alone ─▶ next
 //
 // Everything is guarded by the head's version: of several that recover at once, one does it, and a
 // process that was only thought dead meets E_CONFLICT. One thread, see ledger_int.h.
@@ -158,10 +159,42 @@ static void leave_saying(struct work *w, const struct err *err)
     next_row(w);
 }
 
+static void stray_settled(struct work *w)
+{
+    struct recovery *s = w->state;
+
+    if (w->store.code == E_CONFLICT) {
+        leave(s);  // somebody else did
+    } else {
+        if (!work_store_ok(w, "settling an open attempt of a closed turn"))
+            return;
+        log_line(w->ledger->env.log, LOG_WARN, "recover: session=%s turn=%u attempt=%u status=lost",
+                 s->session, s->attempt.turn, s->attempt.n);
+        s->row++;
+    }
+    next_row(w);
+}
+
+// Its turn has its end already, so that no settlement comes past it any more. The version of the
+// row that said "open" guards this: where the turn was closed only after that row was read, the
+// attempt was settled with it.
+static void settle_stray(struct work *w)
+{
+    struct recovery *s = w->state;
+    struct attempt lost = s->attempt;
+
+    lost.status = ATTEMPT_LOST;
+    commit_begin(&w->commit, w->ledger->env.vault, NULL, s->partition);  // nothing to seal
+    work_add_attempt(w, STORE_PUT, s->page.rows[s->row].version, s->session, &lost);
+    work_commit(w, stray_settled);
+}
+
 static void chat_recovered(struct ledger_op *op)
 {
     struct work *w = op->user;
     struct recovery *s = w->state;
+    const struct session_head *h = &s->chat->head;
+    bool closed = h->open_turn != s->attempt.turn && s->attempt.turn <= h->turns;
 
     chat_free(s->chat);
     s->chat = NULL;
@@ -173,6 +206,8 @@ static void chat_recovered(struct ledger_op *op)
         w->op->turns++;
         s->row++;
         next_row(w);
+    } else if (closed && (op->code == E_OK || op->code == E_BUSY)) {
+        settle_stray(w);
     } else if (op->code == E_OK || op->code == E_CONFLICT || op->code == E_BUSY) {
         leave(s);  // somebody else did, or does
         next_row(w);

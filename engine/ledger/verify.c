@@ -178,8 +178,8 @@ static void check_attempt(struct verify *s, const struct record *row)
                     at[1], at[0]);
     } else if (at[0] != c->head.open_turn) {
         problem(s,
-                "session %s: attempt %u of turn %u is open, the turn is not: count its call as an "
-                "unknown of the bill",
+                "session %s: attempt %u of turn %u is open, the turn is not: the next recovery "
+                "settles it as lost, an unknown of the bill",
                 id, at[1], at[0]);
     } else {
         c->open_attempts++;

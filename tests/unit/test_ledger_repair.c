@@ -134,6 +134,45 @@ static void test_ledger_repair__recovers_many(void **state)
     kit_close(&a);
 }
 
+// No store of ours can get there, but a backup that was mended by hand can.
+static void test_ledger_repair__an_open_attempt_of_a_closed_turn(void **state)
+{
+    (void)state;
+    static const char open[] = "{\"status\":\"open\",\"owner\":\"00000000000000aa\","
+                               "\"bot\":\"hello\",\"at\":1}";
+    struct kit k;
+    uint32_t turns;
+    char key[RECORD_KEY_BYTES_MAX], beside[RECORD_KEY_BYTES_MAX];
+    kit_open(&k, "memory:");
+    struct chat *c = kit_chat(&k, "kitchen");
+    kit_turn(&k, c, "a", "b");
+    kit_turn(&k, c, "c", "d");
+    snprintf(key, sizeof(key), "attempt/%s/0000000001/0000000002", c->head.id);
+    kit_put(&k, key, open, SLICE_NONE, 1);
+    assert_int_equal(recover(&k, &turns), E_OK);
+    assert_int_equal(turns, 0);
+    assert_verified(&k);
+
+    // Also while another turn of that session is being answered; that one is left alone.
+    assert_int_equal(kit_accept(&k, c, "e"), E_OK);
+    snprintf(beside, sizeof(beside), "attempt/%s/0000000002/0000000002", c->head.id);
+    kit_put(&k, beside, open, SLICE_NONE, 1);
+    assert_int_equal(recover(&k, &turns), E_OK);
+    assert_int_equal(turns, 0);
+    assert_verified(&k);
+    assert_int_equal(kit_settle(&k, c, "f"), E_OK);
+
+    // What names no turn is for verify to tell.
+    snprintf(key, sizeof(key), "attempt/%s/0000000009/0000000001", c->head.id);
+    kit_put(&k, key, open, SLICE_NONE, 1);
+    assert_int_equal(recover(&k, &turns), E_OK);
+    struct buf report = kit_verify(&k);
+    assert_non_null(strstr(report.ptr, "no such turn"));
+    buf_release(&report);
+    chat_free(c);
+    kit_close(&k);
+}
+
 // ---- import
 
 static void make_turns(struct turn *turns, struct step (*steps)[2], uint32_t len, const char *text)
@@ -371,6 +410,7 @@ int main(void)
         cmocka_unit_test(test_ledger_repair__a_dead_process_is_settled),
         cmocka_unit_test(test_ledger_repair__one_chat),
         cmocka_unit_test(test_ledger_repair__recovers_many),
+        cmocka_unit_test(test_ledger_repair__an_open_attempt_of_a_closed_turn),
         cmocka_unit_test(test_ledger_repair__import),
         cmocka_unit_test(test_ledger_repair__import_leaves_the_newest),
         cmocka_unit_test(test_ledger_repair__verify_finds_damage),
