@@ -120,7 +120,7 @@ static int read_rows(struct llm_caps_table *t, struct json root, struct err *err
             return err_set(err, E_NOMEM, "out of memory");
         int rc = read_row(row, item, err);
         if (rc)
-            return err_prefix(err, "models[%zu]", t->rows.len - 1), rc;
+            return err_prefix(err, "models[%zu]: ", t->rows.len - 1), rc;
     }
     return check_defaults(t, err);
 }
@@ -142,7 +142,7 @@ int llm_caps_load(struct llm_caps_table **out, struct slice json, struct err *er
     json_doc_release(&doc);
     if (rc) {
         llm_caps_free(t);
-        err_prefix(err, "model table");
+        err_prefix(err, "model table: ");
         rc = rc == E_USAGE ? E_POLICY : rc;  // not JSON at all
         if (err)
             err->code = rc;

@@ -95,7 +95,7 @@ int llm_start(struct llm *p, struct llm_call *call, struct err *err)
     llm_reply_init(&call->reply);
     call->http_status = 0;
     int rc = p->ops->start(p, call, err);
-    return rc ? err_prefix(err, "%s", p->name), rc : E_OK;
+    return rc ? err_prefix(err, "%s: ", p->name), rc : E_OK;
 }
 
 void llm_cancel(struct llm *p, struct llm_call *call)
@@ -164,7 +164,7 @@ int provider_bad_option(const struct provider *p, const char *option, struct err
     va_start(ap, fmt);
     err_setv(err, E_POLICY, fmt, ap);
     va_end(ap);
-    err_prefix(err, "%s%s%s", origin ? origin : "", origin ? ": " : "", name);
+    err_prefix(err, "%s%s%s: ", origin ? origin : "", origin ? ": " : "", name);
     return E_POLICY;
 }
 

@@ -359,7 +359,7 @@ int llm_render(enum llm_dialect dialect, const struct llm_caps *caps,
             buf_add_char(out, ',');
         int rc = render_message(dialect, &request->messages[i], out, err);
         if (rc)
-            return err_prefix(err, "request: message %u", i + 1), rc;
+            return err_prefix(err, "request: message %u: ", i + 1), rc;
     }
     buf_add_str(out, "]}");
     return buf_check(out, "the request's body", err);

@@ -116,7 +116,7 @@ static int read_lines(struct replay *r, struct slice file, struct err *err)
         if (line.len)
             rc = read_line(r, &doc, line, err);
         if (rc)
-            err_prefix(err, "line %u", n);
+            err_prefix(err, "line %u: ", n);
         at += line.len + 1;
     }
     json_doc_release(&doc);
@@ -140,7 +140,7 @@ int replay_load(struct replay **out, const char *path, struct err *err)
     buf_release(&file);
     if (rc) {
         replay_free(r);
-        err_prefix(err, "%s", path);
+        err_prefix(err, "%s: ", path);
         return rc == E_NOMEM ? rc : E_POLICY;
     }
     *out = r;

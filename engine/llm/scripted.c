@@ -391,7 +391,7 @@ static int scripted_open(struct llm **out, const char *name, const struct llm_en
         const char *replay = provider_str(&s->provider, "replay");
         rc = read_faults(s, err);
         if (rc == E_OK && replay && (rc = replay_load(&s->replay, replay, err)))
-            err_prefix(err, "providers.%s.replay", name);
+            err_prefix(err, "providers.%s.replay: ", name);
         if (rc == E_OK)
             rc = env->brain(env->user, provider_str(&s->provider, "script"), &s->brain, err);
     }

@@ -162,7 +162,7 @@ static int read_pairs(struct conf *c, struct slice text, struct err *err)
         struct slice name = {text.ptr, (size_t)(eq - text.ptr)};
         struct slice value = {eq + 1, len - name.len - 1};
         if (conf_set(c, name, value, "the store's URL", err)) {
-            err_prefix(err, "store: faulty");
+            err_prefix(err, "store: faulty: ");
             return err ? err->code = E_STORE : E_STORE;
         }
         text.ptr += len + (comma ? 1 : 0);

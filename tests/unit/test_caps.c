@@ -57,9 +57,9 @@ static void test_caps__refused(void **state)
     static const struct {
         const char *text, *says;
     } cases[] = {
-        {"{\"models\":[", "model table"},
+        {"{\"models\":[", "model table: "},
         {"[]", "an array is expected"},
-        {"{\"models\":[1]}", "models[0]"},
+        {"{\"models\":[1]}", "model table: models[0]: "},
         {"{\"models\":[{\"api\":\"a\",\"model\":\"x\",\"window\":1,\"output\":1}]}", "no row"},
         {"{\"models\":[{\"api\":\"a\",\"model\":\"*\",\"window\":1}]}", "needs api"},
         {"{\"models\":[{\"api\":\"a\",\"model\":\"*x\",\"window\":1,\"output\":1}]}", "at the end"},

@@ -347,7 +347,7 @@ static void test_llm_scripted__replay(void **state)
     struct err err = ERR_INIT;
     assert_int_equal(ftruncate(fd, 40), 0);
     assert_int_equal(llm_open(&f.llm, "scripted", &f.env.env, &err), E_POLICY);
-    assert_non_null(strstr(err.message, "line 1"));
+    assert_non_null(strstr(err.message, "line 1: "));
     unlink(path);
     assert_int_equal(llm_open(&f.llm, "scripted", &f.env.env, &err), E_POLICY);
     assert_non_null(strstr(err.message, "cannot open"));
