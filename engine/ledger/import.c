@@ -11,7 +11,8 @@
 enum {
     BATCH_ITEMS_SOFT = 40,
     BATCH_BYTES_SOFT = 512 << 10,
-    LEFTOVERS_PAGE = STORE_BATCH_ITEMS_MAX
+    LEFTOVERS_PAGE = STORE_BATCH_ITEMS_MAX,
+    POINTER_TRIES_MAX = 16
 };
 
 struct importing {
@@ -21,12 +22,20 @@ struct importing {
     char user[USER_BYTES];
     size_t user_len;
     char context_hash[VAULT_DIGEST_BYTES];
+    unsigned tries;                  // of the last commit
 };
+
+static void look_at_pointer(struct work *w);
 
 static void imported(struct work *w)
 {
     struct importing *s = w->state;
 
+    // Another session of this context became the newest meanwhile: compare with that one.
+    if (w->store.code == E_CONFLICT && !w->store.ambiguous && ++s->tries < POINTER_TRIES_MAX) {
+        look_at_pointer(w);
+        return;
+    }
     if (!work_store_ok(w, "importing the session"))
         return;
     work_apply_head(w);
@@ -92,6 +101,14 @@ static void pointer_read(struct work *w)
     work_get(w, w->chat->head.partition, &w->prefix, newest_read);
 }
 
+static void look_at_pointer(struct work *w)
+{
+    struct importing *s = w->state;
+
+    key_head(&w->prefix, w->chat->head.bot, s->context_hash);
+    work_get(w, w->chat->head.partition, &w->prefix, pointer_read);
+}
+
 // Adds steps until a batch is full or all are written.
 static void add_steps(struct work *w, struct importing *s)
 {
@@ -137,8 +154,7 @@ static void write_batch(struct work *w)
     struct chat *c = w->chat;
 
     if (s->turn == s->len) {
-        key_head(&w->prefix, c->head.bot, s->context_hash);
-        work_get(w, c->head.partition, &w->prefix, pointer_read);
+        look_at_pointer(w);
         return;
     }
     commit_begin(&w->commit, c->ledger->env.vault, c->key, c->head.partition);

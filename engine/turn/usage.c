@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// usage.c: tokens and money, summed over the attempts by day, bot, model, user or session.
+// usage.c: tokens and money, summed over the attempts by day, bot, model, user or session: of
+// everybody, one user, or one session.
 #include "turn/turn_int.h"
 
 enum { USAGE_ROWS_MAX = 100000, USAGE_PAGE = 500, USAGE_NAME_BYTES = 512 };
@@ -15,7 +16,7 @@ struct tally {
     struct usage_row total;
     struct store_op op;
     struct run *run;
-    struct buf after;
+    struct buf prefix, after;
 };
 
 static void tally_free(void *extra)
@@ -25,6 +26,7 @@ static void tally_free(void *extra)
         mem_free(VEC_AT(&t->rows, struct usage_row, i)->name);
     vec_release(&t->rows);
     map_free(t->by_name);
+    buf_release(&t->prefix);
     buf_release(&t->after);
     mem_free(t);
 }
@@ -129,7 +131,7 @@ static void read_page(struct run *run)
                               .loop = run->w->env.loop,
                               .done = page_read,
                               .partition = slice_str(run->partition),
-                              .key = SLICE_LIT("attempt/"),
+                              .key = buf_slice(&t->prefix),
                               .after = buf_slice(&t->after),
                               .limit = USAGE_PAGE};
     store_submit(run->w->env.store, &t->op);
@@ -201,7 +203,11 @@ void usage_start(struct run *run)
     }
     t->run = run;
     vec_init(&t->rows, sizeof(struct usage_row), USAGE_ROWS_MAX);
+    buf_init(&t->prefix, RECORD_KEY_BYTES_MAX);
     buf_init(&t->after, RECORD_KEY_BYTES_MAX);
+    buf_add_str(&t->prefix, "attempt/");
+    if (run->job->session[0])
+        buf_addf(&t->prefix, "%s/", run->job->session);
     run->extra = t;
     run->extra_free = tally_free;
     walk_start(run, run->job->flags & JOB_ALL_USERS, each, end);

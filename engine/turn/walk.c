@@ -64,10 +64,12 @@ static void user_read(struct store_op *op)
         return;
     if (op->rows_len == 1 && run->user_key) {
         safe_buf_clear(&walk->user);
-        if (vault_unseal(run->w->env.vault, run->user_key, slice_str(run->partition),
-                         op->rows[0].key, op->rows[0].body, &walk->user, &err) == E_OK &&
-            user_read_body(walk->name, safe_buf_text(&walk->user), &err) != E_OK)
-            walk->name[0] = '\0';
+        int code = vault_unseal(run->w->env.vault, run->user_key, slice_str(run->partition),
+                                op->rows[0].key, op->rows[0].body, &walk->user, &err);
+        if (!code)
+            code = user_read_body(walk->name, safe_buf_text(&walk->user), &err);
+        if (code)
+            log_line(run->w->env.log, LOG_WARN, "turn: a user's name: %s", err.message);
     }
     store_op_release(op);
     walk->each(run);
