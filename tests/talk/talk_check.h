@@ -199,6 +199,7 @@ static bool pass_time(struct talk *t, const struct line *line)
 
 static bool go_on(struct talk *t)
 {
+    t->held = NULL;
     for (struct play *p = t->plays, *next; p; p = next) {
         next = p->next;
         if (p->paused)
@@ -245,8 +246,7 @@ static bool act(struct talk *t, const struct line *line)
     if (!t->now)
         return talk_fail(t, line->n, "there is nothing to stop");
     parley_stop(t->engine, t->now->request);
-    loop_run(t->loop);
-    take_events(t);
+    talk_run(t);
     return true;
 }
 

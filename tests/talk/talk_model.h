@@ -15,7 +15,7 @@
 #include "base/json.h"
 #include "net/wire.h"
 
-enum { ANSWER_EVENTS_MAX = 8192, ORDER_BYTES = 128 };
+enum { ANSWER_EVENTS_MAX = 65536, ORDER_BYTES = 128 };
 
 enum answer_end {
     END_WHOLE,       // the terminal event came
@@ -392,7 +392,9 @@ static void play_on(struct play *p)
             return;
         }
     }
-    if (p->answer->pause && !p->resumed) {
+    if (p->answer->pause && p->answer->status) {
+        loop_stop(p->loop);
+    } else if (p->answer->pause && !p->resumed) {
         p->paused = true;
         loop_stop(p->loop);
         return;

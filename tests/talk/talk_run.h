@@ -80,7 +80,8 @@ struct talk {
     // what happened
     struct said said[SAID_MAX];
     unsigned said_len;
-    struct said *now; // what checks look at; NULL before the first
+    struct said *held; // waits for `goes-on`, with nothing under way on the wire
+    struct said *now;  // what checks look at; NULL before the first
     char sessions[SESSIONS_MAX][ID_TEXT_BYTES];
     char owners[SESSIONS_MAX][NAME_MAX_BYTES];
     unsigned sessions_len;
@@ -248,6 +249,8 @@ static void on_wire(void *user, struct wire_request *r)
         talk_fail(t, t->action_n, "the model is asked, and no model: line is left to answer");
         answer = &refusal;
     }
+    if (answer->pause && answer->status)
+        t->held = t->now;
     play_start(&t->plays, t->loop, r, answer, openai);
 }
 
@@ -465,6 +468,8 @@ static void take_events(struct talk *t)
 
 static bool anything_paused(const struct talk *t)
 {
+    if (t->held && !t->held->over)
+        return true;
     for (const struct play *p = t->plays; p; p = p->next) {
         if (p->paused)
             return true;
