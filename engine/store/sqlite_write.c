@@ -368,24 +368,33 @@ static void note_error(struct writer *w, int rc, const char *doing, struct err *
     }
 }
 
-static int commit_group(struct writer *w, struct err *err)
+// Whether a COMMIT that ended so may stand in the WAL whole. SQLite can fail after the last frame was
+// written and synced, also for lack of memory (for the WAL's index); only a lock that it did not get
+// comes before all that.
+static bool may_have_happened(int rc)
+{
+    return (rc & 0xff) != SQLITE_BUSY && (rc & 0xff) != SQLITE_LOCKED;
+}
+
+static void commit_group(struct writer *w, struct err *err)
 {
     int64_t start_ns = clock_mono_ns(clock_system());
     int rc = conn_run(w->c, SQL_COMMIT);
     w->last_commit_ns = clock_mono_ns(clock_system()) - start_ns;
     if (rc == SQLITE_OK) {
         tell_outcomes(w);
-        return E_OK;
+        return;
     }
     note_error(w, rc, "committing", err);
-    bool ambiguous = conn_is_sick(rc);
+    bool ambiguous = may_have_happened(rc);
+    if (ambiguous)
+        err->code = E_STORE;  // whatever it was: other codes promise that there is no trace
     fail_ops(w, err, ambiguous);
     if (ambiguous) {
         struct err ignored;
         w->must_mend = true;
         make_ready(w, &ignored);  // now, so that the callers' next reads are right
     }
-    return err->code;
 }
 
 static bool is_disk_error(int rc)

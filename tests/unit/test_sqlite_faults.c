@@ -47,7 +47,8 @@ static int file_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
 
 static int file_sync(sqlite3_file *f, int flags)
 {
-    return fails() ? SQLITE_IOERR_FSYNC : real_of(f)->pMethods->xSync(real_of(f), flags);
+    int code = disk.code == SQLITE_NOMEM ? SQLITE_NOMEM : SQLITE_IOERR_FSYNC;
+    return fails() ? code : real_of(f)->pMethods->xSync(real_of(f), flags);
 }
 
 static int file_truncate(sqlite3_file *f, sqlite3_int64 size)
@@ -246,6 +247,13 @@ static void test_sqlite_faults__disk_full(void **state)
     fail_everywhere(true, SQLITE_FULL, "disk full");
 }
 
+// Also this may come when a commit is in the WAL already.
+static void test_sqlite_faults__out_of_memory(void **state)
+{
+    (void)state;
+    fail_everywhere(false, SQLITE_NOMEM, "out of memory");
+}
+
 static void test_sqlite_faults__says_what_to_do(void **state)
 {
     struct bench *b = *state;
@@ -264,6 +272,7 @@ int main(void)
         cmocka_unit_test(test_sqlite_faults__passing),
         cmocka_unit_test(test_sqlite_faults__lasting),
         cmocka_unit_test(test_sqlite_faults__disk_full),
+        cmocka_unit_test(test_sqlite_faults__out_of_memory),
         cmocka_unit_test_setup_teardown(test_sqlite_faults__says_what_to_do, bench_up,
                                         bench_down),
     };
