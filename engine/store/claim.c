@@ -131,5 +131,6 @@ bool lock_file_alive(const struct lock_file *l, struct slice claim)
     if (n >> 62)
         return false;
     struct flock lock = range(F_WRLCK, claim_byte(n));
-    return fcntl(l->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+    // Who cannot be asked about may live: taking the dead for living only makes a turn wait.
+    return fcntl(l->fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
 }
