@@ -280,7 +280,7 @@ void ledger_accept(struct chat *c, const struct ledger_accept *a, struct ledger_
 
     if (!w)
         return;
-    int code = c->head.turns == UINT32_MAX
+    int code = c->head.turns == SESSION_TURNS_MAX
                    ? err_set(&op->err, E_REFUSED, "this session is full: start a new one")
                    : check_edit(c, a->edit_from, &op->err);
     if (!code)

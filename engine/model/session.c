@@ -225,7 +225,7 @@ int session_read_meta(struct session_head *h, struct slice meta, struct err *err
     meta_open(&m, meta, "session", err);
     meta_chars(&m, "bot", true, h->bot, sizeof(h->bot));
     h->status = (enum session_status)meta_word(&m, "status", status_words, STATUS_WORDS);
-    h->turns = (uint32_t)meta_i64(&m, "turns", 0, UINT32_MAX);
+    h->turns = (uint32_t)meta_i64(&m, "turns", 0, SESSION_TURNS_MAX);
     h->open_turn = (uint32_t)meta_i64_or(&m, "open_turn", 0, h->turns, 0);
     h->events = (uint32_t)meta_i64_or(&m, "events", 0, UINT32_MAX, 0);
     h->tokens = (uint64_t)meta_i64_or(&m, "tokens", 0, INT64_MAX, 0);

@@ -11,7 +11,9 @@ enum session_status { SESSION_ACTIVE, SESSION_SOFT_EXPIRED, SESSION_HARD_EXPIRED
 const char *session_status_word(enum session_status s);
 
 enum { BOT_NAME_BYTES = 64, CONTEXT_BYTES = 256, USER_BYTES = 256, PARTITION_BYTES = 33,
-       SUPERSEDED_RANGES_MAX = 1024 };
+       SUPERSEDED_RANGES_MAX = 512 };  // the longest fit a record's meta with all else
+// So that the ordinal after the last one is an ordinal too.
+#define SESSION_TURNS_MAX (UINT32_MAX - 1)
 
 // A run of superseded turns, both ends included.
 struct turn_range {

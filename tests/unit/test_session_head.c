@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/rand.h"
+#include "model/record.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -71,6 +72,32 @@ static void test_session_head__ranges_are_limited(void **state)
     session_head_release(&h);
 }
 
+// The head of a session with all of its undone stretches, each of the longest, is still a record.
+static void test_session_head__the_longest_is_a_record(void **state)
+{
+    struct session_head h = {.turns = SESSION_TURNS_MAX, .open_turn = SESSION_TURNS_MAX,
+                             .events = UINT32_MAX, .tokens = INT64_MAX, .system_hash = UINT64_MAX,
+                             .created_at_ms = INT64_MAX, .last_active_at_ms = INT64_MAX,
+                             .expires_at_ms = INT64_MAX, .status = SESSION_HARD_EXPIRED};
+    struct session_head back = {0};
+    struct buf out = BUF_INIT(RECORD_META_BYTES_MAX);
+
+    (void)state;
+    memset(h.bot, 'b', sizeof(h.bot) - 1);
+    for (uint32_t i = 0; i < SUPERSEDED_RANGES_MAX; i++) {
+        uint32_t last = SESSION_TURNS_MAX - 3 * i;
+
+        assert_int_equal(session_supersede(&h, last - 1, last, NULL), E_OK);
+    }
+    session_write_meta(&h, &out);
+    assert_int_equal(buf_check(&out, "the meta", NULL), E_OK);
+    assert_int_equal(session_read_meta(&back, buf_slice(&out), NULL), E_OK);
+    assert_int_equal(back.superseded_len, SUPERSEDED_RANGES_MAX);
+    session_head_release(&back);
+    session_head_release(&h);
+    buf_release(&out);
+}
+
 static void test_session_head__stored_form(void **state)
 {
     struct session_head h = {.bot = "hello", .context = "work \"x\"",
@@ -131,6 +158,7 @@ static void test_session_head__names_what_is_wrong(void **state)
         {"{\"status\":\"active\",\"turns\":5}", "\"bot\""},
         {"{\"bot\":\"b\",\"status\":\"asleep\",\"turns\":5}", "\"status\""},
         {"{\"bot\":\"b\",\"status\":\"active\"}", "\"turns\""},
+        {"{\"bot\":\"b\",\"status\":\"active\",\"turns\":4294967295}", "\"turns\""},
         {"{" GOOD ",\"open_turn\":6}", "\"open_turn\""},
         {"{" GOOD ",\"system_hash\":\"abc\"}", "\"system_hash\""},
         {"{" GOOD ",\"system_hash\":7}", "\"system_hash\""},
@@ -188,6 +216,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_session_head__supersedes_as_an_array_would),
         cmocka_unit_test(test_session_head__ranges_are_limited),
+        cmocka_unit_test(test_session_head__the_longest_is_a_record),
         cmocka_unit_test(test_session_head__stored_form),
         cmocka_unit_test(test_session_head__names_what_is_wrong),
         cmocka_unit_test(test_session_head__no_memory),
