@@ -169,7 +169,7 @@ static bool everything(struct talk *t, struct buf *out)
 static bool restart(struct talk *t)
 {
     struct buf before = BUF_INIT(32 << 20), after = BUF_INIT(32 << 20);
-    bool in_the_middle = anything_paused(t);
+    bool in_the_middle = anything_paused(t) || t->store_fails;
     bool ok = in_the_middle || (everything(t, &before) && talk_verify(t));
 
     talk_close(t);
@@ -302,6 +302,10 @@ static bool settle(struct talk *t, const struct line *line)
         return add_setting(t, "default.provider=", value);
     case W_SET:
         return add_setting(t, "", value);
+    case W_STORE:
+        set_name(t->store, strcmp(value, "works") == 0 ? "" : value);
+        t->settings_changed = true;
+        return true;
     case W_POLICY:
         return set_policy(t, line);
     case W_AS:

@@ -23,6 +23,7 @@ enum word {
     W_PROVIDER,
     W_SET,
     W_POLICY,
+    W_STORE,
     W_AS,
     W_CONTEXT,
     W_BOT,
@@ -76,6 +77,7 @@ static const struct {
 } WORD_TABLE[WORDS] = {
     [W_PROVIDER] = {"provider", K_SETTING, F_ARGUMENT},
     [W_SET] = {"set", K_SETTING, F_ARGUMENT},
+    [W_STORE] = {"store", K_SETTING, F_ARGUMENT},
     [W_POLICY] = {"policy", K_SETTING, F_ARGUMENT},
     [W_AS] = {"as", K_SETTING, F_ARGUMENT},
     [W_CONTEXT] = {"context", K_SETTING, F_ARGUMENT},

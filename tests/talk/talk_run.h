@@ -69,6 +69,8 @@ struct talk {
     struct vec lines;
     struct answer *answers;         // one per line; those of model: lines are used
     size_t answer_next, answer_end; // lines between which unused answers may stand
+    char store[NAME_MAX_BYTES];     // how the store fails; "" not at all
+    bool store_fails;               // the one that is open
     char *settings[SETTINGS_MAX + 1];
     unsigned settings_len;
     bool settings_changed;
@@ -309,7 +311,7 @@ static bool write_file(struct talk *t, const char *name, struct slice text)
 static bool talk_open(struct talk *t)
 {
     char config[PATH_MAX_BYTES + 16], policies[PATH_MAX_BYTES + 16], keyring[PATH_MAX_BYTES + 16];
-    char store[64];
+    char good[64], store[NAME_MAX_BYTES + 80];
     parley_options options = PARLEY_OPTIONS_INIT;
     parley_error error = PARLEY_ERROR_INIT;
     struct engine_seams seams = {
@@ -319,7 +321,10 @@ static bool talk_open(struct talk *t)
     snprintf(config, sizeof(config), "%s/parley.lua", t->folder);
     snprintf(policies, sizeof(policies), "%s/policies", t->folder);
     snprintf(keyring, sizeof(keyring), "%s/keys", t->folder);
-    snprintf(store, sizeof(store), "memory:talk-%p", (void *)t);
+    snprintf(good, sizeof(good), "memory:talk-%p", (void *)t);
+    snprintf(store, sizeof(store), "%s%s%s%s", t->store[0] ? "faulty:" : "", t->store,
+             t->store[0] ? ";" : "", good);
+    t->store_fails = t->store[0] != '\0';
     options.config = config;
     options.store = store;
     options.policies = policies;
@@ -330,7 +335,7 @@ static bool talk_open(struct talk *t)
     options.trace = on_trace;
     options.user = t;
     t->settings_changed = false;
-    if (!t->hold && store_open(&t->hold, store, &env, NULL))
+    if (!t->hold && store_open(&t->hold, good, &env, NULL))
         return talk_fail(t, t->action_n, "no store");
     if (engine_open(&t->engine, &options, &seams, &error))
         return talk_fail(t, t->action_n, "the engine does not open: %s", error.message);
