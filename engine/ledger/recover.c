@@ -82,6 +82,19 @@ static void owner_asked(struct work *w)
         settle_lost(w);
 }
 
+static void head_seen_again(struct work *w)
+{
+    const struct session_head *head = &w->chat->head;
+
+    if (!work_store_ok(w, "reading the session again"))
+        return;
+    if (w->store.rows_len == 0 || w->store.rows[0].version != head->version)
+        work_fail(w, E_CONFLICT, "session %s changed meanwhile: read it again", head->id);
+    else
+        work_fail(w, E_CORRUPT, "turn %u of session %s is open, and no attempt of it is; "
+                                "run `parley verify`", head->open_turn, head->id);
+}
+
 static void open_read(struct work *w)
 {
     struct chat *c = w->chat;
@@ -91,8 +104,9 @@ static void open_read(struct work *w)
         return;
     }
     if (c->attempt.n == 0 || c->attempt.status != ATTEMPT_OPEN) {
-        work_fail(w, E_CORRUPT, "turn %u of session %s is open, and no attempt of it is; "
-                                "run `parley verify`", c->head.open_turn, c->head.id);
+        // Its owner may have settled it after the head was read here, before its attempts were.
+        key_session(&w->prefix, c->head.id);
+        work_get(w, c->head.partition, &w->prefix, head_seen_again);
         return;
     }
     work_store_op(w, STORE_CLAIM_ALIVE, NULL)->key = slice_str(c->attempt.owner);

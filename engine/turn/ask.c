@@ -38,13 +38,30 @@ static void answer_open(struct run *run)
     emit_result(run, &json);
 }
 
+static void open_loaded(struct ledger_op *op);
+
+static void open_reloaded(struct ledger_op *op)
+{
+    struct run *run = turn_op_over(op);
+    if (op->code) {
+        emit_error(run, op->code, &op->err);
+        return;
+    }
+    turn_op_start(run, open_loaded);
+    ledger_load(run->live->chat, 1, &run->op);
+}
+
 static void open_loaded(struct ledger_op *op)
 {
     struct run *run = turn_op_over(op);
-    if (op->code)
+    if (op->code == E_CONFLICT && run->tries++ < CONFLICT_TRIES_MAX) {  // another process settled
+        turn_op_start(run, open_reloaded);
+        ledger_reload(run->live->chat, &run->op);
+    } else if (op->code) {
         emit_error(run, op->code, &op->err);
-    else
+    } else {
         answer_open(run);
+    }
 }
 
 static void open_have(struct run *run)
@@ -104,11 +121,17 @@ static bool known_user(struct run *run)
 
 // ---- show
 
+static void show_user(struct run *run);
+
 static void show_loaded(struct ledger_op *op)
 {
     struct run *run = turn_op_over(op);
     struct buf json = BUF_INIT(RESULT_BYTES_MAX);
     struct json_writer w;
+    if (op->code == E_CONFLICT && run->tries++ < CONFLICT_TRIES_MAX) {  // settled meanwhile
+        show_user(run);
+        return;
+    }
     if (op->code) {
         emit_error(run, op->code, &op->err);
         return;

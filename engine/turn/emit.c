@@ -39,7 +39,8 @@ void emit_delta(struct run *run, struct slice text)
 void emit_join(struct run *run, const struct run *first)
 {
     struct event event = {.request = run->job->request};
-    if (first->turn == 0)
+    // A replay tells ACCEPTED only when it has the whole answer, and then to this one too.
+    if (first->turn == 0 || first->replay_session[0])
         return;
     event.type = EVENT_ACCEPTED;
     event.session = first->live->chat->head.id;

@@ -64,6 +64,10 @@ static void loaded(struct ledger_op *op)
 {
     struct run *run = turn_op_over(op);
     struct chat *chat = run->live->chat;
+    if (op->code == E_CONFLICT) {  // its owner settled it while it was read
+        wait_for_owner(run);
+        return;
+    }
     if (op->code) {
         emit_error(run, op->code, &op->err);
         return;

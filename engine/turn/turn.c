@@ -205,6 +205,11 @@ static void accept_again(struct ledger_op *op)
         begin_accept(run);
         return;
     }
+    if (op->code == E_CONFLICT) {  // the open turn was settled by its owner, or by another who met it
+        turn_op_start(run, accept_again);
+        ledger_reload(run->live->chat, &run->op);
+        return;
+    }
     if (op->code == E_BUSY)
         err_set(&op->err, E_REFUSED,
                 "another process is answering turn %u of this session: try again when it is done",
