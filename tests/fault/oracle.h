@@ -13,6 +13,8 @@
 
 #include "fault/harness.h"
 
+#include <sys/mman.h>
+
 enum { USERS = 64, TEXTS = 1 << 17, TEXTS_PER_ROUND = 2048, TEXT_BYTES = 64, DETAILS_MAX = 10 };
 
 enum note_kind { NOTE_READY = 1, NOTE_PLANNED, NOTE_SENT, NOTE_ACCEPTED, NOTE_DONE, NOTE_ERROR };
@@ -217,17 +219,19 @@ static inline void oracle_init(struct oracle *o, const struct place *place)
 {
     char path[NAME_BYTES];
     memset(o, 0, sizeof(*o));
-    o->entries = calloc(TEXTS, sizeof(*o->entries));
+    // Shared with the processes that it forks.
+    o->entries = mmap(NULL, TEXTS * sizeof(*o->entries), PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     o->log =
         open(place_path(place, "oracle.log", path), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
-    if (!o->entries || o->log < 0)
+    if (o->entries == MAP_FAILED || o->log < 0)
         give_up("oracle: %s", strerror(errno));
 }
 
 static inline void oracle_release(struct oracle *o)
 {
     close(o->log);
-    free(o->entries);
+    munmap(o->entries, TEXTS * sizeof(*o->entries));
 }
 
 static inline void oracle_forget(struct oracle *o)

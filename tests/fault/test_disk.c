@@ -5,7 +5,6 @@
 #include "fault/oracle.h"
 
 #include "fault/disk_layer.h"
-#include <sys/mman.h>
 
 enum { TRIALS_AT_ONCE = 24, PLACES_MAX = 2000 };
 
@@ -183,24 +182,23 @@ static struct verdict trial_run(const struct trial *trial)
     struct oracle o;
     struct verdict v = {0};
     int status;
-    size_t bytes = TEXTS * sizeof(struct entry) + sizeof(struct seen);
     place_make_light(&place);
     oracle_init(&o, &place);
-    free(o.entries);
-    o.entries = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (o.entries == MAP_FAILED)
+    struct seen *seen =
+        mmap(NULL, sizeof(*seen), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (seen == MAP_FAILED)
         give_up("mmap: %s", strerror(errno));
-    struct runner r = {.o = &o, .seen = (struct seen *)(void *)(o.entries + TEXTS)};
+    struct runner r = {.o = &o, .seen = seen};
     fflush(NULL);
     pid_t pid = fork();
     if (pid == 0)
         run(&place, trial, &r);
     waitpid(pid, &status, 0);
     oracle_check(&place, &o, false, 0, &v.tally);
-    v.seen = *r.seen;
+    v.seen = *seen;
     judge(trial, &o, &v);
-    munmap(o.entries, bytes);
-    close(o.log);
+    munmap(seen, sizeof(*seen));
+    oracle_release(&o);
     place_remove(&place);
     return v;
 }
