@@ -12,7 +12,7 @@ enum {
     BATCH_ITEMS_SOFT = 40,
     BATCH_BYTES_SOFT = 512 << 10,
     LEFTOVERS_PAGE = STORE_BATCH_ITEMS_MAX,
-    POINTER_TRIES_MAX = 16
+    POINTER_TRIES_MAX = 1024  // each means that another import was faster
 };
 
 struct importing {

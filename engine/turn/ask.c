@@ -54,7 +54,8 @@ static void open_reloaded(struct ledger_op *op)
 static void open_loaded(struct ledger_op *op)
 {
     struct run *run = turn_op_over(op);
-    if (op->code == E_CONFLICT && run->tries++ < CONFLICT_TRIES_MAX) {  // another process settled
+    if (op->code == E_CONFLICT && run->tries++ < CONFLICT_TRIES_MAX) {
+        // Another process settled a turn of it.
         turn_op_start(run, open_reloaded);
         ledger_reload(run->live->chat, &run->op);
     } else if (op->code) {
@@ -128,7 +129,8 @@ static void show_loaded(struct ledger_op *op)
     struct run *run = turn_op_over(op);
     struct buf json = BUF_INIT(RESULT_BYTES_MAX);
     struct json_writer w;
-    if (op->code == E_CONFLICT && run->tries++ < CONFLICT_TRIES_MAX) {  // settled meanwhile
+    if (op->code == E_CONFLICT && run->tries++ < CONFLICT_TRIES_MAX) {
+        // Another process settled a turn of it.
         show_user(run);
         return;
     }
@@ -212,9 +214,23 @@ void ask_reset(struct run *run)
 
 // ---- undo
 
+static void undo_reloaded(struct ledger_op *op);
+
+// Another process wrote to the session meanwhile: what is the newest turn now?
+static bool undo_again(struct run *run, struct ledger_op *op)
+{
+    if (op->code != E_CONFLICT || run->tries++ == CONFLICT_TRIES_MAX)
+        return false;
+    turn_op_start(run, undo_reloaded);
+    ledger_reload(run->live->chat, &run->op);
+    return true;
+}
+
 static void undo_done(struct ledger_op *op)
 {
     struct run *run = turn_op_over(op);
+    if (undo_again(run, op))
+        return;
     if (op->code) {
         emit_error(run, op->code, &op->err);
         return;
@@ -239,6 +255,8 @@ static void undo_done(struct ledger_op *op)
 static void undo_loaded(struct ledger_op *op)
 {
     struct run *run = turn_op_over(op);
+    if (undo_again(run, op))
+        return;
     if (op->code) {
         emit_error(run, op->code, &op->err);
         return;
@@ -267,6 +285,15 @@ static void undo_have(struct run *run)
     }
     turn_op_start(run, undo_loaded);
     ledger_load(run->live->chat, run->turn, &run->op);
+}
+
+static void undo_reloaded(struct ledger_op *op)
+{
+    struct run *run = turn_op_over(op);
+    if (op->code)
+        emit_error(run, op->code, &op->err);
+    else
+        undo_have(run);
 }
 
 static void undo_located(struct run *run)

@@ -205,7 +205,8 @@ static void accept_again(struct ledger_op *op)
         begin_accept(run);
         return;
     }
-    if (op->code == E_CONFLICT) {  // the open turn was settled by its owner, or by another who met it
+    // The open turn was settled by its owner, or by another who met it.
+    if (op->code == E_CONFLICT) {
         turn_op_start(run, accept_again);
         ledger_reload(run->live->chat, &run->op);
         return;
