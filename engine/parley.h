@@ -196,7 +196,8 @@ typedef enum parley_event_type {
     PARLEY_EVENT_DELTA,    /**< text: more of the reply */
     PARLEY_EVENT_WARNING,  /**< text: one sentence for the person */
     PARLEY_EVENT_DONE, /**< the turn is settled: json as of `ask -o json`; code is not 0 if there is
-                          no whole reply */
+                          no whole reply. PARLEY_E_NOMEM: json tells session and turn only,
+                          parley_show the rest */
     PARLEY_EVENT_RESULT, /**< json: the answer to a question */
     PARLEY_EVENT_ERROR   /**< code and text: nothing was accepted */
 } parley_event_type;

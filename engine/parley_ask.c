@@ -49,12 +49,32 @@ static int copy_names(struct job *job, const struct names *n, struct err *err)
     return code;
 }
 
+// A job with the ticket for its events.
+static int new_job(struct job **out, enum job_verb verb, struct err *err)
+{
+    int code = job_new(out, err);
+    if (code)
+        return code;
+    (*out)->verb = verb;
+    (*out)->ticket = events_ticket();
+    if ((*out)->ticket)
+        return E_OK;
+    job_free(*out);
+    return err_set(err, E_NOMEM, "out of memory for a request");
+}
+
+static void drop_job(struct job *job)
+{
+    events_ticket_free(job->ticket);
+    job_free(job);
+}
+
 // Takes job.
 static int post(parley *e, struct job *job, uint64_t *request, struct err *err, parley_error *error)
 {
     if (atomic_fetch_add(&e->under_way, 1) >= REQUESTS_MAX) {
         atomic_fetch_sub(&e->under_way, 1);
-        job_free(job);
+        drop_job(job);
         err_set(err, E_BUSY, "%d requests are under way: take events, then try again",
                 REQUESTS_MAX);
         return public_error(error, err);
@@ -95,9 +115,8 @@ int parley_send(parley *e, const parley_message *m, uint64_t *request, parley_er
     struct slice text = m->text_bytes ? slice_of(m->text, m->text_bytes) : slice_str(m->text);
     struct names names = {m->user, m->bot, m->context, m->session, m->provider, m->model};
     int code = check_text(text, &err);
-    if (code || job_new(&job, &err))
+    if (code || new_job(&job, JOB_SEND, &err))
         return public_error(error, &err);
-    job->verb = JOB_SEND;
     job->flags = m->flags;
     job->edit_turn = m->edit_turn;
     code = copy_names(job, &names, &err);
@@ -107,7 +126,7 @@ int parley_send(parley *e, const parley_message *m, uint64_t *request, parley_er
     if (!code)
         code = buf_check(&job->text, "the message", &err);
     if (code) {
-        job_free(job);
+        drop_job(job);
         return public_error(error, &err);
     }
     return post(e, job, request, &err, error);
@@ -128,16 +147,15 @@ static int ask(parley *e, enum job_verb verb, const parley_scope *s, const char 
         err_set(&err, E_USAGE, "parley_scope: begin with PARLEY_SCOPE_INIT");
         return public_error(error, &err);
     }
-    if (job_new(&job, &err))
+    if (new_job(&job, verb, &err))
         return public_error(error, &err);
     struct names names = {s->user, s->bot, s->context, s->session, s->provider, s->model};
-    job->verb = verb;
     job->flags = s->flags;
     int code = copy_names(job, &names, &err);
     if (!code)
         code = copy(job->by, sizeof(job->by), by, "by", &err);
     if (code) {
-        job_free(job);
+        drop_job(job);
         return public_error(error, &err);
     }
     return post(e, job, request, &err, error);
@@ -194,7 +212,9 @@ static int copy_member(struct json o, const char *key, char *out, size_t size, s
     int code = E_OK;
     if (json_type(v) == JSON_STRING) {
         struct slice s = json_text(v, &scratch);
-        if (s.len >= size || memchr(s.ptr ? s.ptr : "", '\0', s.len))
+        if (!buf_ok(&scratch))
+            code = buf_check(&scratch, key, err);
+        else if (s.len >= size || memchr(s.ptr ? s.ptr : "", '\0', s.len))
             code = err_set(err, E_USAGE, "%s: at most %zu bytes without NUL", key, size - 1);
         else
             snprintf(out, size, "%.*s", SLICE_FMT(s));
@@ -231,15 +251,14 @@ int parley_import(parley *e, const char *json, size_t json_bytes, uint64_t *requ
 {
     struct err err = ERR_INIT;
     struct job *job;
-    if (job_new(&job, &err))
+    if (new_job(&job, JOB_IMPORT, &err))
         return public_error(error, &err);
-    job->verb = JOB_IMPORT;
     buf_add(&job->text, json, json_bytes);
     int code = buf_check(&job->text, "the conversation", &err);
     if (!code)
         code = read_import(job, &err);
     if (code) {
-        job_free(job);
+        drop_job(job);
         return public_error(error, &err);
     }
     return post(e, job, request, &err, error);

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT
 // parley_events.c: events from the workers' threads to whoever polls. One queue per engine, under
 // one lock; the descriptor is readable exactly while the queue is not empty.
+//
+// Invariant: the event that ends a request, and the one that tells that it was accepted, always
+// arrive: a ticket, made before the request is posted, holds the nodes for both. Out of memory for
+// what they tell, the end is told in words that fit its node. Deltas and warnings may be dropped,
+// as DONE tells them all.
 #include "parley_int.h"
 
 #include <errno.h>
@@ -14,6 +19,8 @@ struct queued {
     struct queued *next;
     struct buf text, json;
     char session[ID_TEXT_BYTES];
+    struct queued *accepted; // of a ticket: the node for ACCEPTED, NULL once it is used; owned
+    char small[ERR_MESSAGE_BYTES], small_json[96]; // of an end for whose text there is no memory
 };
 
 int events_init(struct event_queue *q, struct err *err)
@@ -41,6 +48,25 @@ void events_release(struct event_queue *q)
     close(q->fd);
 }
 
+struct queued *events_ticket(void)
+{
+    struct queued *ticket = mem_zalloc(sizeof(*ticket));
+    if (!ticket)
+        return NULL;
+    ticket->accepted = mem_zalloc(sizeof(*ticket));
+    if (ticket->accepted)
+        return ticket;
+    mem_free(ticket);
+    return NULL;
+}
+
+void events_ticket_free(struct queued *ticket)
+{
+    if (ticket)
+        mem_free(ticket->accepted);
+    mem_free(ticket);
+}
+
 static parley_event_type public_type(enum event_type type)
 {
     switch (type) {
@@ -64,14 +90,53 @@ static parley_event_type public_type(enum event_type type)
 static void point(struct queued *n)
 {
     n->event.session = n->session;
-    n->event.text = n->text.ptr ? n->text.ptr : "";
-    n->event.text_bytes = n->text.len;
-    n->event.json = n->json.ptr ? n->json.ptr : "";
+    n->event.text = n->small[0] ? n->small : n->text.ptr ? n->text.ptr : "";
+    n->event.text_bytes = n->small[0] ? strlen(n->small) : n->text.len;
+    n->event.json = n->small_json[0] ? n->small_json : n->json.ptr ? n->json.ptr : "";
+}
+
+static bool ends(const struct event *e)
+{
+    return e->type == EVENT_DONE || e->type == EVENT_RESULT || e->type == EVENT_ERROR;
+}
+
+// An empty node; NULL: out of memory, for what may be dropped.
+static struct queued *node_for(const struct event *e)
+{
+    struct queued *ticket = e->ticket;
+    struct queued *n = ticket;
+    if (ends(e)) {
+        mem_free(ticket->accepted);
+        ticket->accepted = NULL;
+    } else if (e->type == EVENT_ACCEPTED && ticket->accepted) {
+        n = ticket->accepted;
+        ticket->accepted = NULL;
+    } else {
+        n = mem_zalloc(sizeof(*n));
+    }
+    return n;
+}
+
+// What there is no memory to tell in full.
+static void tell_in_short(struct queued *n, const struct event *e)
+{
+    const char *why = e->code ? e->message : "out of memory for the answer: ask again";
+    if (!e->code && e->type == EVENT_DONE)
+        why = "the turn is stored, and there is no memory to tell its reply: show the session";
+    if (e->type == EVENT_RESULT)
+        n->event.type = PARLEY_EVENT_ERROR;
+    else if (e->type == EVENT_DONE)
+        snprintf(n->small_json, sizeof(n->small_json), "{\"session\":\"%s\",\"turn\":\"%u\"}",
+                 n->session, (unsigned)e->turn);
+    n->event.code = e->code ? e->code : E_NOMEM;
+    snprintf(n->small, sizeof(n->small), "%s", why);
+    buf_release(&n->text);
+    buf_release(&n->json);
 }
 
 static struct queued *make(const struct event *e)
 {
-    struct queued *n = mem_zalloc(sizeof(*n));
+    struct queued *n = node_for(e);
     if (!n)
         return NULL;
     buf_init(&n->text, QUEUED_DELTA_BYTES_MAX);
@@ -86,42 +151,47 @@ static struct queued *make(const struct event *e)
     if (e->message)
         buf_add_str(&n->text, e->message);
     buf_add_slice(&n->json, e->json);
+    bool untold = e->type == EVENT_DONE && e->json.len == 0;
+    if (ends(e) && (untold || !buf_ok(&n->text) || !buf_ok(&n->json)))
+        tell_in_short(n, e);
     return n;
 }
 
+// Whether nothing is left of a delta for a node of its own: it was added to the last, or dropped.
 static bool merge(struct event_queue *q, const struct event *e)
 {
     struct queued *n = q->last;
     if (e->type != EVENT_DELTA)
         return false;
     if (q->delta_bytes + e->text.len > QUEUED_DELTA_BYTES_MAX)
-        return true; // dropped
-    q->delta_bytes += e->text.len;
+        return true;
     if (!n || n->event.type != PARLEY_EVENT_DELTA || n->event.request != e->request)
         return false;
+    size_t before = n->text.len;
     buf_add_slice(&n->text, e->text);
+    q->delta_bytes += n->text.len - before;
     return true;
+}
+
+static void append(struct event_queue *q, struct queued *n)
+{
+    if (q->last)
+        q->last->next = n;
+    else
+        q->first = n;
+    q->last = n;
+    if (n->event.type == PARLEY_EVENT_DELTA)
+        q->delta_bytes += n->text.len;
+    if (q->first == n)
+        (void)!write(q->fd, &(uint64_t){1}, sizeof(uint64_t));
 }
 
 void events_push(struct event_queue *q, const struct event *e)
 {
     pthread_mutex_lock(&q->lock);
-    if (!merge(q, e)) {
-        struct queued *n = make(e);
-        // Without memory for even this, the request would never end for whoever waits: give up
-        // loudly.
-        if (!n && e->type != EVENT_DELTA && e->type != EVENT_WARNING)
-            BUG("out of memory for an event");
-        if (n) {
-            if (q->last)
-                q->last->next = n;
-            else
-                q->first = n;
-            q->last = n;
-            if (q->first == n)
-                (void)!write(q->fd, &(uint64_t){1}, sizeof(uint64_t));
-        }
-    }
+    struct queued *n = merge(q, e) ? NULL : make(e);
+    if (n)
+        append(q, n);
     pthread_cond_signal(&q->arrived);
     pthread_mutex_unlock(&q->lock);
 }

@@ -45,6 +45,10 @@ struct event_queue {
 };
 int events_init(struct event_queue *q, struct err *err);
 void events_release(struct event_queue *q);
+// What a request needs so that its end can be told without memory: its job's ticket, which the push
+// of its last event takes. NULL: out of memory.
+struct queued *events_ticket(void);
+void events_ticket_free(struct queued *ticket);  // of a job that is not posted; NULL allowed
 // Copies. Deltas of one request that nobody took yet become one; over QUEUED_DELTA_BYTES_MAX they
 // are dropped, as DONE tells the whole reply.
 void events_push(struct event_queue *q, const struct event *event);

@@ -3,14 +3,18 @@
 // sent too tells them the same (joiners).
 #include "turn/turn_int.h"
 
+static void tell(const struct run *run, struct event *event)
+{
+    event->request = run->job->request;
+    event->ticket = run->job->ticket;
+    run->w->env.sink(run->w->env.user, event);
+}
+
 static void send_event(struct run *run, struct event event)
 {
-    event.request = run->job->request;
-    run->w->env.sink(run->w->env.user, &event);
-    for (struct run *j = run->joiners; j; j = j->joiner_next) {
-        event.request = j->job->request;
-        run->w->env.sink(run->w->env.user, &event);
-    }
+    tell(run, &event);
+    for (struct run *j = run->joiners; j; j = j->joiner_next)
+        tell(j, &event);
 }
 
 static void end_run(struct run *run)
@@ -38,19 +42,18 @@ void emit_delta(struct run *run, struct slice text)
 
 void emit_join(struct run *run, const struct run *first)
 {
-    struct event event = {.request = run->job->request};
+    struct event event = {.type = EVENT_ACCEPTED};
     // A replay tells ACCEPTED only when it has the whole answer, and then to this one too.
     if (first->turn == 0 || first->replay_session[0])
         return;
-    event.type = EVENT_ACCEPTED;
     event.session = first->live->chat->head.id;
     event.turn = first->turn;
-    run->w->env.sink(run->w->env.user, &event);
+    tell(run, &event);
     struct slice text = safe_slice(safe_buf_text(&first->reply));
     if (text.len) {
         event.type = EVENT_DELTA;
         event.text = text;
-        run->w->env.sink(run->w->env.user, &event);
+        tell(run, &event);
     }
 }
 
@@ -112,11 +115,13 @@ static void reply_text_of(const struct turn *turn, struct safe_buf *out)
         content_text(&reply->content, out);
 }
 
+// Leaves out empty when there is no memory for it.
 static void write_done(struct run *run, const struct turn *turn, struct buf *out)
 {
     struct safe_buf reply;
     safe_buf_init(&reply, CONTENT_BYTES_MAX);
     reply_text_of(turn, &reply);
+    bool whole = safe_buf_check(&reply, "the reply", NULL) == E_OK;
     struct json_writer w;
     jw_init(&w, out);
     jw_object(&w);
@@ -140,6 +145,8 @@ static void write_done(struct run *run, const struct turn *turn, struct buf *out
     jw_array_end(&w);
     jw_object_end(&w);
     safe_buf_release(&reply);
+    if (!whole || !buf_ok(out))
+        buf_clear(out);
 }
 
 void emit_done(struct run *run, const struct turn *turn, int code, const char *message)

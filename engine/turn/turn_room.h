@@ -33,6 +33,7 @@ struct job {
     enum job_verb verb;
     unsigned flags;
     uint64_t request;              // the door's number; every event carries it
+    void *ticket;                  // the door's; every event carries it
     char user[USER_BYTES];
     char bot[BOT_NAME_BYTES];      // empty: the session's, or the configured default
     bool bot_given;                // the worker's: bot was not empty
@@ -60,10 +61,12 @@ enum event_type {
 struct event {
     enum event_type type;
     uint64_t request;
+    void *ticket;                  // the job's
     const char *session;           // ACCEPTED, DONE
     uint32_t turn;
     struct slice text;             // DELTA: for the client's eyes; WARNING: one sentence
-    struct slice json;             // DONE, RESULT: as INTERFACES.md shapes it
+    struct slice json;             // DONE, RESULT: as INTERFACES.md shapes it; DONE: empty when
+                                   // there was no memory for it
     int code;                      // ERROR; DONE: E_OK, E_PROVIDER, E_CANCELLED, E_STORE …
     const char *message;           // with code
 };

@@ -199,8 +199,11 @@ static void start_job(struct run *run)
 
 static void refuse(struct worker *w, struct job *job, int code, const char *message)
 {
-    struct event event = {
-        .type = EVENT_ERROR, .request = job->request, .code = code, .message = message};
+    struct event event = {.type = EVENT_ERROR,
+                          .request = job->request,
+                          .ticket = job->ticket,
+                          .code = code,
+                          .message = message};
     w->env.sink(w->env.user, &event);
     job_free(job);
 }
