@@ -159,20 +159,23 @@ void wire_call_enter(struct wire_call *call, enum wire_phase phase)
         loop_timer_start(call->loop, &call->timer, 0);
 }
 
-// Bytes came. In WIRE_READING the timer is left alone: when it fires it sees that they did.
-static void note_bytes(struct wire_call *call)
+// Bytes came; whether the request may have them. In WIRE_READING the timer is left alone: when it
+// fires it sees that they did.
+static bool note_bytes(struct wire_call *call)
 {
+    if (call->ending)
+        return false;
     if (call->phase != WIRE_READING)
         wire_call_enter(call, WIRE_READING);
     else
         call->phase_ns = now_ns(call);
+    return !call->ending;
 }
 
 bool wire_call_header_bytes(struct wire_call *call, size_t bytes)
 {
-    if (call->ending)
+    if (!note_bytes(call))
         return false;
-    note_bytes(call);
     call->header_bytes += bytes;
     if (call->header_bytes > WIRE_HEADER_BYTES_MAX)
         wire_call_end_soon(call, WIRE_TOO_BIG);
@@ -181,9 +184,8 @@ bool wire_call_header_bytes(struct wire_call *call, size_t bytes)
 
 bool wire_call_status(struct wire_call *call, int status)
 {
-    if (call->ending)
+    if (!note_bytes(call))
         return false;
-    note_bytes(call);
     call->status = status;
     call->r->on_status(call->r, status);
     return !call->ending;
@@ -198,10 +200,7 @@ bool wire_call_header(struct wire_call *call, struct slice name, struct slice va
 
 bool wire_call_data(struct wire_call *call, struct slice bytes)
 {
-    if (call->ending)
-        return false;
-    note_bytes(call);
-    if (call->ending)
+    if (!note_bytes(call))
         return false;
     call->bytes += bytes.len;
     if (call->bytes > call->r->max_bytes)
