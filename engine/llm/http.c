@@ -366,7 +366,7 @@ static void settle(struct exchange *x, enum wire_end end, const struct err *err)
         struct llm_decoder *d = &x->stream.decoder;
         if (!x->provider->done_marker && end == WIRE_OK && d->pending_stop != STOP_NONE)
             d->terminal = true;
-        if (has_reason && end != WIRE_OK && !d->failed && !reply->detail[0])
+        if (has_reason && end != WIRE_OK && !d->failed && !d->terminal && !reply->detail[0])
             reply_detail(reply, "the reply broke off: %s", err->message);
         llm_stream_end(&x->stream);
     } else if (x->user_cancelled) {
