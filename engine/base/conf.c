@@ -513,24 +513,3 @@ void conf_parts(const struct conf *c, const char *prefix, bool (*fn)(void *user,
             return;
     }
 }
-
-int conf_copy(struct conf **out, const struct conf *c, struct err *err)
-{
-    int rc = conf_new(out, c->schema, err);
-
-    for (size_t i = 0; rc == E_OK && i < c->values.len; i++) {
-        const struct value *from = *VEC_AT(&c->values, struct value *, i);
-        struct value *v =
-            value_new(from->option, slice_str(from->name), slice_str(from->text), from->origin);
-        if (v)
-            v->meaning = from->meaning;
-        rc = v ? put(*out, v) : E_NOMEM;
-        if (rc)
-            err_set(err, rc, "out of memory for a copy of the configuration");
-    }
-    if (rc) {
-        conf_free(*out);
-        *out = NULL;
-    }
-    return rc;
-}

@@ -47,7 +47,5 @@ const char *conf_origin(const struct conf *c, const char *name);  // NULL: the d
 // Calls fn once per part, in order of first appearance; stops early when fn returns false.
 void conf_parts(const struct conf *c, const char *prefix, bool (*fn)(void *user, const char *part),
                 void *user);
-// A copy that can be layered on ("--set" on top of a file).
-int conf_copy(struct conf **out, const struct conf *c, struct err *err);
 
 #endif

@@ -3,33 +3,17 @@
 // decoding a string or a number cannot fail. Any thread, as long as the doc stays.
 #include "base/json.h"
 
+#include "base/id.h"
 #include "base/json_int.h"
 #include "base/utf8.h"
 
 #include <math.h>
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 int32_t json_hex4(const char *p)
 {
-    int32_t unit = 0;
+    unsigned char bytes[2];
 
-    for (int i = 0; i < 4; i++) {
-        int digit = hex_value(p[i]);
-        if (digit < 0)
-            return -1;
-        unit = unit * 16 + digit;
-    }
-    return unit;
+    return hex_decode(slice_of(p, 4), bytes, sizeof(bytes)) ? bytes[0] << 8 | bytes[1] : -1;
 }
 
 char json_escaped_char(char c)

@@ -10,18 +10,6 @@
 
 enum { LINE_BYTES_MAX = 1024, CHARACTER_BYTES_MAX = 4 };
 
-static void stderr_sink(void *user, enum log_level level, const char *line)
-{
-    (void)user;
-    // One call, so that lines of several threads do not mix.
-    fprintf(stderr, "parley: %s: %s\n", log_level_word(level), line);
-}
-
-void log_init_stderr(struct log *log, enum log_level min_level)
-{
-    *log = (struct log){.sink = stderr_sink, .min_level = min_level};
-}
-
 void log_line(const struct log *log, enum log_level level, const char *fmt, ...)
 {
     // Room for one character more than a line may have: utf8_cut wants to see what it cuts.

@@ -16,8 +16,6 @@ struct log {
     enum log_level min_level;
 };
 
-// Writes to stderr as "parley: LEVEL: line".
-void log_init_stderr(struct log *log, enum log_level min_level);
 // log may be NULL (nothing happens). Lines over 1 KiB are cut.
 void log_line(const struct log *log, enum log_level level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

@@ -10,7 +10,7 @@
 
 #include "base/mem.h"
 
-enum { ROWS_MAX = 4096, API_BYTES_MAX = 64, TOKENS_MAX = 100000000 };
+enum { ROWS_MAX = 4096, TOKENS_MAX = 100000000 };
 
 struct row {
     char *api, *model;  // owned

@@ -182,7 +182,6 @@ static const struct member members[][MEMBERS_MAX] = {
     [BLOCK_OTHER] = {{"json", offsetof(struct block, json), true, false}},
 };
 
-
 static bool decode_type(struct json word, enum block_type *out)
 {
     for (unsigned i = 0; i < TYPE_WORDS; i++) {

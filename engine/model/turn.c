@@ -33,30 +33,10 @@ const char *turn_status_word(enum turn_status s)
     return status_words[s];
 }
 
-int turn_status_parse(struct slice word, enum turn_status *out)
-{
-    int at = word_index(status_words, STATUS_WORDS, word);
-
-    if (at < 0)
-        return E_NOT_FOUND;
-    *out = (enum turn_status)at;
-    return E_OK;
-}
-
 const char *stop_word(enum stop s)
 {
     BUG_ON((unsigned)s >= STOP_WORDS);
     return stop_words[s];
-}
-
-int stop_parse(struct slice word, enum stop *out)
-{
-    int at = word_index(stop_words, STOP_WORDS, word);
-
-    if (at < 0)
-        return E_NOT_FOUND;
-    *out = (enum stop)at;
-    return E_OK;
 }
 
 enum turn_status stop_status(enum stop s)

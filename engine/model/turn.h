@@ -16,12 +16,10 @@
 
 enum turn_status { TURN_OPEN, TURN_DONE, TURN_CUT, TURN_INTERRUPTED, TURN_FAILED };
 const char *turn_status_word(enum turn_status s);
-int turn_status_parse(struct slice word, enum turn_status *out);  // 0 or E_NOT_FOUND
 
 enum stop { STOP_NONE, STOP_END, STOP_MAX_TOKENS, STOP_SEQUENCE, STOP_REFUSAL, STOP_FILTER,
             STOP_LOST, STOP_USER, STOP_TOOL_USE };
 const char *stop_word(enum stop s);  // "" for STOP_NONE, "stop_sequence" for STOP_SEQUENCE
-int stop_parse(struct slice word, enum stop *out);
 // end, stop_sequence and refusal make a turn done; the others cut.
 enum turn_status stop_status(enum stop s);
 

@@ -21,7 +21,6 @@ int redact_text(const struct redactor *r, struct slice text, struct safe_buf *ou
 
 // Text that comes in pieces, cut anywhere, even inside a character. What may still become part of a
 // match (or of a character) is held back until the next piece or the end.
-enum { REDACT_HOLD_BYTES_MAX = 4096 };
 struct redact_stream {
     const struct redactor *redactor;  // borrowed
     char hold[8];                     // an unfinished character

@@ -40,7 +40,6 @@ struct session_find {
     // private
     struct store_op op;
     struct buf key_text;
-    int phase;
 };
 void session_find(struct session_find *f);
 

@@ -100,14 +100,6 @@ struct tree_node *tree_first(const struct tree *t)
     return at;
 }
 
-struct tree_node *tree_last(const struct tree *t)
-{
-    struct tree_node *at = t->root;
-    while (at && at->right)
-        at = at->right;
-    return at;
-}
-
 struct tree_node *tree_next(struct tree_node *node)
 {
     if (node->right) {

@@ -24,7 +24,6 @@ void tree_remove(struct tree *t, struct tree_node *node);
 struct tree_node *tree_at_or_after(const struct tree *t, const struct tree_node *probe);
 struct tree_node *tree_before(const struct tree *t, const struct tree_node *probe);
 struct tree_node *tree_first(const struct tree *t);
-struct tree_node *tree_last(const struct tree *t);
 struct tree_node *tree_next(struct tree_node *node);
 struct tree_node *tree_prev(struct tree_node *node);
 
