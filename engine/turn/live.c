@@ -157,7 +157,7 @@ static void count_bytes(struct worker *w, struct live *live)
 }
 
 // A run that ends while it waits leaves the line.
-static bool leave_queue(struct run *run)
+static void leave_queue(struct run *run)
 {
     struct live *live = run->live;
     struct run *before = NULL;
@@ -171,9 +171,13 @@ static bool leave_queue(struct run *run)
         if (live->queue_end == r)
             live->queue_end = before;
         live->queue_len--;
-        return true;
+        return;
     }
-    return false;
+}
+
+bool live_waits(const struct run *run)
+{
+    return run->live && run->live->busy != run;
 }
 
 void live_give_back(struct run *run)
@@ -182,7 +186,7 @@ void live_give_back(struct run *run)
     struct live *live = run->live;
     if (!live)
         return;
-    if (live->busy != run) {
+    if (live_waits(run)) {
         leave_queue(run);
         run->live = NULL;
         return;

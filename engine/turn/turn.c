@@ -162,12 +162,18 @@ int turn_prepare(struct run *run, struct err *err)
 
 // ---- A1
 
+static void refuse_stopped(struct run *run)
+{
+    struct err err = ERR_INIT;
+    err_set(&err, E_CANCELLED, "stopped before the message was accepted");
+    emit_error(run, E_CANCELLED, &err);
+}
+
 static void owned(struct run *run)
 {
     struct err err = ERR_INIT;
     if (run->stopped) {
-        err_set(&err, E_CANCELLED, "stopped before the message was accepted");
-        emit_error(run, E_CANCELLED, &err);
+        refuse_stopped(run);
         return;
     }
     int code = turn_prepare(run, &err);
@@ -291,7 +297,9 @@ static void accepted(struct ledger_op *op)
 void turn_stop(struct run *run)
 {
     run->stopped = true;
-    if (run->state == RUN_CALLING && run->call_busy) {
+    if (live_waits(run)) {
+        refuse_stopped(run);
+    } else if (run->state == RUN_CALLING && run->call_busy) {
         llm_cancel(run->llm, &run->call);
     } else if (run->state == RUN_BACKOFF && loop_timer_active(&run->timer)) {
         loop_timer_stop(run->w->env.loop, &run->timer);

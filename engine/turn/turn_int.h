@@ -175,6 +175,7 @@ void live_pin(struct run *run, struct live *live);    // run->target
 void live_unpin(struct run *run);
 // run->target becomes run->live, now or when those before it are through; then `then` is called.
 void live_take(struct run *run, void (*then)(struct run *run));
+bool live_waits(const struct run *run);  // for a session that another run has
 // To the next that waits; harmless without one.
 void live_give_back(struct run *run);
 // Gives back what it has, has `other` (which is nobody's).
