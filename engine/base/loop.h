@@ -15,7 +15,11 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+// The owner of a task, timer, watch or op, out of a pointer to that member of it.
+#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
 
 struct loop;
 

@@ -20,10 +20,6 @@
 #include "ledger/ledger.h"
 #include "ledger/rules.h"
 
-#include <stddef.h>
-
-#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
-
 enum {
     BODY_SPLIT_BYTES = 200 << 10, // longer bodies go on in further records; sealed, these fit
     BODY_BYTES_MAX = 4 << 20,     // of one encoded content (escapes make it longer than its text)

@@ -270,14 +270,12 @@ static void step(struct play *play)
 
 static void on_task(struct loop_task *task)
 {
-    struct play *play = (struct play *)((char *)task - offsetof(struct play, task));
-    step(play);
+    step(CONTAINER_OF(task, struct play, task));
 }
 
 static void on_timer(struct loop_timer *timer)
 {
-    struct play *play = (struct play *)((char *)timer - offsetof(struct play, timer));
-    step(play);
+    step(CONTAINER_OF(timer, struct play, timer));
 }
 
 static int scripted_start(struct llm *p, struct llm_call *call, struct err *err)

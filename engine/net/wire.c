@@ -5,7 +5,6 @@
 // Thread: the loop's.
 #include "net/wire_int.h"
 
-#include <stddef.h>
 #include <string.h>
 
 static const int64_t NS_PER_MS = 1000000;
@@ -87,7 +86,7 @@ void wire_call_begin(struct wire_calls *calls, struct wire_call *call, struct lo
 
 struct wire_call *wire_call_of(struct loop_timer *timer)
 {
-    return (struct wire_call *)((char *)timer - offsetof(struct wire_call, timer));
+    return CONTAINER_OF(timer, struct wire_call, timer);
 }
 
 static int64_t after_ms(int64_t from_ns, int64_t ms)

@@ -20,7 +20,6 @@
 #include <curl/curl.h>
 #include <limits.h>
 #include <pthread.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -301,7 +300,7 @@ static void drive(struct multi *multi, curl_socket_t fd, int events)
 
 static void on_watch(struct loop_watch *watch, unsigned events)
 {
-    struct sock *sock = (struct sock *)watch;  // its first member
+    struct sock *sock = CONTAINER_OF(watch, struct sock, watch);
     int flags = (events & LOOP_READ ? CURL_CSELECT_IN : 0) |
                 (events & LOOP_WRITE ? CURL_CSELECT_OUT : 0);
 
@@ -310,7 +309,7 @@ static void on_watch(struct loop_watch *watch, unsigned events)
 
 static void on_multi_timer(struct loop_timer *timer)
 {
-    struct multi *multi = (struct multi *)((char *)timer - offsetof(struct multi, timer));
+    struct multi *multi = CONTAINER_OF(timer, struct multi, timer);
 
     drive(multi, CURL_SOCKET_TIMEOUT, 0);
 }

@@ -63,7 +63,7 @@ static bool found(struct session_find *f)
 
 static void session_read(struct store_op *op)
 {
-    struct session_find *f = OWNER_OF(op, struct session_find, op);
+    struct session_find *f = CONTAINER_OF(op, struct session_find, op);
 
     if (!found(f))
         return;
@@ -94,7 +94,7 @@ static int read_pointer(struct session_find *f, struct slice meta)
 
 static void pointer_read(struct store_op *op)
 {
-    struct session_find *f = OWNER_OF(op, struct session_find, op);
+    struct session_find *f = CONTAINER_OF(op, struct session_find, op);
 
     if (!found(f))
         return;

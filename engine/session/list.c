@@ -68,7 +68,7 @@ static void next_page(struct session_list *l);
 
 static void page_read(struct store_op *op)
 {
-    struct session_list *l = OWNER_OF(op, struct session_list, op);
+    struct session_list *l = CONTAINER_OF(op, struct session_list, op);
     int code = op->code;
 
     if (code) {

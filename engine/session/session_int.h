@@ -5,10 +5,6 @@
 
 #include "session/session.h"
 
-#include <stddef.h>
-
-#define OWNER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
-
 // A head out of its record session/<id>. Without a key the context stays empty. E_CORRUPT, E_NOMEM,
 // and E_NOT_FOUND when the user's key is gone.
 int session_read_record(struct session_head *out, const struct session_env *env,

@@ -6,8 +6,6 @@
 
 #include "store/store.h"
 
-#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
-
 // --- completion -------------------------------------------------------------------------------
 
 // Posts `done` to the op's loop with the code that op->code holds. The op is the caller's again

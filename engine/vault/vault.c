@@ -46,8 +46,7 @@ const struct user_key *vault_find_key(struct vault *v, const char *partition)
 
 static void run_done(struct loop_task *task)
 {
-    struct vault_request *request =
-        (struct vault_request *)((char *)task - offsetof(struct vault_request, task));
+    struct vault_request *request = CONTAINER_OF(task, struct vault_request, task);
 
     request->done(request);
 }
