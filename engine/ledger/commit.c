@@ -8,12 +8,10 @@
 
 #include "base/utf8.h"
 
-enum { ARENA_KEPT_BYTES = 64 << 10, META_BYTES_MAX = RECORD_META_BYTES_MAX };
-
 void commit_init(struct commit *b)
 {
     buf_init(&b->name, RECORD_KEY_BYTES_MAX);
-    buf_init(&b->meta, META_BYTES_MAX);
+    buf_init(&b->meta, RECORD_META_BYTES_MAX);
     safe_buf_init(&b->body, BODY_BYTES_MAX);
     buf_init(&b->arena, STORE_BATCH_BYTES_MAX);
     b->len = 0;
@@ -35,6 +33,14 @@ static void clear_next(struct commit *b)
     safe_buf_clear(&b->body);
 }
 
+void commit_trim(struct commit *b)
+{
+    if (b->arena.cap > KEPT_BYTES)
+        buf_release(&b->arena);
+    if (b->body.inner.cap > KEPT_BYTES)
+        safe_buf_release(&b->body);
+}
+
 void commit_begin(struct commit *b, struct vault *vault, const struct user_key *key,
                   const char *partition)
 {
@@ -44,11 +50,6 @@ void commit_begin(struct commit *b, struct vault *vault, const struct user_key *
     b->len = 0;
     b->code = E_OK;
     clear_next(b);
-    // One long message must not make every pooled batch large for good.
-    if (b->arena.cap > ARENA_KEPT_BYTES)
-        buf_release(&b->arena);
-    if (safe_buf_text(&b->body).len == 0 && b->body.inner.cap > ARENA_KEPT_BYTES)
-        safe_buf_release(&b->body);
     buf_clear(&b->arena);
 }
 

@@ -90,6 +90,9 @@ static void work_give(struct work *w)
         session_head_release(&w->head);
     turn_release(&w->turn);
     safe_buf_clear(&w->text);
+    if (w->text.inner.cap > KEPT_BYTES)
+        safe_buf_release(&w->text);
+    commit_trim(&w->commit);
     if (w->chat)
         ((struct chat_impl *)w->chat->impl)->work = NULL;
     w->state = NULL;

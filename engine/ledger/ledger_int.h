@@ -26,6 +26,7 @@ enum {
     PART_BYTES = 24 << 10,        // the newest part grows to this before the next begins
     PAGE_RECORDS = 500,           // a scan's page
     WORKS_KEPT_MAX = 16,
+    KEPT_BYTES = 64 << 10,        // a buffer of a pooled work that grew beyond this is let go
 };
 
 // ---- commit.c: a batch in the making
@@ -47,6 +48,7 @@ struct commit {
 };
 void commit_init(struct commit *b);
 void commit_release(struct commit *b);
+void commit_trim(struct commit *b);  // one long message must not make every pooled one large
 void commit_begin(struct commit *b, struct vault *vault, const struct user_key *key,
                   const char *partition);
 // Takes what name, meta and body hold and empties them. A long body goes on in records

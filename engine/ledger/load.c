@@ -61,27 +61,39 @@ static void loaded(struct work *w)
     w->then(w);
 }
 
+// Ends with what is wrong with a record.
+static void end_at(struct work *w, const struct record *row, int code)
+{
+    err_prefix(&w->op->err, "%.*s: ", SLICE_FMT(row->key));
+    work_end(w, code);
+}
+
+// Appends a record's text to out. False: it cannot be read, and w is ended.
+static bool add_text(struct work *w, const struct record *row, const char *what,
+                     struct safe_buf *out)
+{
+    struct chat *c = w->chat;
+    int code = vault_unseal(c->ledger->env.vault, c->key, slice_str(c->head.partition), row->key,
+                            row->body, out, &w->op->err);
+
+    if (!code)
+        code = safe_buf_check(out, what, &w->op->err);
+    if (code)
+        end_at(w, row, code);
+    return code == E_OK;
+}
+
 // ---- the system prompt: the newest event that says one
 
 static void system_parts(struct work *w)
 {
     struct loading *s = w->state;
-    struct chat *c = s->chat;
 
     if (!work_store_ok(w, "reading the system prompt"))
         return;
     for (uint32_t i = 0; i < w->store.rows_len; i++) {
-        const struct record *row = &w->store.rows[i];
-        int code = vault_unseal(c->ledger->env.vault, c->key, slice_str(c->head.partition),
-                                row->key, row->body, &s->system, &w->op->err);
-
-        if (!code)
-            code = safe_buf_check(&s->system, "the system prompt", &w->op->err);
-        if (code) {
-            err_prefix(&w->op->err, "%.*s: ", SLICE_FMT(row->key));
-            work_end(w, code);
+        if (!add_text(w, &w->store.rows[i], "the system prompt", &s->system))
             return;
-        }
     }
     if (!work_scan_more(w))
         loaded(w);
@@ -104,8 +116,7 @@ static void events_read(struct work *w)
             continue;  // a further part of one
         int code = ledger_read_json(c->ledger, row->meta, &meta, &w->op->err);
         if (code) {
-            err_prefix(&w->op->err, "%.*s: ", SLICE_FMT(row->key));
-            work_end(w, code);
+            end_at(w, row, code);
             return;
         }
         if (json_is_string(json_get(meta, "kind"), "system")) {
@@ -278,16 +289,9 @@ static void parts_read(struct work *w)
     for (uint32_t i = 0; i < w->store.rows_len; i++) {
         const struct record *row = &w->store.rows[i];
         size_t before = safe_buf_text(&w->text).len;
-        int code = vault_unseal(c->ledger->env.vault, c->key, slice_str(c->head.partition),
-                                row->key, row->body, &w->text, &w->op->err);
 
-        if (!code)
-            code = safe_buf_check(&w->text, "what was kept of a reply", &w->op->err);
-        if (code) {
-            err_prefix(&w->op->err, "%.*s: ", SLICE_FMT(row->key));
-            work_end(w, code);
+        if (!add_text(w, row, "what was kept of a reply", &w->text))
             return;
-        }
         struct safe_text all = safe_buf_text(&w->text);
         safe_buf_clear(&impl->tail);
         safe_buf_add(&impl->tail, safe_text_part(all, before, all.len - before));
@@ -320,8 +324,7 @@ static void attempts_read(struct work *w)
             code =
                 err_set(&w->op->err, E_CORRUPT, "not the key of an attempt; run `parley verify`");
         if (code) {
-            err_prefix(&w->op->err, "%.*s: ", SLICE_FMT(row->key));
-            work_end(w, code);
+            end_at(w, row, code);
             return;
         }
         a.turn = at[0];

@@ -320,6 +320,18 @@ void decode_id(struct llm_reply *r, struct json id)
         buf_clear(&r->id);  // an id too long to be one is left out
 }
 
+void decode_stop(struct llm_decoder *d, const struct stop_name *names, size_t n, struct json word)
+{
+    d->pending_stop = STOP_LOST;
+    for (size_t i = 0; i < n; i++) {
+        if (json_is_string(word, names[i].word))
+            d->pending_stop = names[i].stop;
+    }
+    if (d->pending_stop == STOP_LOST)
+        reply_detail(d->reply, "the reply ended for a reason that is not known: %.*s",
+                     SLICE_FMT(json_raw(word)));
+}
+
 // ---- the decoder
 
 void llm_decoder_init(struct llm_decoder *d, enum llm_dialect dialect, struct llm_reply *reply)

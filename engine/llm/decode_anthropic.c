@@ -10,10 +10,7 @@
 //   3. usage counts are cumulative: a later event replaces what it mentions, and nothing else.
 #include "llm/llm_int.h"
 
-static const struct {
-    const char *word;
-    enum stop stop;
-} STOPS[] = {
+static const struct stop_name STOPS[] = {
     {"end_turn", STOP_END},
     {"max_tokens", STOP_MAX_TOKENS},
     {"model_context_window_exceeded", STOP_MAX_TOKENS},
@@ -176,17 +173,8 @@ static int message_delta(struct llm_decoder *d, struct json root, struct err *er
     read_usage(d, usage);
     if (json_type(json_get(usage, "output_tokens")) == JSON_NUMBER)
         d->reply->usage_known = true;
-    if (json_type(reason) != JSON_STRING)
-        return E_OK;
-    d->pending_stop = STOP_LOST;
-    for (size_t i = 0; i < sizeof(STOPS) / sizeof(STOPS[0]); i++) {
-        if (json_is_string(reason, STOPS[i].word))
-            d->pending_stop = STOPS[i].stop;
-    }
-    // What a new reason means is not known, so the reply may not pass for a whole one.
-    if (d->pending_stop == STOP_LOST)
-        reply_detail(d->reply, "the reply ended for a reason that is not known: %.*s",
-                     SLICE_FMT(json_raw(reason)));
+    if (json_type(reason) == JSON_STRING)
+        decode_stop(d, STOPS, sizeof(STOPS) / sizeof(STOPS[0]), reason);
     return E_OK;
 }
 

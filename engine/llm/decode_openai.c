@@ -12,10 +12,7 @@
 
 enum { NO_INDEX = -1 };  // of blocks that the dialect does not number
 
-static const struct {
-    const char *word;
-    enum stop stop;
-} STOPS[] = {
+static const struct stop_name STOPS[] = {
     {"stop", STOP_END},
     {"eos", STOP_END},
     {"eos_token", STOP_END},
@@ -147,15 +144,7 @@ static int take_finish(struct llm_decoder *d, struct json reason, struct err *er
 
     if (json_type(reason) != JSON_STRING || json_raw(reason).len == 2)
         return E_OK;
-    d->pending_stop = STOP_LOST;
-    for (size_t i = 0; i < sizeof(STOPS) / sizeof(STOPS[0]); i++) {
-        if (json_is_string(reason, STOPS[i].word))
-            d->pending_stop = STOPS[i].stop;
-    }
-    // What an unknown reason means is not known ("error", "abort" …): no whole reply.
-    if (d->pending_stop == STOP_LOST)
-        reply_detail(d->reply, "the reply ended for a reason that is not known: %.*s",
-                     SLICE_FMT(json_raw(reason)));
+    decode_stop(d, STOPS, sizeof(STOPS) / sizeof(STOPS[0]), reason);
     int rc = close_blocks(d, &any_tool, err);
     if (d->pending_stop == STOP_END && any_tool)
         d->pending_stop = STOP_TOOL_USE;  // some servers say "stop" after tool calls

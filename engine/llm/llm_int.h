@@ -74,6 +74,13 @@ int decode_text(struct llm_decoder *d, struct llm_block *b, struct json text, st
 // A token count; fallback when v is absent, negative or beyond all measure.
 int64_t decode_count(struct json v, int64_t fallback);
 void decode_id(struct llm_reply *r, struct json id);
+// What the dialect's word for the end means. One that is not known ("error", "abort" …) leaves
+// STOP_LOST and tells it: such a reply may not pass for a whole one.
+struct stop_name {
+    const char *word;
+    enum stop stop;
+};
+void decode_stop(struct llm_decoder *d, const struct stop_name *names, size_t n, struct json word);
 
 int decode_anthropic(struct llm_decoder *d, struct slice type, struct slice data, struct err *err);
 int decode_openai(struct llm_decoder *d, struct slice data, struct err *err);
