@@ -171,8 +171,10 @@ static void read_next(struct import *im)
         return;
     im->over = true;
     im->code = code;
-    if (code < 0)
+    if (code < 0) {
+        err_prefix(&err, "%s: ", im->cli->options.words[0]);
         cli_fail_err(im->cli, &err);
+    }
 }
 
 static void print_counts(struct import *im)
