@@ -8,7 +8,7 @@
 
 struct figures {
     uint64_t tried, kept, refused, altered, wrongly_refused, wrongly_kept;
-    bool mend; // control: a door that means well replaces what it does not like
+    bool mend;  // control: a door that means well replaces what it does not like
     int details;
 };
 
@@ -50,6 +50,38 @@ static bool is_text(struct slice s)
         n = character((const unsigned char *)s.ptr + at, s.len - at);
         if (n == 0 || s.ptr[at] == '\0')
             return false;
+    }
+    return true;
+}
+
+// Nothing but white space, as Unicode has it.
+static bool is_blank_text(struct slice s)
+{
+    static const char *const blanks[] = {" ",
+                                         "\t",
+                                         "\n",
+                                         "\v",
+                                         "\f",
+                                         "\r",
+                                         "\xc2\x85",
+                                         "\xc2\xa0",
+                                         "\xe1\x9a\x80",
+                                         "\xe2\x80\xa8",
+                                         "\xe2\x80\xa9",
+                                         "\xe2\x80\xaf",
+                                         "\xe2\x81\x9f",
+                                         "\xe3\x80\x80"};
+    while (s.len) {
+        size_t i = 0, n = sizeof(blanks) / sizeof(blanks[0]), len = 0;
+        while (i < n && !slice_starts(s, slice_str(blanks[i])))
+            i++;
+        if (i < n)
+            len = strlen(blanks[i]);
+        else if (s.len >= 3 && memcmp(s.ptr, "\xe2\x80", 2) == 0 && (unsigned char)s.ptr[2] <= 0x8a)
+            len = 3;  // U+2000 to U+200A
+        if (len == 0)
+            return false;
+        s = slice_of(s.ptr + len, s.len - len);
     }
     return true;
 }
@@ -111,7 +143,7 @@ static void say(struct figures *f, struct sim *s, struct slice bytes)
             f->refused++;
             // Only what says nothing is refused so late.
             if (event->type != PARLEY_EVENT_ERROR || event->code != PARLEY_E_USAGE ||
-                strspn(m.text, " \t\r\n\v\f") < sent.len)
+                !is_blank_text(buf_slice(&sent)))
                 bad(f, &f->wrongly_refused, event->text, bytes);
         }
         parley_event_free(event);
@@ -362,7 +394,7 @@ static void damaged_texts(struct figures *f, uint64_t seed, uint64_t n)
     struct buf text = BUF_INIT(1 << 16);
     rand_sim_init(&r, seed);
     while (n) {
-        open_echo(&s); // anew at times: a store in memory grows
+        open_echo(&s);  // anew at times: a store in memory grows
         for (unsigned i = 0; n && i < 5000; i++, n--) {
             damage(&r.rand, &text);
             say(f, &s, buf_slice(&text));
