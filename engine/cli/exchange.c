@@ -31,7 +31,7 @@ static const char *why(const parley_event *event)
     return *event->text ? event->text : "the reply was lost on the way; what came is kept";
 }
 
-// One line about an event: as what it is, or a DONE without a whole reply as the error that it tells.
+// One line about an event: as what it is, or a DONE without a whole reply as the error in it.
 static void print_event(struct watch *w, parley_event_type as, const parley_event *event)
 {
     struct buf line = BUF_INIT(JSON_BYTES_MAX);
@@ -103,7 +103,7 @@ static bool handle(struct watch *w, parley_event *event)
     struct cli *cli = w->cli;
     bool jsonl = cli->options.format == FORMAT_JSONL;
 
-    // What failed comes before the end that it led to: `done` is the last line of what was accepted.
+    // What failed comes before the end that it led to: `done` is the last line of an accepted turn.
     if (jsonl && event->type == PARLEY_EVENT_DONE && event->code < 0)
         print_event(w, PARLEY_EVENT_ERROR, event);
     if (jsonl && event->type != PARLEY_EVENT_WARNING)

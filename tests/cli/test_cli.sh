@@ -1,0 +1,438 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Every command of the program, its fields, its exit codes and what goes to which stream.
+# shellcheck disable=SC2154 # variables of tap.sh
+. tests/support/tap.sh
+greeting='not a language model'
+
+# ---- ask
+
+it cli__ask_prints_only_the_reply
+run ask My name is Ann.
+code 0
+quiet
+expect "one line" test "$(wc -l <out)" = 1
+prints Ann
+run ask "What is my name?" -c
+code 0
+prints "Your name is Ann."
+
+it cli__ask_starts_a_new_session_without_continue
+run ask "What is my name?"
+lacks Ann
+
+it cli__stateless_sends_only_the_new_message
+run ask "My name is Ann." --user s
+run ask "What is my name?" -c --stateless --user s
+code 0
+lacks "Your name is"
+run ask "What is my name?" -c --user s
+prints "Your name is Ann."
+
+it cli__words_and_standard_input_are_one_message
+feed 'My name is Zoë.\n' ask Listen.
+code 0
+feed 'What is my name?' ask -c
+prints Zoë
+run show -c -o json
+has '$.turns[0].steps[0].content[0].text' text 'Listen.
+
+My name is Zoë.'
+
+it cli__ask_json
+run ask hello --user j --context t1 -o json
+code 0
+quiet
+keys '$' "session turn bot user context status stop reply provider model usage window warnings"
+matches '$.session' "$id_of"
+has '$.turn' text 1
+has '$.bot' text hello
+has '$.user' text j
+has '$.context' text t1
+has '$.status' text done
+has '$.stop' text end
+has '$.reply' text
+has '$.provider' text scripted
+has '$.model' text scripted
+for f in input_tokens cached_tokens cache_write_tokens output_tokens; do has "\$.usage.$f" integer; done
+has '$.usage.estimated' bool
+has '$.usage.cost_usd' number
+has '$.window.tokens' integer
+has '$.window.limit' integer
+has '$.window.percent' number
+has '$.warnings' array
+run ask again -c --user j --context t1 -o json
+has '$.turn' text 2
+
+it cli__ask_jsonl
+run ask hello -o jsonl --set providers.scripted.delay_ms=1
+code 0
+sed -n 1p out >first
+sed -n '$p' out >last
+json=first
+has '$.event' text accepted
+matches '$.session' "$id_of"
+has '$.turn' text 1
+json=last
+has '$.event' text done
+has '$.status' text done
+keys '$' "session turn bot user context status reply provider model usage window warnings"
+expect "the pieces are the reply" test "$(value '$.reply')" = "$(
+    sqlite3 :memory: "SELECT group_concat(json_extract(value, '\$.text'), '') FROM json_each((
+        SELECT '[' || replace(rtrim(CAST(readfile('out') AS TEXT), char(10)), char(10), ',') || ']'))
+        WHERE json_extract(value, '\$.event') = 'delta'")"
+json=out
+
+it cli__a_failed_provider_is_1_and_told
+run ask hello -o jsonl --set providers.scripted.status=400
+code 1
+says parley:
+grep '"event":"error"' out >error
+json=error
+has '$.code' text provider
+has '$.message' text
+sed -n '$p' out >last
+json=last
+has '$.event' text done
+has '$.status' text failed
+json=out
+run ask hello --set providers.scripted.status=400
+code 1
+silent
+
+it cli__a_cut_reply_is_1_and_kept
+run ask hello -o json --set providers.scripted.drop_after_bytes=900
+code 1
+has '$.status' text cut
+has '$.stop' text lost
+has '$.reply' text
+run show -c
+prints "$greeting"
+
+it cli__key_repeated_is_the_same_turn
+run ask one --key k -o json
+first=$(value '$.session')
+run ask one --key k -o json
+code 0
+has '$.session' text "$first"
+has '$.turn' text 1
+run ask one --key k --context other -o json
+code 0
+expect "another context, another turn" test "$(value '$.session')" != "$first"
+
+it cli__contexts_and_users_are_apart
+run ask "My name is Eve." --context A --user u
+run ask "What is my name?" -c --context B --user u
+lacks Eve
+run ask "What is my name?" -c --context A --user v
+lacks Eve
+run ask "What is my name?" -c --context A --user u
+prints Eve
+
+it cli__session_goes_on_in_that_one
+run ask "My name is Kim." -o json
+session=$(value '$.session')
+run ask another
+run ask "What is my name?" --session "$session" -o json
+has '$.session' text "$session"
+has '$.turn' text 2
+prints Kim
+
+# ---- sessions, show
+
+fresh
+it cli__sessions_of_an_empty_store
+run sessions
+code 0
+silent
+run sessions -o json
+code 0
+prints '[]'
+
+it cli__sessions_forms
+run ask one --context ticket-1
+run ask two
+run sessions -o json
+code 0
+quiet
+expect "two" test "$(query 'json_array_length(j)')" = 2
+keys '$[0]' "session user bot context status turns created_at last_active_at expires_at"
+matches '$[0].session' "$id_of"
+has '$[0].user' text local
+has '$[0].bot' text hello
+has '$[0].context' text ''
+has '$[1].context' text ticket-1
+has '$[0].status' text active
+has '$[0].turns' integer 1
+matches '$[0].created_at' "$time_of"
+matches '$[0].last_active_at' "$time_of"
+session=$(value '$[0].session')
+run sessions
+prints "$session"
+run sessions -o jsonl
+expect "a line each" test "$(wc -l <out)" = 2
+run sessions -o csv
+expect "a heading and a line each" test "$(wc -l <out)" = 3
+prints session,user,bot,context,status,turns,created_at,last_active_at,expires_at
+
+it cli__sessions_all_users_names_them
+run ask hi --user Zoë
+run sessions --all-users -o json
+expect "three" test "$(query 'json_array_length(j)')" = 3
+has '$[0].user' text Zoë
+run sessions --user Zoë
+expect "a heading and one" test "$(wc -l <out)" = 2
+
+it cli__show_json
+run show "$session" -o json
+code 0
+quiet
+keys '$' "session user bot context status turns"
+has '$.session' text "$session"
+has '$.turns[0].turn' text 1
+has '$.turns[0].status' text done
+has '$.turns[0].policy' text
+matches '$.turns[0].at' "$time_of"
+keys '$.turns[0].usage' "input_tokens cached_tokens cache_write_tokens output_tokens estimated cost_usd"
+has '$.turns[0].steps[0].role' text user
+has '$.turns[0].steps[1].role' text assistant
+has '$.turns[0].steps[0].content[0].type' text text
+has '$.turns[0].steps[0].content[0].text' text two
+has '$.turns[0].steps[0].tokens' integer
+expect "two steps" test "$(query "json_array_length(j, '\$.turns[0].steps')")" = 2
+
+it cli__show_as_text
+run show "$session"
+code 0
+prints "user: two"
+prints "assistant: "
+run show -c
+prints "$session"
+
+# ---- usage
+
+it cli__usage_by_each
+for by in day bot model user session; do
+    run usage --by $by -o json
+    code 0
+    keys '$.rows[0]' "$by calls input_tokens cached_tokens cache_write_tokens output_tokens cost_usd"
+    has "\$.rows[0].$by" text
+    for f in calls input_tokens cached_tokens output_tokens estimated_calls; do
+        has "\$.rows[0].$f" integer
+        has "\$.total.$f" integer
+    done
+    has '$.rows[0].cost_usd' number
+    has '$.total.calls' integer 3
+done
+
+it cli__usage_names
+run usage --by user --csv
+expect "two users" test "$(sed 1d out | cut -d, -f1 | sort | tr '\n' ' ')" = "Zoë local "
+run usage --by model --csv
+expect "provider:model" test "$(sed -n 2p out | cut -d, -f1)" = scripted:scripted
+run usage --by bot
+prints hello
+prints total
+run usage --by user --user Zoë -o json
+has '$.total.calls' integer 1
+
+# ---- verify, check, migrate, version, help
+
+it cli__verify
+run verify
+code 0
+prints "problems: 0"
+run verify -o json
+has '$.sessions' integer 3
+has '$.turns' integer 3
+expect "no problem" test "$(query "json_array_length(j, '\$.problems')")" = 0
+
+it cli__check
+mkdir -p policies
+cp "$root"/policies/*.lua policies
+run check
+code 0
+prints policies/hello.lua
+run check policies/hello.lua -o json
+code 0
+has '$.ok' true
+has '$.files[0].file' text policies/hello.lua
+printf 'return { titel = "x" }\n' >policies/wrong.lua
+run check
+code 3
+prints 'policies/wrong.lua:1: titel: unknown key (did you mean title?)'
+run check -o json
+code 3
+has '$.ok' false
+rm policies/wrong.lua
+
+it cli__migrate
+cp parley.db before
+run migrate --dry-run
+code 0
+prints "nothing to do"
+run migrate
+code 0
+expect "the store is as it was" cmp before parley.db
+
+it cli__version
+run version
+code 0
+expect "name and number" grep -qxE 'parley [0-9]+\.[0-9]+\.[0-9]+' out
+run --version
+code 0
+run version -o json
+has '$.version' text
+
+it cli__help
+run help
+code 0
+quiet
+for c in chat ask sessions show usage check verify import migrate version; do
+    prints "  $c"
+    run help $c
+    code 0
+    prints "Usage: parley $c"
+    run $c --help
+    code 0
+    prints "Usage: parley $c"
+    run help
+done
+run help --man
+prints .TH
+
+# ---- import
+
+it cli__import
+cat >talks.jsonl <<'EOF'
+{"user":"imp","messages":[{"role":"user","content":"hi","at":"2024-01-01T00:00:00Z"},{"role":"assistant","content":[{"type":"text","text":"yo"}]}]}
+{"user":"imp","context":"c","bot":"plain","messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"user","content":"c"},{"role":"assistant","content":"d"}]}
+EOF
+run import talks.jsonl -o json
+code 0
+has '$.sessions' integer 2
+has '$.turns' integer 3
+has '$.failed' integer 0
+run show -c --user imp -o json
+has '$.turns[0].at' text 2024-01-01T00:00:00.000Z
+has '$.turns[0].steps[1].content[0].text' text yo
+run show -c --user imp --bot plain --context c -o json
+has '$.turns[1].steps[1].content[0].text' text d
+run ask "go on" -c --user imp -o json
+code 0
+has '$.turn' text 2
+run verify
+code 0
+
+it cli__import_tells_the_lines_that_fail
+printf '%s\n' '{"user":"i2","messages":[{"role":"assistant","content":"x"}]}' 'no' >bad.jsonl
+sed 's/imp/i3/' talks.jsonl >>bad.jsonl
+run import bad.jsonl -o json
+code 2
+says "line 1:"
+says "line 2:"
+has '$.sessions' integer 2
+has '$.failed' integer 2
+
+# ---- chat from a script, formats, streams
+
+fresh
+it cli__chat_off_a_terminal
+feed 'My name is Zed.\n\nWhat is my name?\n"""\ntwo\nlines\n"""\n/tokens\n' chat
+code 0
+prints "Your name is Zed."
+lacks "you>"
+lacks '/help'
+run show -c -o json
+has '$.turns[2].steps[0].content[0].text' text "two
+lines"
+feed 'What is my name?\nexit\nnever said\n' chat -c
+prints "Your name is Zed."
+run show -c
+lacks "never said"
+feed 'hi\nquit\n'
+code 0
+
+it cli__chat_slash_commands
+feed 'one\n/usage\n/history\n/sessions\n/policy\n/help\n/save kept.txt\n/undo\n/history\n' chat --user slash
+code 0
+prints "calls: 1"
+prints "user: one"
+prints "/reset"
+prints "superseded"
+expect "saved" grep -qF "user: one" kept.txt
+feed 'My name is Al.\n/reset\nWhat is my name?\n/resume\nWhat is my name?\n/bye\nno\n' chat --user slash
+code 0
+prints "You have not told me your name"
+prints "Your name is Al."
+
+it cli__a_form_that_a_command_lacks_is_refused
+for f in "chat -o json" "ask hi -o csv" "show -c -o csv" "verify -o csv"; do
+    # shellcheck disable=SC2086 # words
+    run $f
+    code 2
+    silent
+    says "parley help"
+done
+
+it cli__no_colour_off_a_terminal
+run usage
+expect "no escape" sh -c '! grep -q "$(printf "\033")" out err'
+
+it cli__a_reader_that_goes_away_is_no_error
+for i in 1 2 3; do run ask "message $i" -c --user pipe; done
+{
+    "$parley" show -c --user pipe 2>err
+    echo $? >status
+} | head -n 1 >out
+code=$(cat status)
+code 0
+quiet
+
+it cli__a_reader_that_goes_away_loses_no_turn
+{
+    "$parley" ask hello --user gone --set providers.scripted.delay_ms=5 2>err
+    echo $? >status
+} | :
+code=$(cat status)
+code 0
+run show -c --user gone
+prints "done"
+
+it cli__quiet_leaves_out_notes
+run ask hi -q
+quiet
+run sessions --user stranger -q
+quiet
+code 0
+
+it cli__options_stand_anywhere
+run --user any ask --context c hello -o json
+code 0
+has '$.user' text any
+has '$.context' text c
+run ask -- --not-an-option
+code 0
+
+it cli__environment_and_configuration
+mkdir -p conf
+cat >conf/parley.lua <<'EOF'
+return { store = "sqlite:conf/mine.db", default = { bot = "plain" } }
+EOF
+run --config conf/parley.lua ask hi -o json
+has '$.bot' text plain
+expect "its store" test -f conf/mine.db
+ran="with PARLEY_CONFIG and PARLEY_BOT"
+PARLEY_CONFIG=conf/parley.lua PARLEY_BOT=hello "$parley" ask hi -o json >out 2>err
+has '$.bot' text hello
+ran="with PARLEY_BOT and --bot"
+PARLEY_BOT=nobody "$parley" ask hi --bot plain -o json >out 2>err
+has '$.bot' text plain
+run ask hi --store memory: -o json
+code 0
+
+it cli__all_of_it_is_sound
+run verify
+code 0
+
+plan
