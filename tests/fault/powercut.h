@@ -18,26 +18,26 @@ enum { PAGE_BYTES = 4096, SECTOR_BYTES = 512, DICE = 256, NO_INODE = -1 };
 
 struct cut_inode {
     struct blob durable;
-    uint32_t *unsynced; // events, in order
+    uint32_t *unsynced;  // events, in order
     size_t len, cap;
 };
 
 // What a folder's name may mean after a cut: the last durable inode, or a later one.
 struct cut_name {
     int inodes[INODES_MAX];
-    uint32_t at[INODES_MAX]; // the event that made it so
-    uint32_t len;            // [0] is durable
+    uint32_t at[INODES_MAX];  // the event that made it so
+    uint32_t len;             // [0] is durable
 };
 
 struct cutter {
-    const struct recording *recording; // borrowed
-    size_t at;                         // so many events have happened
-    size_t unsynced;                   // so many of them may be undone
+    const struct recording *recording;  // borrowed
+    size_t at;                          // so many events have happened
+    size_t unsynced;                    // so many of them may be undone
     struct cut_inode inodes[INODES_MAX];
     struct cut_name names[NAMES];
     uint64_t dice;
-    bool lies;        // control: a disk that tells of a sync and does none
-    bool harms_pages; // control: a garbled write garbles the whole page that it is part of
+    bool lies;         // control: a disk that tells of a sync and does none
+    bool harms_pages;  // control: a garbled write garbles the whole page that it is part of
 };
 
 static inline uint64_t roll(uint64_t *dice)
@@ -162,10 +162,10 @@ static inline bool cutter_step(struct cutter *c)
 // How one cut treats what is unsynced; chances are of DICE.
 struct fate {
     size_t keep, garble;
-    size_t ordered; // a disk that keeps the order: nothing from this event on; SIZE_MAX: unordered
-    size_t piece;   // PAGE_BYTES or SECTOR_BYTES
-    bool noise;     // in holes
-    bool full_size; // a file's size is durable before its bytes
+    size_t ordered;  // a disk that keeps the order: nothing from this event on; SIZE_MAX: unordered
+    size_t piece;    // PAGE_BYTES or SECTOR_BYTES
+    bool noise;      // in holes
+    bool full_size;  // a file's size is durable before its bytes
 };
 
 static const struct fate keep_all = {

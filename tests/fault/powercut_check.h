@@ -4,13 +4,14 @@
 // The oracle knows, as one number each, every state that the records were in, in order: state n is
 // that after the n-th commit. Each acknowledgement was noted, in its place in the recording, before
 // it was counted, and names the state from which on it holds. After a cut the records must be in
-// one of the states, whole, and not in one before the last that was acknowledged.
+// one of the states, whole, and not in one before the last that was acknowledged. The seed decides
+// the load and the cuts; how the store's threads meet is their own.
 // Header only; one thread.
 #ifndef TESTS_FAULT_POWERCUT_CHECK_H
 #define TESTS_FAULT_POWERCUT_CHECK_H
 
 #include "fault/powercut.h"
-#include "store/sqlite_int.h"
+#include "model/record.h"
 
 #include <dlfcn.h>
 
@@ -26,16 +27,16 @@ struct trial {
     char path[NAME_BYTES];
     struct disk live, image;
     struct recording recording;
-    uint64_t *states; // owned by the test
+    uint64_t *states;  // owned by the test
     size_t states_len;
-    size_t *acks; // note n says that state acks[n] was reached; owned by the test
+    size_t *acks;  // note n acknowledges state acks[n], 0: none; owned by the test
     size_t acks_len;
     // A second look at some disks, through the engine; may change them. They are in state `state`,
     // and `notes` notes were made.
     void (*look)(struct trial *t, size_t state, size_t notes);
     unsigned look_one_in;
     uint64_t seed, dice;
-    bool lies, harms_pages; // controls: see struct cutter
+    bool lies, harms_pages;  // controls: see struct cutter
     struct figures figures;
     // One of the disks, to go on with: where the power went once, it may go again.
     struct disk next;
@@ -61,10 +62,10 @@ static int tell_pages(void *unused, sqlite3 *db, const char *name, int pages)
 void *sqlite3_wal_hook(sqlite3 *db, int (*told)(void *, sqlite3 *, const char *, int), void *arg)
 {
     void *(*real)(sqlite3 *, int (*)(void *, sqlite3 *, const char *, int), void *);
-    void *found = dlsym(RTLD_NEXT, "sqlite3_wal_hook");
-    if (!found)
+    void *address = dlsym(RTLD_NEXT, "sqlite3_wal_hook");
+    if (!address)
         give_up("no sqlite3_wal_hook");
-    memcpy(&real, &found, sizeof(real));
+    memcpy(&real, &address, sizeof(real));
     wal_hook.told = told;
     wal_hook.arg = arg;
     return real(db, tell_pages, NULL);
@@ -100,6 +101,27 @@ static inline uint64_t row_hash(const struct record *r)
     return mix_slice(mix_slice(h, r->meta), r->body.bytes);
 }
 
+// For reading; it leaves the WAL where it is.
+static inline sqlite3 *open_raw(const struct trial *t)
+{
+    sqlite3 *db = NULL;
+    int rc = sqlite3_open_v2(t->path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(db, "PRAGMA query_only=ON; PRAGMA cell_size_check=ON;", NULL, NULL, NULL);
+    if (rc == SQLITE_OK)
+        return db;
+    sqlite3_close(db);
+    return NULL;
+}
+
+static inline struct slice column(sqlite3_stmt *st, int at)
+{
+    const char *bytes = sqlite3_column_blob(st, at);
+    return (struct slice){bytes, (size_t)sqlite3_column_bytes(st, at)};
+}
+
 static inline int read_one(sqlite3 *db, const char *sql, int64_t *number, char *text, size_t size)
 {
     sqlite3_stmt *st = NULL;
@@ -123,13 +145,13 @@ static inline int sum_rows(sqlite3 *db, uint64_t *sum)
     int rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
     while (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
         struct record r = {
-            .key = column_slice(st, 0),
+            .key = column(st, 0),
             .version = (uint64_t)sqlite3_column_int64(st, 1),
             .due_at_ms = sqlite3_column_int64(st, 2),
             .count = sqlite3_column_int64(st, 3),
-            .meta = column_slice(st, 4),
-            .body.bytes = column_slice(st, 5),
-            .partition = column_slice(st, 6),
+            .meta = column(st, 4),
+            .body.bytes = column(st, 5),
+            .partition = column(st, 6),
         };
         *sum += row_hash(&r);
         rc = SQLITE_OK;
@@ -142,25 +164,24 @@ static inline int sum_rows(sqlite3 *db, uint64_t *sum)
 static inline bool read_state(const struct trial *t, bool integrity, uint64_t *state,
                               char why[ERR_MESSAGE_BYTES])
 {
-    struct sqlite_conn c = {0};
-    struct err err = ERR_INIT;
+    sqlite3 *db = open_raw(t);
     int64_t tables = 0;
-    char found[128] = "ok";
+    char damage[128] = "ok";
     *state = 0;
     why[0] = '\0';
-    if (conn_open(&c, t->path, CONN_READER, &err)) {
-        snprintf(why, ERR_MESSAGE_BYTES, "%s", err.message);
+    if (!db) {
+        snprintf(why, ERR_MESSAGE_BYTES, "it cannot be opened");
         return false;
     }
-    int rc = read_one(c.db, "SELECT count(*) FROM sqlite_schema", &tables, NULL, 0);
+    int rc = read_one(db, "SELECT count(*) FROM sqlite_schema", &tables, NULL, 0);
     if (rc == SQLITE_OK && tables)
-        rc = sum_rows(c.db, state);
+        rc = sum_rows(db, state);
     if (rc == SQLITE_OK && integrity)
-        rc = read_one(c.db, "PRAGMA integrity_check", NULL, found, sizeof(found));
-    bool ok = rc == SQLITE_OK && strcmp(found, "ok") == 0;
+        rc = read_one(db, "PRAGMA integrity_check", NULL, damage, sizeof(damage));
+    bool ok = rc == SQLITE_OK && strcmp(damage, "ok") == 0;
     if (!ok)
-        snprintf(why, ERR_MESSAGE_BYTES, "%s", rc == SQLITE_OK ? found : sqlite3_errmsg(c.db));
-    conn_close(&c);
+        snprintf(why, ERR_MESSAGE_BYTES, "%s", rc == SQLITE_OK ? damage : sqlite3_errmsg(db));
+    sqlite3_close(db);
     return ok;
 }
 
@@ -175,6 +196,7 @@ static inline void trial_begin(struct trial *t, uint64_t seed)
     disk_init(&t->live);
     disk_init(&t->image);
     disk_init(&t->next);
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);  // a lock for each allocation; refused if too late
     vfs_install();
     vfs_mount(&t->live);
 }
@@ -240,7 +262,8 @@ static inline size_t judge(struct trial *t, const struct cutter *c, size_t notes
     struct figures *f = &t->figures;
     char why[ERR_MESSAGE_BYTES];
     uint64_t hash;
-    f->acked += notes;
+    for (size_t i = 0; i < notes; i++)
+        f->acked += t->acks[i] > 0;
     if (!read_state(t, f->cuts++ % INTEGRITY_ONE_IN == 0, &hash, why)) {
         f->corrupt++;
         wrong(t, c, "%s", why);
@@ -299,6 +322,8 @@ static inline void trial_cut(struct trial *t, unsigned times, uint64_t cuts_max,
     do {
         const struct disk_event *e = c.at ? &t->recording.events[c.at - 1] : NULL;
         if (e && e->kind == EVENT_NOTE) {
+            if (e->at != notes)
+                give_up("note %zu is not in its place", e->at);
             if (t->acks[notes] > required)
                 required = t->acks[notes];
             notes++;
@@ -313,7 +338,7 @@ static inline void trial_tell(const struct trial *t, const char *what)
 {
     const struct figures *f = &t->figures;
     summary("power cuts: %s: %llu cuts in %llu recordings, %llu acknowledged, lost %llu, half "
-            "%llu, corrupt %llu (%llu opened by the engine, seed %llu)",
+            "%llu, corrupt %llu (%llu opened anew and worked on, seed %llu)",
             what, (unsigned long long)f->cuts, (unsigned long long)f->recordings,
             (unsigned long long)f->acked, (unsigned long long)f->lost, (unsigned long long)f->half,
             (unsigned long long)f->corrupt, (unsigned long long)f->reopened,

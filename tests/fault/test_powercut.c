@@ -5,11 +5,11 @@
 #include "fault/powercut_check.h"
 
 #include "base/loop.h"
-#include "store/store.h"
+#include "store/sqlite_int.h"
 
 enum {
     PEOPLE = 5,
-    JUNK = PEOPLE, // a partition that is filled and dropped
+    JUNK = PEOPLE,  // a partition that is filled and dropped
     SENDERS = PEOPLE + 1,
     STEPS_MAX = 192,
     ITEMS_MAX = 8,
@@ -31,7 +31,7 @@ enum step_kind { STEP_ACCEPT, STEP_SETTLE, STEP_FILL, STEP_DROP };
 struct commit_step {
     enum step_kind kind;
     uint32_t sender, turn;
-    uint64_t dice; // of its bodies
+    uint64_t dice;  // of its bodies
 };
 
 struct row {
@@ -45,7 +45,7 @@ struct row {
 struct model {
     struct row rows[ROWS_MAX];
     uint32_t rows_len, turns[SENDERS];
-    bool open[SENDERS]; // a turn without its reply; junk that was not dropped
+    bool open[SENDERS];  // a turn without its reply; junk that was not dropped
     uint64_t sum;
 };
 
@@ -174,16 +174,45 @@ struct load {
     struct store *store;
     struct loop *loop;
     struct commit_step steps[STEPS_MAX];
-    size_t steps_len, steps_end; // sent so far; how many to send
+    size_t steps_len, steps_end;  // sent so far; how many to send
     struct model model;
     struct sender senders[SENDERS], spare;
+    struct store_op read;
+    bool reading;
     unsigned busy;
     uint64_t states[STEPS_MAX + 1];
     size_t acks[STEPS_MAX];
-    bool normal; // control: PRAGMA synchronous=NORMAL
+    bool normal;  // control: PRAGMA synchronous=NORMAL
 };
 
 static void send_next(struct load *l, uint32_t who);
+
+static void was_read(struct store_op *op)
+{
+    struct load *l = CONTAINER_OF(op, struct load, read);
+    if (op->code)
+        give_up("reading: %s", op->err.message);
+    store_op_release(op);
+    l->reading = false;
+    if (--l->busy == 0)
+        loop_stop(l->loop);
+}
+
+// A reader now and then, so that checkpoints meet one.
+static void read_some(struct load *l)
+{
+    const char *whose = partitions[roll_below(&l->trial.dice, PEOPLE)];
+    if (l->reading)
+        return;
+    l->reading = true;
+    l->busy++;
+    l->read = (struct store_op){.verb = STORE_SCAN,
+                                .partition = slice_str(whose),
+                                .limit = STORE_SCAN_LIMIT_MAX,
+                                .loop = l->loop,
+                                .done = was_read};
+    store_submit(l->store, &l->read);
+}
 
 // The oracle: what was acknowledged is noted before anything else is made of it.
 static void acknowledged(struct store_op *op)
@@ -199,6 +228,8 @@ static void acknowledged(struct store_op *op)
     send_next(l, (uint32_t)(s - l->senders));
     if (!l->senders[JUNK].busy && roll_below(&l->trial.dice, 12) == 0)
         send_next(l, JUNK);
+    if (roll_below(&l->trial.dice, 4) == 0)
+        read_some(l);
     if (l->busy == 0)
         loop_stop(l->loop);
 }
@@ -214,9 +245,9 @@ static void send_next(struct load *l, uint32_t who)
         kind = m->open[who] ? STEP_DROP : STEP_FILL;
     s->step = l->steps_len++;
     l->steps[s->step] = (struct commit_step){.kind = kind,
-                                      .sender = who,
-                                      .turn = m->turns[who] + !m->open[who],
-                                      .dice = roll(&l->trial.dice)};
+                                             .sender = who,
+                                             .turn = m->turns[who] + !m->open[who],
+                                             .dice = roll(&l->trial.dice)};
     make_op(s, m, &l->steps[s->step]);
     model_apply(m, &l->steps[s->step], &s->op);
     l->states[l->steps_len] = m->sum;
@@ -311,7 +342,7 @@ static void look(struct trial *t, size_t state, size_t notes)
 
 struct campaign {
     const char *what;
-    unsigned times; // each place is cut so often
+    unsigned times;  // each place is cut so often
     uint64_t cuts;
     int64_t seconds;
     bool normal, lies, harms_pages;
@@ -368,9 +399,9 @@ static void test_powercut__store(void **state)
 {
     (void)state;
     struct figures f = run(&(struct campaign){.what = "a store",
-                                          .times = fault_long() ? 16 : 2,
-                                          .cuts = 900000,
-                                          .seconds = fault_long() ? 3600 : 6});
+                                              .times = fault_long() ? 16 : 2,
+                                              .cuts = 900000,
+                                              .seconds = fault_long() ? 3600 : 6});
     assert_true(f.cuts >= 100 && f.acked >= 100 && f.reopened > 0);
     assert_int_equal(f.lost + f.half + f.corrupt, 0);
 }
@@ -379,10 +410,10 @@ static void test_powercut__control_synchronous_normal(void **state)
 {
     (void)state;
     struct figures f = run(&(struct campaign){.what = "control, synchronous=NORMAL",
-                                          .times = 2,
-                                          .cuts = fault_long() ? 20000 : 1000,
-                                          .seconds = 60,
-                                          .normal = true});
+                                              .times = 2,
+                                              .cuts = fault_long() ? 20000 : 1000,
+                                              .seconds = 60,
+                                              .normal = true});
     assert_true(f.lost > 0);
 }
 
@@ -390,21 +421,21 @@ static void test_powercut__control_disk_lies(void **state)
 {
     (void)state;
     struct figures f = run(&(struct campaign){.what = "control, a disk that lies about syncs",
-                                          .times = 2,
-                                          .cuts = fault_long() ? 20000 : 1000,
-                                          .seconds = 60,
-                                          .lies = true});
+                                              .times = 2,
+                                              .cuts = fault_long() ? 20000 : 1000,
+                                              .seconds = 60,
+                                              .lies = true});
     assert_true(f.lost > 0);
 }
 
 static void test_powercut__control_disk_harms_neighbours(void **state)
 {
     (void)state;
-    struct figures f = run(&(struct campaign){.what = "control, a disk that garbles beside its writes",
-                                          .times = 2,
-                                          .cuts = fault_long() ? 20000 : 1000,
-                                          .seconds = 60,
-                                          .harms_pages = true});
+    struct figures f = run(&(struct campaign){.what = "control, a disk that harms the neighbours",
+                                              .times = 2,
+                                              .cuts = fault_long() ? 20000 : 1000,
+                                              .seconds = 60,
+                                              .harms_pages = true});
     assert_true(f.lost > 0);
 }
 

@@ -71,27 +71,27 @@ static inline void blob_free(struct blob *b)
 
 enum event_kind {
     EVENT_WRITE,
-    EVENT_TRUNCATE,    // at: the new size
-    EVENT_SYNC,        // of one file: its bytes and its size
-    EVENT_SYNC_FOLDER, // what was made and deleted
-    EVENT_CREATE,      // name → inode
+    EVENT_TRUNCATE,     // at: the new size
+    EVENT_SYNC,         // of one file: its bytes and its size
+    EVENT_SYNC_FOLDER,  // what was made and deleted
+    EVENT_CREATE,       // name → inode
     EVENT_DELETE,
-    EVENT_NOTE,        // at: a number; the oracle's, see vfs_note
+    EVENT_NOTE,  // at: a number; the oracle's, see vfs_note
 };
 
 struct disk_event {
     enum event_kind kind;
-    enum disk_name name; // CREATE, DELETE
+    enum disk_name name;  // CREATE, DELETE
     uint32_t inode;
     size_t at, len;
-    size_t data; // WRITE: where in the recording's data
+    size_t data;  // WRITE: where in the recording's data
 };
 
 struct recording {
     struct disk_event *events;
     size_t len, cap;
     struct blob data;
-    struct blob start[NAMES]; // the files as they were, all durable
+    struct blob start[NAMES];  // the files as they were, all durable
     bool had[NAMES];
 };
 
@@ -109,13 +109,13 @@ static inline void recording_release(struct recording *r)
 struct disk {
     struct blob inodes[INODES_MAX];
     uint32_t inodes_len;
-    int names[NAMES]; // inode, -1: no such file
+    int names[NAMES];  // inode, -1: no such file
     // Locks of the database file, by handle, and of the shm, by slot.
     uint32_t shared;
     const void *reserved, *exclusive;
     void *regions[SHM_REGIONS_MAX];
-    uint32_t shm_users, shm_shared[SQLITE_SHM_NLOCK], shm_exclusive; // bits
-    struct recording *recording;                                     // borrowed; NULL: none
+    uint32_t shm_users, shm_shared[SQLITE_SHM_NLOCK], shm_exclusive;  // bits
+    struct recording *recording;                                      // borrowed; NULL: none
 };
 
 static inline void disk_init(struct disk *d)
@@ -171,18 +171,18 @@ static inline void disk_record(struct disk *d, struct recording *r)
 static struct {
     pthread_mutex_t lock;
     sqlite3_vfs vfs;
-    struct disk *disk; // borrowed
+    struct disk *disk;  // borrowed
 } shim = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 struct shim_file {
     sqlite3_file base;
     struct blob *bytes;
-    struct blob own; // of a file without a name
+    struct blob own;  // of a file without a name
     uint32_t inode;
     enum disk_name name;
     bool is_named, syncs_folder, has_shm;
     int lock;
-    uint32_t shm_shared, shm_exclusive; // bits
+    uint32_t shm_shared, shm_exclusive;  // bits
 };
 
 static inline struct shim_file *file_of(sqlite3_file *f)
@@ -234,9 +234,10 @@ static int shim_write(sqlite3_file *f, const void *bytes, int n, sqlite3_int64 a
     pthread_mutex_lock(&shim.lock);
     blob_put(file->bytes, (size_t)at, bytes, (size_t)n);
     if (file->is_named)
-        record((struct disk_event){.kind = EVENT_WRITE, .inode = file->inode, .at = (size_t)at,
-                              .len = (size_t)n},
-               bytes);
+        record(
+            (struct disk_event){
+                .kind = EVENT_WRITE, .inode = file->inode, .at = (size_t)at, .len = (size_t)n},
+            bytes);
     pthread_mutex_unlock(&shim.lock);
     return SQLITE_OK;
 }
@@ -246,9 +247,9 @@ static int shim_truncate(sqlite3_file *f, sqlite3_int64 size)
     const struct shim_file *file = file_of(f);
     pthread_mutex_lock(&shim.lock);
     blob_resize(file->bytes, (size_t)size);
+    struct disk_event event = {.kind = EVENT_TRUNCATE, .inode = file->inode, .at = (size_t)size};
     if (file->is_named)
-        record((struct disk_event){.kind = EVENT_TRUNCATE, .inode = file->inode, .at = (size_t)size},
-               NULL);
+        record(event, NULL);
     pthread_mutex_unlock(&shim.lock);
     return SQLITE_OK;
 }
@@ -369,7 +370,8 @@ static int shim_shm_map(sqlite3_file *f, int region, int bytes, int extend, void
     return rc;
 }
 
-static bool shm_is_free(const struct disk *d, const struct shim_file *file, int slot, bool exclusive)
+static bool shm_is_free(const struct disk *d, const struct shim_file *file, int slot,
+                        bool exclusive)
 {
     uint32_t bit = 1u << slot;
     if (d->shm_exclusive & ~file->shm_exclusive & bit)
@@ -415,7 +417,7 @@ static int shim_shm_lock(sqlite3_file *f, int first, int n, int flags)
 static void shim_shm_barrier(sqlite3_file *f)
 {
     (void)f;
-    pthread_mutex_lock(&shim.lock); // whoever had it before wrote before
+    pthread_mutex_lock(&shim.lock);  // whoever had it before wrote before
     pthread_mutex_unlock(&shim.lock);
 }
 
@@ -447,12 +449,23 @@ static int shim_close(sqlite3_file *f)
 }
 
 static const sqlite3_io_methods shim_methods = {
-    .iVersion = 2, .xClose = shim_close, .xRead = shim_read, .xWrite = shim_write,
-    .xTruncate = shim_truncate, .xSync = shim_sync, .xFileSize = shim_size,
-    .xLock = shim_lock, .xUnlock = shim_unlock, .xCheckReservedLock = shim_check_reserved,
-    .xFileControl = shim_control, .xSectorSize = shim_sector,
-    .xDeviceCharacteristics = shim_characteristics, .xShmMap = shim_shm_map,
-    .xShmLock = shim_shm_lock, .xShmBarrier = shim_shm_barrier, .xShmUnmap = shim_shm_unmap,
+    .iVersion = 2,
+    .xClose = shim_close,
+    .xRead = shim_read,
+    .xWrite = shim_write,
+    .xTruncate = shim_truncate,
+    .xSync = shim_sync,
+    .xFileSize = shim_size,
+    .xLock = shim_lock,
+    .xUnlock = shim_unlock,
+    .xCheckReservedLock = shim_check_reserved,
+    .xFileControl = shim_control,
+    .xSectorSize = shim_sector,
+    .xDeviceCharacteristics = shim_characteristics,
+    .xShmMap = shim_shm_map,
+    .xShmLock = shim_shm_lock,
+    .xShmBarrier = shim_shm_barrier,
+    .xShmUnmap = shim_shm_unmap,
 };
 
 // ---- files
@@ -478,8 +491,9 @@ static int shim_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *f, int fl
         file->name = name_of(path);
         bool makes = file->name == NAME_DB || flags & SQLITE_OPEN_CREATE;
         if (d->names[file->name] < 0 && makes) {
-            uint32_t inode = disk_create(d, file->name);
-            record((struct disk_event){.kind = EVENT_CREATE, .name = file->name, .inode = inode}, NULL);
+            struct disk_event event = {.kind = EVENT_CREATE, .name = file->name};
+            event.inode = disk_create(d, file->name);
+            record(event, NULL);
         }
         if (d->names[file->name] < 0) {
             rc = SQLITE_CANTOPEN;
@@ -532,7 +546,7 @@ static int shim_full_path(sqlite3_vfs *vfs, const char *path, int size, char *ou
 // The default VFS from here on: the store need not know.
 static inline void vfs_install(void)
 {
-    shim.vfs = *sqlite3_vfs_find(NULL); // randomness and time are its
+    shim.vfs = *sqlite3_vfs_find(NULL);  // randomness and time are its
     shim.vfs.zName = "powercut";
     shim.vfs.szOsFile = (int)sizeof(struct shim_file);
     shim.vfs.xOpen = shim_open;
