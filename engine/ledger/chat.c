@@ -309,7 +309,9 @@ void work_apply_head(struct work *w)
 void attempt_open(struct attempt *a, const struct ledger *l, const struct session_head *h,
                   uint32_t turn, uint32_t n)
 {
-    *a = (struct attempt){.turn = turn, .n = n, .status = ATTEMPT_OPEN, .at_ms = ledger_now(l)};
+    // What it costs is unknown until it is settled; if it is lost, for good.
+    *a = (struct attempt){.turn = turn, .n = n, .status = ATTEMPT_OPEN, .at_ms = ledger_now(l),
+                          .usage = {.cost_nusd = COST_UNKNOWN}};
     memcpy(a->bot, h->bot, sizeof(a->bot));
     struct slice claim = slice_str(store_claim(l->env.store));
     BUG_ON(claim.len >= sizeof(a->owner));

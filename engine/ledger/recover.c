@@ -55,6 +55,7 @@ static void settle_lost(struct work *w)
         work_end(w, code);
         return;
     }
+    t.usage.cost_nusd = COST_UNKNOWN;  // for the lost attempt's is
     memcpy(t.provider, c->attempt.provider, sizeof(t.provider));
     memcpy(t.model, c->attempt.model, sizeof(t.model));
     work_head(w, false, NULL);

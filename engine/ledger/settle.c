@@ -26,6 +26,8 @@ static struct attempt ended(const struct chat *c, const struct attempt *how)
     a.n = c->attempt.n;
     a.at_ms = c->attempt.at_ms;
     memcpy(a.bot, c->attempt.bot, sizeof(a.bot));
+    if (a.status == ATTEMPT_UNUSED)
+        a.usage = (struct usage){0};  // nothing was sent: that costs nothing, which is known
     return a;
 }
 
@@ -158,6 +160,7 @@ static int build_turn(struct work *w, const struct ledger_settle *s, struct step
                       struct err *err)
 {
     struct chat *c = w->chat;
+    const struct attempt *last = &w->attempt;
     bool needs_reply = s->status == TURN_DONE || s->status == TURN_CUT;
     bool has_reply = needs_reply || (s->reply && !content_empty(s->reply));
     static const struct content none = {0};
@@ -177,7 +180,9 @@ static int build_turn(struct work *w, const struct ledger_settle *s, struct step
     w->turn.status = s->status;
     w->turn.stop = s->stop;
     w->turn.usage = ((struct chat_impl *)c->impl)->usage;
-    usage_add(&w->turn.usage, &s->attempt->usage);
+    usage_add(&w->turn.usage, &last->usage);
+    if (last->status == ATTEMPT_LOST)
+        w->turn.usage.cost_nusd = COST_UNKNOWN;
     name(w->turn.policy, sizeof(w->turn.policy), s->policy);
     name(w->turn.provider, sizeof(w->turn.provider), s->provider);
     name(w->turn.model, sizeof(w->turn.model), s->model);
@@ -194,6 +199,7 @@ void ledger_settle(struct chat *c, const struct ledger_settle *s, struct ledger_
         return;
     BUG_ON(s->status == TURN_OPEN);
     work_head(w, false, NULL);
+    w->attempt = ended(c, s->attempt);
     int code = build_turn(w, s, &empty, &op->err);
     if (code) {
         work_end(w, code);
@@ -203,7 +209,6 @@ void ledger_settle(struct chat *c, const struct ledger_settle *s, struct ledger_
     w->head.open_turn = 0;
     w->head.tokens += reply->tokens;
     w->head.last_active_at_ms = reply->at_ms;
-    w->attempt = ended(c, s->attempt);
 
     commit_begin(&w->commit, c->ledger->env.vault, c->key, c->head.partition);
     work_add_reply(w, c->head.id, &w->turn, reply);

@@ -114,6 +114,7 @@ static int build_leaving(struct work *w, struct moving *s, struct err *err)
         return code;
     w->head.open_turn = 0;
     unused.status = ATTEMPT_UNUSED;
+    unused.usage = (struct usage){0};
     work_add_reply(w, c->head.id, &left, &none);
     work_add_attempt(w, STORE_PUT, impl->attempt_version, c->head.id, &unused);
     work_add_parts_gone(w);

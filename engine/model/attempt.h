@@ -3,7 +3,9 @@
 //
 //   open ──▶ done | cut | failed   the provider's answer is known, its usage recorded
 //     ├────▶ unused                the policy answered by itself; nothing was sent
-//     └────▶ lost                  the process died: whether it was billed is a declared unknown
+//     └────▶ lost                  the process died: what was billed is a declared unknown
+//
+// While it is open, and once it is lost, its cost is unknown, and so is then its turn's.
 #ifndef MODEL_ATTEMPT_H
 #define MODEL_ATTEMPT_H
 

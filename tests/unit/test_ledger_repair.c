@@ -58,6 +58,16 @@ static void test_ledger_repair__a_dead_process_is_settled(void **state)
     assert_int_equal(kept->head.open_turn, 0);
     assert_int_equal(chat_turn(kept, 2)->status, TURN_INTERRUPTED);
     assert_int_equal(chat_turn(kept, 2)->stop, STOP_LOST);
+    assert_int_equal(chat_turn(kept, 2)->usage.cost_nusd, COST_UNKNOWN);
+    char key[RECORD_KEY_BYTES_MAX];
+    snprintf(key, sizeof(key), "attempt/%s/0000000002/0000000001", kept_id);
+    struct kit_store_op w = {.op = {.verb = STORE_GET, .key = slice_str(key)}};
+    struct attempt lost = {0};
+    kit_submit(&a, &w);
+    assert_int_equal(attempt_read_meta(&lost, w.op.rows[0].meta, NULL), E_OK);
+    store_op_release(&w.op);
+    assert_int_equal(lost.status, ATTEMPT_LOST);
+    assert_int_equal(lost.usage.cost_nusd, COST_UNKNOWN);
     assert_says(turn_reply(chat_turn(kept, 2)), "once upon a time");
     bare = kit_again(&a, bare_id, &code);
     assert_int_equal(code, E_OK);
