@@ -147,9 +147,14 @@ static int stored_fingerprint(parley *e, char out[VAULT_DIGEST_BYTES], struct er
     struct buf scratch = BUF_INIT(1024);
     out[0] = '\0';
     int code = run_blocking(e, &b, err);
-    if (!code && b.op.rows_len == 1 && json_parse(&doc, b.op.rows[0].meta, 0, err) == E_OK) {
+    if (!code && b.op.rows_len == 1) {
+        code = json_parse(&doc, b.op.rows[0].meta, 0, err);
         struct slice id = json_text(json_get(json_root(&doc), "id"), &scratch);
         snprintf(out, VAULT_DIGEST_BYTES, "%.*s", SLICE_FMT(id));
+        if (code != E_NOMEM && !out[0])
+            code = err_set(err, E_CORRUPT,
+                           "the store does not say which keyring it was sealed with: restore a "
+                           "backup of it");
     }
     store_op_release(&b.op);
     json_doc_release(&doc);

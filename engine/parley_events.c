@@ -120,7 +120,7 @@ static struct queued *node_for(const struct event *e)
 // What there is no memory to tell in full.
 static void tell_in_short(struct queued *n, const struct event *e)
 {
-    const char *why = e->code ? e->message : "out of memory for the answer: ask again";
+    const char *why = e->code ? e->message : NO_MEMORY_TO_TELL;
     if (!e->code && e->type == EVENT_DONE)
         why = "the turn is stored, and there is no memory to tell its reply: show the session";
     if (e->type == EVENT_RESULT)

@@ -94,9 +94,14 @@ static void pointer_read(struct work *w)
         return;
     }
     struct slice s = json_text(json_get(meta, "session"), &scratch);
+    code = scratch.no_memory ? buf_check(&scratch, "the newest session", &w->op->err) : E_OK;
     if (id_valid(s))
         memcpy(id, s.ptr, s.len);
     buf_release(&scratch);
+    if (code) {
+        work_end(w, code);
+        return;
+    }
     key_session(&w->prefix, id);
     work_get(w, w->chat->head.partition, &w->prefix, newest_read);
 }
@@ -131,7 +136,7 @@ static void add_steps(struct work *w, struct importing *s)
             commit_cut(b, before);
             return;
         }
-        if (b->code)
+        if (b->code || !buf_ok(&b->arena))
             return;
         if (++s->step >= t.steps_len + (no_reply ? 1 : 0)) {
             s->turn++;

@@ -169,8 +169,9 @@ LJMP bool writes_find(lua_State *L, struct upvalue_write *out)
 
     // lua_dump raises nothing of its own: our writer only says "stop".
     if (lua_dump(L, add_piece, &code, 0) != 0) {
+        bool no_memory = code.no_memory;
         buf_release(&code);
-        luaL_error(L, "the script is too large to check");
+        luaL_error(L, no_memory ? "out of memory" : "the script is too large to check");
     }
     struct reader r = {(const unsigned char *)code.ptr, (const unsigned char *)code.ptr + code.len};
     take(&r, HEADER_BYTES);

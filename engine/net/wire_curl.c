@@ -293,6 +293,8 @@ static void drive(struct multi *multi, curl_socket_t fd, int events)
         if (message->msg != CURLMSG_DONE)
             continue;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&call);
+        if (!call->detail[0])
+            snprintf(call->detail, sizeof(call->detail), "%s", curl_easy_strerror(result));
         finish(call, end_of(call, result));
     }
     wire->driving = false;

@@ -170,10 +170,9 @@ static void reset_done(struct ledger_op *op)
         emit_error(run, op->code, &op->err);
         return;
     }
-    if (live_map(run->w, run->live, &err)) {
-        emit_error(run, err.code, &err);
-        return;
-    }
+    // Failing to index it costs the next turn a read.
+    if (live_map(run->w, run->live, &err))
+        log_line(run->w->env.log, LOG_WARN, "turn: %s", err.message);
     struct buf json = BUF_INIT(RESULT_BYTES_MAX);
     struct json_writer w;
     jw_init(&w, &json);
@@ -240,6 +239,11 @@ static void undo_done(struct ledger_op *op)
     struct safe_buf text;
     safe_buf_init(&text, CONTENT_BYTES_MAX);
     content_text(&turn->steps[0].content, &text);
+    if (safe_buf_check(&text, "the text", NULL)) {
+        safe_buf_release(&text);
+        emit_untold(run);
+        return;
+    }
     struct buf json = BUF_INIT(RESULT_BYTES_MAX);
     struct json_writer w;
     jw_init(&w, &json);

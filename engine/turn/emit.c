@@ -163,12 +163,22 @@ void emit_done(struct run *run, const struct turn *turn, int code, const char *m
     end_run(run);
 }
 
+void emit_untold(struct run *run)
+{
+    struct err err = ERR_INIT;
+    err_set(&err, E_NOMEM, NO_MEMORY_TO_TELL);
+    emit_error(run, E_NOMEM, &err);
+}
+
 void emit_result(struct run *run, struct buf *json)
 {
     struct err err = ERR_INIT;
     if (buf_check(json, "the answer", &err)) {
         buf_release(json);
-        emit_error(run, err.code, &err);
+        if (err.code == E_NOMEM)
+            emit_untold(run);
+        else
+            emit_error(run, err.code, &err);
         return;
     }
     send_event(run, (struct event){.type = EVENT_RESULT, .json = buf_slice(json)});

@@ -48,6 +48,15 @@ static int bad(const struct import *im, struct err *err, const char *what)
     return err_set(err, E_USAGE, "messages[%u]: %s", im->message, what);
 }
 
+// Why nothing more went into one of its lists.
+static int no_room(const struct import *im, const struct vec *list, struct err *err,
+                   const char *what)
+{
+    if (list->len == list->max)
+        return bad(im, err, what);
+    return err_set(err, E_NOMEM, "messages[%u]: out of memory", im->message);
+}
+
 // ---- blocks
 
 static int put_text(struct run *run, struct slice raw, size_t at[2], struct err *err)
@@ -63,6 +72,8 @@ static int put_string(struct run *run, struct json v, size_t at[2], struct err *
 {
     struct import *im = run->extra;
     struct slice raw = json_text(v, &im->scratch);
+    if (!buf_ok(&im->scratch))
+        return buf_check(&im->scratch, "a string", err);
     if (!raw.ptr && json_type(v) != JSON_STRING)
         return bad(im, err, "a string is missing");
     return put_text(run, raw, at, err);
@@ -70,7 +81,7 @@ static int put_string(struct run *run, struct json v, size_t at[2], struct err *
 
 static struct part *new_part(struct import *im, enum block_type type)
 {
-    struct part *p = im->parts.len < CONTENT_BLOCKS_MAX ? vec_push(&im->parts) : NULL;
+    struct part *p = vec_push(&im->parts);
     if (p)
         p->type = type;
     return p;
@@ -106,7 +117,7 @@ static int read_block(struct run *run, struct json b, struct err *err)
     struct part *p = new_part(im, kind);
     int code = E_OK;
     if (!p)
-        return bad(im, err, "too many blocks");
+        return no_room(im, &im->parts, err, "too many blocks");
     switch (kind) {
     case BLOCK_TEXT:
         return put_string(run, json_get(b, "text"), p->text, err);
@@ -133,7 +144,7 @@ static int read_tool_calls(struct run *run, struct json calls, struct err *err)
         struct json function = json_get(call, "function");
         struct part *p = new_part(im, BLOCK_TOOL_USE);
         if (!p)
-            return bad(im, err, "too many blocks");
+            return no_room(im, &im->parts, err, "too many blocks");
         int code = put_string(run, json_get(call, "id"), p->id, err);
         if (!code)
             code = put_string(run, json_get(function, "name"), p->name, err);
@@ -154,13 +165,14 @@ static int read_content(struct run *run, struct json message, bool tool, struct 
     if (tool) {
         struct part *p = new_part(im, BLOCK_TOOL_RESULT);
         if (!p)
-            return bad(im, err, "too many blocks");
+            return no_room(im, &im->parts, err, "too many blocks");
         int code = put_string(run, json_get(message, "tool_call_id"), p->id, err);
         return code ? code : put_result(run, content, p, err);
     }
     if (json_type(content) == JSON_STRING) {
         struct part *p = new_part(im, BLOCK_TEXT);
-        return p ? put_string(run, content, p->text, err) : bad(im, err, "too many blocks");
+        return p ? put_string(run, content, p->text, err)
+                 : no_room(im, &im->parts, err, "too many blocks");
     }
     if (json_type(content) == JSON_ARRAY) {
         while (json_next(content, &it, NULL, &item)) {
@@ -214,8 +226,7 @@ static int end_turn(struct import *im, struct err *err)
         return E_OK;
     struct turn *t = vec_push(&im->turns);
     if (!t)
-        return err_set(err, E_REFUSED, "more than %d turns: split the conversation",
-                       IMPORT_TURNS_MAX);
+        return no_room(im, &im->turns, err, "too many turns: split the conversation");
     struct step *steps = im->steps.ptr;
     t->n = (uint32_t)im->turns.len;
     t->steps_len = (uint32_t)im->steps.len;
@@ -256,7 +267,7 @@ static int add_message(struct import *im, enum role role, struct err *err)
     if (!last || last->role != role) {
         last = vec_push(&im->steps);
         if (!last)
-            return bad(im, err, "too many steps in one turn");
+            return no_room(im, &im->steps, err, "too many steps in one turn");
         last->role = role;
         last->at_ms = im->at_ms;
     }
@@ -267,7 +278,10 @@ static int read_time(struct run *run, struct json at, struct err *err)
 {
     struct import *im = run->extra;
     if (json_type(at) == JSON_STRING) {
-        if (clock_parse(json_text(at, &im->scratch), &im->at_ms, err))
+        struct slice text = json_text(at, &im->scratch);
+        if (!buf_ok(&im->scratch))
+            return buf_check(&im->scratch, "a time", err);
+        if (clock_parse(text, &im->at_ms, err))
             return err_prefix(err, "messages[%u]: at: ", im->message);
     } else if (json_type(at) == JSON_NUMBER) {
         im->at_ms = (int64_t)(json_double(at, 0) * 1000.0);

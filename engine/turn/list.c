@@ -41,7 +41,10 @@ static void listed(struct session_list *list)
     for (uint32_t i = 0; i < list->heads_len && !code; i++) {
         struct row *row = vec_push(&l->rows);
         if (!row) {
-            code = err_set(&err, E_REFUSED, "more than %u sessions: name a user", SESSION_LIST_MAX);
+            code = l->rows.len == l->rows.max
+                       ? err_set(&err, E_REFUSED, "more than %u sessions: name a user",
+                                 SESSION_LIST_MAX)
+                       : err_set(&err, E_NOMEM, "out of memory for a listing");
             break;
         }
         row->head = list->heads[i];

@@ -72,7 +72,8 @@ int live_map(struct worker *w, struct live *live, struct err *err)
         return E_OK;
     int code = map_set(w->live, slice_str(live->chat->head.id), live, NULL);
     if (code)
-        return err_set(err, code, "too many live sessions");
+        return err_set(err, code,
+                       code == E_NOMEM ? "out of memory for a session" : "too many live sessions");
     live->mapped = true;
     w->stats.live_sessions++;
     link_newest(w, live);

@@ -34,7 +34,8 @@ static void tell(struct run *run, const struct turn *turn)
     emit_accepted(run);
     if (reply) {
         content_text(&reply->content, &run->reply);
-        emit_delta(run, safe_slice(safe_buf_text(&run->reply)));
+        if (safe_buf_check(&run->reply, "the reply", NULL) == E_OK)
+            emit_delta(run, safe_slice(safe_buf_text(&run->reply)));
     }
     emit_done(run, turn, code, message);
 }

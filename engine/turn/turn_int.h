@@ -257,6 +257,8 @@ void emit_done(struct run *run, const struct turn *turn, int code, const char *m
 // Ends the run: RESULT takes what is in json; ERROR with code and message.
 void emit_result(struct run *run, struct buf *json);
 void emit_error(struct run *run, int code, const struct err *err);
+// Ends the run: ERROR, though what was asked is done.
+void emit_untold(struct run *run);
 void emit_window(struct json_writer *w, uint64_t tokens, uint64_t limit);
 // Members of an open object: who a session belongs to; its times.
 void emit_head(struct json_writer *w, const struct session_head *head, const char *user);

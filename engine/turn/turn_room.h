@@ -56,6 +56,9 @@ enum event_type {
     EVENT_ACCEPTED, EVENT_DELTA, EVENT_WARNING, EVENT_DONE, EVENT_RESULT, EVENT_ERROR,
 };
 
+// Instead of a RESULT that there is no memory for.
+#define NO_MEMORY_TO_TELL "what was asked is done, but there is no memory to tell the answer"
+
 // Given to the sink on the worker's thread; everything borrowed during the call. DONE, RESULT and
 // ERROR are last; after a turn was accepted it ends with DONE, whatever happened (status tells).
 struct event {

@@ -32,7 +32,8 @@ static void run_on_reply(struct run *run)
     safe_buf_init(&text, CONTENT_BYTES_MAX);
     content_text(&run->reply_content, &text);
     turn_view(run, &view);
-    if (run->policy->ops->on_reply(run->policy, &view, safe_buf_text(&text), &p, &err))
+    if (safe_buf_check(&text, "the reply", &err) ||
+        run->policy->ops->on_reply(run->policy, &view, safe_buf_text(&text), &p, &err))
         turn_hook_failed(run, "on_reply", &err);
     safe_buf_release(&text);
     plan_release(&p);

@@ -94,8 +94,10 @@ static int count(struct run *run, const struct record *r, struct err *err)
         return E_OK;
     name_of(run, r, &a, name);
     struct usage_row *row = row_named(t, name);
-    if (!row)
+    if (!row && t->rows.len == t->rows.max)
         return err_set(err, E_REFUSED, "more than %d rows: ask --by day", USAGE_ROWS_MAX);
+    if (!row)
+        return err_set(err, E_NOMEM, "out of memory for a row");
     add(row, &a);
     add(&t->total, &a);
     return E_OK;

@@ -68,6 +68,11 @@ static void user_read(struct store_op *op)
                                 op->rows[0].key, op->rows[0].body, &walk->user, &err);
         if (!code)
             code = user_read_body(walk->name, safe_buf_text(&walk->user), &err);
+        if (code == E_NOMEM) {
+            store_op_release(op);
+            emit_error(run, code, &err);
+            return;
+        }
         if (code)
             log_line(run->w->env.log, LOG_WARN, "turn: a user's name: %s", err.message);
     }
@@ -116,6 +121,7 @@ static void page_read(struct store_op *op)
 {
     struct run *run = op_run(op);
     struct walk *walk = run->walk;
+    struct err err = ERR_INIT;
     if (walk_failed(run, op))
         return;
     buf_clear(&walk->page);
@@ -133,7 +139,13 @@ static void page_read(struct store_op *op)
         buf_add_char(&walk->page, '\0');
     }
     store_op_release(op);
-    walk_next(run);
+    int code = buf_check(&walk->page, "a listing", &err);
+    if (!code)
+        code = buf_check(&walk->last, "a listing", &err);
+    if (code)
+        emit_error(run, code, &err);
+    else
+        walk_next(run);
 }
 
 static void read_page(struct run *run)
