@@ -19,7 +19,7 @@ enum { USERS = 64, TEXTS = 1 << 17, TEXTS_PER_ROUND = 2048, TEXT_BYTES = 64, DET
 
 enum note_kind { NOTE_READY = 1, NOTE_PLANNED, NOTE_SENT, NOTE_ACCEPTED, NOTE_DONE, NOTE_ERROR };
 
-struct note { // below PIPE_BUF: written whole or not at all
+struct note {  // below PIPE_BUF: written whole or not at all
     enum note_kind kind;
     uint32_t user, turn;
     uint64_t text;
@@ -29,23 +29,23 @@ struct note { // below PIPE_BUF: written whole or not at all
     uint64_t reply_hash;
 };
 
-struct entry { // what is known of one text
+struct entry {  // what is known of one text
     bool planned, accepted, done;
-    uint16_t calls; // to a provider
+    uint16_t calls;  // to a provider
     uint32_t user, turn, seen;
-    char session[40]; // empty while only planned
-    char status[16];  // as DONE told
+    char session[40];  // empty while only planned
+    char status[16];   // as DONE told
     uint64_t reply_hash;
 };
 
 struct oracle {
-    struct entry *entries; // TEXTS of them
-    int log;               // every note, before it counts
+    struct entry *entries;  // TEXTS of them
+    int log;                // every note, before it counts
     uint64_t acked, done, refused;
 };
 
 struct tally {
-    uint64_t turns, lost, duplicated, half, wrong, resent, interrupted, harmed, problems;
+    uint64_t turns, lost, duplicated, half, wrong, resent, interrupted, kept, harmed, problems;
 };
 
 // ---- texts
@@ -74,15 +74,15 @@ static inline const char *text_make(uint64_t n, char out[TEXT_BYTES])
 // ---- the writer's process
 
 struct writer_plan {
-    const char *store; // NULL: sqlite in the place
+    const char *store;  // NULL: sqlite in the place
     const char *context;
     uint64_t first_text,
-        texts;             // numbers from here on, so many; a number says whose it is: n % USERS
-    const uint64_t *again; // texts with keys that got no answer: sent again, under the same key
+        texts;              // numbers from here on, so many; a number says whose it is: n % USERS
+    const uint64_t *again;  // texts with keys that got no answer: sent again, under the same key
     size_t again_len;
-    int notes, stop;     // descriptors; stop < 0: runs until killed
-    bool control_early;  // acknowledges what is not durable yet
-    bool control_no_key; // sends again without the key
+    int notes, stop;      // descriptors; stop < 0: runs until killed
+    bool control_early;   // acknowledges what is not durable yet
+    bool control_no_key;  // sends again without the key
 };
 
 struct slot {
@@ -92,7 +92,7 @@ struct slot {
 static inline void note_write(int fd, const struct note *note)
 {
     if (write(fd, note, sizeof(*note)) != sizeof(*note))
-        _exit(3); // the oracle is gone
+        _exit(3);  // the oracle is gone
 }
 
 static inline void writer_trace(void *user, const char *provider, const char *body, size_t len)
@@ -305,7 +305,7 @@ static inline bool oracle_listen(struct oracle *o, int fd, int64_t until_us, boo
 struct checker {
     struct oracle *o;
     struct tally *t;
-    bool unharmed; // texts from `calm` on were written by one that lived: none interrupted
+    bool unharmed;  // texts from `calm` on were written by one that lived: none interrupted
     uint64_t calm;
     int details;
 };
@@ -336,6 +336,7 @@ static inline void check_reply(struct checker *c, uint64_t n, struct slice reply
               SLICE_FMT(reply));
     if (json_is_string(status, "done") && reply.len != strlen(whole))
         found(c, &c->t->half, "text %llu: done with half a reply", (unsigned long long)n);
+    c->t->kept += reply.len && json_is_string(status, "interrupted");
     if (e->done && e->reply_hash != hash_of(reply))
         found(c, &c->t->half, "text %llu: not the reply that DONE told", (unsigned long long)n);
 }

@@ -65,7 +65,7 @@ struct campaign {
     struct rand_sim rand;
     struct tally tally;
     struct writer_plan plan;
-    bool beside; // another writer lives on the same store meanwhile
+    bool beside;  // another writer lives on the same store meanwhile
     uint64_t kills, seed;
 };
 
@@ -86,20 +86,33 @@ static size_t unanswered(const struct campaign *c, uint64_t before, uint64_t *ou
     return n;
 }
 
-// Mostly soon after it is open; at times while it opens and recovers, at times after long replies.
+// Listens until the writer is open and so many more were acknowledged, but no longer than a while.
+static void listen_for(struct campaign *c, struct writer *w, uint64_t acks)
+{
+    uint64_t wanted = c->oracle.acked + acks;
+    int64_t until_us = now_us() + 2000000;
+    bool ready = false;
+    while ((!ready || c->oracle.acked < wanted) && now_us() < until_us &&
+           oracle_listen(&c->oracle, w->notes, now_us() + 500, &ready))
+        continue;
+}
+
+// While it opens and recovers, soon after, amid its acknowledgements, or amid long replies.
 static void one_kill(struct campaign *c, int round)
 {
-    uint64_t again[USERS], dice = rand_below(&c->rand.rand, 16);
-    bool ready = false;
+    const struct rand *r = &c->rand.rand;
+    uint64_t again[USERS], dice = rand_below(r, 16);
+    bool ready = true;
     c->plan.first_text = (uint64_t)round * TEXTS_PER_ROUND;
     c->plan.texts = TEXTS_PER_ROUND;
     c->plan.again = again;
     c->plan.again_len = unanswered(c, c->plan.first_text, again, USERS);
     struct writer w = writer_start(&c->place, &c->plan, false);
-    int64_t delay_us = (int64_t)rand_below(&c->rand.rand, dice == 0 ? 200000 : 12000);
-    if (dice > 2)
-        while (!ready && oracle_listen(&c->oracle, w.notes, now_us() + 1000, &ready))
-            continue;
+    int64_t delay_us = (int64_t)rand_below(r, dice == 0 ? 200000 : dice < 8 ? 12000 : 3000);
+    if (dice == 0 || dice >= 8)
+        listen_for(c, &w, 1 + rand_below(r, USERS));
+    else if (dice > 2)
+        listen_for(c, &w, 0);
     oracle_listen(&c->oracle, w.notes, now_us() + delay_us, &ready);
     writer_kill(&w, &c->oracle);
     c->kills++;
@@ -142,15 +155,16 @@ static void campaign_run(struct campaign *c, uint64_t kills_max, int64_t seconds
 static void campaign_tell(const struct campaign *c, const char *what)
 {
     const struct tally *t = &c->tally;
-    summary("%s: %llu kills, %llu acknowledged, %llu done, %llu interrupted; lost %llu, duplicated "
-            "%llu, "
-            "half %llu, wrong %llu, sent again %llu, harmed %llu, problems %llu (seed %llu)",
-            what, (unsigned long long)c->kills, (unsigned long long)c->oracle.acked,
-            (unsigned long long)c->oracle.done, (unsigned long long)t->interrupted,
-            (unsigned long long)t->lost, (unsigned long long)t->duplicated,
-            (unsigned long long)t->half, (unsigned long long)t->wrong,
-            (unsigned long long)t->resent, (unsigned long long)t->harmed,
-            (unsigned long long)t->problems, (unsigned long long)c->seed);
+    summary(
+        "%s: %llu kills, %llu acknowledged, %llu done, %llu interrupted (%llu with kept words); "
+        "lost %llu, duplicated %llu, half %llu, wrong %llu, sent again %llu, harmed %llu, "
+        "problems %llu (seed %llu)",
+        what, (unsigned long long)c->kills, (unsigned long long)c->oracle.acked,
+        (unsigned long long)c->oracle.done, (unsigned long long)t->interrupted,
+        (unsigned long long)t->kept, (unsigned long long)t->lost, (unsigned long long)t->duplicated,
+        (unsigned long long)t->half, (unsigned long long)t->wrong, (unsigned long long)t->resent,
+        (unsigned long long)t->harmed, (unsigned long long)t->problems,
+        (unsigned long long)c->seed);
 }
 
 static void campaign_is_clean(const struct campaign *c)
