@@ -102,6 +102,20 @@ bool conn_is_sick(int rc)
     }
 }
 
+// SQLite can fail after the last frame was written and synced, also for lack of memory (for the
+// WAL's index); only a lock that it did not get comes before all that.
+bool conn_is_in_doubt(int rc)
+{
+    return (rc & 0xff) != SQLITE_BUSY && (rc & 0xff) != SQLITE_LOCKED;
+}
+
+bool conn_disk_failed(int rc)
+{
+    rc &= 0xff;
+    return rc == SQLITE_IOERR || rc == SQLITE_FULL || rc == SQLITE_READONLY ||
+           rc == SQLITE_CANTOPEN;
+}
+
 // SQLite makes -wal and -shm with the file's own mode, so the file's is what counts.
 static const char *const settings[] = {
     [CONN_WRITER] = "PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;"

@@ -102,6 +102,10 @@ struct slice column_slice(sqlite3_stmt *st, int at);
 int conn_error(sqlite3 *db, int rc, const char *path, const char *doing, struct err *err);
 // Whether the connection must be opened anew after rc.
 bool conn_is_sick(int rc);
+// Whether a COMMIT that ended so may stand in the WAL whole.
+bool conn_is_in_doubt(int rc);
+// Whether rc is about the disk, whatever was asked of it.
+bool conn_disk_failed(int rc);
 
 // --- the store --------------------------------------------------------------------------------
 

@@ -310,6 +310,17 @@ static void roll_back(struct writer *w)
         conn_run(w->c, SQL_ROLLBACK);
 }
 
+// Sets err for rc; closes the connection when its cache is not to be trusted any more.
+static void note_error(struct writer *w, int rc, const char *doing, struct err *err)
+{
+    conn_error(w->c->db, rc, w->s->path, doing, err);  // before the rollback forgets it
+    roll_back(w);
+    if (conn_is_sick(rc)) {
+        log_line(w->s->log, LOG_ERROR, "store: reopening after an error: %s", err->message);
+        conn_close(w->c);
+    }
+}
+
 static int note_wal_pages(void *writer, sqlite3 *db, const char *name, int pages)
 {
     struct writer *w = writer;
@@ -333,8 +344,6 @@ static int mend(struct writer *w)
         rc = conn_run(w->c, SQL_COMMIT);
     if (rc == SQLITE_OK)
         w->must_mend = false;
-    else
-        roll_back(w);
     return rc;
 }
 
@@ -353,27 +362,10 @@ static int make_ready(struct writer *w, struct err *err)
         sqlite3_wal_hook(w->c->db, note_wal_pages, w);
     }
     int rc = w->must_mend ? mend(w) : SQLITE_OK;
-    return rc == SQLITE_OK ? E_OK
-                           : conn_error(w->c->db, rc, w->s->path, "recovering from an error", err);
-}
-
-// Sets err for rc; closes the connection when its cache is not to be trusted any more.
-static void note_error(struct writer *w, int rc, const char *doing, struct err *err)
-{
-    conn_error(w->c->db, rc, w->s->path, doing, err);  // before the rollback forgets it
-    roll_back(w);
-    if (conn_is_sick(rc)) {
-        log_line(w->s->log, LOG_ERROR, "store: reopening after an error: %s", err->message);
-        conn_close(w->c);
-    }
-}
-
-// Whether a COMMIT that ended so may stand in the WAL whole. SQLite can fail after the last frame was
-// written and synced, also for lack of memory (for the WAL's index); only a lock that it did not get
-// comes before all that.
-static bool may_have_happened(int rc)
-{
-    return (rc & 0xff) != SQLITE_BUSY && (rc & 0xff) != SQLITE_LOCKED;
+    if (rc == SQLITE_OK)
+        return E_OK;
+    note_error(w, rc, "recovering from an error", err);
+    return err->code;
 }
 
 static void commit_group(struct writer *w, struct err *err)
@@ -386,7 +378,7 @@ static void commit_group(struct writer *w, struct err *err)
         return;
     }
     note_error(w, rc, "committing", err);
-    bool ambiguous = may_have_happened(rc);
+    bool ambiguous = conn_is_in_doubt(rc);
     if (ambiguous)
         err->code = E_STORE;  // whatever it was: other codes promise that there is no trace
     fail_ops(w, err, ambiguous);
@@ -395,13 +387,6 @@ static void commit_group(struct writer *w, struct err *err)
         w->must_mend = true;
         make_ready(w, &ignored);  // now, so that the callers' next reads are right
     }
-}
-
-static bool is_disk_error(int rc)
-{
-    rc &= 0xff;
-    return rc == SQLITE_IOERR || rc == SQLITE_FULL || rc == SQLITE_READONLY ||
-           rc == SQLITE_CANTOPEN;
 }
 
 // Does the ops of w in one transaction. False: an error stopped it that may be one op's alone, and
@@ -421,7 +406,7 @@ static bool try_group(struct writer *w)
         if (rc != SQLITE_OK) {
             note_error(w, rc, "writing", &err);
             code = err.code;
-            if (w->ops_len > 1 && !is_disk_error(rc)) {
+            if (w->ops_len > 1 && !conn_disk_failed(rc)) {
                 for (uint32_t undo = 0; undo <= i; undo++)
                     undo_op(w->ops[undo]);
                 return false;
