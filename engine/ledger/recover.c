@@ -2,9 +2,11 @@
 // recover.c: what a dead process left open is settled: its attempt is lost, which is a declared
 // unknown of the bill, and its turn is interrupted, with what was kept of the reply.
 //
-//   one chat:  read head, attempt, parts ─▶ owner alive? E_BUSY ─▶ one commit ─▶ the chat is read anew
-//   all:       page of due attempts ─▶ each: owner alive? skip ─▶ user's key ─▶ as for one chat ─▶ next
-//                                          its turn was closed before? the attempt alone ─▶ next
+//   one chat:  read head, attempt, parts ─▶ owner alive? E_BUSY
+//                                         └▶ else one commit ─▶ the chat is read anew
+//   all:       page of due attempts ─▶ each: owner alive? skip
+//                                         └▶ else user's key ─▶ as for one chat
+//                                              └▶ its turn was closed before? the attempt alone
 //
 // Everything is guarded by the head's version: of several that recover at once, one does it, and a
 // process that was only thought dead meets E_CONFLICT. One thread, see ledger_int.h.

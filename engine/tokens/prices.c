@@ -56,7 +56,8 @@ static int check_members(struct json object, const char *const *names, size_t n,
         struct slice raw = json_raw(key);
         const char *near = hint_nearest(slice_of(raw.ptr + 1, raw.len - 2), names, n);
         return err_set(err, E_POLICY, "prices: %s: unknown member %.*s%s%s%s", where,
-                       SLICE_FMT(raw), near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+                       SLICE_FMT(raw), near ? "; did you mean \"" : "", near ? near : "",
+                       near ? "\"?" : "");
     }
     return E_OK;
 }
