@@ -210,6 +210,8 @@ int editor_line(struct editor *e, const char *prompt, struct slice *line, int *s
     set_prompt(e, prompt);
     e->signal_number = 0;
     output_flush(&e->cli->output);
+    // Before the prompt shows: libedit does it after, and a Ctrl-D in between would be no Ctrl-D.
+    el_set(e->line, EL_PREP_TERM, 1);
     const char *text = el_gets(e->line, &len);
     if (e->signal_number) {
         *signal_number = e->signal_number;
