@@ -58,8 +58,9 @@ static int tell_pages(void *unused, sqlite3 *db, const char *name, int pages)
     return wal_hook.told(wal_hook.arg, db, name, pages * wal_hook.factor);
 }
 
-// In the place of SQLite's, for the store alone.
-void *sqlite3_wal_hook(sqlite3 *db, int (*told)(void *, sqlite3 *, const char *, int), void *arg)
+// In the place of SQLite's, for the store alone: hidden from SQLite itself.
+__attribute__((visibility("hidden"))) void *
+sqlite3_wal_hook(sqlite3 *db, int (*told)(void *, sqlite3 *, const char *, int), void *arg)
 {
     void *(*real)(sqlite3 *, int (*)(void *, sqlite3 *, const char *, int), void *);
     void *address = dlsym(RTLD_NEXT, "sqlite3_wal_hook");
