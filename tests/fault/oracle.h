@@ -463,7 +463,7 @@ static inline void oracle_check(const struct place *place, struct oracle *o, boo
     close(fds[1]);
     int status;
     if (read(fds[0], &t, sizeof(t)) != sizeof(t))
-        give_up("the checker failed");
+        t = (struct tally){.problems = 1};  // it could not even open the store, and said why
     close(fds[0]);
     waitpid(pid, &status, 0);
     uint64_t *to = (uint64_t *)sum, *from = (uint64_t *)&t;
