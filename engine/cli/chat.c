@@ -60,7 +60,8 @@ static void greet(struct chat *chat, struct json root)
     buf_add_str(&text, "/");
     json_string(json_get(root, "model"), &text);
     if (turns)
-        buf_addf(&text, " · going on after %lld turns", (long long)turns);
+        buf_addf(&text, " · going on after %lld turn%s", (long long)turns,
+                 turns == 1 ? "" : "s");
     buf_add_str(&text, " · /help lists commands\n");
     if (json_is_string(json_get(root, "provider"), "scripted"))
         buf_add_str(&text, "Offline: the replies come from a script, not from a language model.\n");
@@ -117,7 +118,9 @@ static void say(struct chat *chat, struct slice text)
         memcpy(chat->session, exchange.session, sizeof chat->session);
     if (exchange.done)
         read_done(chat, exchange.done);
-    chat->code = exchange.code;
+    // A script learns only at the end whether something failed: its first failure stays.
+    if (chat->prompt.interactive || chat->code >= 0)
+        chat->code = exchange.code;
     if (exchange.signal) {
         chat->leave =
             exchange.impatient || !is_interrupt(exchange.signal) || !chat->prompt.interactive;

@@ -14,7 +14,7 @@ struct chat {
     char *bot, *context;         // owned; NULL: the default
     int64_t tokens, limit;       // the window's, as last heard; tokens -1: not heard yet
     int percent;
-    int code;  // how the last turn went
+    int code;  // how the last turn went; of a script, its first failure
     bool said; // a message was sent
     bool leave;
 };

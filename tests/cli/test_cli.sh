@@ -353,6 +353,11 @@ lacks "never said"
 feed 'hi\nquit\n'
 code 0
 
+it cli__chat_of_a_script_tells_its_first_failure
+feed 'a\377b\nMy name is Ida.\nWhat is my name?\n' chat
+code 2
+prints "Your name is Ida."
+
 it cli__chat_slash_commands
 feed 'one\n/usage\n/history\n/sessions\n/policy\n/help\n/save kept.txt\n/undo\n/history\n' chat --user slash
 code 0
