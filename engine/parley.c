@@ -392,7 +392,7 @@ static void hand_idle(void *user)
 
 static void drain_hand(struct loop_task *task)
 {
-    struct hand *h = (struct hand *)((char *)task - offsetof(struct hand, drain));
+    struct hand *h = CONTAINER_OF(task, struct hand, drain);
     worker_drain(h->worker, hand_idle, h);
 }
 

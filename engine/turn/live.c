@@ -115,7 +115,7 @@ void live_unpin(struct run *run)
 
 static void wake(struct loop_task *task)
 {
-    struct run *run = (struct run *)((char *)task - offsetof(struct run, wake));
+    struct run *run = CONTAINER_OF(task, struct run, wake);
     run->then(run);
 }
 

@@ -8,7 +8,7 @@ static void look(struct run *run);
 
 static void look_due(struct loop_timer *timer)
 {
-    look((struct run *)((char *)timer - offsetof(struct run, timer)));
+    look(CONTAINER_OF(timer, struct run, timer));
 }
 
 static int outcome_of(const struct turn *turn, const char **message)

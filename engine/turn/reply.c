@@ -22,7 +22,7 @@ static void keep_now(struct run *run)
 
 static void keep_due(struct loop_timer *timer)
 {
-    struct run *run = (struct run *)((char *)timer - offsetof(struct run, keep_timer));
+    struct run *run = CONTAINER_OF(timer, struct run, keep_timer);
     keep_now(run);
     loop_timer_start(run->w->env.loop, timer, KEEP_MS);
 }

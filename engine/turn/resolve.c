@@ -8,7 +8,7 @@
 
 static void user_done(struct vault_request *request)
 {
-    struct run *run = (struct run *)((char *)request - offsetof(struct run, vault_request));
+    struct run *run = CONTAINER_OF(request, struct run, vault_request);
     run->user_key = request->key;
     if (request->code && !(request->code == E_NOT_FOUND && !request->create)) {
         emit_error(run, request->code, &request->err);

@@ -65,7 +65,7 @@ static void next_attempt(struct run *run)
 
 static void retry_due(struct loop_timer *timer)
 {
-    struct run *run = (struct run *)((char *)timer - offsetof(struct run, timer));
+    struct run *run = CONTAINER_OF(timer, struct run, timer);
     next_attempt(run);
 }
 

@@ -50,7 +50,7 @@ static void end_turn(struct run *run, int code, const char *message)
 
 static void settle_due(struct loop_timer *timer)
 {
-    write_end((struct run *)((char *)timer - offsetof(struct run, timer)));
+    write_end(CONTAINER_OF(timer, struct run, timer));
 }
 
 static void write_again(struct run *run)

@@ -112,7 +112,7 @@ static struct run *run_new(struct worker *w, struct job *job)
 
 static void say_idle(struct loop_task *task)
 {
-    struct worker *w = (struct worker *)((char *)task - offsetof(struct worker, idle_task));
+    struct worker *w = CONTAINER_OF(task, struct worker, idle_task);
     w->idle(w->idle_user);
 }
 
@@ -210,7 +210,7 @@ static void refuse(struct worker *w, struct job *job, int code, const char *mess
 
 static void take_job(struct loop_task *task)
 {
-    struct job *job = (struct job *)((char *)task - offsetof(struct job, task));
+    struct job *job = CONTAINER_OF(task, struct job, task);
     struct worker *w = job->worker;
     if (w->draining) {
         refuse(w, job, E_CANCELLED, "the engine is closing");
