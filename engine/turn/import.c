@@ -79,6 +79,21 @@ static int put_string(struct run *run, struct json v, size_t at[2], struct err *
     return put_text(run, raw, at, err);
 }
 
+// The arguments of a call, which are JSON in a string: what is none could be sent to nobody.
+static int put_arguments(struct run *run, struct json v, size_t at[2], struct err *err)
+{
+    enum { DEPTH_MAX = JSON_DEPTH_MAX - 16 }; // they are stored and shown inside other values
+    struct import *im = run->extra;
+    struct json_doc doc = JSON_DOC_INIT;
+    int code = put_string(run, v, at, err);
+    if (code || at[1] == 0 || safe_buf_check(&im->text, "a message", NULL))
+        return code; // a lack of room is told when the message is whole
+    struct safe_text text = safe_text_part(safe_buf_text(&im->text), at[0], at[1]);
+    code = json_parse(&doc, safe_slice(text), DEPTH_MAX, err);
+    json_doc_release(&doc);
+    return code == E_USAGE ? bad(im, err, "the arguments of a tool call are not JSON") : code;
+}
+
 static struct part *new_part(struct import *im, enum block_type type)
 {
     struct part *p = vec_push(&im->parts);
@@ -149,7 +164,7 @@ static int read_tool_calls(struct run *run, struct json calls, struct err *err)
         if (!code)
             code = put_string(run, json_get(function, "name"), p->name, err);
         if (!code)
-            code = put_string(run, json_get(function, "arguments"), p->json, err);
+            code = put_arguments(run, json_get(function, "arguments"), p->json, err);
         if (code)
             return code;
     }
@@ -274,18 +289,25 @@ static int add_message(struct import *im, enum role role, struct err *err)
     return take_content(im, &last->content, err);
 }
 
+// From 1970, as all stored times are, to the last day that has a text.
 static int read_time(struct run *run, struct json at, struct err *err)
 {
+    const int64_t last_ms = INT64_C(253402300799999);
     struct import *im = run->extra;
+    int64_t ms = im->at_ms;
     if (json_type(at) == JSON_STRING) {
         struct slice text = json_text(at, &im->scratch);
         if (!buf_ok(&im->scratch))
             return buf_check(&im->scratch, "a time", err);
-        if (clock_parse(text, &im->at_ms, err))
+        if (clock_parse(text, &ms, err))
             return err_prefix(err, "messages[%u]: at: ", im->message);
     } else if (json_type(at) == JSON_NUMBER) {
-        im->at_ms = (int64_t)(json_double(at, 0) * 1000.0);
+        double seconds = json_double(at, -1);
+        ms = seconds >= 0 && seconds <= (double)(last_ms / 1000) ? (int64_t)(seconds * 1000.0) : -1;
     }
+    if (ms < 0 || ms > last_ms)
+        return bad(im, err, "at: from 1970 to 9999");
+    im->at_ms = ms;
     return E_OK;
 }
 

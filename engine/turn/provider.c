@@ -91,7 +91,9 @@ static int open_provider(struct run *run, struct err *err)
     if (code) {
         llm_free(run->llm);
         run->llm = NULL;
-        return err_set(err, code, "too many providers are open");
+        return err_set(err, code,
+                       code == E_NOMEM ? "out of memory for a provider"
+                                       : "too many providers are open");
     }
     return E_OK;
 }

@@ -129,6 +129,14 @@ static void page_read(struct store_op *op)
 static void read_page(struct run *run)
 {
     struct tally *t = run->extra;
+    struct err err = ERR_INIT;
+    int code = buf_check(&t->prefix, "a record's key", &err);
+    if (!code)
+        code = buf_check(&t->after, "a record's key", &err);
+    if (code) {
+        emit_error(run, code, &err);
+        return;
+    }
     t->op = (struct store_op){.verb = STORE_SCAN,
                               .loop = run->w->env.loop,
                               .done = page_read,

@@ -83,7 +83,13 @@ static void user_read(struct store_op *op)
 static void read_user(struct run *run)
 {
     struct walk *walk = run->walk;
+    struct err err = ERR_INIT;
     key_user(&walk->key);
+    int code = buf_check(&walk->key, "a record's key", &err);
+    if (code) {
+        emit_error(run, code, &err);
+        return;
+    }
     walk->op = (struct store_op){.verb = STORE_GET,
                                  .loop = run->w->env.loop,
                                  .done = user_read,
