@@ -1,0 +1,21 @@
+-- SPDX-License-Identifier: MIT
+-- hello: the default bot. Friendly, brief, and it remembers the whole conversation.
+--
+-- Copy this file to policies/NAME.lua and change it: the file's name is the bot's. `parley check`
+-- tells what is wrong with it, at which line.
+
+local history = require "parley.history"
+
+---@type parley.Policy
+return {
+    title = "Hello",
+
+    system = [[
+You are a friendly and helpful assistant. Answer briefly and plainly, in the language of the user.
+The conversation so far is your memory: use what the user told you earlier, such as a name or a
+preference. If you do not know something, say so.]],
+
+    -- All turns, as long as they fit the model's window. For long-running conversations, try:
+    --   history = history.window { keep_turns = 20, pin_first = 1 },
+    history = history.full {},
+}
