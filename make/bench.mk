@@ -10,8 +10,28 @@ build/tests/bench/%: tests/bench/%.c $(inner) $(stamp)
 
 -include $(bench_bin:=.d)
 
+# What others would use instead, from npm, pinned by its lock file. better-sqlite3 has its prebuilt
+# binary elsewhere than npm, so it is built here, with the headers that come with the Node.js of the
+# lock file. Where that cannot be had, the comparison says that it is skipped.
+bench_peers := tests/bench/peers/node_modules
+bench_addon := $(bench_peers)/better-sqlite3/build/Release/better_sqlite3.node
+
+.PHONY: bench-peers
+bench-peers: $(bench_addon)
+$(bench_addon): tests/bench/peers/package-lock.json | deps-test
+	$(call say,NPM,tests/bench/peers)
+	$(Q)mkdir -p $(B)
+	$(Q)command -v python3 >/dev/null || tools/deps.sh python3
+	$(Q)set -e; { npm ci --prefix tests/bench/peers --ignore-scripts --no-audit --no-fund \
+	      --loglevel=error --fetch-retry-mintimeout=1000 --fetch-retry-maxtimeout=4000 && \
+	    node=$$(realpath $(bench_peers)/node-linux-*) && cd $(bench_peers)/better-sqlite3 && \
+	    PATH="$$node/bin:$$PATH" node ../node-gyp/bin/node-gyp.js rebuild --release \
+	      --jobs=$(JOBS) --nodedir="$$node"; } >$(B)/npm-bench.log 2>&1 || \
+	    echo 'bench-peers: not installed ($(B)/npm-bench.log says why): to be skipped' >&2
+
 .PHONY: bench bench-bin
 bench-bin: $(bench_bin)
-bench: deps-test
+bench: deps-test bench-peers
 	$(Q)$(MAKE) -j$(JOBS) bench-bin
 	$(Q)for b in $(bench_bin); do echo "== $$(basename $$b)"; $$b $(BENCH_ARGS) || exit 1; done
+	$(Q)echo "== bench_peers"; tests/bench/bench_peers.sh build/tests/bench/bench_turns $(BENCH_ARGS)

@@ -9,6 +9,11 @@
 // fsync.
 //
 //   bench_turns [quick]
+//   bench_turns one PROVIDER CONCURRENT PRIOR TURNS [window|full]
+//
+// `one` prints the turns per second of one such run and nothing else, for comparisons. PROVIDER is
+// `scripted` or `fake` (real HTTP); each request brings the newest 20 turns, or with `full` the
+// whole history.
 #include "parley.h"
 
 #include "bench/fake_provider.h"
@@ -95,7 +100,10 @@ static long size_of(const char *name)
     return stat(path, &st) == 0 ? (long)st.st_size : 0;
 }
 
-static void make_folder(void)
+static const char window_history[] = "window { keep_turns = 20 }";
+static const char full_history[] = "full {}";
+
+static void make_folder(const char *history)
 {
     char path[512];
     const char *base = getenv("BENCH_DIR");
@@ -105,10 +113,11 @@ static void make_folder(void)
     snprintf(path, sizeof(path), "%s/policies", folder);
     if (mkdir(path, 0700) != 0)
         die(path);
-    write_file("policies/bench.lua",
-               "local history = require \"parley.history\"\n"
-               "return { system = \"You are brief.\", history = history.window { keep_turns = 20 } }\n");
     char script[512];
+    snprintf(script, sizeof(script),
+             "local history = require \"parley.history\"\n"
+             "return { system = \"You are brief.\", history = history.%s }\n", history);
+    write_file("policies/bench.lua", script);
     snprintf(script, sizeof(script), "return function(request) return \"%s\" end\n", reply_text);
     write_file("reply.lua", script);
 }
@@ -445,13 +454,39 @@ static void bench_parked(bool quick)
     parley_close(engine);
 }
 
+// One run in a store of its own, after a round that is not counted.
+static void bench_one(const char *provider, int port, int concurrent, int prior, long turns)
+{
+    parley *engine = open_engine("one.db", provider, port, "4294967296");
+    import_histories(engine, concurrent, prior);
+    run_turns(engine, concurrent, concurrent);
+    printf("%.0f\n", run_turns(engine, concurrent, turns).turns_per_s);
+    parley_close(engine);
+}
+
+static int main_one(struct fake_provider *fake, int argc, char **argv)
+{
+    int concurrent = argc > 3 ? atoi(argv[3]) : 0, prior = argc > 4 ? atoi(argv[4]) : -1;
+    long turns = argc > 5 ? atol(argv[5]) : 0;
+    bool full = argc > 6 && strcmp(argv[6], "full") == 0;
+    if (concurrent < 1 || concurrent > USERS_MAX || prior < 0 || turns < concurrent)
+        die("bench_turns one PROVIDER CONCURRENT PRIOR TURNS [window|full], up to 64 concurrent");
+    make_folder(full ? full_history : window_history);
+    bench_one(argv[2], fake_provider_port(fake), concurrent, prior, turns);
+    remove_folder();
+    fake_provider_stop(fake);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     bool quick = argc > 1 && strcmp(argv[1], "quick") == 0;
     struct fake_provider *fake = fake_provider_start(reply_text);
     if (!fake)
         die("no loopback server");
-    make_folder();
+    if (argc > 1 && strcmp(argv[1], "one") == 0)
+        return main_one(fake, argc, argv);
+    make_folder(window_history);
     heading();
     bench_matrix("scripted", 1, quick);
     bench_matrix("fake", fake_provider_port(fake), quick);
