@@ -13,6 +13,7 @@
 #include "base/thread.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { RECOVER_REQUEST = 0 }; // the engine's own; callers' start at 1
@@ -310,12 +311,27 @@ static int recover(parley *e, struct err *err)
     return code;
 }
 
+// A folder of policies that was named must be there; the default one may be missing, as the policies
+// inside the program are found all the same.
+static int check_policies(const parley *e, struct err *err)
+{
+    const char *folder = conf_str(e->settings.conf, "policies");
+    const char *origin = conf_origin(e->settings.conf, "policies");
+    struct stat st;
+    if (!origin || (stat(folder, &st) == 0 && S_ISDIR(st.st_mode)))
+        return E_OK;
+    return err_set(err, E_POLICY, "%s: policies: there is no folder %s: name the one with your bots",
+                   origin, folder);
+}
+
 static int build(parley *e, const parley_options *options, struct err *err)
 {
     int code = settings_load(&e->settings, options, err);
     if (!code)
         code = events_init(&e->events, err);
     e->events_ready = code == E_OK;
+    if (!code)
+        code = check_policies(e, err);
     if (!code)
         code = secrets_init(&e->secrets, err);
     if (!code)

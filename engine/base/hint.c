@@ -43,20 +43,29 @@ unsigned hint_distance(struct slice a, struct slice b)
     return last[b.len];
 }
 
+static bool begins(struct slice word, struct slice name)
+{
+    size_t shorter = word.len < name.len ? word.len : name.len;
+
+    return shorter >= PREFIX_MIN && (slice_starts(word, name) || slice_starts(name, word));
+}
+
 static bool near_enough(struct slice word, struct slice name, unsigned distance)
 {
     size_t longer = word.len > name.len ? word.len : name.len;
-    size_t shorter = word.len < name.len ? word.len : name.len;
 
     if (distance <= 1 + word.len / 4 && distance < longer)
         return true;
-    return shorter >= PREFIX_MIN && (slice_starts(word, name) || slice_starts(name, word));
+    return begins(word, name);
 }
 
 void hint_offer(struct hint *h, struct slice name)
 {
     unsigned distance = hint_distance(h->word, name);
 
+    // A word that was left unfinished is as near as one with a slip.
+    if (distance > 1 && begins(h->word, name))
+        distance = 1;
     if ((h->best.ptr && distance >= h->distance) || !near_enough(h->word, name, distance))
         return;
     h->best = name;

@@ -223,8 +223,9 @@ static void slash_resume(struct chat *chat, struct slice wanted)
         take_session(chat, json_get(row, "session"));
         replace(&chat->bot, json_get(row, "bot"));
         replace(&chat->context, json_get(row, "context"));
-        outputf(&chat->cli->output, "Going on in %s, after %" PRId64 " turns.\n", chat->session,
-                json_i64(json_get(row, "turns"), 0));
+        int64_t turns = json_i64(json_get(row, "turns"), 0);
+        outputf(&chat->cli->output, "Going on in %s, after %" PRId64 " turn%s.\n", chat->session,
+                turns, turns == 1 ? "" : "s");
         look_again(chat);
     } else if (matches) {
         output_error(&chat->cli->output, "%u sessions begin with %.*s: write more of it", matches,

@@ -70,8 +70,8 @@ int lock_file_open(struct lock_file *l, const char *path, const struct rand *ran
     if (read_only)
         goto out;
     if (l->fd < 0)
-        code = err_set(err, E_STORE, "store: sqlite: %s: %s: make its folder writable, or open "
-                       "the store read-only", name.ptr, strerror(errno));
+        code = err_set(err, E_STORE, "store: sqlite: %s: %s: make its folder writable",
+                       name.ptr, strerror(errno));
     else if (take_claim(l, rand))
         code = err_set(err, E_STORE, "store: sqlite: %s: cannot be locked (%s): put the store on a "
                        "file system with locks", name.ptr, strerror(errno));
