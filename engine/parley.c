@@ -320,7 +320,7 @@ static int check_policies(const parley *e, struct err *err)
     struct stat st;
     if (!origin || (stat(folder, &st) == 0 && S_ISDIR(st.st_mode)))
         return E_OK;
-    return err_set(err, E_POLICY, "%s: policies: there is no folder %s: name the one with your bots",
+    return err_set(err, E_POLICY, "%s: there is no folder %s: name the one with your policies",
                    origin, folder);
 }
 
