@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { RECOVER_REQUEST = 0 }; // the engine's own; callers' start at 1
+enum { RECOVER_REQUEST = 0 };  // the engine's own; callers' start at 1
 
 _Static_assert((int)PARLEY_E_USAGE == E_USAGE && (int)PARLEY_E_POLICY == E_POLICY &&
                    (int)PARLEY_E_STORE == E_STORE && (int)PARLEY_E_REFUSED == E_REFUSED &&
@@ -172,8 +172,9 @@ static int store_fingerprint(parley *e, const char *fingerprint, struct err *err
         .op = {.verb = STORE_COMMIT, .partition = house, .items = &item, .items_len = 1}};
     int code = run_blocking(e, &b, err);
     store_op_release(&b.op);
-    return code == E_CONFLICT ? E_OK
-                              : code; // another process was faster; it is compared on the next open
+    return code == E_CONFLICT
+               ? E_OK
+               : code;  // another process was faster; it is compared on the next open
 }
 
 // Everything in a store is sealed under one keyring. With another one, users would look like
@@ -311,8 +312,8 @@ static int recover(parley *e, struct err *err)
     return code;
 }
 
-// A folder of policies that was named must be there; the default one may be missing, as the policies
-// inside the program are found all the same.
+// A folder of policies that was named must be there; the default one may be missing, as the
+// policies inside the program are found all the same.
 static int check_policies(const parley *e, struct err *err)
 {
     const char *folder = conf_str(e->settings.conf, "policies");

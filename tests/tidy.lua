@@ -67,7 +67,7 @@ for _, path in ipairs(files) do
     if path:match("^engine/.*%.[ch]$") then
         c_files[#c_files + 1] = path
     end
-    if path:match("%.[ch]$") or path:match("%.lua$") then
+    if (path:match("%.[ch]$") or path:match("%.lua$")) and not path:match("/seeds/") then
         sources[#sources + 1] = path
     end
 end
