@@ -231,7 +231,7 @@ static void one_recording(struct talk *k, unsigned times, uint64_t cuts, int64_t
     trial_cut(t, times, cuts, until_us);
 }
 
-static void run(struct talk *k, const char *what, uint64_t cuts, int64_t seconds)
+static void run(struct talk *k, const char *what, unsigned times, uint64_t cuts, int64_t seconds)
 {
     struct trial *t = &k->trial;
     int64_t until_us = now_us() + seconds * 1000000;
@@ -242,7 +242,7 @@ static void run(struct talk *k, const char *what, uint64_t cuts, int64_t seconds
     t->acks = k->acks;
     t->look_one_in = fault_long() ? 100 : 25;
     while (t->figures.cuts < cuts && now_us() < until_us)
-        one_recording(k, fault_long() ? 8 : 1, cuts, until_us);
+        one_recording(k, times, cuts, until_us);
     trial_tell(t, what);
     pthread_mutex_destroy(&k->lock);
     oracle_release(&k->oracle);
@@ -255,8 +255,8 @@ static void test_powercut_engine__turns(void **state)
     struct talk *k = calloc(1, sizeof(*k));
     assert_non_null(k);
     k->trial.look = look;
-    run(k, "an engine (acknowledged: accepted, sent to a provider, done)", 100000,
-        fault_long() ? 3600 : 6);
+    run(k, "an engine (acknowledged: accepted, sent to a provider, done)",
+        fault_long() ? 8 : 1, 100000, fault_long() ? 3600 : 6);
     struct figures f = k->trial.figures;
     struct tally t = k->tally;
     summary("power cuts: of %llu that an engine opened: %llu turns, %llu interrupted; lost %llu, "
@@ -279,7 +279,7 @@ static void test_powercut_engine__control_disk_lies(void **state)
     assert_non_null(k);
     k->trial.lies = true;
     k->trial.figures.details = DETAILS;
-    run(k, "control, an engine on a disk that lies about syncs", 500, 60);
+    run(k, "control, an engine on a disk that lies about syncs", 1, 500, 60);
     uint64_t lost = k->trial.figures.lost;
     free(k);
     assert_true(lost > 0);
