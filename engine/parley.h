@@ -88,7 +88,7 @@ typedef struct parley_options {
                               live in memory unless a path is set */
     /** "name=value" as in the configuration, NULL-terminated; beats all above */
     const char *const *settings;
-    int workers; /**< 0: the configuration's, default one per core */
+    int workers;        /**< 0: the configuration's, default one per core */
     int no_environment; /**< 1: PARLEY_* and *_BASE_URL variables and default configuration files
                              are not read (keys still are) */
     /** Called from any of the library's threads with one line (no message text, no secrets); NULL:
@@ -172,7 +172,8 @@ PARLEY_API int parley_sessions(parley *engine, const parley_scope *scope, uint64
  * usage{}, steps[{role, content[], tokens}]}]} */
 PARLEY_API int parley_show(parley *engine, const parley_scope *scope, uint64_t *request,
                            parley_error *error);
-/** {rows[], total{}}; by is "day", "bot", "model", "user" or "session". */
+/** {rows[], total{}}, with unknown_calls for those whose end nobody knows; by is "day", "bot",
+ * "model", "user" or "session". */
 PARLEY_API int parley_usage(parley *engine, const parley_scope *scope, const char *by,
                             uint64_t *request, parley_error *error);
 /** {sessions, turns, problems[]}: every session of every user against the ledger's rules. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// embed.c: a build tool. Prints a C table of the files named on the command line (see base/embed.h).
+// embed.c: a build tool. Prints a C table of the files that are named to it (see base/embed.h).
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -40,6 +40,7 @@ static const struct column usage_columns[] = {
     {"cache_write_tokens", "WRITTEN", KIND_COUNT},
     {"output_tokens", "OUTPUT", KIND_COUNT},
     {"estimated_calls", "ESTIMATED", KIND_COUNT},
+    {"unknown_calls", "UNKNOWN", KIND_COUNT},
     {"cost_usd", "COST", KIND_MONEY},
 };
 

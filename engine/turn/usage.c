@@ -9,6 +9,7 @@ struct usage_row {
     char *name; // owned
     struct usage sum;
     uint64_t calls, estimated_calls;
+    uint64_t unknown_calls;  // open or lost: whether they were billed is a declared unknown
 };
 struct tally {
     struct vec rows;     // of struct usage_row
@@ -80,6 +81,7 @@ static void add(struct usage_row *row, const struct attempt *a)
         usage_add(&row->sum, &a->usage);
     row->calls++;
     row->estimated_calls += a->usage.estimated;
+    row->unknown_calls += a->status == ATTEMPT_LOST || a->status == ATTEMPT_OPEN;
 }
 
 static int count(struct run *run, const struct record *r, struct err *err)
@@ -175,6 +177,7 @@ static void write_row(struct json_writer *w, const char *by, const struct usage_
     else
         jw_double(w, (double)row->sum.cost_nusd / 1e9);
     jw_kv_i64(w, "estimated_calls", (int64_t)row->estimated_calls);
+    jw_kv_i64(w, "unknown_calls", (int64_t)row->unknown_calls);
     jw_object_end(w);
 }
 

@@ -43,11 +43,15 @@ static void begin(struct slot *slot)
     struct bench *b = slot->bench;
     make_names(b, b->begun++, slot->partition, slot->keys);
     for (uint32_t i = 0; i < b->items; i++)
-        slot->items[i] = (struct store_item){
-            .verb = STORE_INSERT, .key = slice_str(slot->keys[i]), .meta = SLICE_LIT(META),
-            .body = {slice_of(b->body, b->body_bytes)}};
-    slot->op = (struct store_op){.verb = STORE_COMMIT, .loop = b->loop, .done = step,
-                                 .partition = slice_str(slot->partition), .items = slot->items,
+        slot->items[i] = (struct store_item){.verb = STORE_INSERT,
+                                             .key = slice_str(slot->keys[i]),
+                                             .meta = SLICE_LIT(META),
+                                             .body = {slice_of(b->body, b->body_bytes)}};
+    slot->op = (struct store_op){.verb = STORE_COMMIT,
+                                 .loop = b->loop,
+                                 .done = step,
+                                 .partition = slice_str(slot->partition),
+                                 .items = slot->items,
                                  .items_len = b->items};
     store_submit(b->store, &slot->op);
 }
@@ -102,12 +106,13 @@ static void check(sqlite3 *db, int rc)
     }
 }
 
-#define RAW_SCHEMA \
-    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;" \
-    "PRAGMA wal_autocheckpoint=4000; PRAGMA cache_size=-16384;" \
-    "CREATE TABLE records (id INTEGER PRIMARY KEY, partition_id INTEGER NOT NULL," \
-    " key TEXT NOT NULL, version INTEGER NOT NULL, due_at_ms INTEGER, count INTEGER NOT NULL," \
-    " meta TEXT NOT NULL, body BLOB NOT NULL); CREATE UNIQUE INDEX records_key ON records(partition_id, key);" \
+#define RAW_SCHEMA                                                                                 \
+    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;"                   \
+    "PRAGMA wal_autocheckpoint=4000; PRAGMA cache_size=-16384;"                                    \
+    "CREATE TABLE records (id INTEGER PRIMARY KEY, partition_id INTEGER NOT NULL,"                 \
+    " key TEXT NOT NULL, version INTEGER NOT NULL, due_at_ms INTEGER, count INTEGER NOT NULL,"     \
+    " meta TEXT NOT NULL, body BLOB NOT NULL); CREATE UNIQUE INDEX records_key ON "                \
+    "records(partition_id, key);"                                                                  \
     "CREATE INDEX records_due ON records(due_at_ms) WHERE due_at_ms IS NOT NULL;"
 
 static double bench_raw(const struct bench *b, const char *path)
@@ -118,9 +123,10 @@ static double bench_raw(const struct bench *b, const char *path)
     char partition[33];
     check(db, sqlite3_open(path, &db));
     check(db, sqlite3_exec(db, RAW_SCHEMA, NULL, NULL, NULL));
-    check(db, sqlite3_prepare_v2(db, "INSERT INTO records(partition_id, key, version, due_at_ms,"
-                                 " count, meta, body) VALUES (?1, ?2, 1, NULL, 0, ?3, ?4)", -1,
-                                 &insert, NULL));
+    check(db, sqlite3_prepare_v2(db,
+                                 "INSERT INTO records(partition_id, key, version, due_at_ms,"
+                                 " count, meta, body) VALUES (?1, ?2, 1, NULL, 0, ?3, ?4)",
+                                 -1, &insert, NULL));
     double start = seconds();
     for (uint32_t at = 0; at < b->commits;) {
         check(db, sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL));
@@ -161,7 +167,7 @@ int main(int argc, char **argv)
            "records/s, store %.0f commits/s %.0f records/s, ratio %.2f, failed %u\n",
            b.commits, b.items, b.in_flight, n / raw, n * b.items / raw, n / store,
            n * b.items / store, raw / store, b.failed);
-    static const char *const files[] = {"raw.db", "raw.db-wal", "raw.db-shm", "store.db",
+    static const char *const files[] = {"raw.db",       "raw.db-wal",   "raw.db-shm",   "store.db",
                                         "store.db-wal", "store.db-shm", "store.db-lock"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         unlink(files[i]);

@@ -77,7 +77,8 @@ static void die(const char *what)
 }
 
 static const char user_text[] = "Could you tell me a little more about that, please? Thank you!";
-static const char reply_text[] = "Of course: it is a small thing, and I shall gladly say more of it.";
+static const char reply_text[] =
+    "Of course: it is a small thing, and I shall gladly say more of it.";
 
 // ---- the folder of a run
 
@@ -116,7 +117,8 @@ static void make_folder(const char *history)
     char script[512];
     snprintf(script, sizeof(script),
              "local history = require \"parley.history\"\n"
-             "return { system = \"You are brief.\", history = history.%s }\n", history);
+             "return { system = \"You are brief.\", history = history.%s }\n",
+             history);
     write_file("policies/bench.lua", script);
     snprintf(script, sizeof(script), "return function(request) return \"%s\" end\n", reply_text);
     write_file("reply.lua", script);
@@ -142,8 +144,8 @@ static parley *open_engine(const char *db, const char *provider, int port, const
     snprintf(script, sizeof(script), "providers.scripted.script=%s/reply.lua", folder);
     snprintf(url, sizeof(url), "providers.fake.base_url=http://127.0.0.1:%d", port);
     snprintf(live, sizeof(live), "live_bytes=%s", live_bytes);
-    const char *settings[] = {script, live, "providers.fake.api=anthropic", "providers.fake.auth=none",
-                              url, NULL};
+    const char *settings[] = {
+        script, live, "providers.fake.api=anthropic", "providers.fake.auth=none", url, NULL};
     options.config = "";
     options.no_environment = 1;
     options.store = store;
@@ -176,7 +178,8 @@ static void import_histories(parley *engine, int users, int messages)
     size_t cap = (size_t)messages * 128 + 256;
     char *json = malloc(cap);
     for (int u = 0; u < users; u++) {
-        size_t n = (size_t)snprintf(json, cap, "{\"user\":\"user-%d\",\"bot\":\"bench\",\"messages\":[", u);
+        size_t n = (size_t)snprintf(json, cap,
+                                    "{\"user\":\"user-%d\",\"bot\":\"bench\",\"messages\":[", u);
         for (int m = 0; m < messages; m++)
             n += (size_t)snprintf(json + n, cap - n, "%s{\"role\":\"%s\",\"content\":\"%.*s\"}",
                                   m ? "," : "", m % 2 ? "assistant" : "user", TEXT_BYTES,
@@ -289,8 +292,8 @@ static void run_raw_turn(sqlite3_stmt *insert, sqlite3_stmt *update, int half, l
     snprintf(session, sizeof(session), "session/%08d-0000-4000-8000-000000000000", user);
     const char *rows[2][2] = {{"turn", "attempt"}, {"turn", NULL}};
     for (int i = 0; i < 2 && rows[half][i]; i++) {
-        snprintf(key, sizeof(key), "%s/%08d-0000-4000-8000-000000000000/%010ld/%010d", rows[half][i], user,
-                 turn, half);
+        snprintf(key, sizeof(key), "%s/%08d-0000-4000-8000-000000000000/%010ld/%010d",
+                 rows[half][i], user, turn, half);
         sqlite3_bind_int(insert, 1, user);
         sqlite3_bind_text(insert, 2, key, -1, SQLITE_STATIC);
         sqlite3_bind_blob(insert, 3, body, 120, SQLITE_STATIC);
@@ -301,8 +304,8 @@ static void run_raw_turn(sqlite3_stmt *insert, sqlite3_stmt *update, int half, l
     }
     for (int i = 0; i < 1 + half; i++) {
         if (i == 1)
-            snprintf(session, sizeof(session), "attempt/%08d-0000-4000-8000-000000000000/%010ld/%010d", user,
-                     turn, 0);
+            snprintf(session, sizeof(session),
+                     "attempt/%08d-0000-4000-8000-000000000000/%010ld/%010d", user, turn, 0);
         sqlite3_bind_blob(update, 1, body, 150, SQLITE_STATIC);
         sqlite3_bind_int(update, 2, user);
         sqlite3_bind_text(update, 3, session, -1, SQLITE_STATIC);
@@ -323,14 +326,17 @@ static double raw_turns_per_s(const struct figures *f)
         die("raw open");
     sql(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;"
             "PRAGMA wal_autocheckpoint=0;"
-            "CREATE TABLE IF NOT EXISTS raw(id INTEGER PRIMARY KEY, p INT, key TEXT, meta BLOB, body BLOB);"
+            "CREATE TABLE IF NOT EXISTS raw(id INTEGER PRIMARY KEY, p INT, key TEXT, meta BLOB, "
+            "body BLOB);"
             "CREATE UNIQUE INDEX IF NOT EXISTS raw_key ON raw(p, key);");
-    sqlite3_prepare_v2(db, "INSERT INTO raw(p, key, meta, body) VALUES(?,?,?,?)", -1, &insert, NULL);
+    sqlite3_prepare_v2(db, "INSERT INTO raw(p, key, meta, body) VALUES(?,?,?,?)", -1, &insert,
+                       NULL);
     sqlite3_prepare_v2(db, "UPDATE raw SET meta=? WHERE p=? AND key=?", -1, &update, NULL);
     for (int u = 0; u < USERS_MAX; u++) {
         char text[256];
         snprintf(text, sizeof(text),
-                 "INSERT INTO raw(p,key) VALUES(%d,'session/%08d-0000-4000-8000-000000000000')", u, u);
+                 "INSERT INTO raw(p,key) VALUES(%d,'session/%08d-0000-4000-8000-000000000000')", u,
+                 u);
         sql(db, text);
     }
     long halves = f->turns * 2, commits = f->syncs ? f->syncs : 1;
@@ -405,7 +411,8 @@ static void bench_matrix(const char *provider, int port, bool quick)
         parley_close(engine);
     }
     printf("# %s: turns/s with 10,000 prior messages over those with 100, at 64 concurrent: %.2f "
-           "(to reach: 0.80)\n", provider, at_10000 / at_100);
+           "(to reach: 0.80)\n",
+           provider, at_10000 / at_100);
 }
 
 static void bench_bytes(bool quick)
@@ -420,8 +427,8 @@ static void bench_bytes(bool quick)
     parley_close(engine);
     double per_turn = (double)(size_of("bytes.db") - before) / (double)turns;
     double text = (double)(strlen(user_text) + strlen(reply_text));
-    printf("# bytes stored per turn: %.0f, of which text %.0f, beyond it %.0f (to reach: 2048)\n", per_turn,
-           text, per_turn - text);
+    printf("# bytes stored per turn: %.0f, of which text %.0f, beyond it %.0f (to reach: 2048)\n",
+           per_turn, text, per_turn - text);
 }
 
 // Sessions that nobody uses: made, answered once, parked.
@@ -450,7 +457,8 @@ static void bench_parked(bool quick)
         }
     }
     double per = (double)(resident_kib() - before) * 1024.0 / sessions;
-    printf("# memory per parked session: %.0f bytes over %d sessions (to reach: 1024)\n", per, sessions);
+    printf("# memory per parked session: %.0f bytes over %d sessions (to reach: 1024)\n", per,
+           sessions);
     parley_close(engine);
 }
 
@@ -493,7 +501,8 @@ int main(int argc, char **argv)
     bench_bytes(quick);
     bench_parked(quick);
     double peer = fake_provider_curl_peer(fake, 64, quick ? 2000 : 20000);
-    printf("# curl multi alone against the same loopback provider, 64 at once: %.0f requests/s\n", peer);
+    printf("# curl multi alone against the same loopback provider, 64 at once: %.0f requests/s\n",
+           peer);
     remove_folder();
     fake_provider_stop(fake);
     return 0;

@@ -57,7 +57,8 @@ static inline void fake_take(struct fake_provider *f, int fd, const char *bytes,
             bytes += n;
             len -= n;
         } else {
-            size_t n = len < FAKE_HEAD_BYTES - 1 - c->head_len ? len : FAKE_HEAD_BYTES - 1 - c->head_len;
+            size_t n =
+                len < FAKE_HEAD_BYTES - 1 - c->head_len ? len : FAKE_HEAD_BYTES - 1 - c->head_len;
             memcpy(c->head + c->head_len, bytes, n);
             c->head[c->head_len + n] = '\0';
             char *end = strstr(c->head, "\r\n\r\n");
@@ -116,21 +117,25 @@ static inline char *fake_stream(const char *reply, size_t *len)
     char *body = malloc(8192), *whole = malloc(16384);
     int n = snprintf(
         body, 8192,
-        "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"type\":\"message\","
-        "\"role\":\"assistant\",\"model\":\"bench-model\",\"content\":[],\"usage\":{\"input_tokens\":10,"
+        "event: message_start\ndata: "
+        "{\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"type\":\"message\","
+        "\"role\":\"assistant\",\"model\":\"bench-model\",\"content\":[],\"usage\":{\"input_"
+        "tokens\":10,"
         "\"output_tokens\":1}}}\n\n"
         "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,"
         "\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n"
         "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,"
         "\"delta\":{\"type\":\"text_delta\",\"text\":\"%s\"}}\n\n"
         "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n"
-        "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},"
+        "event: message_delta\ndata: "
+        "{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},"
         "\"usage\":{\"output_tokens\":18}}\n\n"
         "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
         reply);
-    *len = (size_t)snprintf(whole, 16384,
-                            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n%s",
-                            n, body);
+    *len = (size_t)snprintf(
+        whole, 16384,
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n%s", n,
+        body);
     free(body);
     return whole;
 }
@@ -184,7 +189,8 @@ static inline size_t fake_discard(char *bytes, size_t size, size_t n, void *user
     return size * n;
 }
 
-static inline double fake_provider_curl_peer(const struct fake_provider *f, int concurrent, long requests)
+static inline double fake_provider_curl_peer(const struct fake_provider *f, int concurrent,
+                                             long requests)
 {
     char url[64];
     static char body[4096];
@@ -221,7 +227,8 @@ static inline double fake_provider_curl_peer(const struct fake_provider *f, int 
     }
     clock_gettime(CLOCK_MONOTONIC, &t1);
     curl_multi_cleanup(multi);
-    return (double)requests / ((double)(t1.tv_sec - t0.tv_sec) + (double)(t1.tv_nsec - t0.tv_nsec) / 1e9);
+    return (double)requests /
+           ((double)(t1.tv_sec - t0.tv_sec) + (double)(t1.tv_nsec - t0.tv_nsec) / 1e9);
 }
 
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// test_context.c: which turns are sent. Random histories and random plans against an oracle that does
-// the same in the slowest, plainest way; and whatever the plan, the messages keep the ledger's rules.
+// test_context.c: which turns are sent. Random histories and random plans against an oracle that
+// does the same in the slowest, plainest way; and whatever the plan, the messages keep the ledger's
+// rules.
 #include "turn/turn_int.h"
 
 #include "base/rand.h"
@@ -46,8 +47,11 @@ static void make_world(struct world *w, const struct rand *r)
         t->status = last ? TURN_OPEN : replied ? TURN_DONE : TURN_FAILED;
         t->superseded = !last && rand_below(r, 6) == 0;
         w->steps[i][0] = (struct step){ROLE_USER, {&word, 1}, (uint32_t)rand_below(r, 50), 0, {0}};
-        w->steps[i][1] = (struct step){ROLE_ASSISTANT, {rand_below(r, 8) ? &word : &blank, 1},
-                                       (uint32_t)rand_below(r, 50), 0, {0}};
+        w->steps[i][1] = (struct step){ROLE_ASSISTANT,
+                                       {rand_below(r, 8) ? &word : &blank, 1},
+                                       (uint32_t)rand_below(r, 50),
+                                       0,
+                                       {0}};
         if (t->superseded)
             w->superseded[w->chat.head.superseded_len++] = (struct turn_range){t->n, t->n};
     }
@@ -88,7 +92,8 @@ static uint64_t oracle_tokens(const struct turn *t)
     return t->steps[0].tokens + (t->steps_len > 1 ? t->steps[1].tokens : 0);
 }
 
-// Marks what is to be sent: pinned turns oldest first while they fit, then the newest while they fit.
+// Marks what is to be sent: pinned turns oldest first while they fit, then the newest while they
+// fit.
 static uint64_t oracle(const struct world *w, const struct history_plan *p, uint64_t budget,
                        bool sent[TURNS_MAX + 1])
 {
@@ -144,7 +149,8 @@ static void check_case(const struct rand *r)
     assert_int_equal(w.run.context.history_tokens, sum);
     for (uint32_t n = 1; n < w.run.turn; n++) {
         if (step_is_sent(&w.run.context, &w.steps[n - 1][0]) != sent[n])
-            fail_msg("turn %u of %u: sent %d, the oracle says %d", n, w.run.turn, !sent[n], sent[n]);
+            fail_msg("turn %u of %u: sent %d, the oracle says %d", n, w.run.turn, !sent[n],
+                     sent[n]);
     }
     const struct llm_message *last = &w.run.request.messages[w.run.request.messages_len - 1];
     assert_ptr_equal(last->steps[last->len - 1], &w.steps[w.run.turn - 1][0]);
@@ -159,8 +165,9 @@ static void test_context__whatever_the_plan(void **state)
     rand_sim_init(&r, 20260101);
     for (int i = 0; i < CASES; i++)
         check_case(&r.rand);
-    printf("# summary: context: %d random histories and plans, 0 unlike the oracle (seed 20260101)\n",
-           CASES);
+    printf(
+        "# summary: context: %d random histories and plans, 0 unlike the oracle (seed 20260101)\n",
+        CASES);
 }
 
 static void test_context__text_larger_than_the_window(void **state)

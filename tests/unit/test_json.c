@@ -20,7 +20,8 @@
 static const char document[] =
     " {\"name\" : \"Ann \\u00e9\\ud83d\\ude00\", \"n\": [0, -1.5e+3, 12345678901234567890, true],\n"
     "\t\"none\": null, \"no\": false, \"deep\": {\"a\": [[], {}, "
-    "[{\"b\": \"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0000\"}]]}, \"\": \"\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80\" } ";
+    "[{\"b\": \"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0000\"}]]}, "
+    "\"\": \"\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80\" } ";
 
 // Parses a copy that ends exactly where its allocation ends.
 static int parse_exact(struct json_doc *doc, struct slice text, struct err *err)

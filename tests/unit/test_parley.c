@@ -237,11 +237,12 @@ static void test_parley__imports_of_one_user_at_once(void **state)
     parley *engine = open_or_fail(url("import.db"), NULL);
     for (int i = 0; i < LINES; i++) {
         char line[256];
-        int n = snprintf(line, sizeof(line),
-                         "{\"id\":\"talk-%d\",\"user\":\"ann\",\"messages\":["
-                         "{\"role\":\"user\",\"content\":\"q %d\",\"at\":\"2026-01-%02dT10:00:00Z\"},"
-                         "{\"role\":\"assistant\",\"content\":\"a\"}]}",
-                         i, i, 1 + i % 28);
+        int n =
+            snprintf(line, sizeof(line),
+                     "{\"id\":\"talk-%d\",\"user\":\"ann\",\"messages\":["
+                     "{\"role\":\"user\",\"content\":\"q %d\",\"at\":\"2026-01-%02dT10:00:00Z\"},"
+                     "{\"role\":\"assistant\",\"content\":\"a\"}]}",
+                     i, i, 1 + i % 28);
         assert_int_equal(parley_import(engine, line, (size_t)n, NULL, NULL), 0);
     }
     for (int i = 0; i < LINES; i++) {

@@ -75,10 +75,15 @@ static void test_session_head__ranges_are_limited(void **state)
 // The head of a session with all of its undone stretches, each of the longest, is still a record.
 static void test_session_head__the_longest_is_a_record(void **state)
 {
-    struct session_head h = {.turns = SESSION_TURNS_MAX, .open_turn = SESSION_TURNS_MAX,
-                             .events = UINT32_MAX, .tokens = INT64_MAX, .system_hash = UINT64_MAX,
-                             .created_at_ms = INT64_MAX, .last_active_at_ms = INT64_MAX,
-                             .expires_at_ms = INT64_MAX, .status = SESSION_HARD_EXPIRED};
+    struct session_head h = {.turns = SESSION_TURNS_MAX,
+                             .open_turn = SESSION_TURNS_MAX,
+                             .events = UINT32_MAX,
+                             .tokens = INT64_MAX,
+                             .system_hash = UINT64_MAX,
+                             .created_at_ms = INT64_MAX,
+                             .last_active_at_ms = INT64_MAX,
+                             .expires_at_ms = INT64_MAX,
+                             .status = SESSION_HARD_EXPIRED};
     struct session_head back = {0};
     struct buf out = BUF_INIT(RECORD_META_BYTES_MAX);
 
@@ -100,10 +105,17 @@ static void test_session_head__the_longest_is_a_record(void **state)
 
 static void test_session_head__stored_form(void **state)
 {
-    struct session_head h = {.bot = "hello", .context = "work \"x\"",
-                             .status = SESSION_SOFT_EXPIRED, .turns = 9, .open_turn = 9, .events = 2, .tokens = 1234,
-                             .system_hash = 0x00ff00000000abcd, .created_at_ms = 1,
-                             .last_active_at_ms = 2, .expires_at_ms = 3};
+    struct session_head h = {.bot = "hello",
+                             .context = "work \"x\"",
+                             .status = SESSION_SOFT_EXPIRED,
+                             .turns = 9,
+                             .open_turn = 9,
+                             .events = 2,
+                             .tokens = 1234,
+                             .system_hash = 0x00ff00000000abcd,
+                             .created_at_ms = 1,
+                             .last_active_at_ms = 2,
+                             .expires_at_ms = 3};
     struct session_head back = {.version = 4}, copy;
     struct buf out = BUF_INIT(4096);
     struct safe_buf body;
@@ -112,11 +124,12 @@ static void test_session_head__stored_form(void **state)
     assert_int_equal(session_supersede(&h, 2, 3, NULL), E_OK);
     assert_int_equal(session_supersede(&h, 7, 7, NULL), E_OK);
     session_write_meta(&h, &out);
-    assert_string_equal(out.ptr,
-                        "{\"bot\":\"hello\",\"status\":\"soft_expired\",\"turns\":9,"
-                        "\"open_turn\":9,\"events\":2,\"tokens\":1234,\"system_hash\":\"00ff00000000abcd\","
-                        "\"created_at\":1,\"last_active_at\":2,\"expires_at\":3,"
-                        "\"superseded\":[[2,3],[7,7]]}");
+    assert_string_equal(
+        out.ptr,
+        "{\"bot\":\"hello\",\"status\":\"soft_expired\",\"turns\":9,"
+        "\"open_turn\":9,\"events\":2,\"tokens\":1234,\"system_hash\":\"00ff00000000abcd\","
+        "\"created_at\":1,\"last_active_at\":2,\"expires_at\":3,"
+        "\"superseded\":[[2,3],[7,7]]}");
     assert_int_equal(session_read_meta(&back, buf_slice(&out), NULL), E_OK);
     safe_buf_init(&body, 4096);
     session_write_body(&h, &body);
@@ -130,8 +143,11 @@ static void test_session_head__stored_form(void **state)
     assert_int_equal(copy.superseded_len, 2);
     assert_int_equal(copy.superseded[1].first, 7);
     // Reading over a head replaces its ranges.
-    assert_int_equal(session_read_meta(&copy, SLICE_LIT("{\"bot\":\"b\",\"status\":\"active\","
-                                                        "\"turns\":0,\"more\":1}"), NULL), E_OK);
+    assert_int_equal(session_read_meta(&copy,
+                                       SLICE_LIT("{\"bot\":\"b\",\"status\":\"active\","
+                                                 "\"turns\":0,\"more\":1}"),
+                                       NULL),
+                     E_OK);
     assert_null(copy.superseded);
     assert_int_equal(copy.expires_at_ms, 0);
     session_head_release(&copy);
