@@ -191,7 +191,7 @@ do -- how a file opens
             local base = path:match("([^/]+)$")
             local says = second:find(base, 1, true) or read(path):sub(1, 400):find(base, 1, true)
             if not says then
-                problems[#problems + 1] = ("%s: the head says what it is (\"%s: …\")"):format(path, base)
+                problems[#problems + 1] = path .. ": the head says what it is"
             end
         end
     end
