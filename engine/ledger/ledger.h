@@ -164,6 +164,9 @@ void ledger_recover(struct ledger *l, struct ledger_op *op);
 // The same for one chat whose open turn's owner may be dead: E_OK when no turn is open any more,
 // E_BUSY when its owner lives.
 void ledger_recover_chat(struct chat *c, struct ledger_op *op);
+// As ledger_recover_chat, and of this process's own turns too: the caller knows that nobody here
+// works on it (its end could not be written).
+void ledger_recover_own(struct chat *c, struct ledger_op *op);
 
 // Checks every session of a partition against rules.h and the records against each other. Problems
 // are appended to report, a line each ("session …: turn 3: …"); op->sessions and turns count what

@@ -98,7 +98,8 @@ static void head_seen_again(struct work *w)
                                 "run `parley verify`", head->open_turn, head->id);
 }
 
-static void open_read(struct work *w)
+// `own`: a turn of this process is settled too.
+static void settle_open(struct work *w, bool own)
 {
     struct chat *c = w->chat;
 
@@ -112,8 +113,30 @@ static void open_read(struct work *w)
         work_get(w, c->head.partition, &w->prefix, head_seen_again);
         return;
     }
+    if (own && strcmp(c->attempt.owner, store_claim(c->ledger->env.store)) == 0) {
+        settle_lost(w);
+        return;
+    }
     work_store_op(w, STORE_CLAIM_ALIVE, NULL)->key = slice_str(c->attempt.owner);
     work_submit(w, owner_asked);
+}
+
+static void open_read(struct work *w)
+{
+    settle_open(w, false);
+}
+
+static void open_read_own(struct work *w)
+{
+    settle_open(w, true);
+}
+
+void ledger_recover_own(struct chat *c, struct ledger_op *op)
+{
+    struct work *w = work_begin(c->ledger, c, op);
+
+    if (w)
+        load_head(w, open_read_own);
 }
 
 void ledger_recover_chat(struct chat *c, struct ledger_op *op)

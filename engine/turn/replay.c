@@ -84,8 +84,7 @@ static void loaded(struct ledger_op *op)
     } else if (turn->status != TURN_OPEN) {
         tell(run, turn);
     } else {
-        turn_op_start(run, recovered);
-        ledger_recover_chat(chat, &run->op);
+        turn_recover(run, recovered);
     }
 }
 

@@ -224,25 +224,24 @@ static void accept_again(struct ledger_op *op)
     emit_error(run, op->code == E_BUSY ? E_REFUSED : op->code, &op->err);
 }
 
-// An open turn that nobody in this process works on: its owner is another process, or one that
-// died, or this one, which could not write its end.
-static void close_open_turn(struct run *run)
+static bool writes_to(const struct run *run, const char *session)
+{
+    bool turns = run->state >= RUN_ACCEPTING && run->state < RUN_OVER && !run->replay_session[0];
+    return (turns && run->live && strcmp(run->live->chat->head.id, session) == 0) ||
+           (run->moving && strcmp(run->moving->chat->head.id, session) == 0);
+}
+
+void turn_recover(struct run *run, void (*done)(struct ledger_op *op))
 {
     struct chat *chat = run->live->chat;
-    turn_op_start(run, accept_again);
-    if (strcmp(chat->attempt.owner, store_claim(run->w->env.store)) != 0) {
+    bool worked_on = false;
+    for (struct run *r = run->w->runs; r && !worked_on; r = r->next)
+        worked_on = r != run && writes_to(r, chat->head.id);
+    turn_op_start(run, done);
+    if (worked_on)
         ledger_recover_chat(chat, &run->op);
-        return;
-    }
-    run->attempt = chat->attempt;
-    run->attempt.status = ATTEMPT_LOST;
-    struct ledger_settle end = {.status = TURN_INTERRUPTED,
-                                .stop = STOP_LOST,
-                                .policy = "",
-                                .provider = run->attempt.provider,
-                                .model = run->attempt.model,
-                                .attempt = &run->attempt};
-    ledger_settle(chat, &end, &run->op);
+    else
+        ledger_recover_own(chat, &run->op);
 }
 
 static void begin_accept(struct run *run)
@@ -255,7 +254,7 @@ static void begin_accept(struct run *run)
         return;
     }
     if (chat->head.open_turn) {
-        close_open_turn(run);
+        turn_recover(run, accept_again);
         return;
     }
     struct ledger_accept a;

@@ -202,6 +202,9 @@ void turn_stop(struct run *run);
 // The one ledger op of a run: BUG if one is under way. turn_op_over comes first in its `done`.
 void turn_op_start(struct run *run, void (*done)(struct ledger_op *op));
 struct run *turn_op_over(struct ledger_op *op);
+// Settles the open turn of run's chat, if nobody works on it: its owner died, or is this process,
+// which could not write its end. E_BUSY else.
+void turn_recover(struct run *run, void (*done)(struct ledger_op *op));
 // Policy, provider, model and system prompt of a run whose job names the bot.
 int turn_prepare(struct run *run, struct err *err);
 void turn_view(const struct run *run, struct policy_view *view);
