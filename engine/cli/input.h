@@ -18,7 +18,7 @@ struct input {
     bool ended;
 };
 
-enum { INPUT_LINE_MAX = 64 << 20 };
+enum { INPUT_LINE_MAX = 16 << 20 }; // what the engine takes
 
 void input_init(struct input *in, int fd, int signals);
 void input_release(struct input *in);

@@ -6,7 +6,8 @@
 // 2. `line` holds the beginning of a line whose end has not come; it is empty at a line's start, so
 //    a line that comes whole is read in place.
 // 3. Every byte is looked at a fixed number of times: a long line is searched only where it is new.
-// 4. No line and no event's data is longer than SSE_EVENT_BYTES_MAX.
+// 4. No line and no event's data is longer than SSE_EVENT_BYTES_MAX, no type and no id than
+//    SSE_NAME_BYTES_MAX.
 // Bytes are handed on as they came; whether they are UTF-8 is for the reader of the data to judge.
 // One thread at a time.
 #include "net/sse.h"
@@ -22,8 +23,8 @@ void sse_init(struct sse *s, bool (*on_event)(void *user, const struct sse_event
     *s = (struct sse){.on_event = on_event, .user = user, .retry_ms = -1};
     buf_init(&s->line, SSE_EVENT_BYTES_MAX);
     buf_init(&s->data, SSE_EVENT_BYTES_MAX);
-    buf_init(&s->type, SSE_EVENT_BYTES_MAX);
-    buf_init(&s->id, SSE_EVENT_BYTES_MAX);
+    buf_init(&s->type, SSE_NAME_BYTES_MAX);
+    buf_init(&s->id, SSE_NAME_BYTES_MAX);
 }
 
 void sse_release(struct sse *s)

@@ -16,7 +16,8 @@ struct sse_event {
     struct slice id;    // last event id
 };
 
-enum { SSE_EVENT_BYTES_MAX = 4 << 20 };
+// More than any model's whole reply. A stream holds at most a line and an event's data at once.
+enum { SSE_EVENT_BYTES_MAX = 768 << 10, SSE_NAME_BYTES_MAX = 4 << 10 };
 
 struct sse {
     // false stops: sse_feed returns E_CANCELLED and takes nothing more.
