@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "lua/freeze.h"
+#include "lua/limits.h"
 #include "lua/sandbox.h"
 #include "lua/source.h"
 #include "lua/values.h"
@@ -18,7 +19,7 @@ static const char offline_script[] = "scripts/offline.lua";
 struct lua_brain {
     struct llm_brain base;
     struct sandbox *sandbox;
-    int64_t limit_ms;
+    struct sandbox_budget budget;
     int function;            // reference in the registry
     char *file;              // owned
 };
@@ -73,7 +74,7 @@ static int brain_reply(struct llm_brain *b, const struct llm_request *request, s
 {
     struct lua_brain *brain = (struct lua_brain *)b;
     struct brain_reply reply = {brain, request, out};
-    int code = sandbox_call(brain->sandbox, brain->limit_ms, ask_script, &reply, err);
+    int code = sandbox_call(brain->sandbox, brain->budget, ask_script, &reply, err);
 
     return code == E_OK ? buf_check(out, "reply of the script", err) : code;
 }
@@ -95,7 +96,7 @@ int lua_brain_new(struct llm_brain **out, const struct lua_env *env, const char 
     const struct embed_file *builtin = script ? NULL : embed_find(offline_script);
     struct lua_brain *brain = mem_zalloc(sizeof(*brain));
     struct buf text = BUF_INIT(LUA_FILE_BYTES_MAX);
-    size_t memory = env->limits.memory_bytes ? env->limits.memory_bytes : (size_t)LUA_MEMORY_BYTES;
+    struct sandbox_options options = limits_sandbox(env);
     int code = E_OK;
 
     if (brain)
@@ -105,7 +106,7 @@ int lua_brain_new(struct llm_brain **out, const struct lua_env *env, const char 
         goto out;
     }
     brain->base.ops = &brain_ops;
-    brain->limit_ms = env->limits.hook_ms ? env->limits.hook_ms : LUA_HOOK_MS;
+    brain->budget = limits_of(env).hook;
     if (script)
         code = source_read(script, &text, err);
     else if (!builtin)
@@ -114,13 +115,11 @@ int lua_brain_new(struct llm_brain **out, const struct lua_env *env, const char 
         code = err_set(err, E_POLICY, "%s: there is no such script; check providers.*.script",
                        script);
     if (code == E_OK)
-        code = sandbox_new(&brain->sandbox, env->clock, memory, err);
+        code = sandbox_new(&brain->sandbox, &options, err);
     if (code == E_OK) {
         struct brain_load load = {brain, builtin ? builtin->bytes : buf_slice(&text)};
 
-        code = sandbox_call(brain->sandbox,
-                            env->limits.load_ms ? env->limits.load_ms : LUA_LOAD_MS, load_script,
-                            &load, err);
+        code = sandbox_call(brain->sandbox, limits_of(env).load, load_script, &load, err);
     }
 out:
     buf_release(&text);

@@ -153,16 +153,18 @@ int lua_conf_load(struct conf *conf, const char *path, const struct clock *clock
     struct conf_read r = {.path = source_shown(path),
                           .items = VEC_INIT(struct conf_item, CONF_ITEMS_MAX)};
     struct buf text = BUF_INIT(LUA_FILE_BYTES_MAX);
+    struct sandbox_options options = {.clock = clock, .memory_bytes = CONF_MEMORY_BYTES};
+    struct sandbox_budget budget = {LUA_LOAD_FUEL, LUA_LOAD_MS};
     struct sandbox *sandbox = NULL;
 
     int code = source_read(path, &text, err);
     if (code == E_NOT_FOUND)
         code = err_set(err, E_POLICY, "%s: there is no such configuration file", path);
     if (code == E_OK)
-        code = sandbox_new(&sandbox, clock, CONF_MEMORY_BYTES, err);
+        code = sandbox_new(&sandbox, &options, err);
     if (code == E_OK) {
         r.text = buf_slice(&text);
-        code = sandbox_call(sandbox, LUA_LOAD_MS, read_conf, &r, err);
+        code = sandbox_call(sandbox, budget, read_conf, &r, err);
         if (code != E_OK && r.no_memory)
             code = err_set(err, E_NOMEM, "%s: out of memory", path);
     }

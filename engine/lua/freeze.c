@@ -109,6 +109,7 @@ LJMP static int frozen_pairs(lua_State *L)
 LJMP static void copy_fields(lua_State *L, int from, int to)
 {
     for (lua_pushnil(L); lua_next(L, from);) {
+        sandbox_charge(L, 4);
         lua_pushvalue(L, -2);                           // key value key
         lua_insert(L, -2);                              // key key value
         lua_rawset(L, to);                              // key
@@ -118,6 +119,7 @@ LJMP static void copy_fields(lua_State *L, int from, int to)
 LJMP static void empty_table(lua_State *L, int t)
 {
     for (lua_pushnil(L); lua_next(L, t);) {
+        sandbox_charge(L, 1);
         lua_pop(L, 1);                                  // key
         lua_pushvalue(L, -1);
         lua_pushnil(L);
@@ -205,6 +207,7 @@ LJMP static void visit(lua_State *L)
 LJMP static void walk_table(lua_State *L, int t)
 {
     for (lua_pushnil(L); lua_next(L, t);) {
+        sandbox_charge(L, 4);
         visit(L);                                       // key
         lua_pushvalue(L, -1);
         visit(L);

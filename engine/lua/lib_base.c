@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // lib_base.c: the basic functions that a script may use, by allow-list.
 //
-// Ours instead of Lua's: pcall and xpcall, which no deadline is caught by; setmetatable, which
-// takes no finaliser; next, rawget, rawlen, getmetatable, which see through read-only tables;
+// Ours instead of Lua's: pcall and xpcall, which do not catch what has run out; setmetatable,
+// which takes no finaliser; next, rawget, rawlen, getmetatable, which see through read-only tables;
 // require, which knows the library inside the binary and nothing else.
 #include "lua/freeze.h"
 #include "lua/sandbox.h"
@@ -17,8 +17,8 @@ static const char loaded_key;  // registry: module name -> what it returned
 
 LJMP static int finish_pcall(lua_State *L, int status, lua_KContext below)
 {
-    if (sandbox_expired(L))
-        return sandbox_raise_expired(L);
+    if (sandbox_stopped(L))
+        return sandbox_raise_stop(L);
     if (status == LUA_OK || status == LUA_YIELD)
         return lua_gettop(L) - (int)below;
     lua_pushboolean(L, 0);                              // … message false
@@ -35,11 +35,11 @@ LJMP static int base_pcall(lua_State *L)
     return finish_pcall(L, status, 0);
 }
 
-// The script's message handler, behind one of ours: what time has run out for is not handled, for
-// the hook that raises it is off while handlers run.
+// The script's message handler, behind one of ours: what has run out is not handled, for the
+// hook that raises it is off while handlers run.
 LJMP static int handle_message(lua_State *L)
 {
-    if (sandbox_expired(L))
+    if (sandbox_stopped(L))
         return 1;
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_insert(L, 1);
@@ -174,6 +174,7 @@ static const char *const base_kept[] = {
 
 LJMP void lib_base_open(lua_State *L)
 {
+    static const char *const charged_names[] = {"rawequal", "tonumber", NULL};
     int env = lua_gettop(L);
 
     lua_newtable(L);
@@ -185,6 +186,7 @@ LJMP void lib_base_open(lua_State *L)
         lua_setfield(L, env, base_kept[i]);
     }
     lua_pop(L, 1);                                      // env
+    sandbox_wrap(L, charged_names, sandbox_charged);
     lua_newtable(L);
     lua_rawseti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);  // the rest is garbage now
     luaL_setfuncs(L, base_functions, 0);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// lib_coroutine.c: coroutines that no deadline ends in: expiry inside one is raised again by
-// whoever resumed it. Same results as Lua's library otherwise.
+// lib_coroutine.c: coroutines in which nothing that runs out ends: it is raised again by whoever
+// resumed them. Same results as Lua's library otherwise.
 #include "lua/sandbox.h"
 
+// A coroutine pays for its first instructions, which no hook has counted yet, when it is made.
 enum { CREATE_UNITS = 200, RESUME_UNITS = 50 };
 
 LJMP static lua_State *check_coroutine(lua_State *L)
@@ -44,8 +45,6 @@ LJMP static int resume(lua_State *L, lua_State *co, int args)
     }
     lua_xmove(L, co, args);
     int status = sandbox_resume(L, co, args, &results);
-    if (sandbox_expired(L))
-        sandbox_raise_expired(L);
     if (status != LUA_OK && status != LUA_YIELD) {
         lua_xmove(co, L, 1);
         return -1;
@@ -90,10 +89,8 @@ LJMP static int wrapped(lua_State *L)
         return results;
     int status = lua_status(co);
     if (status != LUA_OK && status != LUA_YIELD) {
-        status = lua_resetthread(co);                   // closes its variables; may fail anew
+        status = sandbox_close(L, co);                  // closes its variables; may fail anew
         lua_xmove(co, L, 1);
-        if (sandbox_expired(L))
-            sandbox_raise_expired(L);
     }
     if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
         luaL_where(L, 1);
@@ -117,9 +114,7 @@ LJMP static int co_close(lua_State *L)
 
     if (strcmp(status, "dead") != 0 && strcmp(status, "suspended") != 0)
         return luaL_error(L, "cannot close a %s coroutine", status);
-    int closed = lua_resetthread(co);
-    if (sandbox_expired(L))
-        return sandbox_raise_expired(L);
+    int closed = sandbox_close(L, co);
     lua_pushboolean(L, closed == LUA_OK);
     if (closed == LUA_OK)
         return 1;

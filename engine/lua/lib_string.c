@@ -31,6 +31,13 @@ static bool take_anchor(struct slice *text)
     return true;
 }
 
+// Pays for the steps that no tick has told of.
+LJMP static void pay_steps(lua_State *L, struct pattern *p)
+{
+    sandbox_charge(L, 1 + p->steps);
+    p->steps = 0;
+}
+
 // A position as Lua's string functions take it, as an offset; len + 1 or more: behind the end.
 static size_t offset_of(lua_Integer pos, size_t len)
 {
@@ -47,7 +54,7 @@ LJMP static ptrdiff_t try_match(lua_State *L, struct pattern *p, size_t at)
     ptrdiff_t end = pattern_match(p, at);
 
     if (end == PATTERN_STOPPED)
-        sandbox_raise_expired(L);
+        sandbox_raise_stop(L);
     if (end == PATTERN_MALFORMED)
         luaL_error(L, "%s", p->error);
     return end;
@@ -116,12 +123,14 @@ LJMP static int find_or_match(lua_State *L, bool find)
 
         if (end < 0)
             continue;
+        pay_steps(L, &p);
         if (!find)
             return push_captures(L, &p, at, (size_t)end, true);
         lua_pushinteger(L, (lua_Integer)at + 1);
         lua_pushinteger(L, end);
         return 2 + push_captures(L, &p, at, (size_t)end, false);
     } while (++at <= p.subject.len && !anchored);
+    pay_steps(L, &p);
     lua_pushnil(L);
     return 1;
 }
@@ -149,11 +158,13 @@ LJMP static int gmatch_next(lua_State *L)
 
         if (end < 0 || end == last)
             continue;
+        pay_steps(L, &p);
         lua_pushinteger(L, end);
         lua_copy(L, -1, lua_upvalueindex(3));
         lua_replace(L, lua_upvalueindex(4));
         return push_captures(L, &p, at, (size_t)end, true);
     }
+    pay_steps(L, &p);
     return 0;
 }
 
@@ -243,7 +254,7 @@ LJMP static int str_gsub(lua_State *L)
     while (n < max) {
         ptrdiff_t end = try_match(L, &p, at);
 
-        sandbox_charge(L, 8);
+        pay_steps(L, &p);
         if (end >= 0 && end != last) {
             n++;
             changed |= add_replacement(L, &b, &p, at, (size_t)end);
@@ -276,6 +287,8 @@ LJMP static int str_rep(lua_State *L)
     size_t separator = 0;
 
     luaL_optlstring(L, 3, "", &separator);
+    if (s.len + separator == 0)
+        return lua_pushliteral(L, ""), 1;
     // The size of a result is checked before it is made.
     if (n > 0 && s.len + separator > (size_t)SANDBOX_STRING_MAX / (size_t)n)
         return luaL_error(L, "resulting string too large: a string may be %d KiB long",
@@ -284,27 +297,26 @@ LJMP static int str_rep(lua_State *L)
     return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
-// Charges for the strings among the arguments, then does as upvalue 1, a C function without
-// upvalues.
-LJMP static int charged(lua_State *L)
+// As upvalue 1, which returns a value for each item from argument 2 to 3.
+LJMP static int ranged(lua_State *L)
 {
-    size_t bytes = 0;
+    lua_Integer first = luaL_optinteger(L, 2, 1), last = luaL_optinteger(L, 3, first);
+    size_t len = 0;
 
-    for (int i = lua_gettop(L); i > 0; i--)
-        if (lua_type(L, i) == LUA_TSTRING)
-            bytes += lua_rawlen(L, i);
-    sandbox_charge(L, 1 + bytes / BYTES_PER_UNIT);
+    luaL_checklstring(L, 1, &len);
+    lua_Integer from = (lua_Integer)offset_of(first, len);
+    lua_Integer to = last < 0 ? (lua_Integer)len + last : last - 1;
+    to = to < (lua_Integer)len ? to : (lua_Integer)len - 1;
+    if (to - from >= SANDBOX_STACK_MAX)
+        return luaL_error(L, "string slice too long");
+    sandbox_charge(L, 1 + (to > from ? (size_t)(to - from) : 0));
     return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
-// Puts `wrapper` around each of the named functions of the table on top.
-LJMP static void wrap(lua_State *L, const char *const *names, lua_CFunction wrapper)
+LJMP static int str_unpack(lua_State *L)
 {
-    for (; *names; names++) {
-        lua_getfield(L, -1, *names);
-        lua_pushcclosure(L, wrapper, 1);
-        lua_setfield(L, -2, *names);
-    }
+    luaL_argcheck(L, check_slice(L, 1).len <= SANDBOX_STACK_MAX, 1, "format too long");
+    return sandbox_charged(L);
 }
 
 static const luaL_Reg pattern_functions[] = {
@@ -314,27 +326,34 @@ static const luaL_Reg pattern_functions[] = {
 
 LJMP void lib_string_open(lua_State *L)
 {
-    static const char *const string_names[] = {"byte", "char", "format", "lower", "pack",
-                                               "packsize", "reverse", "sub", "unpack", "upper",
-                                               NULL};
-    static const char *const utf8_names[] = {"char", "codepoint", "len", "offset", NULL};
-    static const char *const rep_name[] = {"rep", NULL};
+    static const char *const string_names[] = {"char", "format", "lower", "pack",
+                                               "packsize", "reverse", "sub", "upper", NULL};
+    static const char *const utf8_names[] = {"char", "len", "offset", NULL};
+    static const char *const rep_name[] = {"rep", NULL}, *const byte_name[] = {"byte", NULL};
+    static const char *const arithmetic_names[] = {"__add", "__sub", "__mul", "__mod", "__pow",
+                                                   "__div", "__idiv", "__unm", NULL};
+    static const char *const unpack_name[] = {"unpack", NULL};
+    static const char *const codepoint_name[] = {"codepoint", NULL};
 
     lua_pushcfunction(L, luaopen_string);               // makes the string metatable too
     lua_call(L, 0, 1);                                  // env string
     lua_pushnil(L);
     lua_setfield(L, -2, "dump");
-    wrap(L, string_names, charged);
-    wrap(L, rep_name, str_rep);
+    sandbox_wrap(L, string_names, sandbox_charged);
+    sandbox_wrap(L, rep_name, str_rep);
+    sandbox_wrap(L, byte_name, ranged);
+    sandbox_wrap(L, unpack_name, str_unpack);
     luaL_setfuncs(L, pattern_functions, 0);
     lua_setfield(L, -2, "string");                      // env
     lua_pushcfunction(L, luaopen_utf8);
     lua_call(L, 0, 1);                                  // env utf8
-    wrap(L, utf8_names, charged);
+    sandbox_wrap(L, utf8_names, sandbox_charged);
+    sandbox_wrap(L, codepoint_name, ranged);
     lua_setfield(L, -2, "utf8");                        // env
     lua_pushliteral(L, "");
     lua_getmetatable(L, -1);                            // env "" mt
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
+    sandbox_wrap(L, arithmetic_names, sandbox_charged); // which reads numbers out of strings
     lua_pop(L, 2);                                      // env
 }

@@ -133,7 +133,7 @@ LJMP static int tab_unpack(lua_State *L)
     if (first > last)
         return 0;
     lua_Unsigned n = (lua_Unsigned)last - (lua_Unsigned)first;
-    if (n >= SANDBOX_RANGE_MAX || !lua_checkstack(L, (int)n + 1))
+    if (n >= SANDBOX_STACK_MAX || !lua_checkstack(L, (int)n + 1))
         return luaL_error(L, "too many results to unpack");
     for (lua_Unsigned i = 0; i <= n; i++) {
         sandbox_charge(L, ITEM_UNITS);
@@ -142,66 +142,94 @@ LJMP static int tab_unpack(lua_State *L)
     return (int)n + 1;
 }
 
-// ---- sort: Lua's own, with a comparison that counts
+// ---- sort: by merging, from one scratch table into the other. Lua's own asks the clock where to
+// split, and would not use the same fuel twice; ours is stable too.
 
-LJMP static void charge_comparison(lua_State *L)
+enum { TABLE = 1, ORDER, FROM, INTO };  // indices in tab_sort's frame
+
+// Whether the value on top comes before the one below it.
+LJMP static bool comes_before(lua_State *L)
 {
     size_t units = ITEM_UNITS;
 
-    for (int i = 1; i <= 2; i++)
-        if (lua_type(L, i) == LUA_TSTRING)
-            units += lua_rawlen(L, i) / 16;
+    if (lua_type(L, -1) == LUA_TSTRING && lua_type(L, -2) == LUA_TSTRING)
+        units += (lua_rawlen(L, -1) + lua_rawlen(L, -2)) / 16;
     sandbox_charge(L, units);
-}
-
-LJMP static int less(lua_State *L)
-{
-    charge_comparison(L);
-    lua_pushboolean(L, lua_compare(L, 1, 2, LUA_OPLT));
-    return 1;
-}
-
-LJMP static int less_by(lua_State *L)
-{
-    charge_comparison(L);
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_insert(L, 1);
+    if (lua_isnil(L, ORDER))
+        return lua_compare(L, -1, -2, LUA_OPLT);
+    lua_pushvalue(L, ORDER);
+    lua_pushvalue(L, -2);
+    lua_pushvalue(L, -4);
     lua_call(L, 2, 1);
-    return 1;
+    bool before = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return before;
+}
+
+// Merges from[a … b) and from[b … end) into the same places of `into`, both table indices. The
+// second goes first only where it has to.
+LJMP static void merge(lua_State *L, int from, int into, lua_Integer a, lua_Integer b,
+                       lua_Integer end)
+{
+    lua_Integer second = b;
+
+    for (lua_Integer to = a, first = a; to < end; to++) {
+        bool take_second = first == b;
+
+        if (!take_second && second < end) {
+            lua_rawgeti(L, from, first);
+            lua_rawgeti(L, from, second);
+            take_second = comes_before(L);
+            lua_pop(L, 2);
+        }
+        lua_rawgeti(L, from, take_second ? second++ : first++);
+        lua_rawseti(L, into, to);
+    }
 }
 
 LJMP static int tab_sort(lua_State *L)
 {
-    luaL_argcheck(L, length_of(L, 1) <= SANDBOX_RANGE_MAX, 1, "array too big");
+    lua_Integer len = length_of(L, 1);
+
+    luaL_argcheck(L, len <= SANDBOX_RANGE_MAX, 1, "array too big");
     if (!lua_isnoneornil(L, 2))
         luaL_checktype(L, 2, LUA_TFUNCTION);
-    lua_settop(L, 2);                                   // table order|nil
-    if (lua_isnil(L, 2)) {
-        lua_pushcfunction(L, less);
-        lua_replace(L, 2);
-    } else {
-        lua_pushcclosure(L, less_by, 1);
-    }                                                   // table less
-    lua_pushvalue(L, lua_upvalueindex(1));              // table less sort
-    lua_insert(L, 1);
-    lua_call(L, 2, 0);
+    lua_settop(L, 2);
+    if (len < 2)
+        return 0;
+    lua_createtable(L, (int)len, 0);
+    lua_createtable(L, (int)len, 0);                    // table order from into
+    for (lua_Integer i = 1; i <= len; i++) {
+        sandbox_charge(L, ITEM_UNITS);
+        lua_geti(L, TABLE, i);
+        lua_rawseti(L, FROM, i);
+    }
+    int from = FROM, into = INTO;
+    for (lua_Integer width = 1; width < len; width *= 2) {
+        for (lua_Integer a = 1; a <= len; a += 2 * width) {
+            lua_Integer b = a + width <= len ? a + width : len + 1;
+
+            merge(L, from, into, a, b, b + width <= len ? b + width : len + 1);
+        }
+        from = FROM + INTO - from;
+        into = FROM + INTO - into;
+    }
+    for (lua_Integer i = 1; i <= len; i++) {
+        sandbox_charge(L, ITEM_UNITS);
+        lua_rawgeti(L, from, i);
+        lua_seti(L, TABLE, i);
+    }
     return 0;
 }
 
 static const luaL_Reg table_functions[] = {
     {"insert", tab_insert}, {"remove", tab_remove}, {"move", tab_move}, {"concat", tab_concat},
-    {"pack", tab_pack},     {"unpack", tab_unpack},
+    {"pack", tab_pack},     {"unpack", tab_unpack}, {"sort", tab_sort},
     {NULL, NULL},
 };
 
 LJMP void lib_table_open(lua_State *L)
 {
     luaL_newlib(L, table_functions);                    // env table
-    lua_pushcfunction(L, luaopen_table);
-    lua_call(L, 0, 1);
-    lua_getfield(L, -1, "sort");
-    lua_pushcclosure(L, tab_sort, 1);
-    lua_setfield(L, -3, "sort");
-    lua_pop(L, 1);                                      // env table
     lua_setfield(L, -2, "table");
 }

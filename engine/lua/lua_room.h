@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // lua_room.h: what Lua does for the engine: policies, the offline brain, the configuration file.
 //
-// Every script runs in a sandbox (sandbox.h): allow-listed environment, text chunks only, a memory
-// cap, a wall-clock deadline that no pcall and no coroutine outlives, read-only tables after load.
+// Every script runs in a sandbox (sandbox.h): allow-listed environment, text chunks only, a budget
+// of fuel, time and memory that no pcall and no coroutine outlives, read-only tables after load.
 #ifndef LUA_LUA_ROOM_H
 #define LUA_LUA_ROOM_H
 
@@ -13,15 +13,23 @@ struct lua_limits {
     size_t memory_bytes;     // per state; 0: LUA_MEMORY_BYTES
     int64_t hook_ms;         // deadline of a hook; 0: LUA_HOOK_MS
     int64_t load_ms;         // deadline of loading a file; 0: LUA_LOAD_MS
+    int64_t hook_fuel;       // units, about one VM instruction each; 0: LUA_HOOK_FUEL
+    int64_t load_fuel;       // 0: LUA_LOAD_FUEL
 };
+// Where a clock runs, time ends what only counts before fuel does; where it stands still
+// (simulation), fuel ends it in about as long.
 enum { LUA_MEMORY_BYTES = 32 << 20, LUA_HOOK_MS = 100, LUA_LOAD_MS = 1000,
-       LUA_FILE_BYTES_MAX = 1 << 20 };
+       LUA_HOOK_FUEL = 20000000, LUA_LOAD_FUEL = 400000000, LUA_FILE_BYTES_MAX = 1 << 20 };
 
 struct lua_env {
     const char *policies_dir;   // searched for <bot>.lua, then the policies inside the binary
     const struct clock *clock;
     const struct log *log;
     struct lua_limits limits;
+    // Scripts run unhooked until this signal of a timer says that their time is up; 0: they are
+    // counted, which is slower, and the same in every run. With a signal, what is made from here
+    // belongs to the thread that makes it.
+    int timer_signal;
 };
 
 // A loader for policy_host; one per worker (states are not shared between threads).

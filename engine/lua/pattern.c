@@ -149,9 +149,14 @@ static bool single(const struct pattern *p, const char *s, const char *t, const 
 
 // ---- suffixes; t … end is the class, rest what follows the suffix
 
+static size_t class_cost(const char *t, const char *end)
+{
+    return 1 + (size_t)(end - t) / 8;
+}
+
 static struct end most(struct pattern *p, const char *s, const char *t, const char *end)
 {
-    size_t cost = 1 + (size_t)(end - t) / 8;
+    size_t cost = class_cost(t, end);
     ptrdiff_t n = 0;
 
     for (; single(p, s + n, t, end); n++)
@@ -171,6 +176,8 @@ static struct end fewest(struct pattern *p, const char *s, const char *t, const 
     for (;; s++) {
         struct end e = match(p, s, end + 1);
 
+        if (!step(p, class_cost(t, end)))
+            return STOPPED;
         if (e.at || e.why != PATTERN_NONE || !single(p, s, t, end))
             return e;
     }
@@ -251,6 +258,8 @@ static struct end frontier(struct pattern *p, const char *s, const char *t)
         return set;
     char before = s == p->subject.ptr ? '\0' : s[-1];
     char here = s < subject_end(p) ? *s : '\0';
+    if (!step(p, 2 * class_cost(t, set.at)))
+        return STOPPED;
     bool enters = !in_set((unsigned char)before, t, set.at - 1) &&
                   in_set((unsigned char)here, t, set.at - 1);
     return enters ? set : NO_MATCH;

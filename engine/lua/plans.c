@@ -20,8 +20,10 @@ LJMP static lua_Integer sequence_len(lua_State *L, int idx)
 {
     lua_Integer len = (lua_Integer)lua_rawlen(L, idx), n = 0;
 
-    for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1))
+    for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) {
+        sandbox_charge(L, 1);
         n++;
+    }
     return n == len && n > 0 ? len : -1;
 }
 
@@ -69,6 +71,7 @@ LJMP static void write_value(lua_State *L, struct json_writer *w, const char *wh
 {
     struct slice s;
 
+    sandbox_charge(L, 10);
     switch (lua_type(L, -1)) {
     case LUA_TBOOLEAN:
         jw_bool(w, lua_toboolean(L, -1));

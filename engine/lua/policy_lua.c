@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "lua/bots.h"
 #include "lua/freeze.h"
+#include "lua/limits.h"
 #include "lua/plans.h"
 #include "lua/sandbox.h"
 #include "lua/shape.h"
@@ -37,22 +38,12 @@ struct lua_policy {
     struct policy base;
     struct sandbox *sandbox;   // owned
     struct redactor *redactor; // owned; makes safe text of what hooks say
-    struct lua_limits limits;
+    struct limits limits;
     char *file, *title, *model;  // owned; info borrows them
     struct safe_buf system;
     struct hook on_message, on_reply, history;
     struct history_plan plan;  // when `history` is no function
 };
-
-static struct lua_limits limits_of(const struct lua_env *env)
-{
-    struct lua_limits l = env->limits;
-
-    l.memory_bytes = l.memory_bytes ? l.memory_bytes : (size_t)LUA_MEMORY_BYTES;
-    l.hook_ms = l.hook_ms ? l.hook_ms : LUA_HOOK_MS;
-    l.load_ms = l.load_ms ? l.load_ms : LUA_LOAD_MS;
-    return l;
-}
 
 // ---- hooks
 
@@ -96,7 +87,7 @@ static int name_place(const char *file, struct err *err)
 static int call_hook(const struct lua_policy *p, const struct hook_call *call, struct err *err)
 {
     struct err own = ERR_INIT;
-    int code = sandbox_call(p->sandbox, p->limits.hook_ms, run_hook, (void *)(uintptr_t)call, &own);
+    int code = sandbox_call(p->sandbox, p->limits.hook, run_hook, (void *)(uintptr_t)call, &own);
 
     if (code == E_OK)
         return E_OK;
@@ -274,6 +265,7 @@ static int policy_new(struct policy **out, const struct lua_env *env, const char
                       struct slice text, struct err *err)
 {
     struct lua_policy *p = mem_zalloc(sizeof(*p));
+    struct sandbox_options options = limits_sandbox(env);
     struct err own = ERR_INIT;
 
     if (!p)
@@ -287,9 +279,9 @@ static int policy_new(struct policy **out, const struct lua_env *env, const char
     p->file = mem_strdup(file);
     int code = p->file ? redactor_new(&p->redactor, &own) : err_set(&own, E_NOMEM, "out of memory");
     if (code == E_OK)
-        code = sandbox_new(&p->sandbox, env->clock, p->limits.memory_bytes, &own);
+        code = sandbox_new(&p->sandbox, &options, &own);
     if (code == E_OK)
-        code = sandbox_call(p->sandbox, p->limits.load_ms, load_policy, &load, &own);
+        code = sandbox_call(p->sandbox, p->limits.load, load_policy, &load, &own);
     if (code != E_OK) {
         name_place(file, &own);
         err_set(err, load.no_memory ? E_NOMEM : code, "%s", own.message);

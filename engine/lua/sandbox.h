@@ -3,24 +3,33 @@
 // within its memory, and reaches nothing but what it was given.
 //
 // Invariants
-// 1. Time. A call ends soon after its deadline. Everything that costs is counted in units of about
-//    one VM instruction: instructions by a hook in every coroutine, memory by the allocator,
-//    library functions by what they look at. Every few units the clock is read. Expiry is sticky:
-//    it passes through every pcall, xpcall and coroutine, so no script can catch it and go on.
-//    Units are limited too, so that a call also ends where time stands still (simulation).
-// 2. Memory. The state's allocator gives at most its limit, and no string above SANDBOX_STRING_MAX
-//    (one VM instruction on a string is then short enough for the hook to be in time).
-// 3. Reach. The environment is built from an allow-list: no io, os, debug, package, load; text
+// 1. Fuel. Everything that costs is counted in units of about one VM instruction, and a call has so
+//    many of them for all its coroutines together: memory is counted by the allocator, library
+//    functions by what they look at, instructions by the hook of counting mode (below).
+// 2. Time. A call ends soon after its deadline. In timed mode a timer of the thread arms the hook
+//    then, and nothing is hooked before; in counting mode a hook runs every few instructions of
+//    each coroutine, looks at the clock, and counts. Counting is exact: with the same script and
+//    the same input a call uses the same fuel and stops at the same place.
+// 3. Memory. The state's allocator gives at most its limit, and no string above SANDBOX_STRING_MAX
+//    (one VM instruction on a string is then short enough for the hook to be in time). What the
+//    engine allocates for the script's results is not the state's, and outside the limit. Nor is
+//    there a stack above SANDBOX_STACK_MAX or a table above SANDBOX_KEYS_MAX: a single instruction
+//    can be made to cost their square (a chain of __call, keys that collide).
+// 4. Whichever of the three runs out, it is for good: it passes through every pcall, xpcall,
+//    message handler, __close and coroutine, so no script can catch it and go on. Afterwards the
+//    state is as usable as before.
+// 5. Reach. The environment is built from an allow-list: no io, os, debug, package, load; text
 //    chunks only; no finalisers; library tables, the string metatable and globals are read-only.
-// 4. Afterwards the state is as usable as before, also after expiry or lack of memory.
 //
 // Functions that may leave by longjmp are marked LJMP: they run only inside sandbox_call, and hold
-// nothing that would leak when they leave. Owned by one thread at a time.
+// nothing that would leak when they leave. Owned by one thread at a time; with a timer, by the
+// thread that made it.
 #ifndef LUA_SANDBOX_H
 #define LUA_SANDBOX_H
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "base/slice.h"
 #include <lauxlib.h>
 #include <lua.h>
@@ -29,24 +38,41 @@
 #define LJMP  // may leave by longjmp; see above
 
 enum {
-    SANDBOX_STRING_MAX = 1 << 20,     // bytes of one string
-    SANDBOX_RANGE_MAX = 1 << 20,      // items that one library call may touch
-    SANDBOX_UNITS_PER_MS = 1000000,   // more than any machine does: a limit for stopped clocks
+    SANDBOX_STRING_MAX = 1 << 20,  // bytes of one string
+    SANDBOX_RANGE_MAX = 1 << 20,   // items that one library call may touch
+    SANDBOX_KEYS_MAX = 1 << 14,    // keys of a table beside its list; more while loading
+    SANDBOX_STACK_MAX = 1 << 14,   // values on a coroutine's stack, of all its calls together
 };
 
 struct sandbox;
 
-// memory_bytes: the limit. E_NOMEM, or E_POLICY when the limit is too small for the libraries.
-int sandbox_new(struct sandbox **out, const struct clock *clock, size_t memory_bytes,
-                struct err *err);
+struct sandbox_options {
+    const struct clock *clock;
+    const struct log *log;  // NULL: silent
+    size_t memory_bytes;    // the limit
+    int timer_signal;       // for timed mode; 0: counting mode
+};
+// What one call may use.
+struct sandbox_budget {
+    int64_t fuel;
+    int64_t ms;
+};
+
+// E_NOMEM, or E_POLICY when the limit is too small for the libraries. A signal that cannot be used
+// is told to the log, and the mode is counting.
+int sandbox_new(struct sandbox **out, const struct sandbox_options *options, struct err *err);
 void sandbox_free(struct sandbox *s);  // NULL allowed
 
-// Runs fn protected, for at most limit_ms. fn finds `user` as a light userdata at index 1; what it
-// returns is dropped. The stack is empty again after. E_OK; E_POLICY: the script failed, ran too
-// long or needs too much memory (err has the script's file:line); E_NOMEM: the system has no
+// Runs fn protected, within the budget. fn finds `user` as a light userdata at index 1; what it
+// returns is dropped. The stack is empty again after. E_OK; E_POLICY: the script failed (err has
+// the script's file:line) or ran out (err says where and of what); E_NOMEM: the system has no
 // memory.
-int sandbox_call(struct sandbox *s, int64_t limit_ms, lua_CFunction fn, void *user,
+int sandbox_call(struct sandbox *s, struct sandbox_budget budget, lua_CFunction fn, void *user,
                  struct err *err);
+// Whether the last call ran out of fuel, time or memory.
+bool sandbox_ran_out(const struct sandbox *s);
+// Units that the last call used.
+int64_t sandbox_used_fuel(const struct sandbox *s);
 // Compiles text (never bytecode) in the sandbox's environment and pushes the function. Call inside
 // sandbox_call. `name` is what messages call the file.
 LJMP void sandbox_load(lua_State *L, struct slice text, const char *name);
@@ -60,13 +86,20 @@ const void *sandbox_subject(lua_State *L);
 LJMP void sandbox_seed(lua_State *L, uint64_t a, uint64_t b);
 
 // For library functions.
-LJMP void sandbox_charge(lua_State *L, size_t units);  // leaves when the deadline has passed
-bool sandbox_expired(lua_State *L);
-LJMP int sandbox_raise_expired(lua_State *L);
-// Runs `co` for its parent; nargs and results as lua_resume. The caller checks sandbox_expired.
-int sandbox_resume(lua_State *L, lua_State *co, int nargs, int *nresults);
-// Counts units without leaving; true when the deadline has passed.
+LJMP void sandbox_charge(lua_State *L, size_t units);  // leaves when something has run out
+// Counts units without leaving; true when something has run out.
 bool sandbox_tick(lua_State *L, size_t units);
+bool sandbox_stopped(lua_State *L);         // something has run out
+LJMP int sandbox_raise_stop(lua_State *L);  // leaves
+// Charges for the strings among the arguments, then does as upvalue 1, a C function without
+// upvalues.
+LJMP int sandbox_charged(lua_State *L);
+// Puts `wrapper` around each of the named functions (NULL ends them) of the table on top.
+LJMP void sandbox_wrap(lua_State *L, const char *const *names, lua_CFunction wrapper);
+// Runs `co` for its parent; nargs and results as lua_resume. Leaves when something has run out.
+LJMP int sandbox_resume(lua_State *L, lua_State *co, int nargs, int *nresults);
+// As lua_resetthread: closes what is pending in co. Leaves when something has run out.
+LJMP int sandbox_close(lua_State *L, lua_State *co);
 size_t sandbox_memory(const struct sandbox *s);  // bytes in use
 
 // Library openers, each in its own lib_x.c: they put their functions into the table on top.

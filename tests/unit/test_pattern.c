@@ -151,13 +151,14 @@ static void assert_same(const struct buf *ours, const struct buf *luas)
 
 static void compare(struct sandbox *s, lua_State *plain, const char *code)
 {
+    static const struct sandbox_budget budget = {.fuel = INT64_MAX / 4, .ms = LIMIT_MS};
     struct answer ours, luas;
     struct err err = ERR_INIT;
 
     answer_init(&ours);
     answer_init(&luas);
     ours.code = luas.code = code;
-    if (sandbox_call(s, LIMIT_MS, in_sandbox, &ours, &err) != E_OK)
+    if (sandbox_call(s, budget, in_sandbox, &ours, &err) != E_OK)
         fail_msg("%s", err.message);
     lua_pushcfunction(plain, in_plain);
     lua_pushlightuserdata(plain, &luas);
@@ -170,11 +171,12 @@ static void compare(struct sandbox *s, lua_State *plain, const char *code)
 
 static void with_both(void (*fn)(struct sandbox *s, lua_State *plain))
 {
+    const struct sandbox_options options = {.clock = clock_system(), .memory_bytes = 64 << 20};
     lua_State *plain = luaL_newstate();
     struct sandbox *s = NULL;
 
     luaL_openlibs(plain);
-    assert_int_equal(sandbox_new(&s, clock_system(), 64 << 20, NULL), E_OK);
+    assert_int_equal(sandbox_new(&s, &options, NULL), E_OK);
     fn(s, plain);
     sandbox_free(s);
     lua_close(plain);

@@ -134,7 +134,7 @@ static const struct { const char *text, *message; } refusals[] = {
     {"return { system = '\\255' }", NULL},
     {"\n\nwhile true do end", "policies/kiosk.lua:3: stopped: it ran longer than 300 ms"},
     {"local t = {} for i = 1, 1e9 do t[i] = i end",
-     "policies/kiosk.lua: out of memory: limit 32 MiB"},
+     "policies/kiosk.lua:1: stopped: out of memory: limit 32 MiB"},
     {"n = 0 return {}", "policies/kiosk.lua:1: 'n' cannot be set: what outlives a call is "
                         "read-only; "
      "declare a local, or return it in the plan's state"},

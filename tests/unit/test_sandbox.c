@@ -1,271 +1,7 @@
 // SPDX-License-Identifier: MIT
-// test_sandbox.c: scripts that try to run for ever, to eat all memory, to get out, or to leave
-// something behind. Outcomes are asserted, never durations: a script that is not stopped hangs the
-// test.
-#include "lua/sandbox.h"
-
-#include "base/buf.h"
-#include "base/json.h"
-#include "base/mem.h"
-#include "lua/freeze.h"
-#include "lua/source.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
-// The short limit is for what has to be stopped; all else has the time that a busy machine needs.
-enum { LIMIT_MS = 50, LONG_MS = 5000, MEMORY = 32 << 20 };
-
-static struct sandbox *sandbox_of_clock(const struct clock *clock)
-{
-    struct sandbox *s = NULL;
-    struct err err = ERR_INIT;
-
-    if (sandbox_new(&s, clock, MEMORY, &err) != E_OK)
-        fail_msg("%s", err.message);
-    return s;
-}
-
-// Runs the chunk; what it returns is dropped unless it is false.
-static int run_chunk(lua_State *L)
-{
-    const char *code = lua_touserdata(L, 1);
-
-    sandbox_load(L, slice_str(code), "probe");
-    lua_call(L, 0, 1);
-    if (lua_isboolean(L, -1) && !lua_toboolean(L, -1))
-        luaL_error(L, "the probe returned false");
-    return 0;
-}
-
-static int run_for(struct sandbox *s, int64_t limit_ms, const char *code, struct err *err)
-{
-    err->message[0] = '\0';
-    return sandbox_call(s, limit_ms, run_chunk, (void *)(uintptr_t)code, err);
-}
-
-static int run(struct sandbox *s, const char *code, struct err *err)
-{
-    return run_for(s, LIMIT_MS, code, err);
-}
-
-// The state works and is as it was.
-static void assert_sound(struct sandbox *s, const char *after)
-{
-    static const char code[] =
-        "assert(canary == nil and string.canary == nil and math.canary == nil)\n"
-        "assert(('x'):upper() == 'X' and not pcall(function() return (5).x end))\n"
-        "assert(('%d'):format(3) == '3' and #table.pack(1, 2) == 2 and math.type(1) == 'integer')\n"
-        "assert(select('#', pcall(error)) == 2 and not pcall(error, 'x'))\n"
-        "local co = coroutine.wrap(function(a) local b = coroutine.yield(a + 1) return b * 2 end)\n"
-        "assert(co(1) == 2 and co(4) == 8)\n"
-        "local n = 0 for i = 1, 1000 do n = n + i end assert(n == 500500)\n"
-        "return ('a,b'):gsub(',', ';') == 'a;b'";
-    struct err err = ERR_INIT;
-
-    if (run_for(s, LONG_MS, code, &err) != E_OK)
-        fail_msg("after %s: %s", after, err.message);
-}
-
-// ---- the shared cases
-
-static bool shared_cases(struct buf *text)
-{
-    const char *dir = getenv("PARLEY_SHARED");
-    char path[1024];
-
-    snprintf(path, sizeof(path), "%s/cases/lua/sandbox.json", dir ? dir : "../shared");
-    return source_read(path, text, NULL) == E_OK;
-}
-
-static void test_sandbox__shared_cases(void **state)
-{
-    struct buf text = BUF_INIT(1 << 20), code = BUF_INIT(1 << 20), name = BUF_INIT(1024);
-    struct json_doc doc = JSON_DOC_INIT;
-    struct json_iter it = {0};
-    struct json key, item;
-    struct err err = ERR_INIT;
-    unsigned denied = 0, bounded = 0;
-
-    (void)state;
-    if (!shared_cases(&text)) {
-        buf_release(&text);
-        skip();
-    }
-    assert_int_equal(json_parse(&doc, buf_slice(&text), 0, &err), E_OK);
-    struct sandbox *s = sandbox_of_clock(clock_system());
-    while (json_next(json_get(json_root(&doc), "cases"), &it, &key, &item)) {
-        buf_clear(&code);
-        buf_clear(&name);
-        json_string(json_get(item, "code"), &code);
-        json_string(json_get(item, "name"), &name);
-        int rc = run(s, code.ptr, &err);
-        if (json_is_string(json_get(item, "must"), "deny")) {
-            denied++;
-            if (rc != E_POLICY)
-                fail_msg("%s was not denied", name.ptr);
-        } else {
-            bounded++;
-        }
-        assert_sound(s, name.ptr);
-    }
-    assert_true(denied > 20 && bounded > 30);
-    sandbox_free(s);
-    json_doc_release(&doc);
-    buf_release(&text);
-    buf_release(&code);
-    buf_release(&name);
-}
-
-// ---- our own
-
-struct probe {
-    const char *code;
-    const char *says;  // part of the message; NULL: any outcome
-};
-
-static void run_probes(const struct probe *probes, size_t n, int64_t limit_ms)
-{
-    struct sandbox *s = sandbox_of_clock(clock_system());
-    struct err err = ERR_INIT;
-
-    for (size_t i = 0; i < n; i++) {
-        int rc = run_for(s, limit_ms, probes[i].code, &err);
-
-        if (probes[i].says && (rc == E_OK || !strstr(err.message, probes[i].says)))
-            fail_msg("%s\ngave '%s' (%d), not '%s'", probes[i].code, err.message, rc,
-                     probes[i].says);
-        assert_sound(s, probes[i].code);
-    }
-    sandbox_free(s);
-}
-
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-
-static const struct probe endless[] = {
-    {"while true do end", "probe:1: stopped: it ran longer than 50 ms"},
-    {"\n\nwhile true do end", "probe:3: stopped"},
-    {"while true do pcall(function() while true do end end) end", "stopped"},
-    {"local function f() pcall(f) return f() end f()", "stopped"},
-    {"while true do xpcall(error, function() while true do end end) end", "stopped"},
-    {"xpcall(function() while true do end end, function() while true do end end)", "stopped"},
-    {"local co = coroutine.wrap(function() while true do end end) co()", "stopped"},
-    {"local co = coroutine.create(function() while true do coroutine.yield() end end) "
-     "while true do coroutine.resume(co) end", "stopped"},
-    {"while true do coroutine.resume(coroutine.create(function() end)) end", "stopped"},
-    {"while true do coroutine.wrap(function() pcall(function() while true do end end) end)() "
-     "end",
-     "stopped"},
-    {"local function deep() return coroutine.wrap(deep)() end while true do pcall(deep) end",
-     "stopped"},
-    {"local co = coroutine.create(function() local x <close> = setmetatable({}, {__close = "
-     "function() while true do end end}) coroutine.yield() end) coroutine.resume(co) "
-     "coroutine.close(co)", "stopped"},
-    {"local co = coroutine.wrap(function() local x <close> = setmetatable({}, {__close = "
-     "function() while true do end end}) error('x') end) co()", "stopped"},
-    {"local x <close> = setmetatable({}, {__close = function() while true do end end}) "
-     "while true do end", "stopped"},
-    {"return (('a'):rep(300)):find('.-.-.-.-.-.-b')", "stopped"},
-    {"return (('a'):rep(1e5)):match('(.-)*(.-)%1%1(.-)(.-)$b')", "stopped"},
-    {"return (('a'):rep(1e5)):gsub('.-.-.-b', '')", "stopped"},
-    {"for _ in (('a'):rep(1e5)):gmatch('.-.-.-b') do end", "stopped"},
-    {"return (('('):rep(1e5)):find(('%b()'):rep(2))", NULL},
-    {"while true do (('a'):rep(1e6)):find('b') end", "stopped"},
-    {"while true do (('a'):rep(1e6)):find('b', 1, true) end", "stopped"},
-    {"while true do (('x'):rep(1e6)):reverse() end", "stopped"},
-    {"while true do (('x'):rep(1e6)):upper() end", "stopped"},
-    {"while true do utf8.len(('x'):rep(1e6)) end", "stopped"},
-    {"local s = 'x' while true do pcall(function() s = s .. s end) end", "stopped"},
-    {"local a = ('x'):rep(1e6) local b = a .. 'y' while true do local c = a < b "
-     "end", "stopped"},
-    {"local t = {} while true do table.insert(t, 1, 1) end", "stopped"},
-    {"table.insert(setmetatable({}, {__len = function() return 1 << 60 end}), 1, "
-     "1)", "stopped"},
-    {"table.remove(setmetatable({}, {__len = function() return 1 << 60 end}), 1)", "stopped"},
-    {"table.move({}, 1, math.maxinteger - 1, 2)", "stopped"},
-    {"table.move({}, 1, 1 << 50, 2, setmetatable({}, {__newindex = rawget}))", "stopped"},
-    {"local t = setmetatable({}, {__index = table.concat, __len = rawlen}) "
-     "table.concat(t, '', 1, 1 << 50)", "stopped"},
-    {"local t = {} for i = 1, 2e5 do t[i] = -i end while true do table.sort(t) "
-     "table.sort(t, function(a, b) return a > b end) end", "stopped"},
-    {"local s = ('x'):rep(1e6) local t = {} for i = 1, 1e4 do t[i] = s .. (i % 2) end", NULL},
-    {"local x, y = ('x'):rep(1e6) .. 1, ('x'):rep(1e6) .. 2 local t = {} "
-     "for i = 1, 1e5 do t[i] = i % 2 == 0 and x or y end table.sort(t)", "stopped"},
-    {"local t = {} for i = 1, 1e5 do t[i] = i end while true do select('#', table.unpack(t)) "
-     "end",
-     "stopped"},
-    {"while true do ('x'):rep(1e6) end", "stopped"},
-    {"return ('a'):rep(1e6):gsub('a', function() while true do end end)", "stopped"},
-    {"return ('x'):gsub('x', setmetatable({}, {__index = function() while true do end end}))",
-     "stopped"},
-    {"error(setmetatable({}, {__tostring = function() while true do end end}))", "a table"},
-    {"return tostring(setmetatable({}, {__tostring = function() while true do end end}))",
-     "stopped"},
-    {"return setmetatable({}, {__index = function() while true do end end})", NULL},
-    {"for k in pairs(setmetatable({}, {__pairs = function() while true do end end})) do end",
-     "stopped"},
-    {"local t = setmetatable({}, {__concat = function(a, b) return a .. b end}) return t .. "
-     "t", NULL},
-    {"local t = {} t[1] = t while true do local u = {t, t, t, t} end", "stopped"},
-    {"goto a ::a:: ::b:: goto b", "stopped"},
-    {"for i = 1, math.huge do end", "stopped"},
-    {"while true do string.format('%99.99f', 1e300) end", "stopped"},
-    {"while true do tostring({}) end", "stopped"},
-    // deep recursion in all the ways that take C stack
-    {"local function f() local co = coroutine.create(function() local x <close> = "
-     "setmetatable({}, {__close = f}) coroutine.yield() end) coroutine.resume(co) "
-     "coroutine.close(co) end f()", NULL},
-    {"local function f() local co = coroutine.wrap(function() local x <close> = "
-     "setmetatable({}, {__close = f}) error('x') end) pcall(co) end f()", NULL},
-    {"local function f(s) return (s:gsub('.', f)) end f('x')", NULL},
-    {"local function f() return xpcall(f, f) end f()", NULL},
-    {"local function f() return pcall(pcall, f) end f()", NULL},
-    {"local t = setmetatable({}, {}) for i = 1, 1e4 do t = setmetatable({}, {__index = t}) end "
-     "return t.x", NULL},
-    {"local t = {} for i = 1, 1e4 do local u = t t = setmetatable({}, {__index = function(_, "
-     "k) "
-     "return u[k] end}) end return t.x", NULL},
-    {"local t = setmetatable({}, {__len = function(t) return #t end}) return #t", NULL},
-    {"table.sort({3, 2, 1}, function(a, b) table.sort({3, 2, 1}, debug) return a < b "
-     "end)", NULL},
-    {"local function f(...) return f(1, ...) end f()", NULL},
-};
-
-static void test_sandbox__time(void **state)
-{
-    (void)state;
-    run_probes(endless, COUNT_OF(endless), LIMIT_MS);
-}
-
-static void test_sandbox__memory(void **state)
-{
-    static const struct probe probes[] = {
-        {"local t = {} for i = 1, 1e9 do t[i] = i end", NULL},
-        {"local t = {} for i = 1, 40 do t[i] = ('x'):rep(1000):rep(1000) .. i "
-         "end", "out of memory: limit 32 MiB"},
-        {"local s = ('x'):rep(1000):rep(1000) return s .. s", "a string may be 1024 KiB long"},
-        {"return ('x'):rep(1 << 20 | 1)", "resulting string too large"},
-        {"return ('x'):rep(1e15)", "resulting string too large"},
-        {"return ('x'):rep(1e9, 'yy')", "resulting string too large"},
-        {"return ('x'):rep(-1) == ''", NULL},
-        {"local t = {} for i = 1, 100 do t[i] = ('x'):rep(1e6) end return table.concat(t)",
-         "out of memory"},
-        {"local function f() return f() + 1 end f()", NULL},
-        {"return ('x'):gsub('', ('y'):rep(1 << 20))", "out of memory"},
-        {"return string.format(('%s'):rep(60), table.unpack((function() local t = {} for i = 1, "
-         "60 do "
-         "t[i] = ('x'):rep(1e6) end return t end)()))", "out of memory"},
-    };
-
-    (void)state;
-    run_probes(probes, COUNT_OF(probes), LONG_MS);
-}
+// test_sandbox.c: what scripts may reach and what they may not, what works as in Lua, what outlives
+// a call. For scripts that will not end see test_sandbox_budget.c.
+#include "sandbox_kit.h"
 
 static void test_sandbox__reach(void **state)
 {
@@ -373,31 +109,13 @@ static void test_sandbox__same_as_lua(void **state)
         "local a, b = math.random(1000), math.random(1000) return a ~= b or math.random() ~= "
         "math.random()",
     };
-    struct sandbox *s = sandbox_of_clock(clock_system());
+    struct sandbox *s = sandbox_in(clock_system(), 0);
     struct err err = ERR_INIT;
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(probes); i++)
         if (run_for(s, LONG_MS, probes[i], &err) != E_OK)
             fail_msg("%s\n%s", probes[i], err.message);
-    sandbox_free(s);
-}
-
-// Where time stands still, units end the call.
-static void test_sandbox__stopped_clock(void **state)
-{
-    struct clock_sim clock;
-    struct err err = ERR_INIT;
-
-    (void)state;
-    clock_sim_init(&clock, 0);
-    struct sandbox *s = sandbox_of_clock(&clock.clock);
-    assert_int_equal(run_for(s, 5, "while true do end", &err), E_POLICY);
-    assert_non_null(strstr(err.message, "stopped"));
-    assert_int_equal(run_for(s, 5, "while true do pcall(function() while true do end end) "
-                                   "end", &err),
-                     E_POLICY);
-    assert_int_equal(run_for(s, 5, "return 1", &err), E_OK);
     sandbox_free(s);
 }
 
@@ -476,10 +194,11 @@ static void test_sandbox__freeze(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(probes); i++) {
-        struct sandbox *s = sandbox_of_clock(clock_system());
+        struct sandbox *s = sandbox_in(clock_system(), 0);
 
         err.message[0] = '\0';
-        int rc = sandbox_call(s, LONG_MS, freeze_chunk, (void *)(uintptr_t)probes[i].code, &err);
+        int rc = sandbox_call(s, (struct sandbox_budget){FUEL, LONG_MS}, freeze_chunk,
+                              (void *)(uintptr_t)probes[i].code, &err);
         if ((rc == E_OK) != (probes[i].says[0] == '\0') || !strstr(err.message, probes[i].says))
             fail_msg("%s\ngave '%s'", probes[i].code, err.message);
         assert_sound(s, probes[i].code);
@@ -490,7 +209,7 @@ static void test_sandbox__freeze(void **state)
 // A function nested as deeply as the parser allows is read to its end.
 static void test_sandbox__freeze_nested(void **state)
 {
-    struct sandbox *s = sandbox_of_clock(clock_system());
+    struct sandbox *s = sandbox_in(clock_system(), 0);
     struct buf code = BUF_INIT(1 << 20);
     struct err err = ERR_INIT;
     int depth = 0;
@@ -505,7 +224,8 @@ static void test_sandbox__freeze_nested(void **state)
         for (int i = 0; i < depth; i++)
             buf_add_str(&code, " end");
         buf_add_str(&code, " }");
-        rc = sandbox_call(s, LONG_MS, freeze_chunk, code.ptr, &err);
+        rc = sandbox_call(s, (struct sandbox_budget){FUEL, LONG_MS}, freeze_chunk, code.ptr,
+                          &err);
     }
     assert_true(depth > 20 && depth < 1000);
     assert_non_null(strstr(err.message, "overflow"));
@@ -517,16 +237,19 @@ static void test_sandbox__freeze_nested(void **state)
 
 static void test_sandbox__out_of_memory(void **state)
 {
+    const struct sandbox_options options = {.clock = clock_system(), .memory_bytes = MEMORY};
+    const struct sandbox_options small[] = {{.clock = clock_system(), .memory_bytes = 1000},
+                                            {.clock = clock_system(), .memory_bytes = 20000}};
     struct err err = ERR_INIT;
     struct sandbox *s = NULL;
     int done = 0;
 
     (void)state;
-    assert_int_equal(sandbox_new(&s, clock_system(), 1000, &err), E_POLICY);
-    assert_int_equal(sandbox_new(&s, clock_system(), 20000, &err), E_POLICY);
+    assert_int_equal(sandbox_new(&s, &small[0], &err), E_POLICY);
+    assert_int_equal(sandbox_new(&s, &small[1], &err), E_POLICY);
     for (uint64_t n = 1; !done && n < 20000; n += 1 + n / 16) {
         mem_fail_at(n, 1);
-        int rc = sandbox_new(&s, clock_system(), MEMORY, &err);
+        int rc = sandbox_new(&s, &options, &err);
         if (rc == E_OK) {
             rc = run(s, "local t = {} for i = 1, 300 do t[i] = { ('x'):rep(i) } end", &err);
             mem_fail_at(0, 0);
@@ -543,12 +266,8 @@ static void test_sandbox__out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sandbox__shared_cases),
-        cmocka_unit_test(test_sandbox__time),
-        cmocka_unit_test(test_sandbox__memory),
         cmocka_unit_test(test_sandbox__reach),
         cmocka_unit_test(test_sandbox__same_as_lua),
-        cmocka_unit_test(test_sandbox__stopped_clock),
         cmocka_unit_test(test_sandbox__freeze),
         cmocka_unit_test(test_sandbox__freeze_nested),
         cmocka_unit_test(test_sandbox__out_of_memory),
