@@ -344,7 +344,10 @@ static int build(parley *e, const parley_options *options, struct err *err)
     if (code)
         return code;
     e->lua = (struct lua_env){
-        .policies_dir = conf_str(e->settings.conf, "policies"), .clock = e->clock, .log = &e->log};
+        .policies_dir = conf_str(e->settings.conf, "policies"),
+        .clock = e->clock,
+        .log = &e->log,
+        .timer_signal = e->seams.clock ? 0 : options->timer_signal};
     e->llm = (struct llm_env){.clock = e->clock,
                               .rand = e->rand,
                               .log = &e->log,

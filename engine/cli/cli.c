@@ -30,6 +30,7 @@ void cli_engine_options(struct cli *cli, parley_options *options)
     options->settings = o->settings;
     options->log = log_to_stderr;
     options->user = cli;
+    options->timer_signal = SIGRTMIN + 4;
 }
 
 int cli_open(struct cli *cli)
