@@ -14,7 +14,8 @@ int thread_start(pthread_t *thread, const char *name, void *(*body)(void *arg), 
     int rc = pthread_create(thread, NULL, body, arg);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc)
-        return err_set(err, E_NOMEM, "cannot start a thread: %s", strerror(rc));
+        return err_set(err, E_NOMEM, "cannot start a thread: %s: free memory, or raise ulimit -u",
+                       strerror(rc));
     pthread_setname_np(*thread, name);
     return E_OK;
 }

@@ -34,6 +34,7 @@ struct exchange {
     struct buf body;                 // the request's
     struct buf error_body;
     bool event_stream, user_cancelled;
+    bool typed;             // its content type came
     char request_id[REQUEST_ID_BYTES];
 };
 
@@ -298,6 +299,7 @@ static void on_header(struct wire_request *r, struct slice name, struct slice va
 
     if (header_is(name, "content-type")) {
         static const char wanted[] = "text/event-stream";
+        x->typed = true;
         x->event_stream = value.len >= sizeof(wanted) - 1 &&
                           strncasecmp(value.ptr, wanted, sizeof(wanted) - 1) == 0;
     } else if (header_is(name, "retry-after-ms")) {
@@ -362,7 +364,10 @@ static void settle(struct exchange *x, enum wire_end end, const struct err *err)
     struct llm_reply *reply = &call->reply;
     bool has_reason = err && err->code && err->message[0];
 
-    if (succeeded(x) && x->event_stream) {
+    // Amid its headers, an answer is cut, not of the wrong kind.
+    bool cut = !x->typed && end == WIRE_BROKEN;
+
+    if (succeeded(x) && (x->event_stream || cut)) {
         struct llm_decoder *d = &x->stream.decoder;
         if (!x->provider->done_marker && end == WIRE_OK && d->pending_stop != STOP_NONE)
             d->terminal = true;
