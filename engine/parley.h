@@ -99,7 +99,8 @@ typedef struct parley_options {
     void (*trace)(void *user, const char *provider, const char *body, size_t body_bytes);
     void *user; /**< for log and trace */
     /** A signal that the library may have for itself, such as SIGRTMIN + 4: timers of its threads
-     * then interrupt policies whose time is up. 0: none; policies run about 1.6 times slower. */
+     * then interrupt policies whose time is up. 0: none; policies' own instructions are counted,
+     * and take up to three times as long. */
     int timer_signal;
 } parley_options;
 #define PARLEY_OPTIONS_VERSION 1

@@ -5,7 +5,7 @@
 #include "lua/pattern.h"
 #include "lua/sandbox.h"
 
-enum { BYTES_PER_UNIT = 8 };
+enum { BYTES_PER_UNIT = 8, SHORT_BYTES = 512, PAY_STEPS = 256 };
 
 // ---- patterns
 
@@ -20,6 +20,16 @@ LJMP static struct slice check_slice(lua_State *L, int idx)
 
     s.ptr = luaL_checklstring(L, idx, &s.len);
     return s;
+}
+
+// Its captures stay as they are until a match sets them: they are larger than all else here.
+static void begin_pattern(struct pattern *p, lua_State *L, struct slice subject, struct slice text)
+{
+    p->subject = subject;
+    p->text = text;
+    p->tick = on_tick;
+    p->user = L;
+    p->captures = p->steps = 0;
 }
 
 // Takes the anchor off the text; true if there was one.
@@ -90,11 +100,25 @@ LJMP static int push_captures(lua_State *L, const struct pattern *p, size_t star
     return (int)n;
 }
 
+// memmem prepares itself for long work, which short strings do not repay; its way, a plain loop is
+// quadratic at worst.
+static const char *find_bytes(struct slice s, struct slice what)
+{
+    if (s.len > SHORT_BYTES)
+        return memmem(s.ptr, s.len, what.ptr, what.len);
+    for (const char *at = s.ptr, *end = s.ptr + s.len; (size_t)(end - at) >= what.len; at++) {
+        at = memchr(at, what.ptr[0], (size_t)(end - at) - what.len + 1);
+        if (!at || memcmp(at, what.ptr, what.len) == 0)
+            return at;
+    }
+    return NULL;
+}
+
 LJMP static int find_plain(lua_State *L, struct slice s, struct slice what, size_t from)
 {
     sandbox_charge(L, (s.len - from + what.len) / BYTES_PER_UNIT);
-    const char *at = what.len == 0 ? s.ptr + from
-                                   : memmem(s.ptr + from, s.len - from, what.ptr, what.len);
+    struct slice rest = slice_of(s.ptr + from, s.len - from);
+    const char *at = what.len == 0 ? rest.ptr : find_bytes(rest, what);
     if (!at) {
         lua_pushnil(L);
         return 1;
@@ -106,17 +130,17 @@ LJMP static int find_plain(lua_State *L, struct slice s, struct slice what, size
 
 LJMP static int find_or_match(lua_State *L, bool find)
 {
-    struct pattern p = {.tick = on_tick, .user = L};
+    struct slice subject = check_slice(L, 1), text = check_slice(L, 2);
+    size_t at = offset_of(luaL_optinteger(L, 3, 1), subject.len);
+    struct pattern p;
 
-    p.subject = check_slice(L, 1);
-    p.text = check_slice(L, 2);
-    size_t at = offset_of(luaL_optinteger(L, 3, 1), p.subject.len);
-    if (at > p.subject.len) {
+    if (at > subject.len) {
         lua_pushnil(L);
         return 1;
     }
-    if (find && (lua_toboolean(L, 4) || pattern_is_plain(p.text)))
-        return find_plain(L, p.subject, p.text, at);
+    if (find && (lua_toboolean(L, 4) || pattern_is_plain(text)))
+        return find_plain(L, subject, text, at);
+    begin_pattern(&p, L, subject, text);
     bool anchored = take_anchor(&p.text);
     do {
         ptrdiff_t end = try_match(L, &p, at);
@@ -148,10 +172,12 @@ LJMP static int str_match(lua_State *L)
 // Upvalues: subject, pattern, offset to go on at, end of the last match (-1: none).
 LJMP static int gmatch_next(lua_State *L)
 {
-    struct pattern p = {.tick = on_tick, .user = L};
+    struct slice subject, text;
+    struct pattern p;
 
-    p.subject.ptr = lua_tolstring(L, lua_upvalueindex(1), &p.subject.len);
-    p.text.ptr = lua_tolstring(L, lua_upvalueindex(2), &p.text.len);
+    subject.ptr = lua_tolstring(L, lua_upvalueindex(1), &subject.len);
+    text.ptr = lua_tolstring(L, lua_upvalueindex(2), &text.len);
+    begin_pattern(&p, L, subject, text);
     lua_Integer last = lua_tointeger(L, lua_upvalueindex(4));
     for (size_t at = (size_t)lua_tointeger(L, lua_upvalueindex(3)); at <= p.subject.len; at++) {
         ptrdiff_t end = try_match(L, &p, at);
@@ -237,12 +263,12 @@ LJMP static bool add_replacement(lua_State *L, luaL_Buffer *b, const struct patt
 
 LJMP static int str_gsub(lua_State *L)
 {
-    struct pattern p = {.tick = on_tick, .user = L};
+    struct slice subject = check_slice(L, 1), text = check_slice(L, 2);
     int type = lua_type(L, 3);
+    struct pattern p;
     luaL_Buffer b;
 
-    p.subject = check_slice(L, 1);
-    p.text = check_slice(L, 2);
+    begin_pattern(&p, L, subject, text);
     bool anchored = take_anchor(&p.text);
     lua_Integer max = luaL_optinteger(L, 4, (lua_Integer)p.subject.len + 1), n = 0;
     luaL_argexpected(L, type == LUA_TNUMBER || type == LUA_TSTRING || type == LUA_TFUNCTION ||
@@ -254,7 +280,8 @@ LJMP static int str_gsub(lua_State *L)
     while (n < max) {
         ptrdiff_t end = try_match(L, &p, at);
 
-        pay_steps(L, &p);
+        if (p.steps >= PAY_STEPS)
+            pay_steps(L, &p);
         if (end >= 0 && end != last) {
             n++;
             changed |= add_replacement(L, &b, &p, at, (size_t)end);
@@ -268,6 +295,7 @@ LJMP static int str_gsub(lua_State *L)
         if (anchored)
             break;
     }
+    pay_steps(L, &p);
     if (changed) {
         luaL_addlstring(&b, p.subject.ptr + at, p.subject.len - at);
         luaL_pushresult(&b);
@@ -279,6 +307,21 @@ LJMP static int str_gsub(lua_State *L)
 }
 
 // ---- what takes time with its arguments' length
+
+// Ours for speed; what is made is charged by the allocator.
+LJMP static int str_sub(lua_State *L)
+{
+    struct slice s = check_slice(L, 1);
+    size_t from = offset_of(luaL_checkinteger(L, 2), s.len);
+    lua_Integer last = luaL_optinteger(L, 3, -1);
+    size_t to = last >= 0 ? (size_t)last
+                          : last < -(lua_Integer)s.len ? 0 : s.len + (size_t)(last + 1);
+
+    to = to < s.len ? to : s.len;
+    sandbox_charge(L, 1);
+    lua_pushlstring(L, from < to ? s.ptr + from : "", from < to ? to - from : 0);
+    return 1;
+}
 
 LJMP static int str_rep(lua_State *L)
 {
@@ -321,13 +364,14 @@ LJMP static int str_unpack(lua_State *L)
 
 static const luaL_Reg pattern_functions[] = {
     {"find", str_find}, {"match", str_match}, {"gmatch", str_gmatch}, {"gsub", str_gsub},
+    {"sub", str_sub},
     {NULL, NULL},
 };
 
 LJMP void lib_string_open(lua_State *L)
 {
     static const char *const string_names[] = {"char", "format", "lower", "pack",
-                                               "packsize", "reverse", "sub", "upper", NULL};
+                                               "packsize", "reverse", "upper", NULL};
     static const char *const utf8_names[] = {"char", "len", "offset", NULL};
     static const char *const rep_name[] = {"rep", NULL}, *const byte_name[] = {"byte", NULL};
     static const char *const arithmetic_names[] = {"__add", "__sub", "__mul", "__mod", "__pow",

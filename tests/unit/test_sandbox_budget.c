@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // test_sandbox_budget.c: scripts that try to run for ever or to eat all memory, in every mode:
 // timed by a signal, counted by the clock, counted where time stands still. Outcomes are asserted,
-// durations: a script that is not stopped hangs the test. How long the longest took is in the
+// never durations: a script that is not stopped hangs the test. How long the longest took is in the
 // summary.
 #include "sandbox_probes.h"
 
