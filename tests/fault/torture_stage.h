@@ -24,7 +24,7 @@ struct stage {
     struct engine_seams seams;
     struct store *hold; // keeps the memory store while no engine is open
     struct fake_provider *provider;
-    char url[96], keyring[NAME_BYTES], store[64];
+    char url[96], keyring[NAME_BYTES + 16], store[64];
     parley *e;
 };
 
