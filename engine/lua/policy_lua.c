@@ -8,6 +8,8 @@
 // 1. One state per version; after loading everything in it is read-only (freeze.h).
 // 2. A hook that fails leaves the plan as the plain policy makes it, and says where and why.
 // 3. math.random depends on session and turn only.
+// 4. A hook that runs out of its budget again and again is left alone for a while, longer each
+//    time, so that a worker does not spend its time on one policy instead of other users' turns.
 // Owned by one worker's thread.
 #include "lua/lua_room.h"
 
@@ -25,13 +27,16 @@
 #include <sodium.h>
 #include <stdio.h>
 
-enum { WHERE_BYTES = 128, PATH_BYTES = 4096 };
+enum { WHERE_BYTES = 128, PATH_BYTES = 4096,
+       STRIKES = 3, REST_MS = 1000, REST_DOUBLINGS = 6 };
 
 // One hook of a policy: its function and where it stands.
 struct hook {
     const char *name;
     int function;              // reference in the registry, or LUA_NOREF
     char where[WHERE_BYTES];   // "policies/kiosk.lua:14"
+    unsigned strikes;          // times in a row that it ran out
+    int64_t rests_until_ns;
 };
 
 struct lua_policy {
@@ -39,6 +44,7 @@ struct lua_policy {
     struct sandbox *sandbox;   // owned
     struct redactor *redactor; // owned; makes safe text of what hooks say
     struct limits limits;
+    const struct clock *clock;
     char *file, *title, *model;  // owned; info borrows them
     struct safe_buf system;
     struct hook on_message, on_reply, history;
@@ -84,22 +90,41 @@ static int name_place(const char *file, struct err *err)
     return err ? err->code : E_OK;
 }
 
-static int call_hook(const struct lua_policy *p, const struct hook_call *call, struct err *err)
+static void count_strike(const struct lua_policy *p, struct hook *hook)
+{
+    unsigned doublings = hook->strikes < STRIKES ? 0 : hook->strikes - STRIKES + 1;
+
+    hook->strikes += hook->strikes < STRIKES + REST_DOUBLINGS;
+    if (hook->strikes >= STRIKES)
+        hook->rests_until_ns = clock_mono_ns(p->clock) + ((int64_t)REST_MS * 1000000 << doublings);
+}
+
+static int call_hook(const struct lua_policy *p, struct hook *hook, const struct hook_call *call,
+                     struct err *err)
 {
     struct err own = ERR_INIT;
-    int code = sandbox_call(p->sandbox, p->limits.hook, run_hook, (void *)(uintptr_t)call, &own);
+    int64_t rest_ns = hook->strikes ? hook->rests_until_ns - clock_mono_ns(p->clock) : 0;
 
+    if (rest_ns > 0)
+        return err_set(err, E_POLICY, "%s: not run, for it was stopped %u times in a row; it is "
+                                      "tried again in %lld ms (in %s)", hook->where, hook->strikes,
+                       (long long)(rest_ns / 1000000 + 1), hook->name);
+    int code = sandbox_call(p->sandbox, p->limits.hook, run_hook, (void *)(uintptr_t)call, &own);
+    if (code != E_OK && sandbox_ran_out(p->sandbox))
+        count_strike(p, hook);
+    else
+        hook->strikes = 0;
     if (code == E_OK)
         return E_OK;
     name_place(p->file, &own);
-    return err_set(err, E_POLICY, "%s (in %s)", own.message, call->hook->name);
+    return err_set(err, E_POLICY, "%s (in %s)", own.message, hook->name);
 }
 
-static int plan_hook(struct lua_policy *p, const struct hook *hook, const struct policy_view *view,
+static int plan_hook(struct lua_policy *p, struct hook *hook, const struct policy_view *view,
                      struct safe_text reply, struct plan *plan, struct err *err)
 {
     struct hook_call call = {.policy = p, .hook = hook, .view = view, .reply = reply, .plan = plan};
-    int code = call_hook(p, &call, err);
+    int code = call_hook(p, hook, &call, err);
 
     if (code != E_OK)
         plan_release(plan);  // as after plan_init: go on
@@ -132,7 +157,7 @@ static int on_history(struct policy *base, const struct policy_view *view,
         *plan = p->plan;
         return E_OK;
     }
-    int code = call_hook(p, &call, err);
+    int code = call_hook(p, &p->history, &call, err);
     if (code != E_OK)
         history_plan_full(plan);
     return code;
@@ -274,6 +299,7 @@ static int policy_new(struct policy **out, const struct lua_env *env, const char
     p->base.ops = &lua_policy_ops;
     p->base.refs = 1;
     p->limits = limits_of(env);
+    p->clock = env->clock;
     safe_buf_init(&p->system, LUA_FILE_BYTES_MAX);
     file = source_shown(file);
     p->file = mem_strdup(file);

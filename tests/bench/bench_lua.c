@@ -6,6 +6,9 @@
 // do: goes over a history, looks for words, counts, builds a text. Each figure is the median of the
 // rounds' ratios, so that a disturbance of one round does not count.
 //
+// Then the other users' turns, through parley.h: a closed loop of them alone, and the same beside
+// one user whose policy never ends. In memory, so that no disk disturbs.
+//
 //   bench_lua [quick]
 #include "parley.h"
 
@@ -61,8 +64,8 @@ static const struct {
      "  if tokens > 3000 then break end\n"
      "  words[#words + 1] = turn.user:sub(1, 12)\n"
      "end\n"
-     "return { say = ('%d turns, %d tokens: %s'):format(#history, tokens, table.concat(words, ' ')),"
-     "  last = last }\n"},
+     "local text = table.concat(words, ' ')\n"
+     "return { say = ('%d turns, %d tokens: %s'):format(#history, tokens, text), last = last }\n"},
     {"arithmetic",
      "local n, t = 0, {}\n"
      "for i = 1, 2000 do n = (n * 31 + i) % 65521 t[i % 16 + 1] = n end\n"
@@ -205,10 +208,113 @@ static void bench_overhead(const char *name, const char *code, int calls)
         close_state(&states[kind]);
 }
 
+// ---- other users' turns
+
+enum { OTHERS = 16, TURNS_MAX = 1 << 20 };
+
+static char folder[] = "/tmp/parley-bench-XXXXXX";
+
+static void write_file(const char *name, const char *text)
+{
+    char path[512];
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    FILE *f = fopen(path, "w");
+    if (!f || fputs(text, f) < 0 || fclose(f) != 0)
+        die(path);
+}
+
+static parley *open_engine(void)
+{
+    parley_options options = PARLEY_OPTIONS_INIT;
+    parley_error error = PARLEY_ERROR_INIT;
+    parley *engine = NULL;
+    options.config = "";
+    options.no_environment = 1;
+    options.store = "memory:";
+    options.policies = folder;
+    options.bot = "good";
+    options.timer_signal = SIGRTMIN + 4;
+    if (parley_open(&engine, &options, &error) < 0)
+        die(error.message);
+    return engine;
+}
+
+struct slot {
+    uint64_t request;
+    double sent_at;
+};
+
+// Every turn is a session of its own, so that all turns cost the same.
+static void send_turn(parley *engine, struct slot *slot, int user)
+{
+    parley_message m = PARLEY_MESSAGE_INIT;
+    parley_error error = PARLEY_ERROR_INIT;
+    char name[32];
+    snprintf(name, sizeof(name), "user-%d", user);
+    m.user = name;
+    m.bot = user == OTHERS ? "endless" : "good";
+    m.text = "Could you tell me a little more about that, please?";
+    slot->sent_at = now_s();
+    if (parley_send(engine, &m, &slot->request, &error) < 0)
+        die(error.message);
+}
+
+static double others_p99_us(bool misbehaves, double seconds)
+{
+    static double us[TURNS_MAX];
+    struct slot slots[OTHERS + 1] = {0};
+    size_t len = 0;
+    int under_way = OTHERS + misbehaves;
+    parley *engine = open_engine();
+    double begin = now_s();
+    for (int u = 0; u < under_way; u++)
+        send_turn(engine, &slots[u], u);
+    while (under_way > 0) {
+        parley_event *event;
+        if (parley_wait(engine, -1, &event) != 1)
+            die("no event");
+        bool last = event->type == PARLEY_EVENT_DONE || event->type == PARLEY_EVENT_ERROR;
+        for (int u = 0; last && u <= OTHERS; u++) {
+            if (slots[u].request != event->request)
+                continue;
+            if (u < OTHERS && len < TURNS_MAX)
+                us[len++] = (now_s() - slots[u].sent_at) * 1e6;
+            if (now_s() - begin < seconds)
+                send_turn(engine, &slots[u], u);
+            else
+                under_way--;
+            break;
+        }
+        parley_event_free(event);
+    }
+    parley_close(engine);
+    return quantile(us, len, 0.99);
+}
+
+static void bench_others(bool quick)
+{
+    double seconds = quick ? 3 : 20;
+    char command[64];
+    if (!mkdtemp(folder))
+        die("cannot make a folder in /tmp");
+    write_file("good.lua",
+               "return { on_message = function(view) return { say = view.text } end }\n");
+    write_file("endless.lua", "return { on_message = function(view) while true do end end }\n");
+    double alone = others_p99_us(false, seconds), beside = others_p99_us(true, seconds);
+    double again = others_p99_us(false, seconds);
+    printf("others' p99: alone %.0f us  beside a policy that never ends %.0f us  alone again "
+           "%.0f us  = %.3f x\n", alone, beside, again, beside / ((alone + again) / 2));
+    snprintf(command, sizeof(command), "rm -r '%s'", folder);
+    if (system(command) != 0)
+        fprintf(stderr, "bench: %s is left behind\n", folder);
+}
+
 int main(int argc, char **argv)
 {
-    int calls = argc > 1 && strcmp(argv[1], "quick") == 0 ? 50 : 500;
+    bool quick = argc > 1 && strcmp(argv[1], "quick") == 0;
+    int calls = quick ? 50 : 500;
     for (size_t i = 0; i < sizeof(hooks) / sizeof(hooks[0]); i++)
         bench_overhead(hooks[i].name, hooks[i].code, calls);
+    bench_others(quick);
     return 0;
 }

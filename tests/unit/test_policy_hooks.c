@@ -259,11 +259,51 @@ static void test_policy_hooks__view_does_not_outlive(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(test_policy_hooks__##name, set_up, tear_down)
 
+// What is stopped again and again is not run for a while; then it is tried again.
+static void test_policy_hooks__rest(void **state)
+{
+    struct fixture *f = *state;
+    struct clock_sim clock;
+    struct err err = ERR_INIT;
+    struct plan plan;
+    struct talk t;
+
+    clock_sim_init(&clock, 0);
+    lua_loader_free(f->loader);
+    f->env.clock = &clock.clock;
+    f->env.limits = (struct lua_limits){.hook_fuel = 100000};
+    assert_int_equal(lua_loader_new(&f->loader, &f->env, NULL), E_OK);
+    struct policy *p = load_text(f, "return { on_message = function(view)\n  while view.text == "
+                                    "'loop' do end return { say = view.text }\nend }");
+    talk_init(&t, "ann", SAFE_LIT("loop"));
+    for (int64_t rest_ms = 1000; rest_ms <= 64000; rest_ms *= 2) {
+        for (int i = 0; i < (rest_ms == 1000 ? 3 : 1); i++) {
+            plan_init(&plan);
+            assert_int_equal(ask(p, &t.view, &plan, &err), E_POLICY);
+            assert_non_null(strstr(err.message, "policies/kiosk.lua:2: stopped: it used up its "
+                                                "fuel of 100000 units (in on_message)"));
+        }
+        assert_int_equal(ask(p, &t.view, &plan, &err), E_POLICY);
+        assert_non_null(strstr(err.message, "policies/kiosk.lua:1: not run, for it was stopped"));
+        assert_int_equal(plan.verb, PLAN_GO);
+        clock_sim_advance(&clock, rest_ms);
+    }
+    t.view.text = SAFE_LIT("hello");
+    assert_says(p, &t, "hello");
+    t.view.text = SAFE_LIT("loop");  // all is forgotten
+    for (int i = 0; i < 3; i++) {
+        plan_init(&plan);
+        assert_int_equal(ask(p, &t.view, &plan, &err), E_POLICY);
+        assert_non_null(strstr(err.message, "stopped: it used up"));
+    }
+    policy_unref(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(view), TEST(plans), TEST(failing_hooks), TEST(history_hook),
-        TEST(view_does_not_outlive),
+        TEST(view_does_not_outlive), TEST(rest),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
