@@ -309,8 +309,8 @@ static void run_batch(const struct trial *t)
     waitpid(pid, &status, 0);
     if (status == 0)
         return;
-    // libcurl 7.88 divides by zero when it comes back to a socket whose table found no memory. It is
-    // the only one: a division of ours would be told by the sanitizer, and would be no signal.
+    // libcurl 7.88 divides by zero when it comes back to a socket whose table found no memory. A
+    // division of ours would be told by the sanitizer, and would be no signal.
     bool in_curl = t->real && WIFSIGNALED(status) && WTERMSIG(status) == SIGFPE;
     report->in_curl += in_curl;
     report->crashes += !in_curl;
@@ -352,12 +352,14 @@ static void torture_kind(bool real, bool sticky)
                 sticky ? "+" : "", (unsigned long long)(report->injected - before), report->made);
     }
     summary("out of memory, %s%s: injected %s n (%llu), refused %llu, unclear %llu, crashes %llu, "
-            "inside libcurl %llu, leaks %llu, lost %u, half %u, refused but there %u, stuck %u, problems %u (seed %llu)",
+            "inside libcurl %llu, leaks %llu, lost %u, half %u, refused but there "
+            "%u, stuck %u, problems %u (seed %llu)",
             real ? "threads, sqlite, curl" : "simulated", sticky ? ", from n on" : "",
             fault_long() ? "all" : "sampled", (unsigned long long)report->injected,
             (unsigned long long)report->refused, (unsigned long long)report->unclear,
             (unsigned long long)report->crashes, (unsigned long long)report->in_curl,
-            (unsigned long long)report->leaks, report->found.lost, report->found.half, report->found.phantom, report->found.stuck,
+            (unsigned long long)report->leaks, report->found.lost, report->found.half,
+            report->found.phantom, report->found.stuck,
             report->found.problems, (unsigned long long)seed);
     assert_true(report->injected > 0 && report->refused > 0);
     assert_int_equal(report->crashes + report->leaks, 0);
