@@ -59,7 +59,9 @@ static inline int stage_try_open(struct stage *s, parley_error *error)
         .provider = "anthropic",
         .store = s->real ? NULL : s->store,
         .settings = {s->url, "providers.anthropic.auth=none", "providers.anthropic.model=m",
-                     s->keyring},
+                     "providers.anthropic.connect_timeout=3s",
+                     "providers.anthropic.first_byte_timeout=3s",
+                     "providers.anthropic.idle_timeout=3s", s->keyring},
         .seams = s->real ? NULL : &s->seams,
     };
     return place_open(&s->place, &wish, &s->e, error);
