@@ -17,7 +17,7 @@ ALL_ROOMS := base model net redact vault tokens store llm ledger session policy 
 ROOMS    ?= $(ALL_ROOMS)
 whole    := $(filter turn,$(ROOMS))
 
-PKGS     := lua5.4 libcurl sqlite3 libuv libsodium libzstd libpcre2-8 libutf8proc
+PKGS     := lua5.4 libcurl sqlite3 libsodium libzstd libpcre2-8 libutf8proc
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 

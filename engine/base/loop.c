@@ -228,7 +228,7 @@ int loop_watch_start(struct loop *l, struct loop_watch *w, struct err *err)
 
 void loop_watch_stop(struct loop *l, struct loop_watch *w)
 {
-    if (w->impl)
+    if (w->polled)
         l->ops->watch_stop(l, w);
 }
 

@@ -2,7 +2,7 @@
 // loop.h: the seam for "later": tasks, timers and file descriptors on one thread.
 //
 // A loop belongs to the thread that runs it. Only loop_post may be called from other threads.
-// Two kinds: over libuv (real time), and simulated (one thread, virtual time from a clock_sim: when
+// Two kinds: over epoll (real time), and simulated (one thread, virtual time from a clock_sim: when
 // nothing is runnable, time jumps to the next timer, so a day costs nothing and every run is the
 // same).
 //
@@ -40,7 +40,7 @@ struct loop_watch {
     void (*fn)(struct loop_watch *watch, unsigned events);
     int fd;
     unsigned events;
-    void *impl;                          // the loop's
+    int polled;                          // the loop's: fd + 1 while watched, 0 when stopped
 };
 
 // A real loop. `clock` is borrowed.
@@ -57,7 +57,8 @@ void loop_post(struct loop *l, struct loop_task *task);
 void loop_timer_start(struct loop *l, struct loop_timer *t, int64_t ms);
 void loop_timer_stop(struct loop *l, struct loop_timer *t);  // harmless when stopped
 bool loop_timer_active(const struct loop_timer *t);
-// (Re)starts watching t->fd for t->events. E_NOMEM, E_USAGE.
+// (Re)starts watching w->fd for w->events; one watch per descriptor, stopped before that is closed.
+// E_NOMEM, E_USAGE: then it is stopped.
 int loop_watch_start(struct loop *l, struct loop_watch *w, struct err *err);
 void loop_watch_stop(struct loop *l, struct loop_watch *w);
 

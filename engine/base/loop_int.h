@@ -30,7 +30,7 @@ struct loop_ops {
     // Any thread, under the lock: ends the sleep. NULL where a loop never sleeps.
     void (*wake)(struct loop *l);
     int (*watch_start)(struct loop *l, struct loop_watch *w, struct err *err);
-    void (*watch_stop)(struct loop *l, struct loop_watch *w); // only with w->impl set
+    void (*watch_stop)(struct loop *l, struct loop_watch *w); // only with w->polled set
     void (*run)(struct loop *l);
     bool (*run_for)(struct loop *l, int64_t ms); // NULL where time passes by itself
     void (*free)(struct loop *l);                // never called with NULL

@@ -48,7 +48,7 @@ check header__everything_declared_is_exported all_there
 # As an embedder would: install, then build with pkg-config, against both libraries, and run.
 install_it() { make -s B="$build" DESTDIR="$work/root" PREFIX=/usr install; }
 flags() { echo "-I$work/root/usr/include"; }
-libs() { pkg-config --libs sqlite3 lua5.4 libcurl libuv libsodium libzstd libpcre2-8 libutf8proc; }
+libs() { pkg-config --libs sqlite3 lua5.4 libcurl libsodium libzstd libpcre2-8 libutf8proc; }
 build_shared() {
     gcc -std=c11 -Wall -Wextra -Werror -o "$work/shared" tests/embed/minimal.c "$(flags)" \
         -L"$work/root/usr/lib" -lparley -Wl,-rpath,"$work/root/usr/lib"

@@ -504,11 +504,60 @@ static void test_loop__refuses_what_cannot_be_watched(void **state)
     w.events = 8;
     assert_int_equal(loop_watch_start(f->loop, &w, &err), E_USAGE);
     w.events = LOOP_READ;
-    mem_fail_at(1, 0);
-    assert_int_equal(loop_watch_start(f->loop, &w, &err), E_NOMEM);
-    loop_watch_stop(f->loop, &w);
-    close(ends[0]);
+    mem_fail_at(1, 0); // nothing to fail: a watch takes no memory
+    assert_int_equal(loop_watch_start(f->loop, &w, &err), E_OK);
+    mem_fail_at(0, 0);
+    struct loop_watch second = w;
+    second.polled = 0;
+    assert_int_equal(loop_watch_start(f->loop, &second, &err), E_USAGE);
+    close(ends[0]); // behind its back
+    assert_int_equal(loop_watch_start(f->loop, &w, &err), E_USAGE);
+    assert_false(w.polled);
     close(ends[1]);
+    FILE *file = tmpfile();
+    w.fd = fileno(file);
+    assert_int_equal(loop_watch_start(f->loop, &w, &err), E_USAGE);
+    fclose(file);
+    loop_watch_stop(f->loop, &w);
+}
+
+// More descriptors are ready than are told at once. Each callback takes its own watch and its
+// neighbour's away: what was stopped is told no more, though it was ready when the loop woke.
+static void on_one_of_two(struct loop_watch *w, unsigned events)
+{
+    struct item *item = CONTAINER_OF(w, struct item, watch);
+
+    assert_int_equal(events, LOOP_READ);
+    ran(item);
+    loop_watch_stop(item->f->loop, w);
+    assert_true(item->other->watch.polled);
+    loop_watch_stop(item->f->loop, &item->other->watch);
+    if (item->f->ran == (size_t)item->left)
+        loop_stop(item->f->loop);
+}
+
+static void test_loop__a_stopped_watch_is_told_no_more(void **state)
+{
+    enum { ITEMS = 200 };
+    struct fixture *f = *state;
+    struct item *items = mem_calloc(ITEMS, sizeof(*items));
+    int ends[ITEMS][2];
+
+    for (int i = 0; i < ITEMS; i++) {
+        items[i] = item_of(f, 'r', NULL);
+        items[i].other = &items[i ^ 1];
+        items[i].left = ITEMS / 2;
+        assert_int_equal(pipe(ends[i]), 0);
+        close(ends[i][1]); // at its end, which is to be read
+        items[i].watch =
+            (struct loop_watch){.fn = on_one_of_two, .fd = ends[i][0], .events = LOOP_READ};
+        assert_int_equal(loop_watch_start(f->loop, &items[i].watch, NULL), E_OK);
+    }
+    run(f);
+    assert_int_equal(f->ran, ITEMS / 2);
+    for (int i = 0; i < ITEMS; i++)
+        close(ends[i][0]);
+    mem_free(items);
 }
 
 static void test_loop__new_survives_each_failed_allocation(void **state)
@@ -624,6 +673,7 @@ int main(void)
         REAL(restart_changes_events_and_descriptor),
         REAL(a_broken_pipe_wakes_the_writer),
         REAL(refuses_what_cannot_be_watched),
+        REAL(a_stopped_watch_is_told_no_more),
         REAL(new_survives_each_failed_allocation),
         SIMULATED(a_simulated_day_costs_nothing),
         SIMULATED(run_for_passes_no_more_time_than_told),
