@@ -10,32 +10,36 @@
 // 2. A request that may have been accepted is not sent again behind our back: curl repeats one when
 //    a kept-alive connection turns out dead, and is let to only while no byte of it was sent.
 // 3. A call's easy handle is in call->multi exactly when that is not NULL.
+// 4. A call that curl could not go on with for lack of memory has left its multi before curl runs
+//    again, and what curl still notes of its socket is never met by another (end_what_starved).
 // Thread: the loop's.
+#include "net/wire_curl_request.h"
 #include "net/wire_int.h"
 
-#include "base/buf.h"
 #include "base/mem.h"
 
-#include <arpa/inet.h>
-#include <curl/curl.h>
-#include <limits.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 enum {
     MULTI_CALLS_MAX = 500,
     MULTIS_MAX = (WIRE_CALLS_MAX + MULTI_CALLS_MAX - 1) / MULTI_CALLS_MAX,
     SPARE_EASIES_MAX = 64,
-    HEADER_LINE_BYTES_MAX = 64 << 10,
 };
 
 struct multi {
     struct curl_wire *wire;
     CURLM *handle;            // NULL until needed
     struct loop_timer timer;  // curl's own timeouts
+    struct curl_call *ran;    // while driving: the last call that curl worked on
     size_t calls;
+    bool retired;             // takes no more calls, and is closed after its last
+    int held;                 // while retired: a descriptor of ours, for its number only, or -1
 };
 
 struct curl_wire {
@@ -55,6 +59,7 @@ struct curl_call {
     CURL *easy;
     struct curl_slist *headers;
     enum { HEAD_STATUS_LINE, HEAD_INTERIM, HEAD_FINAL, HEAD_DONE } head;
+    int opened;           // the socket that curl is connecting for it, or -1
     bool prepared;        // the connection stood, and sending began
     long sent_before;     // request bytes that curl had counted then (of a proxy's CONNECT)
     const char *cause;    // what to say instead of curl's words; static
@@ -97,6 +102,7 @@ static int on_prepared(void *user, char *to_ip, char *from_ip, int to_port, int 
     }
     curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &call->sent_before);
     call->prepared = true;
+    call->opened = -1;
     wire_call_enter(&call->base, WIRE_WAITING);
     return CURL_PREREQFUNC_OK;
 }
@@ -167,6 +173,27 @@ static size_t on_body(char *bytes, size_t one, size_t len, void *user)
     return wire_call_data(&call->base, slice_of(bytes, len)) ? len : len ? 0 : 1;
 }
 
+static curl_socket_t on_open(void *user, curlsocktype purpose, struct curl_sockaddr *to)
+{
+    struct curl_call *call = user;
+
+    (void)purpose;
+    call->opened = socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+    return call->opened;
+}
+
+// curl reports progress whenever it has worked on a transfer with a connection.
+static int on_progress(void *user, curl_off_t down, curl_off_t downed, curl_off_t up,
+                       curl_off_t upped)
+{
+    struct curl_call *call = user;
+
+    (void)down, (void)downed, (void)up, (void)upped;
+    if (call->multi)
+        call->multi->ran = call;
+    return 0;
+}
+
 static void on_watch(struct loop_watch *watch, unsigned events);
 
 static struct sock *sock_new(struct multi *multi, curl_socket_t fd)
@@ -176,7 +203,10 @@ static struct sock *sock_new(struct multi *multi, curl_socket_t fd)
     if (!sock)
         return NULL;
     *sock = (struct sock){.watch = {.fn = on_watch, .fd = fd}, .multi = multi};
-    curl_multi_assign(multi->handle, fd, sock);
+    if (curl_multi_assign(multi->handle, fd, sock) != CURLM_OK) {
+        mem_free(sock);
+        return NULL;
+    }
     return sock;
 }
 
@@ -249,6 +279,22 @@ static void call_release(struct curl_call *call)
     mem_free(call);
 }
 
+static void multi_close(struct multi *multi)
+{
+    curl_multi_cleanup(multi->handle);
+    loop_timer_stop(multi->wire->loop, &multi->timer);
+    multi->handle = NULL;
+    if (multi->retired && multi->held >= 0)
+        close(multi->held);
+    multi->retired = false;
+}
+
+static void multi_rest(struct multi *multi)
+{
+    if (multi->retired && multi->calls == 0 && !multi->wire->driving)
+        multi_close(multi);
+}
+
 static void finish(struct curl_call *call, enum wire_end end)
 {
     struct wire_request *r = call->base.r;
@@ -259,6 +305,7 @@ static void finish(struct curl_call *call, enum wire_end end)
         // Closes the connection if the answer is not whole, so that the other side can stop too.
         curl_multi_remove_handle(call->multi->handle, call->easy);
         call->multi->calls--;
+        multi_rest(call->multi);
     }
     wire_call_finish(&call->wire->calls, &call->base);
     call_release(call);
@@ -278,6 +325,61 @@ static enum wire_end end_of(const struct curl_call *call, CURLcode result)
     return result == CURLE_OPERATION_TIMEDOUT ? WIRE_CONNECT_LATE : WIRE_NO_CONNECT;
 }
 
+static void end_starved(struct curl_call *call)
+{
+    call->cause = OUT_OF_MEMORY;
+    finish(call, end_of(call, CURLE_OUT_OF_MEMORY));
+}
+
+static void end_all(struct multi *multi)
+{
+    struct wire_call *call = multi->wire->calls.first;
+
+    while (call && multi->calls) {
+        bool in = ((struct curl_call *)call)->multi == multi;
+        if (in)
+            end_starved((struct curl_call *)call);
+        // Whoever is told of an end may start and so list other calls.
+        call = in ? multi->wire->calls.first : call->next;
+    }
+}
+
+// The multi takes no more calls. Whether no socket gets the number `fd` until it is closed.
+static bool retire(struct multi *multi, int fd)
+{
+    if (multi->retired)
+        return false; // it holds another one
+    multi->retired = true;
+    multi->held = eventfd(0, EFD_CLOEXEC);
+    if (multi->held >= 0 && multi->held != fd) {
+        int lower = multi->held;
+        multi->held = fcntl(lower, F_DUPFD_CLOEXEC, fd);
+        close(lower);
+    }
+    return fd >= 0 && multi->held == fd;
+}
+
+// curl stopped in between: it found no memory for its note of a socket that a call waits for
+// (libcurl 7.88.1, lib/multi.c, singlesocket). That call, the last one that curl worked on, would
+// wait for ever, and ends. Closing its connection strikes the note, unless it was still connecting
+// (lib/cf-socket.c, cf_socket_close): then curl would divide by zero should it meet a descriptor of
+// that number again. So the number is held and the multi retires; where that cannot be, and where
+// curl named no call, all that are in the multi end.
+static void end_what_starved(struct multi *multi)
+{
+    struct curl_call *call = multi->ran;
+    int fd = call ? call->opened : -1;
+
+    if (call)
+        end_starved(call);
+    bool noted = fd >= 0 && curl_multi_assign(multi->handle, fd, NULL) == CURLM_OK;
+    if ((!call || noted) && !retire(multi, fd))
+        end_all(multi);
+    // What curl had still to do, it does next. Bounded: each time a call has left the multi.
+    if (multi->calls)
+        loop_timer_start(multi->wire->loop, &multi->timer, 0);
+}
+
 static void drive(struct multi *multi, curl_socket_t fd, int events)
 {
     struct curl_wire *wire = multi->wire;
@@ -285,7 +387,9 @@ static void drive(struct multi *multi, curl_socket_t fd, int events)
     int left;
 
     wire->driving = true;
-    curl_multi_socket_action(multi->handle, fd, events, &left);
+    multi->ran = NULL;
+    if (curl_multi_socket_action(multi->handle, fd, events, &left) != CURLM_OK)
+        end_what_starved(multi);
     // Bounded: each message takes a call out of the multi, and none is added in between.
     while ((message = curl_multi_info_read(multi->handle, &left))) {
         struct curl_call *call = NULL;
@@ -298,6 +402,7 @@ static void drive(struct multi *multi, curl_socket_t fd, int events)
         finish(call, end_of(call, result));
     }
     wire->driving = false;
+    multi_rest(multi);
 }
 
 static void on_watch(struct loop_watch *watch, unsigned events)
@@ -324,6 +429,7 @@ static int multi_open(struct multi *multi)
 
     if (!handle)
         return E_NOMEM;
+    // None of these takes memory or fails.
     curl_multi_setopt(handle, CURLMOPT_SOCKETFUNCTION, on_socket);
     curl_multi_setopt(handle, CURLMOPT_SOCKETDATA, multi);
     curl_multi_setopt(handle, CURLMOPT_TIMERFUNCTION, on_curl_timeout);
@@ -334,17 +440,18 @@ static int multi_open(struct multi *multi)
     return E_OK;
 }
 
-// The first multi with room, so that connections are reused as long as one is enough.
+// The first multi with room, so that connections are reused as long as one is enough. NULL: out of
+// memory, now or when multis retired.
 static struct multi *multi_with_room(struct curl_wire *wire)
 {
     for (size_t i = 0; i < MULTIS_MAX; i++) {
         struct multi *multi = &wire->multis[i];
         if (!multi->handle && multi_open(multi) != E_OK)
             return NULL;
-        if (multi->calls < MULTI_CALLS_MAX)
+        if (multi->calls < MULTI_CALLS_MAX && !multi->retired)
             return multi;
     }
-    BUG("more calls than the multis have room for");
+    return NULL;
 }
 
 static void send_call(struct curl_call *call)
@@ -373,114 +480,6 @@ static void on_call_timer(struct loop_timer *timer)
         finish(call, call->base.end);
 }
 
-static bool is_loopback(const char *host)
-{
-    struct in_addr v4;
-
-    if (inet_pton(AF_INET, host, &v4) == 1)
-        return ntohl(v4.s_addr) >> 24 == 127;
-    return strcmp(host, "[::1]") == 0 || strcasecmp(host, "localhost") == 0;
-}
-
-// Sets *loopback, or says what is wrong with the URL (which may hold secrets: it is not shown).
-static int check_url(const char *url, bool *loopback, struct err *err)
-{
-    CURLU *parsed = curl_url();
-    char *scheme = NULL, *host = NULL;
-    int rc = E_OK;
-
-    if (!parsed)
-        return err_set(err, E_NOMEM, "wire: out of memory for a request");
-    CURLUcode code = curl_url_set(parsed, CURLUPART_URL, url, 0);
-    if (!code)
-        code = curl_url_get(parsed, CURLUPART_SCHEME, &scheme, 0);
-    if (!code)
-        code = curl_url_get(parsed, CURLUPART_HOST, &host, 0);
-    if (code == CURLUE_OUT_OF_MEMORY)
-        rc = err_set(err, E_NOMEM, "wire: out of memory for a request");
-    else if (code)
-        rc = err_set(err, E_USAGE, "wire: bad URL: %s", curl_url_strerror(code));
-    else if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
-        rc = err_set(err, E_USAGE, "wire: URL scheme \"%s\": use http or https", scheme);
-    else
-        *loopback = is_loopback(host);
-    curl_free(scheme);
-    curl_free(host);
-    curl_url_cleanup(parsed);
-    return rc;
-}
-
-static int add_header(struct curl_call *call, struct buf *line, struct slice header)
-{
-    buf_clear(line);
-    buf_add_slice(line, header);
-    if (!buf_ok(line))
-        return buf_check(line, "wire: a header", NULL);
-    struct curl_slist *longer = curl_slist_append(call->headers, line->ptr);
-    if (!longer)
-        return E_NOMEM;
-    call->headers = longer;
-    return E_OK;
-}
-
-static int add_headers(struct curl_call *call, struct err *err)
-{
-    const struct wire_request *r = call->base.r;
-    struct buf line = BUF_INIT(HEADER_LINE_BYTES_MAX);
-    // No waiting for permission to send the body: it costs a round trip and saves nothing here.
-    int rc = add_header(call, &line, SLICE_LIT("Expect:"));
-
-    for (unsigned i = 0; i < r->headers_len && !rc; i++)
-        rc = add_header(call, &line, r->headers[i]);
-    buf_release(&line);
-    if (rc == E_REFUSED)
-        return err_set(err, E_USAGE, "wire: a header has more than %d bytes",
-                       HEADER_LINE_BYTES_MAX);
-    return rc ? err_set(err, rc, "wire: out of memory for headers") : E_OK;
-}
-
-static CURLcode set_method(CURL *easy, const struct wire_request *r)
-{
-    CURLcode bad = CURLE_OK;
-
-    if (r->body.len || strcmp(r->method, "POST") == 0) {
-        // The body is borrowed, not copied.
-        bad |= curl_easy_setopt(easy, CURLOPT_POST, 1L);
-        bad |= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.len);
-        bad |= curl_easy_setopt(easy, CURLOPT_POSTFIELDS, r->body.len ? r->body.ptr : "");
-    } else if (strcmp(r->method, "HEAD") == 0) {
-        bad |= curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-    }
-    return bad | curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, r->method);
-}
-
-// Every option is said, also where it is curl's default, if this file's promises rest on it.
-static CURLcode set_rules(CURL *easy, const struct wire_request *r, bool loopback)
-{
-    int64_t connect_ms = r->deadlines.connect_ms < INT_MAX ? r->deadlines.connect_ms : INT_MAX;
-    CURLcode bad = CURLE_OK;
-
-    bad |= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    bad |= curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-    bad |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
-    bad |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
-    bad |= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    bad |= curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
-    // Nothing that unpacks: no answer is larger in memory than on the wire.
-    bad |= curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, NULL);
-    bad |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    bad |= curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
-    bad |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    bad |= curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    // Cancelling does not wait for the name service.
-    bad |= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
-    // curl shares this out among a name's addresses. The deadline itself is ours.
-    bad |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
-    if (loopback)
-        bad |= curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    return bad;
-}
-
 static CURLcode set_call(struct curl_call *call)
 {
     CURL *easy = call->easy;
@@ -490,6 +489,11 @@ static CURLcode set_call(struct curl_call *call)
     bad |= curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers);
     bad |= curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
     bad |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->detail);
+    bad |= curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
+    bad |= curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
+    bad |= curl_easy_setopt(easy, CURLOPT_XFERINFODATA, call);
+    bad |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
+    bad |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, call);
     bad |= curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_prepared);
     bad |= curl_easy_setopt(easy, CURLOPT_PREREQDATA, call);
     bad |= curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head);
@@ -502,16 +506,15 @@ static int prepare(struct curl_call *call, struct err *err)
 {
     const struct wire_request *r = call->base.r;
     bool loopback = false;
-    int rc = check_url(r->url, &loopback, err);
+    int rc = wire_curl_check_url(r->url, &loopback, err);
 
     if (!rc)
-        rc = add_headers(call, err);
+        rc = wire_curl_headers(&call->headers, r, err);
     if (rc)
         return rc;
     struct curl_wire *wire = call->wire;
     call->easy = wire->spares_len ? wire->spares[--wire->spares_len] : curl_easy_init();
-    if (!call->easy || set_rules(call->easy, r, loopback) || set_method(call->easy, r) ||
-        set_call(call))
+    if (!call->easy || wire_curl_options(call->easy, r, loopback) || set_call(call))
         return err_set(err, E_NOMEM, "wire: out of memory for a request");
     return E_OK;
 }
@@ -527,6 +530,7 @@ static int start(struct wire *w, struct wire_request *r, struct err *err)
     if (!call)
         return err_set(err, E_NOMEM, "wire: out of memory for a request");
     call->wire = wire;
+    call->opened = -1;
     call->base.r = r;
     rc = prepare(call, err);
     if (rc)
@@ -554,10 +558,8 @@ static void release(struct wire *w)
         finish((struct curl_call *)wire->calls.first, WIRE_CANCELLED);
     for (size_t i = 0; i < wire->spares_len; i++)
         curl_easy_cleanup(wire->spares[i]);
-    for (size_t i = 0; i < MULTIS_MAX; i++) {
-        curl_multi_cleanup(wire->multis[i].handle);
-        loop_timer_stop(wire->loop, &wire->multis[i].timer);
-    }
+    for (size_t i = 0; i < MULTIS_MAX; i++)
+        multi_close(&wire->multis[i]);
     mem_free(wire);
 }
 

@@ -11,7 +11,6 @@
 #include "fault/failing_malloc.h"
 
 #include <sys/mman.h>
-#include <uv.h>
 
 enum { SAMPLES = 12, SECONDS_MAX = 60, DETAILS = 20 };
 
@@ -37,7 +36,7 @@ struct report {
     bool over;      // the last trial's n was not reached
     uint64_t trials, injected, refused, unclear;
     struct found found;
-    uint64_t crashes, leaks, in_curl, late;
+    uint64_t crashes, leaks;
 };
 
 static struct report *report; // mapped
@@ -62,11 +61,7 @@ static void mend(void *arg)
 static void check_refusal(int code, const char *message)
 {
     report->refused++;
-    // libcurl may forget a socket whose table found no memory: then a deadline ends the call.
-    bool late = code == PARLEY_E_PROVIDER &&
-                (strstr(message, "in time") || strstr(message, "stopped coming"));
-    report->late += late;
-    bool clear = late || (code < 0 && strstr(message, "memory"));
+    bool clear = code < 0 && strstr(message, "memory");
     if (!clear && report->unclear++ < DETAILS)
         fprintf(stderr, "  unclear: %s: %s\n", parley_code_word(code), message);
     else if (loud)
@@ -313,11 +308,7 @@ static void run_batch(const struct trial *t)
     waitpid(pid, &status, 0);
     if (status == 0)
         return;
-    // libcurl 7.88 divides by zero when it comes back to a socket whose table found no memory. A
-    // division of ours would be told by the sanitizer, and would be no signal.
-    bool in_curl = t->real && WIFSIGNALED(status) && WTERMSIG(status) == SIGFPE;
-    report->in_curl += in_curl;
-    report->crashes += !in_curl;
+    report->crashes++;
     fprintf(stderr, "crash: TORTURE=%s/%s/%ld%s\n", t->real ? "real" : "sim", op_words[t->op],
             report->now, t->sticky ? "+" : "");
     report->now += t->step;
@@ -333,9 +324,9 @@ static void torture_all(struct trial t, uint64_t seed)
     t.step = step ? step : t.step;
     t.n = 1 + (long)(seed % (uint64_t)t.step);
     do {
-        uint64_t crashes = report->crashes + report->in_curl;
+        uint64_t crashes = report->crashes;
         run_batch(&t);
-        report->over = report->over && report->crashes + report->in_curl == crashes;
+        report->over = report->over && report->crashes == crashes;
         t.n = report->now;
     } while (!report->over);
 }
@@ -356,13 +347,11 @@ static void torture_kind(bool real, bool sticky)
                 sticky ? "+" : "", (unsigned long long)(report->injected - before), report->made);
     }
     summary("out of memory, %s%s: injected %s n (%llu), refused %llu, unclear %llu, crashes %llu, "
-            "inside libcurl %llu, ended by a deadline %llu, leaks %llu, lost %u, half %u, "
-            "refused but there %u, stuck %u, problems %u (seed %llu)",
+            "leaks %llu, lost %u, half %u, refused but there %u, stuck %u, problems %u (seed %llu)",
             real ? "threads, sqlite, curl" : "simulated", sticky ? ", from n on" : "",
             fault_long() ? "all" : "sampled", (unsigned long long)report->injected,
             (unsigned long long)report->refused, (unsigned long long)report->unclear,
-            (unsigned long long)report->crashes, (unsigned long long)report->in_curl,
-            (unsigned long long)report->late, (unsigned long long)report->leaks,
+            (unsigned long long)report->crashes, (unsigned long long)report->leaks,
             report->found.lost, report->found.half,
             report->found.phantom, report->found.stuck,
             report->found.problems, (unsigned long long)seed);
@@ -407,16 +396,6 @@ static void test_torture__control(void **state)
         assert_int_equal(report->leaks, 1);
 }
 
-// libuv ends the program when its table of descriptors cannot grow, which it says nowhere how to
-// avoid; its other allocations fail like everybody's.
-static void *grow_table(void *p, size_t bytes)
-{
-    heap_spared = true;
-    p = realloc(p, bytes);
-    heap_spared = false;
-    return p;
-}
-
 static int some(const char *which)
 {
     struct trial t = {.step = 1};
@@ -452,7 +431,7 @@ int main(void)
         cmocka_unit_test(test_torture__threads_sqlite_curl),
     };
     report = mmap(NULL, sizeof(*report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (report == MAP_FAILED || uv_replace_allocator(malloc, grow_table, calloc, free) != 0)
+    if (report == MAP_FAILED)
         return 1;
     if (getenv("TORTURE"))
         return some(getenv("TORTURE"));

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+// wire_curl_request.h: what curl is told of one request: where to, what to send, and the rules that
+// wire.h promises (TLS verified, no redirects, no cookies, http and https only).
+// Thread: the loop's of the wire that the handle is for.
+#ifndef NET_WIRE_CURL_REQUEST_H
+#define NET_WIRE_CURL_REQUEST_H
+
+#include "net/wire.h"
+
+#include <curl/curl.h>
+
+// What the URL leads to. E_USAGE says what is wrong with it; E_NOMEM.
+int wire_curl_check_url(const char *url, bool *loopback, struct err *err);
+// The headers as curl wants them: *list is the caller's, also after an error. E_USAGE, E_NOMEM.
+int wire_curl_headers(struct curl_slist **list, const struct wire_request *r, struct err *err);
+// All options of `easy` that do not lead back to the wire. The body is borrowed. Anything but
+// CURLE_OK is lack of memory.
+CURLcode wire_curl_options(CURL *easy, const struct wire_request *r, bool loopback);
+
+#endif
