@@ -99,8 +99,7 @@ void ledger_find_key(struct ledger *l, const char *partition, const char *key_ha
 
 // ---- accepting
 
-int work_ask(struct work *w, const struct ledger_accept *a, uint32_t n, const struct chat *c,
-             struct err *err)
+int work_ask(struct work *w, const struct ledger_accept *a, uint32_t n, struct err *err)
 {
     struct asked *asked = &w->asked;
 
@@ -116,8 +115,9 @@ int work_ask(struct work *w, const struct ledger_accept *a, uint32_t n, const st
     asked->a.key_hash = a->key_hash ? asked->key_hash : NULL;
     asked->a.text_digest = asked->text_digest;
     asked->a.content = NULL;  // the turn has a copy
-    asked->new_system = !c->system_loaded || c->head.system_hash != a->system_hash;
-    if (asked->new_system)
+    // Later a prompt changes with the cut, when a turn settles.
+    w->new_system = n == 1;
+    if (w->new_system)
         safe_buf_add(&w->text, a->system);
     int code = safe_buf_check(&w->text, "the system prompt", err);
     return code ? code : turn_new(&w->turn, n, a->content, a->tokens, ledger_now(w->ledger), err);
@@ -140,11 +140,20 @@ void work_add_key(struct work *w, enum store_item_verb verb, const char *session
 
 void work_add_system(struct work *w)
 {
-    if (w->head.system_hash == w->asked.a.system_hash)
+    if (!w->new_system || w->asked.a.system_hash == 0)
         return;
     w->head.system_hash = w->asked.a.system_hash;
     safe_buf_add(&w->commit.body, safe_buf_text(&w->text));
     work_add_event(w, "system", w->turn.n, NULL);
+}
+
+void work_apply_system(struct work *w, struct chat *c)
+{
+    struct safe_buf old = c->system;
+
+    c->system = w->text;
+    w->text = old;
+    c->system_loaded = true;
 }
 
 void work_apply_turn(struct work *w, struct chat *c)
@@ -156,13 +165,8 @@ void work_apply_turn(struct work *w, struct chat *c)
     impl->turns_bytes += turn_bytes(&w->turn);
     c->turns[c->turns_len++] = w->turn;
     w->turn = (struct turn){0};
-    if (w->asked.new_system) {
-        struct safe_buf old = c->system;
-
-        c->system = w->text;
-        w->text = old;
-        c->system_loaded = true;
-    }
+    if (w->new_system)
+        work_apply_system(w, c);
     chat_forget_open(c);
     c->attempt = w->attempt;
     impl->attempt_version = w->store.items[w->attempt_item].version;
@@ -228,7 +232,7 @@ static int build(struct work *w, struct err *err)
     if (a->key_hash)  // first, so that a key in use is told before anything else
         work_add_key(w, STORE_INSERT, w->head.id, w->turn.n);
     work_add_step(w, w->head.id, &w->turn, 0);
-    w->attempt_item = work_add_attempt(w, STORE_INSERT, 0, w->head.id, &w->attempt);
+    w->attempt_item = work_add_attempt(w, STORE_INSERT, 0, w->head.id, &w->attempt, NULL);
     if (a->edit_from)
         work_add_event(w, "edit", a->edit_from, NULL);
     work_add_system(w);
@@ -286,7 +290,7 @@ void ledger_accept(struct chat *c, const struct ledger_accept *a, struct ledger_
     if (!code)
         code = chat_reserve(c, &op->err);
     if (!code)
-        code = work_ask(w, a, c->head.turns + 1, c, &op->err);
+        code = work_ask(w, a, c->head.turns + 1, &op->err);
     if (code) {
         work_end(w, code);
     } else if (c->head.open_turn && a->key_hash) {

@@ -161,6 +161,9 @@ int work_supersede(struct work *w, uint32_t first, uint32_t last, struct err *er
         uint64_t tokens = t->superseded ? 0 : turn_tokens(t);
         w->head.tokens -= tokens < w->head.tokens ? tokens : w->head.tokens;
     }
+    // A cut that an undone turn made is undone with it.
+    if (first <= w->head.cut.turn)
+        w->head.cut.first = w->head.cut.turn = 0;
     return session_supersede(&w->head, first, last, err);
 }
 
@@ -231,12 +234,12 @@ void work_add_user(struct work *w, struct slice user)
 }
 
 uint32_t work_add_attempt(struct work *w, enum store_item_verb verb, uint64_t version,
-                      const char *session, const struct attempt *a)
+                          const char *session, const struct attempt *a, const struct sent *sent)
 {
     struct commit *b = &w->commit;
 
     key_attempt(&b->name, session, a->turn, a->n);
-    attempt_write_meta(a, &b->meta);
+    attempt_write_meta(a, sent, &b->meta);
     uint32_t at = commit_add(b, verb, version);
     if (!b->code && a->status == ATTEMPT_OPEN)
         b->items[at].due_at_ms = a->at_ms > 0 ? a->at_ms : 1;

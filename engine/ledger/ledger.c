@@ -143,6 +143,7 @@ struct work *work_begin(struct ledger *l, struct chat *c, struct ledger_op *op)
     w->op = op;
     w->returned = false;
     w->limit = 0;
+    w->new_system = false;
     buf_clear(&w->prefix);
     buf_clear(&w->after);
     w->turn = (struct turn){0};

@@ -8,12 +8,12 @@
 // Records written (all in the user's partition; see model/record.h for keys, model/*.h for meta):
 //   accept  A1   insert turn/…/0, insert attempt/…/1 (open, due, owned), put or insert session/…;
 //                with a first turn: put head/…, insert user (if absent); with a key: insert key/…;
-//                with a changed system prompt: insert event/…            — one commit
+//                in a new session with a system prompt: insert event/…   — one commit
 //   attempt      put attempt/…/k-1 (settled), insert attempt/…/k (open, due, owned), delete part/…
 //                                                           — one commit, before it is sent
 //   keep         insert part/…, or put the newest while it is short — what has come so far
-//   settle  A2   insert turn/…/1, put attempt (settled, not due), put session/…, delete part/…
-//                                                           — one commit
+//   settle  A2   insert turn/…/1, put attempt (settled, not due), put session/…, delete part/…;
+//                when the cut moves or the system prompt changes: insert event/…   — one commit
 // A closed turn always has turn/…/1: without any reply it holds no content, only how it ended.
 // Bodies over 200 KiB go on in records <key>/0000000001 …; the 50 records and 1 MiB of a commit
 // bound what one acceptance or settlement may hold (E_REFUSED).
@@ -111,7 +111,7 @@ struct ledger_accept {
     const struct content *content;   // the user's step
     uint32_t tokens;
     struct safe_text system;         // the policy's system prompt now
-    uint64_t system_hash;            // of it; an event is written when it differs from the head's
+    uint64_t system_hash;            // of it; only a session's first turn writes them (an event)
     const char *key_hash;            // NULL: no idempotency key
     const char *text_digest;         // keyed digest of the text, with key_hash
     uint32_t edit_from;              // 0, or: this turn and all after it are superseded too
@@ -125,8 +125,9 @@ void ledger_accept(struct chat *c, const struct ledger_accept *a, struct ledger_
 void ledger_find_key(struct ledger *l, const char *partition, const char *key_hash,
                      const char *text_digest, struct ledger_op *op);
 // A further attempt of the open turn, after the last one failed as `last` says (settled in the same
-// commit). c->attempt is then the new one.
-void ledger_attempt(struct chat *c, const struct attempt *last, struct ledger_op *op);
+// commit, with what it was made of; sent may be NULL). c->attempt is then the new one.
+void ledger_attempt(struct chat *c, const struct attempt *last, const struct sent *sent,
+                    struct ledger_op *op);
 // Appends to what is kept of the open turn's reply.
 void ledger_keep(struct chat *c, struct safe_text more, struct ledger_op *op);
 
@@ -137,6 +138,13 @@ struct ledger_settle {
     uint32_t tokens;                 // … but for `done` and `cut`, which always have one
     const char *policy, *provider, *model;   // "" where unknown
     const struct attempt *attempt;   // how the newest attempt ended
+    const struct sent *sent;         // what it was made of; NULL: nothing was sent
+    // The cut as it is from this turn on; NULL: unchanged. An event tells that it moved.
+    const struct history_cut *cut;
+    // With a cut: the system prompt in force from this turn on, and its hash; an event is written
+    // if it is another one than the head's.
+    struct safe_text system;
+    uint64_t system_hash;
 };
 // A2. On success the turn is closed and the head has no open turn.
 void ledger_settle(struct chat *c, const struct ledger_settle *s, struct ledger_op *op);

@@ -91,7 +91,6 @@ struct asked {
     struct ledger_accept a;
     char user[USER_BYTES];
     char key_hash[VAULT_DIGEST_BYTES], text_digest[VAULT_DIGEST_BYTES];
-    bool new_system;                 // w->text is the chat's system prompt from now on
 };
 
 struct work {
@@ -109,7 +108,8 @@ struct work {
     bool head_owned;                 // else it shares the chat's superseded ranges
     struct turn turn;
     struct attempt attempt;
-    struct safe_buf text;            // accept: the new system prompt; keep: the newest part
+    struct safe_buf text;            // the new system prompt; of a keep, the newest part
+    bool new_system;                 // it is the chat's from now on
     uint32_t head_item, attempt_item, key_item;
     size_t kept_bytes;
     uint32_t first;                  // supersede: the first turn
@@ -184,7 +184,7 @@ void work_add_pointer_over(struct work *w, const struct session_head *h, const c
 // Adds the partition's user record.
 void work_add_user(struct work *w, struct slice user);
 uint32_t work_add_attempt(struct work *w, enum store_item_verb verb, uint64_t version,
-                      const char *session, const struct attempt *a);
+                          const char *session, const struct attempt *a, const struct sent *sent);
 // Deletes the parts kept of the open turn's reply.
 void work_add_parts_gone(struct work *w);
 // An event of w->head, numbered. `body` is what the commit's body holds already.
@@ -195,10 +195,11 @@ void work_add_reply(struct work *w, const char *session, const struct turn *t,
                     const struct step *s);
 // accept.c: the key of w->asked, and the system prompt if it is another one than w->head's.
 // Copies what is needed after the call that asked; w->turn is the open turn to be.
-int work_ask(struct work *w, const struct ledger_accept *a, uint32_t n, const struct chat *c,
-             struct err *err);
+int work_ask(struct work *w, const struct ledger_accept *a, uint32_t n, struct err *err);
 void work_add_key(struct work *w, enum store_item_verb verb, const char *session, uint32_t turn);
 void work_add_system(struct work *w);
+// The commit happened: c's system prompt is w->text.
+void work_apply_system(struct work *w, struct chat *c);
 // The commit happened: c has w->turn, open, with w->attempt.
 void work_apply_turn(struct work *w, struct chat *c);
 // The commit happened: the chat has w->head now.

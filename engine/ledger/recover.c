@@ -67,7 +67,7 @@ static void settle_lost(struct work *w)
     w->attempt.status = ATTEMPT_LOST;
     commit_begin(&w->commit, c->ledger->env.vault, c->key, c->head.partition);
     work_add_reply(w, c->head.id, &t, &reply);
-    work_add_attempt(w, STORE_PUT, impl->attempt_version, c->head.id, &w->attempt);
+    work_add_attempt(w, STORE_PUT, impl->attempt_version, c->head.id, &w->attempt, NULL);
     work_add_head(w, c);
     work_add_parts_gone(w);
     step_release(&reply);
@@ -225,7 +225,7 @@ static void settle_stray(struct work *w)
 
     lost.status = ATTEMPT_LOST;
     commit_begin(&w->commit, w->ledger->env.vault, NULL, s->partition);  // nothing to seal
-    work_add_attempt(w, STORE_PUT, s->page.rows[s->row].version, s->session, &lost);
+    work_add_attempt(w, STORE_PUT, s->page.rows[s->row].version, s->session, &lost, NULL);
     work_commit(w, stray_settled);
 }
 

@@ -45,7 +45,8 @@ static void attempted(struct work *w)
     work_end(w, E_OK);
 }
 
-void ledger_attempt(struct chat *c, const struct attempt *last, struct ledger_op *op)
+void ledger_attempt(struct chat *c, const struct attempt *last, const struct sent *sent,
+                    struct ledger_op *op)
 {
     struct work *w = work_append(c, op);
     struct chat_impl *impl = c->impl;
@@ -56,8 +57,8 @@ void ledger_attempt(struct chat *c, const struct attempt *last, struct ledger_op
     w->turn.usage = last->usage;
     attempt_open(&w->attempt, c->ledger, &c->head, c->head.open_turn, c->attempt.n + 1);
     commit_begin(&w->commit, c->ledger->env.vault, c->key, c->head.partition);
-    work_add_attempt(w, STORE_PUT, impl->attempt_version, c->head.id, &failed);
-    w->attempt_item = work_add_attempt(w, STORE_INSERT, 0, c->head.id, &w->attempt);
+    work_add_attempt(w, STORE_PUT, impl->attempt_version, c->head.id, &failed, sent);
+    w->attempt_item = work_add_attempt(w, STORE_INSERT, 0, c->head.id, &w->attempt, NULL);
     // The new attempt's reply begins anew.
     work_add_parts_gone(w);
     work_commit(w, attempted);
@@ -142,6 +143,8 @@ static void settled(struct work *w)
         impl->turns_bytes += turn_bytes(t);
     }
     work_apply_head(w);
+    if (w->new_system)
+        work_apply_system(w, c);
     chat_forget_parts(c);
     c->attempt = w->attempt;
     work_end(w, E_OK);
@@ -189,6 +192,40 @@ static int build_turn(struct work *w, const struct ledger_settle *s, struct step
     return code;
 }
 
+// What the rest of a settlement may take: the head, and the keys of parts that go.
+enum { REST_BYTES = RECORD_META_BYTES_MAX + (STORE_BATCH_ITEMS_MAX + 1) * RECORD_KEY_BYTES_MAX };
+
+// The cut as settle says, and what is new with it. The first cut of a session is no news. A system
+// prompt that does not fit beside a long reply waits for the next turn's cut: a turn always ends.
+static void add_cut(struct work *w, const struct ledger_settle *s)
+{
+    struct commit *b = &w->commit;
+    uint32_t len = b->len, events = w->head.events;
+    uint64_t system_hash = w->head.system_hash;
+
+    if (!s->cut || b->code)
+        return;
+    if (s->cut->first != w->head.cut.first && s->cut->first > 1)
+        work_add_event(w, "cut", s->cut->turn, NULL);
+    w->head.cut = *s->cut;
+    if (s->system_hash == w->head.system_hash)
+        return;
+    w->head.system_hash = s->system_hash;
+    w->new_system = true;
+    safe_buf_add(&w->text, s->system);
+    safe_buf_add(&b->body, s->system);
+    work_add_event(w, "system", w->turn.n, NULL);
+    bool room = b->len + 1 + w->chat->parts <= STORE_BATCH_ITEMS_MAX &&
+                b->arena.len + REST_BYTES <= STORE_BATCH_BYTES_MAX;
+    if (room && !b->code && buf_ok(&b->arena))
+        return;
+    commit_cut(b, len);
+    w->head.events = events;
+    w->head.system_hash = system_hash;
+    w->head.cut = w->chat->head.cut;
+    w->new_system = false;
+}
+
 void ledger_settle(struct chat *c, const struct ledger_settle *s, struct ledger_op *op)
 {
     struct work *w = work_append(c, op);
@@ -212,7 +249,8 @@ void ledger_settle(struct chat *c, const struct ledger_settle *s, struct ledger_
 
     commit_begin(&w->commit, c->ledger->env.vault, c->key, c->head.partition);
     work_add_reply(w, c->head.id, &w->turn, reply);
-    work_add_attempt(w, STORE_PUT, impl->attempt_version, c->head.id, &w->attempt);
+    work_add_attempt(w, STORE_PUT, impl->attempt_version, c->head.id, &w->attempt, s->sent);
+    add_cut(w, s);
     work_add_head(w, c);
     work_add_parts_gone(w);
     work_commit(w, settled);

@@ -116,7 +116,7 @@ static int build_leaving(struct work *w, struct moving *s, struct err *err)
     unused.status = ATTEMPT_UNUSED;
     unused.usage = (struct usage){0};
     work_add_reply(w, c->head.id, &left, &none);
-    work_add_attempt(w, STORE_PUT, impl->attempt_version, c->head.id, &unused);
+    work_add_attempt(w, STORE_PUT, impl->attempt_version, c->head.id, &unused, NULL);
     work_add_parts_gone(w);
     work_add_event(w, "moved", n, s->to->head.id);
     work_add_head(w, c);
@@ -140,7 +140,7 @@ static void build_arriving(struct work *w, struct moving *s)
     if (a->key_hash)
         work_add_key(w, STORE_PUT, w->head.id, 1);
     work_add_step(w, w->head.id, &w->turn, 0);
-    w->attempt_item = work_add_attempt(w, STORE_INSERT, 0, w->head.id, &w->attempt);
+    w->attempt_item = work_add_attempt(w, STORE_INSERT, 0, w->head.id, &w->attempt, NULL);
     work_add_system(w);
     work_add_head(w, to);
     work_add_pointer(w, &w->head, a->context_hash);
@@ -181,7 +181,7 @@ void ledger_move(struct chat *c, struct chat *to, const struct ledger_accept *a,
     }
     int code = chat_reserve(to, &op->err);
     if (!code)
-        code = work_ask(w, a, 1, to, &op->err);
+        code = work_ask(w, a, 1, &op->err);
     w->to = to;
     w->asked.a.edit_from = 0;
     if (code)

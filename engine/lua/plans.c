@@ -265,7 +265,7 @@ LJMP static void read_pins(lua_State *L, int idx, const char *where, uint32_t tu
 LJMP void plans_read_history(lua_State *L, const char *where, uint32_t turn,
                              struct history_plan *plan)
 {
-    static const char *const names[] = {"last", "pin", "pin_first", "budget_tokens"};
+    static const char *const names[] = {"last", "slack", "pin", "pin_first", "budget_tokens"};
     int idx = lua_gettop(L);
 
     freeze_reveal(L);
@@ -281,6 +281,8 @@ LJMP void plans_read_history(lua_State *L, const char *where, uint32_t turn,
     uint64_t last = read_count(L, idx, "last", where, UINT32_MAX);
     uint64_t first = read_count(L, idx, "pin_first", where, 0);
     plan->last = last < UINT32_MAX ? (uint32_t)last : UINT32_MAX;
+    uint64_t slack = read_count(L, idx, "slack", where, 0);
+    plan->slack = slack < UINT32_MAX ? (uint32_t)slack : UINT32_MAX;
     plan->pin_first = first < UINT32_MAX ? (uint32_t)first : UINT32_MAX;
     plan->budget_tokens = read_count(L, idx, "budget_tokens", where, 0);
     read_pins(L, idx, where, turn, plan);

@@ -42,11 +42,12 @@ static const struct key limits_keys[] = {
 // The history strategies that are data; parley.history makes tables {strategy = …, options = {…}}.
 static const struct strategy {
     const char *name;
-    struct key options[2];
+    struct key options[3];
 } strategies[] = {
     {"full", {{0}}},
     {"truncate", {{"budget_tokens", T_COUNT, false}}},
-    {"window", {{"keep_turns", T_COUNT, false}, {"pin_first", T_COUNT, false}}},
+    {"window", {{"keep_turns", T_COUNT, false}, {"slack_turns", T_COUNT, false},
+                {"pin_first", T_COUNT, false}}},
 };
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
@@ -208,6 +209,7 @@ LJMP static void read_strategy(lua_State *L, int idx, struct place *at, struct h
     *plan = (struct history_plan){.last = UINT32_MAX};
     snprintf(plan->strategy, sizeof(plan->strategy), "%s", found->name);
     plan->last = to_u32(read_count(L, options, "keep_turns", UINT32_MAX));
+    plan->slack = to_u32(read_count(L, options, "slack_turns", history_slack(plan->last)));
     plan->pin_first = to_u32(read_count(L, options, "pin_first", 0));
     plan->budget_tokens = read_count(L, options, "budget_tokens", 0);
     lua_pop(L, 1);

@@ -16,7 +16,7 @@ const char *attempt_status_word(enum attempt_status s)
     return status_words[s];
 }
 
-void attempt_write_meta(const struct attempt *a, struct buf *out)
+void attempt_write_meta(const struct attempt *a, const struct sent *sent, struct buf *out)
 {
     struct json_writer w;
 
@@ -32,10 +32,13 @@ void attempt_write_meta(const struct attempt *a, struct buf *out)
         jw_kv_i64(&w, "http", a->http_status);
     jw_kv_i64(&w, "at", a->at_ms);
     usage_write_meta(&a->usage, &w);
+    if (sent)
+        sent_write_meta(sent, &w);
     jw_object_end(&w);
 }
 
-// Leaves turn and n alone: they are in the key.
+// Leaves turn and n alone: they are in the key. What was sent is read by sent_read_meta, where it
+// is wanted.
 int attempt_read_meta(struct attempt *a, struct slice meta, struct err *err)
 {
     struct meta m;

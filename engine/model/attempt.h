@@ -9,6 +9,7 @@
 #ifndef MODEL_ATTEMPT_H
 #define MODEL_ATTEMPT_H
 
+#include "model/sent.h"
 #include "model/turn.h"
 
 enum attempt_status { ATTEMPT_OPEN, ATTEMPT_DONE, ATTEMPT_CUT, ATTEMPT_FAILED, ATTEMPT_UNUSED,
@@ -31,8 +32,9 @@ struct attempt {
 };
 
 // Meta of key attempt/<session>/<turn>/<n>: {"status","owner" (while open),"bot",
-// "provider","model","http" (if not 0),"at", usage members}. No body.
-void attempt_write_meta(const struct attempt *a, struct buf *out);
+// "provider","model","http" (if not 0),"at", usage members,"sent" (sent.h)}. No body. sent may be
+// NULL: nothing was sent, or it is not known yet.
+void attempt_write_meta(const struct attempt *a, const struct sent *sent, struct buf *out);
 int attempt_read_meta(struct attempt *a, struct slice meta, struct err *err);
 
 #endif

@@ -9,6 +9,13 @@ void history_plan_full(struct history_plan *p)
     *p = (struct history_plan){.strategy = "full", .by = "plain", .last = UINT32_MAX};
 }
 
+uint32_t history_slack(uint32_t last)
+{
+    enum { SLIDING_MAX = 7 };
+
+    return last > SLIDING_MAX && last < UINT32_MAX ? last : 0;
+}
+
 void plan_init(struct plan *p)
 {
     *p = (struct plan){.verb = PLAN_GO};

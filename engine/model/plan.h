@@ -11,16 +11,23 @@ enum { PLAN_PINNED_MAX = 256, PLAN_BY_BYTES = 128, PLAN_STRATEGY_BYTES = 32,
        PLAN_STATE_BYTES_MAX = 16 << 10 };
 
 // Which turns of the history to send. Turns are the only unit, so any choice makes a valid request.
+// What is sent grows from `last` turns (the low water mark) to `last + slack` or `budget_tokens`
+// (the high one); then the cut moves, back to the low one, so that in between the requests of a
+// session begin with the same bytes.
 struct history_plan {
     char strategy[PLAN_STRATEGY_BYTES];  // "full", "truncate", "window", "custom", …
     char by[PLAN_BY_BYTES];              // who decided: "policies/kiosk.lua:14"; "plain": built in
-    uint32_t last;                       // newest turns to send; UINT32_MAX: all
+    uint32_t last;                       // newest turns to send, at least; UINT32_MAX: all
+    uint32_t slack;                      // and up to so many more, before the cut moves
     uint32_t pin_first;                  // and the oldest ones, always
-    uint64_t budget_tokens;              // of history; 0: as much as the window holds
+    uint64_t budget_tokens;              // of history, at most; 0: as much as the window holds
     uint32_t pinned[PLAN_PINNED_MAX];    // further turns by ordinal, ascending
     uint32_t pinned_len;
 };
 void history_plan_full(struct history_plan *p);  // all turns that fit
+// The slack of a window that names none: as many turns again, so that the cut moves once in `last`
+// turns. A window of less than 8 turns slides by one: it is shorter than what providers cache.
+uint32_t history_slack(uint32_t last);
 
 enum plan_verb {
     PLAN_GO,       // go on to the model

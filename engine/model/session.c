@@ -117,7 +117,17 @@ static void write_hash(struct json_writer *w, uint64_t hash)
     for (int i = HASH_BYTES; i-- > 0; hash >>= 8)
         bytes[i] = (unsigned char)hash;
     hex_encode(bytes, sizeof(bytes), text);
-    jw_kv_str(w, "system_hash", text);
+    jw_str(w, text);
+}
+
+static void write_cut(struct json_writer *w, const struct history_cut *cut)
+{
+    jw_key(w, "cut");
+    jw_array(w);
+    jw_i64(w, cut->first);
+    jw_i64(w, cut->turn);
+    write_hash(w, cut->plan);
+    jw_array_end(w);
 }
 
 void session_write_meta(const struct session_head *h, struct buf *out)
@@ -132,8 +142,12 @@ void session_write_meta(const struct session_head *h, struct buf *out)
     jw_kv_i64(&w, "open_turn", h->open_turn);
     jw_kv_i64(&w, "events", h->events);
     jw_kv_i64(&w, "tokens", h->tokens < INT64_MAX ? (int64_t)h->tokens : INT64_MAX);
-    if (h->system_hash)
+    if (h->system_hash) {
+        jw_key(&w, "system_hash");
         write_hash(&w, h->system_hash);
+    }
+    if (h->cut.first)
+        write_cut(&w, &h->cut);
     if (h->created_at_ms)
         jw_kv_i64(&w, "created_at", h->created_at_ms);
     if (h->last_active_at_ms)
@@ -154,22 +168,49 @@ void session_write_meta(const struct session_head *h, struct buf *out)
     jw_object_end(&w);
 }
 
-static uint64_t read_hash(struct meta *m)
+// False: text is not what write_hash writes.
+static bool parse_hash(struct slice text, uint64_t *out)
 {
     unsigned char bytes[HASH_BYTES];
+
+    *out = 0;
+    if (text.len != 2 * HASH_BYTES || !hex_decode(text, bytes, sizeof(bytes)))
+        return false;
+    for (int i = 0; i < HASH_BYTES; i++)
+        *out = *out << 8 | bytes[i];
+    return true;
+}
+
+static uint64_t read_system_hash(struct meta *m)
+{
     char text[2 * HASH_BYTES + 1];
     uint64_t hash = 0;
 
     meta_chars(m, "system_hash", false, text, sizeof(text));
-    if (text[0] == '\0')
-        return 0;
-    if (!hex_decode(slice_str(text), bytes, sizeof(bytes))) {
+    if (text[0] != '\0' && !parse_hash(slice_str(text), &hash))
         meta_fail(m, "system_hash");
-        return 0;
-    }
-    for (int i = 0; i < HASH_BYTES; i++)
-        hash = hash << 8 | bytes[i];
     return hash;
+}
+
+static void read_cut(struct session_head *h, struct meta *m)
+{
+    struct json cut = json_get(m->root, "cut");
+    int64_t first = json_i64(json_at(cut, 0), 0), turn = json_i64(json_at(cut, 1), 0);
+    struct slice plan = json_raw(json_at(cut, 2));
+
+    h->cut = (struct history_cut){0};
+    if (m->code || json_type(cut) == JSON_NONE)
+        return;
+    bool whole = json_type(cut) == JSON_ARRAY && json_count(cut) == 3 && first >= 1 &&
+                 first <= turn && turn <= h->turns &&
+                 json_type(json_at(cut, 2)) == JSON_STRING &&
+                 parse_hash(slice_of(plan.ptr + 1, plan.len - 2), &h->cut.plan);
+    if (!whole) {
+        meta_fail(m, "cut");
+        return;
+    }
+    h->cut.first = (uint32_t)first;
+    h->cut.turn = (uint32_t)turn;
 }
 
 // Fills ranges out of [[first,last],…]; false when they are not what session_supersede leaves.
@@ -229,7 +270,8 @@ int session_read_meta(struct session_head *h, struct slice meta, struct err *err
     h->open_turn = (uint32_t)meta_i64_or(&m, "open_turn", 0, h->turns, 0);
     h->events = (uint32_t)meta_i64_or(&m, "events", 0, UINT32_MAX, 0);
     h->tokens = (uint64_t)meta_i64_or(&m, "tokens", 0, INT64_MAX, 0);
-    h->system_hash = read_hash(&m);
+    h->system_hash = read_system_hash(&m);
+    read_cut(h, &m);
     h->created_at_ms = meta_i64_or(&m, "created_at", 0, INT64_MAX, 0);
     h->last_active_at_ms = meta_i64_or(&m, "last_active_at", 0, INT64_MAX, 0);
     h->expires_at_ms = meta_i64_or(&m, "expires_at", 0, INT64_MAX, 0);

@@ -20,6 +20,15 @@ struct turn_range {
     uint32_t first, last;
 };
 
+// From where on the history is sent. It is moved in big steps and written with the turn that moves
+// it, so that the requests of a session begin with the same bytes from turn to turn, and after a
+// restart: that is what providers' prompt caches need.
+struct history_cut {
+    uint32_t first;  // oldest turn of the run of newest ones; 0: nothing was sent yet
+    uint32_t turn;   // the turn that moved it here
+    uint64_t plan;   // hash of what it was made for; another one makes another cut
+};
+
 struct session_head {
     char id[ID_TEXT_BYTES];
     char partition[PARTITION_BYTES];  // the user's, hex of the keyed hash
@@ -30,7 +39,8 @@ struct session_head {
     uint32_t open_turn;               // 0: none
     uint32_t events;                  // ledger events so far
     uint64_t tokens;                  // estimate over turns that are not superseded
-    uint64_t system_hash;             // of the system prompt in force; 0: none yet
+    uint64_t system_hash;             // of the system prompt in force; 0: none
+    struct history_cut cut;
     int64_t created_at_ms, last_active_at_ms, expires_at_ms;  // expires 0: never
     struct turn_range *superseded;    // owned; sorted, disjoint
     uint32_t superseded_len;
@@ -44,8 +54,8 @@ bool session_is_superseded(const struct session_head *h, uint32_t turn);
 int session_supersede(struct session_head *h, uint32_t first, uint32_t last, struct err *err);
 
 // Meta of key session/<id>: {"bot","status","turns","open_turn","events","tokens","system_hash"
-// (hex string), "created_at","last_active_at","expires_at" (ms; 0 left out),
-// "superseded":[[first,last],…]}; body: {"context":"…"} (no body when the context is empty).
+// (hex string), "cut":[first,turn,"plan (hex)"],
+// "created_at","last_active_at","expires_at" (ms; 0 left out), "superseded":[[first,last],…]}; body: {"context":"…"} (no body when the context is empty).
 void session_write_meta(const struct session_head *h, struct buf *out);
 int session_read_meta(struct session_head *h, struct slice meta, struct err *err);
 void session_write_body(const struct session_head *h, struct safe_buf *out);

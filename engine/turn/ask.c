@@ -14,14 +14,14 @@ static void ordinal_text(struct json_writer *w, const char *key, uint32_t n)
 static void answer_open(struct run *run)
 {
     const struct chat *chat = run->live ? run->live->chat : NULL;
-    struct context next = {0};
+    uint64_t tokens = run->system_tokens;
     if (chat) {
         struct policy_view view;
         struct err err = ERR_INIT;
         turn_view(run, &view);
         if (run->policy->ops->history(run->policy, &view, &run->plan, &err))
             turn_hook_failed(run, "history", &err);
-        context_choose(&next, chat, &run->plan, chat->head.turns + 1, context_budget(run));
+        tokens = context_next_tokens(run);
     }
     struct buf json = BUF_INIT(RESULT_BYTES_MAX);
     struct json_writer w;
@@ -33,7 +33,7 @@ static void answer_open(struct run *run)
     jw_kv_str(&w, "title", run->policy->info.title);
     jw_kv_str(&w, "provider", run->provider);
     jw_kv_str(&w, "model", run->model);
-    emit_window(&w, run->system_tokens + next.history_tokens, run->caps.window_tokens);
+    emit_window(&w, tokens, run->caps.window_tokens);
     jw_object_end(&w);
     emit_result(run, &json);
 }

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
 // context.c: plan + ledger => messages that are valid and fit the window.
 //
-// The unit is the turn. Chosen are the pinned ones (the oldest few, and those named) and a run of
-// the newest; what does not fit is dropped oldest first, the pinned last. So whatever a policy asks
-// for, the messages alternate and end with the user's new text; rules_check confirms it before the
-// send.
+// choose.c says which turns; whatever it chose, the messages alternate and end with the user's new
+// text: a turn without a reply gives its text to the user message that follows. rules_check
+// confirms it before the send.
 //
-//   turns:     1  2  3  4  5  6  7  8  9  [10 = new]
-//   plan:      last = 3, pin_first = 1
-//   chosen:    1                 7  8  9   10
-//   turn 8 got no reply: its text goes in front of turn 9's, in one user message.
+// A system prompt that the policy has changed takes effect where the request begins anew anyway:
+// when the cut moves, or nothing of the session can be in a provider's cache. The past is not
+// rewritten: an event says from which turn on which prompt held.
 //
 // Work grows with what is sent, not with what is behind.
 #include "turn/turn_int.h"
@@ -45,103 +43,6 @@ uint64_t context_budget(const struct run *run)
 {
     uint64_t used = output_reserve(run) + run->system_tokens + run->text_tokens;
     return run->caps.window_tokens > used ? run->caps.window_tokens - used : 0;
-}
-
-static uint64_t turn_tokens(const struct turn *t)
-{
-    uint64_t sum = 0;
-    for (uint32_t i = 0; i < t->steps_len; i++)
-        sum += t->steps[i].tokens;
-    return sum;
-}
-
-// The first pinned turn after `after`, or 0.
-static uint32_t next_pinned(const struct history_plan *plan, uint32_t after)
-{
-    if (after < plan->pin_first)
-        return after + 1;
-    uint32_t low = 0, high = plan->pinned_len;
-    while (low < high) {
-        uint32_t mid = low + (high - low) / 2;
-        if (plan->pinned[mid] <= after)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low < plan->pinned_len ? plan->pinned[low] : 0;
-}
-
-uint32_t context_first_needed(const struct chat *chat, const struct history_plan *plan,
-                              uint32_t upto)
-{
-    if (plan->pin_first > 0 || plan->last == UINT32_MAX)
-        return 1;
-    uint32_t first = upto;
-    uint32_t left = plan->last;
-    while (first > 1 && left > 0) {
-        first--;
-        if (!session_is_superseded(&chat->head, first))
-            left--;
-    }
-    if (plan->pinned_len && plan->pinned[0] >= 1 && plan->pinned[0] < first)
-        first = plan->pinned[0];
-    return first;
-}
-
-// A turn that may be sent at all.
-static const struct turn *candidate(const struct chat *chat, uint32_t n)
-{
-    const struct turn *t = chat_turn(chat, n);
-    return t && !t->superseded ? t : NULL;
-}
-
-// Tokens of the pinned turns that fit the budget, oldest first; none from *end on is taken.
-static uint64_t choose_pinned(const struct chat *chat, const struct history_plan *plan,
-                              uint32_t upto, uint64_t budget, uint32_t *end)
-{
-    uint64_t sum = 0;
-    *end = upto;
-    for (uint32_t n = next_pinned(plan, 0); n && n < upto; n = next_pinned(plan, n)) {
-        const struct turn *t = candidate(chat, n);
-        uint64_t tokens = t ? turn_tokens(t) : 0;
-        if (sum + tokens > budget) {
-            *end = n;
-            break;
-        }
-        sum += tokens;
-    }
-    return sum;
-}
-
-void context_choose(struct context *c, const struct chat *chat, const struct history_plan *plan,
-                    uint32_t upto, uint64_t budget)
-{
-    bool by_plan = plan->budget_tokens && plan->budget_tokens < budget;
-    if (by_plan)
-        budget = plan->budget_tokens;
-    c->squeezed = false;
-    uint64_t sum = choose_pinned(chat, plan, upto, budget, &c->pins_end);
-    uint32_t left = plan->last;
-    c->first = upto;
-    for (uint32_t n = upto; n > 1 && left > 0;) {
-        n--;
-        const struct turn *t = candidate(chat, n);
-        if (!t) {
-            if (n < chat->first)
-                break;
-            continue;
-        }
-        bool counted = n < c->pins_end && next_pinned(plan, n - 1) == n;
-        uint64_t tokens = counted ? 0 : turn_tokens(t);
-        if (sum + tokens > budget) {
-            c->squeezed = !by_plan;
-            break;
-        }
-        sum += tokens;
-        c->first = n;
-        left--;
-    }
-    c->history_tokens = sum;
 }
 
 // Adds a step to the last message if the role is the same, else to a new one.
@@ -209,13 +110,14 @@ static bool build(struct context *c, const struct chat *chat, const struct histo
     vec_clear(&c->messages);
     vec_clear(&c->steps);
     c->sent = 0;
-    for (uint32_t n = next_pinned(plan, 0); n && n < pins_end; n = next_pinned(plan, n)) {
-        const struct turn *t = candidate(chat, n);
+    for (uint32_t n = choose_next_pinned(plan, 0); n && n < pins_end;
+         n = choose_next_pinned(plan, n)) {
+        const struct turn *t = choose_candidate(chat, n);
         if (t && !add_turn(c, t))
             return false;
     }
     for (uint32_t n = c->first; n < now->n; n++) {
-        const struct turn *t = candidate(chat, n);
+        const struct turn *t = choose_candidate(chat, n);
         if (t && !add_turn(c, t))
             return false;
     }
@@ -226,36 +128,164 @@ static bool build(struct context *c, const struct chat *chat, const struct histo
     return true;
 }
 
-int context_assemble(struct run *run, struct err *err)
+// ---- the system prompt, and the cut
+
+static void use_system(struct run *run, struct safe_text system)
+{
+    run->system = system;
+    run->system_tokens = system.len ? tokens_estimate(safe_slice(system)) : 0;
+}
+
+static bool prompt_changed(const struct run *run)
+{
+    return run->live->chat->head.system_hash != run->policy->info.system_hash;
+}
+
+bool context_needs_prompt(const struct run *run)
+{
+    return prompt_changed(run) && !run->live->chat->system_loaded;
+}
+
+// The cut that the plan goes on from; none if it was made for another plan or model.
+static struct history_cut cut_before(const struct run *run)
+{
+    const struct history_cut *cut = &run->live->chat->head.cut;
+    uint64_t plan = choose_plan_hash(&run->plan, run->provider, run->model, cut->first);
+    return cut->plan == plan ? *cut : (struct history_cut){0};
+}
+
+uint32_t context_first_needed(const struct run *run)
+{
+    struct history_cut cut = cut_before(run);
+    return choose_first_needed(run->live->chat, &run->plan, &cut, run->turn);
+}
+
+// Chooses within what is left beside system and text, or in less, when the provider refused more.
+static void choose(struct run *run, const struct history_cut *cut)
+{
+    uint64_t budget = context_budget(run);
+    if (run->ladder_tokens && run->ladder_tokens < budget)
+        budget = run->ladder_tokens;
+    choose_turns(&run->context, run->live->chat, &run->plan, cut, run->turn, budget);
+}
+
+uint64_t context_next_tokens(const struct run *run)
+{
+    struct context next = {0};
+    const struct chat *chat = run->live->chat;
+    struct history_cut cut = cut_before(run);
+    // This turn's text is history by then, not a text beside it.
+    uint64_t budget = context_budget(run) + run->text_tokens;
+    choose_turns(&next, chat, &run->plan, &cut, chat->head.turns + 1, budget);
+    return run->system_tokens + next.history_tokens;
+}
+
+// Nothing of what was sent before can be in a provider's cache any more, or be of use in it.
+static bool begins_anew(const struct run *run, const struct history_cut *before)
+{
+    const struct context *c = &run->context;
+    return c->first != before->first || c->history_tokens == 0 || run->gap_ms >= CACHE_COLD_MS;
+}
+
+static void choose_with_prompt(struct run *run)
+{
+    const struct chat *chat = run->live->chat;
+    struct history_cut before = cut_before(run);
+    bool changed = prompt_changed(run);
+    use_system(run, changed ? safe_buf_text(&chat->system) : run->policy->info.system);
+    choose(run, &before);
+    bool anew = begins_anew(run, &before);
+    if (changed && anew) {
+        use_system(run, run->policy->info.system);
+        choose(run, &before);
+    }
+    run->context.cut = (struct history_cut){
+        .first = run->context.first,
+        .turn = before.first == run->context.first ? before.turn : run->turn,
+        .plan = choose_plan_hash(&run->plan, run->provider, run->model, run->context.first),
+    };
+    run->context.new_prompt = changed && anew;
+}
+
+// ---- what was made
+
+static void tell_sent(struct run *run, const struct turn *now)
 {
     struct context *c = &run->context;
+    struct sent *sent = &c->sent_as;
     const struct chat *chat = run->live->chat;
-    const struct turn *now = chat_turn(chat, run->turn);
-    uint64_t fixed = run->system_tokens + run->text_tokens;
-    if (fixed > run->caps.window_tokens)
-        return err_set(err, E_REFUSED,
-                       "the message alone is about %llu tokens, more than the %llu that %s takes: "
-                       "send less at a time, or choose a model with a larger window",
-                       (unsigned long long)fixed, (unsigned long long)run->caps.window_tokens,
-                       run->model);
-    if (run->job->flags & JOB_STATELESS) {
-        c->first = run->turn;
-        c->pins_end = 0;
-        c->history_tokens = 0;
-    } else {
-        context_choose(c, chat, &run->plan, run->turn, context_budget(run));
+    memset(sent, 0, sizeof(*sent));
+    memcpy(sent->strategy, run->plan.strategy, sizeof(sent->strategy));
+    memcpy(sent->by, run->plan.by, sizeof(sent->by));
+    uint32_t pins_end = c->pins_end < c->first ? c->pins_end : c->first;
+    for (uint32_t n = choose_next_pinned(&run->plan, 0); n && n < pins_end;
+         n = choose_next_pinned(&run->plan, n)) {
+        if (choose_candidate(chat, n))
+            sent_add(sent, n, SENT_PINNED);
     }
-    if (!build(c, chat, &run->plan, now))
-        return err_set(err, E_NOMEM, "out of memory while assembling the request");
-    c->total_tokens = fixed + c->history_tokens;
+    for (uint32_t n = c->first; n < now->n; n++) {
+        if (choose_candidate(chat, n))
+            sent_add(sent, n, SENT_NEWEST);
+    }
+    sent->cut_moved = c->cut.turn == run->turn && c->cut.first > 1;
+    sent->system_tokens = run->system_tokens;
+    sent->history_tokens = c->history_tokens;
+    sent->predicted = (struct usage){.input_tokens = (int64_t)c->total_tokens, .estimated = true};
+    prices_apply(run->w->env.prices, run->provider, run->model, &sent->predicted);
+}
+
+static void make_request(struct run *run)
+{
+    struct context *c = &run->context;
+    uint64_t asked = run->policy->info.max_output_tokens;
     run->request = (struct llm_request){
         .model = run->model,
         .system = run->system,
         .messages = c->messages.ptr,
         .messages_len = (uint32_t)c->messages.len,
-        .max_output_tokens = run->policy->info.max_output_tokens
-                                 ? run->policy->info.max_output_tokens
-                                 : output_reserve(run),
+        .max_output_tokens = asked ? asked : output_reserve(run),
     };
+}
+
+static int check_text_fits(const struct run *run, struct err *err)
+{
+    uint64_t fixed = run->system_tokens + run->text_tokens;
+    if (fixed <= run->caps.window_tokens)
+        return E_OK;
+    return err_set(err, E_REFUSED,
+                   "the message alone is about %llu tokens, more than the %llu that %s takes: "
+                   "send less at a time, or choose a model with a larger window",
+                   (unsigned long long)fixed, (unsigned long long)run->caps.window_tokens,
+                   run->model);
+}
+
+int context_assemble(struct run *run, struct err *err)
+{
+    struct context *c = &run->context;
+    const struct chat *chat = run->live->chat;
+    const struct turn *now = chat_turn(chat, run->turn);
+    bool stateless = run->job->flags & JOB_STATELESS;
+    if (stateless) {
+        use_system(run, SAFE_NONE);
+        c->first = run->turn;
+        c->pins_end = 0;
+        c->history_tokens = 0;
+    } else {
+        choose_with_prompt(run);
+    }
+    int code = check_text_fits(run, err);
+    if (code)
+        return code;
+    if (!build(c, chat, &run->plan, now))
+        return err_set(err, E_NOMEM, "out of memory while assembling the request");
+    c->total_tokens = run->system_tokens + run->text_tokens + c->history_tokens;
+    tell_sent(run, now);
+    if (!stateless) {
+        run->settle.cut = &c->cut;
+        run->settle.system = run->system;
+        run->settle.system_hash =
+            c->new_prompt ? run->policy->info.system_hash : chat->head.system_hash;
+    }
+    make_request(run);
     return rules_check(run->request.messages, run->request.messages_len, err);
 }

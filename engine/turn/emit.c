@@ -96,18 +96,6 @@ static void who(struct json_writer *w, const struct run *run)
     jw_kv_str(w, "context", run->live->chat->head.context);
 }
 
-// The next request without new text: what was chosen by the plan of this turn, with this turn in
-// it.
-static uint64_t next_tokens(struct run *run)
-{
-    struct context next = {0};
-    const struct chat *chat = run->live->chat;
-    // This turn's text is history by then, not a text beside it.
-    uint64_t budget = context_budget(run) + run->text_tokens;
-    context_choose(&next, chat, &run->plan, chat->head.turns + 1, budget);
-    return run->system_tokens + next.history_tokens;
-}
-
 static void reply_text_of(const struct turn *turn, struct safe_buf *out)
 {
     const struct step *reply = turn_reply(turn);
@@ -137,7 +125,7 @@ static void write_done(struct run *run, const struct turn *turn, struct buf *out
     jw_object(&w);
     usage_write_public(&turn->usage, &w);
     jw_object_end(&w);
-    emit_window(&w, next_tokens(run), run->caps.window_tokens);
+    emit_window(&w, context_next_tokens(run), run->caps.window_tokens);
     jw_key(&w, "warnings");
     jw_array(&w);
     for (unsigned i = 0; i < run->warnings_len; i++)

@@ -53,14 +53,19 @@ static void attempt_committed(struct ledger_op *op)
         return;
     }
     run->attempt = run->live->chat->attempt;
-    turn_call(run);
+    struct err err = ERR_INIT;
+    int code = run->ladder_tokens ? context_assemble(run, &err) : E_OK;
+    if (code)
+        turn_fail(run, code, &err);
+    else
+        turn_call(run);
 }
 
 static void next_attempt(struct run *run)
 {
     struct attempt last = run->attempt;
     turn_op_start(run, attempt_committed);
-    ledger_attempt(run->live->chat, &last, &run->op);
+    ledger_attempt(run->live->chat, &last, &run->context.sent_as, &run->op);
 }
 
 static void retry_due(struct loop_timer *timer)
@@ -106,15 +111,12 @@ static void no_reply(struct run *run)
         return;
     }
     if (d.verdict == RETRY_SMALLER && again && run->context.history_tokens > 0) {
-        struct err err = ERR_INIT;
-        run->plan.budget_tokens = run->context.history_tokens / 2;
-        if (context_assemble(run, &err) == E_OK) {
-            emit_warning(run, "%s says that the context does not fit: sending less of the history",
-                         run->provider);
-            llm_call_release(&run->call);
-            next_attempt(run);
-            return;
-        }
+        run->ladder_tokens = 1 + run->context.history_tokens / 2;
+        emit_warning(run, "%s says that the context does not fit: sending less of the history",
+                     run->provider);
+        llm_call_release(&run->call);
+        next_attempt(run);
+        return;
     }
     describe_failure(run, d.why);
     run->settle.status = TURN_FAILED;

@@ -7,6 +7,7 @@
 //   resolve.c   from a job to a session: the user's key, find or make
 //   turn.c      the state machine of one turn; turn_plan.c, turn_call.c and turn_settle.c are its
 //               later states
+//   choose.c    which turns of the history are sent
 //   context.c   plan + ledger => messages that are valid and fit
 //   reply.c     the reply chain: redact, keep, show
 //   replay.c    a key that was used before: the stored turn answers
@@ -34,6 +35,7 @@ enum {
     WARNINGS_MAX = 8,
     OUTPUT_TOKENS_DEFAULT = 4096,
     RESULT_BYTES_MAX = 64 << 20,
+    CACHE_COLD_MS = 3600 * 1000,  // providers keep a prompt for an hour at most
     REPLAY_POLL_MS = 100, REPLAY_POLLS_MAX = 6000,
 };
 
@@ -87,6 +89,9 @@ struct context {
     struct vec steps;              // of struct step *, which messages point into
     uint32_t first;                // oldest turn of the run of newest ones; turn + 1 when none
     uint32_t pins_end;             // pinned turns before this one are sent too
+    struct history_cut cut;        // as it is from this turn on
+    bool new_prompt;               // the policy's system prompt takes the place of the one in force
+    struct sent sent_as;           // the request, for the record
     uint64_t history_tokens;       // of the chosen turns
     uint64_t total_tokens;         // system, history and the new text
     uint32_t sent, dropped;        // turns
@@ -132,6 +137,7 @@ struct run {
     struct ledger_op op;
     bool op_busy;
     struct history_plan plan;
+    uint64_t ladder_tokens;        // of history, after the provider refused more; 0: not yet
     struct context context;
     struct llm_request request;
     struct llm_call call;
@@ -227,15 +233,31 @@ void context_init(struct context *c);
 void context_release(struct context *c);
 // How many tokens of history may be sent beside system, text and reply.
 uint64_t context_budget(const struct run *run);
-// The oldest turn that plan may want, so that it can be loaded first.
-uint32_t context_first_needed(const struct chat *chat, const struct history_plan *plan,
-                              uint32_t upto);
-// Chooses turns before `upto` and sums; builds no messages. A dry look at what would be sent.
-void context_choose(struct context *c, const struct chat *chat, const struct history_plan *plan,
-                    uint32_t upto, uint64_t budget_tokens);
-// Chooses, and builds messages that end with the user's step of `turn`. E_REFUSED when the new text
-// alone does not fit; E_NOMEM.
+// The oldest turn that run's plan may want, so that it can be loaded first; and whether the system
+// prompt in force must be.
+uint32_t context_first_needed(const struct run *run);
+bool context_needs_prompt(const struct run *run);
+// About how many tokens the next request without new text has: by run's plan, all turns counted.
+uint64_t context_next_tokens(const struct run *run);
+// Chooses, and builds messages that end with the user's step of `turn`; says in run->settle what is
+// new about the cut and the system prompt. E_REFUSED when the new text alone does not fit; E_NOMEM.
 int context_assemble(struct run *run, struct err *err);
+
+// choose.c
+// The first pinned turn after `after`, or 0.
+uint32_t choose_next_pinned(const struct history_plan *plan, uint32_t after);
+// A turn that may be sent: loaded and not superseded; else NULL.
+const struct turn *choose_candidate(const struct chat *chat, uint32_t n);
+// What a cut at `first` is made for; never compared between versions of the program.
+uint64_t choose_plan_hash(const struct history_plan *plan, const char *provider, const char *model,
+                          uint32_t first);
+// The oldest turn before `upto` that the plan may want, going on from `cut` (first 0: from none).
+uint32_t choose_first_needed(const struct chat *chat, const struct history_plan *plan,
+                             const struct history_cut *cut, uint32_t upto);
+// Chooses turns before `upto` and sums: fills first, pins_end, history_tokens and squeezed. All
+// that choose_first_needed said must be loaded.
+void choose_turns(struct context *c, const struct chat *chat, const struct history_plan *plan,
+                  const struct history_cut *cut, uint32_t upto, uint64_t budget_tokens);
 
 // reply.c
 void reply_init(struct run *run);

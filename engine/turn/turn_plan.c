@@ -137,10 +137,9 @@ static void choose_history(struct run *run)
     turn_view(run, &view);
     if (run->policy->ops->history(run->policy, &view, &run->plan, &err))
         turn_hook_failed(run, "history", &err);
-    uint32_t first = context_first_needed(run->live->chat, &run->plan, run->turn);
-    if (run->job->flags & JOB_STATELESS)
-        first = run->turn;
-    if (first >= run->live->chat->first) {
+    bool stateless = run->job->flags & JOB_STATELESS;
+    uint32_t first = stateless ? run->turn : context_first_needed(run);
+    if (first >= run->live->chat->first && (stateless || !context_needs_prompt(run))) {
         assemble(run);
         return;
     }

@@ -109,6 +109,7 @@ static void write_end(struct run *run)
     run->settle.provider = run->provider;
     run->settle.model = run->model;
     run->settle.attempt = &run->attempt;
+    run->settle.sent = run->attempt.status == ATTEMPT_UNUSED ? NULL : &run->context.sent_as;
     turn_op_start(run, settled);
     ledger_settle(run->live->chat, &run->settle, &run->op);
 }

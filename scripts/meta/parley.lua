@@ -67,6 +67,7 @@ error("Cannot require a meta file")
 
 ---@class parley.HistoryPlan
 ---@field last? integer            So many of the newest turns; absent: all.
+---@field slack? integer           And up to so many more, before the oldest are left out again.
 ---@field pin_first? integer       And so many of the oldest.
 ---@field pin? integer[]           And these, by number; at most 256.
 ---@field budget_tokens? integer   At most so many tokens of history; absent: what the window holds.
@@ -81,18 +82,19 @@ error("Cannot require a meta file")
 ---@class parley.history
 local history = {}
 
--- Everything that fits the window; the oldest turns are left out first.
+-- Everything that fits the window; when it is full, the newest half.
 ---@param options? {}
 ---@return parley.HistoryStrategy
 function history.full(options) end
 
--- The newest turns within a budget.
+-- The newest turns within a budget; when it is full, the newest half of it.
 ---@param options { budget_tokens: integer }
 ---@return parley.HistoryStrategy
 function history.truncate(options) end
 
--- The newest turns, and always the oldest few.
----@param options { keep_turns: integer, pin_first?: integer }
+-- The newest `keep_turns` turns, and up to `slack_turns` more before the oldest are left out (as
+-- many again if absent; none in a window of less than 8); and always the oldest few.
+---@param options { keep_turns: integer, slack_turns?: integer, pin_first?: integer }
 ---@return parley.HistoryStrategy
 function history.window(options) end
 

@@ -15,13 +15,19 @@ local function strategy(name)
     end
 end
 
--- Everything, as far as it fits the model's window; the oldest turns are left out first.
+-- What is sent grows with the conversation to a high mark, then the oldest of it are left out down
+-- to a low one. In between requests begin alike, turn after turn: what providers read from their
+-- prompt caches costs a tenth.
+
+-- Everything, as far as it fits the model's window; then the newest half.
 M.full = strategy "full"
 
--- The newest turns within `budget_tokens` of history.
+-- The newest turns within `budget_tokens` of history; when that is full, the newest half of it.
 M.truncate = strategy "truncate"
 
--- The newest `keep_turns` turns, and always the `pin_first` oldest ones.
+-- The newest `keep_turns` turns, and up to `slack_turns` more before the oldest are left out (as
+-- many again, if nothing is said; none in a window of less than 8 turns); and always the `pin_first`
+-- oldest.
 M.window = strategy "window"
 
 return setmetatable(M, {

@@ -52,7 +52,7 @@ static bool attempt_form(struct slice bytes, struct buf *out)
 
     if (!accepted(attempt_read_meta(&attempt, bytes, &err), &err))
         return false;
-    attempt_write_meta(&attempt, out);
+    attempt_write_meta(&attempt, NULL, out);
     return true;
 }
 

@@ -357,7 +357,7 @@ static bool check_sent(struct talk *t, const struct line *line)
         return talk_fail(t, line->n,
                          "no such request was sent (what was sent stands before the model: line "
                          "that answers it)");
-    const struct sent *s = &t->sent[at];
+    const struct talk_request *s = &t->sent[at];
     struct slice actual = t->group_at < s->len ? slice_str(s->messages[t->group_at])
                                                : SLICE_LIT("(no more messages)");
     if (t->group_at >= s->len || !slice_eq(actual, line->text))

@@ -33,7 +33,7 @@ enum {
 static const int64_t TALK_STARTS_MS = 1767261600000; // 2026-01-01T10:00:00Z
 
 // A request as it went out.
-struct sent {
+struct talk_request {
     char provider[NAME_MAX_BYTES];
     struct buf body;
     char **messages; // "user: …", one a message; owned
@@ -87,7 +87,7 @@ struct talk {
     char sessions[SESSIONS_MAX][ID_TEXT_BYTES];
     char owners[SESSIONS_MAX][NAME_MAX_BYTES];
     unsigned sessions_len;
-    struct sent sent[REQUESTS_IN_FILE_MAX];
+    struct talk_request sent[REQUESTS_IN_FILE_MAX];
     unsigned sent_len;
     struct buf log, story, why;
     uint64_t asked; // a question of the runner's own
@@ -152,7 +152,7 @@ static void talk_tell(struct talk *t, const char *what, struct slice text)
 
 // ---- requests
 
-static void add_message(struct sent *s, const char *role, struct slice text)
+static void add_message(struct talk_request *s, const char *role, struct slice text)
 {
     struct buf line = BUF_INIT(32 << 20);
 
@@ -179,7 +179,7 @@ static void content_of(struct json content, struct buf *out)
     }
 }
 
-static bool read_messages(struct sent *s, struct json root, struct buf *scratch)
+static bool read_messages(struct talk_request *s, struct json root, struct buf *scratch)
 {
     struct json_iter it = {0};
     struct json none, message;
@@ -210,7 +210,7 @@ static void take_request(struct talk *t, const char *provider, struct slice body
 {
     struct json_doc doc = JSON_DOC_INIT;
     struct buf scratch = BUF_INIT(32 << 20);
-    struct sent *s = &t->sent[t->sent_len];
+    struct talk_request *s = &t->sent[t->sent_len];
 
     if (t->sent_len == REQUESTS_IN_FILE_MAX) {
         talk_fail(t, t->action_n, "more than %d requests", REQUESTS_IN_FILE_MAX);

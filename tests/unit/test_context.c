@@ -20,8 +20,10 @@ struct world {
     struct step steps[TURNS_MAX][2];
     struct live live;
     struct job job;
+    struct worker worker;
     struct run run;
     struct turn_range superseded[TURNS_MAX];
+    bool cut_holds;  // the cut was made for the plan that is tried
 };
 
 static struct block word = {.type = BLOCK_TEXT, .text = SAFE_LIT("word")};
@@ -58,6 +60,7 @@ static void make_world(struct world *w, const struct rand *r)
     w->live.chat = &w->chat;
     w->run.live = &w->live;
     w->run.job = &w->job;
+    w->run.w = &w->worker;
     w->run.policy = policy_plain();
     w->run.turn = n;
     w->run.caps.window_tokens = 100 + rand_below(r, 3000);
@@ -70,12 +73,26 @@ static void make_plan(struct history_plan *p, const struct rand *r)
     history_plan_full(p);
     if (rand_below(r, 3))
         p->last = (uint32_t)rand_below(r, TURNS_MAX + 5);
+    if (p->last != UINT32_MAX && rand_below(r, 2))
+        p->slack = (uint32_t)rand_below(r, 10);
     if (rand_below(r, 2))
         p->pin_first = (uint32_t)rand_below(r, 6);
     if (rand_below(r, 3) == 0)
         p->budget_tokens = 1 + rand_below(r, 1500);
     for (uint32_t n = 1; n < TURNS_MAX && rand_below(r, 2); n += 1 + (uint32_t)rand_below(r, 9))
         p->pinned[p->pinned_len++] = n;
+}
+
+// A cut of an earlier turn, made for this plan or for another one.
+static void make_cut(struct world *w, const struct rand *r)
+{
+    struct history_cut *cut = &w->chat.head.cut;
+    if (w->run.turn == 1 || rand_below(r, 3) == 0)
+        return;
+    cut->turn = 1 + (uint32_t)rand_below(r, w->run.turn - 1);
+    cut->first = 1 + (uint32_t)rand_below(r, cut->turn);
+    w->cut_holds = rand_below(r, 4) > 0;
+    cut->plan = choose_plan_hash(&w->run.plan, "", "", cut->first) + !w->cut_holds;
 }
 
 static bool oracle_pins(const struct history_plan *p, uint32_t n)
@@ -92,36 +109,62 @@ static uint64_t oracle_tokens(const struct turn *t)
     return t->steps[0].tokens + (t->steps_len > 1 ? t->steps[1].tokens : 0);
 }
 
-// Marks what is to be sent: pinned turns oldest first while they fit, then the newest while they
-// fit.
-static uint64_t oracle(const struct world *w, const struct history_plan *p, uint64_t budget,
-                       bool sent[TURNS_MAX + 1])
+// Marks the pinned turns, oldest first, while they fit.
+static uint64_t oracle_mark_pins(const struct world *w, const struct history_plan *p, uint64_t high,
+                                 bool sent[TURNS_MAX + 1])
 {
     uint64_t sum = 0;
-    uint32_t now = w->run.turn, left = p->last;
     memset(sent, 0, TURNS_MAX + 1);
-    if (p->budget_tokens && p->budget_tokens < budget)
-        budget = p->budget_tokens;
-    for (uint32_t n = 1; n < now; n++) {
+    for (uint32_t n = 1; n < w->run.turn; n++) {
         const struct turn *t = &w->turns[n - 1];
         if (!oracle_pins(p, n) || t->superseded)
             continue;
-        if (sum + oracle_tokens(t) > budget)
+        if (sum + oracle_tokens(t) > high)
             break;
         sum += oracle_tokens(t);
         sent[n] = true;
     }
-    for (uint32_t n = now - 1; n >= 1 && left > 0; n--) {
+    return sum;
+}
+
+enum stopped { NOT, BY_TURNS, BY_TOKENS };
+
+// Marks the newest, back to turn `from`, while they fit. What stopped it.
+static enum stopped oracle_mark_newest(const struct world *w, uint32_t from, uint32_t turns,
+                                       uint64_t tokens, uint64_t newest_tokens, uint64_t *sum,
+                                       bool sent[TURNS_MAX + 1])
+{
+    uint32_t taken = 0;
+    for (uint32_t n = w->run.turn - 1; n >= from; n--) {
         const struct turn *t = &w->turns[n - 1];
         if (t->superseded)
             continue;
         uint64_t more = sent[n] ? 0 : oracle_tokens(t);
-        if (sum + more > budget)
-            break;
-        sum += more;
+        if (taken == turns)
+            return BY_TURNS;
+        if (*sum + more > (taken ? tokens : newest_tokens))
+            return BY_TOKENS;
+        *sum += more;
         sent[n] = true;
-        left--;
+        taken++;
     }
+    return NOT;
+}
+
+static uint64_t oracle(const struct world *w, const struct history_plan *p, uint64_t budget,
+                       bool sent[TURNS_MAX + 1])
+{
+    const struct history_cut *cut = &w->chat.head.cut;
+    uint32_t from = cut->first && w->cut_holds ? cut->first : 1;
+    uint64_t high = p->budget_tokens && p->budget_tokens < budget ? p->budget_tokens : budget;
+    uint32_t most = p->last == UINT32_MAX ? p->last : p->last + p->slack;
+    uint64_t pins = oracle_mark_pins(w, p, high, sent), sum = pins;
+    enum stopped by = oracle_mark_newest(w, from, most, high, high, &sum, sent);
+    if (by == NOT)
+        return sum;
+    sum = oracle_mark_pins(w, p, high, sent);
+    uint64_t low = by == BY_TOKENS ? pins + (high - pins) / 2 : high;
+    oracle_mark_newest(w, from, p->last, low, high, &sum, sent);
     return sum;
 }
 
@@ -141,6 +184,7 @@ static void check_case(const struct rand *r)
     bool sent[TURNS_MAX + 1];
     make_world(&w, r);
     make_plan(&w.run.plan, r);
+    make_cut(&w, r);
     uint64_t budget = context_budget(&w.run);
     uint64_t sum = oracle(&w, &w.run.plan, budget, sent);
     int code = context_assemble(&w.run, &err);
@@ -210,17 +254,62 @@ static void test_context__first_needed(void **state)
     rand_sim_init(&r, 3);
     make_world(&w, &r.rand);
     w.chat.head.superseded_len = 0;
+    struct history_cut cut = {0};
     history_plan_full(&plan);
-    assert_int_equal(context_first_needed(&w.chat, &plan, 30), 1);
+    assert_int_equal(choose_first_needed(&w.chat, &plan, &cut, 30), 1);
     plan.last = 5;
-    assert_int_equal(context_first_needed(&w.chat, &plan, 30), 25);
+    assert_int_equal(choose_first_needed(&w.chat, &plan, &cut, 30), 25);
     w.superseded[0] = (struct turn_range){26, 27};
     w.chat.head.superseded_len = 1;
-    assert_int_equal(context_first_needed(&w.chat, &plan, 30), 23);
+    assert_int_equal(choose_first_needed(&w.chat, &plan, &cut, 30), 23);
+    plan.slack = 21;
+    assert_int_equal(choose_first_needed(&w.chat, &plan, &cut, 30), 23);
+    plan.slack = 22;  // 27 turns that are not superseded
+    assert_int_equal(choose_first_needed(&w.chat, &plan, &cut, 30), 1);
+    cut.first = 12;
+    assert_int_equal(choose_first_needed(&w.chat, &plan, &cut, 30), 12);
     plan.pinned[plan.pinned_len++] = 9;
-    assert_int_equal(context_first_needed(&w.chat, &plan, 30), 9);
+    assert_int_equal(choose_first_needed(&w.chat, &plan, &cut, 30), 9);
     plan.pin_first = 1;
-    assert_int_equal(context_first_needed(&w.chat, &plan, 30), 1);
+    assert_int_equal(choose_first_needed(&w.chat, &plan, &cut, 30), 1);
+}
+
+// Many turns of one session, each with the cut that the one before left: requests begin alike, but
+// where the cut moves, and that is seldom.
+static void test_context__cut_moves_in_big_steps(void **state)
+{
+    enum { KEEP = 10, SLACK = 10, ALL = 400 };
+    static struct turn turns[ALL];
+    static struct step steps[ALL][2];
+    struct chat chat = {.turns = turns, .first = 1};
+    struct live live = {.chat = &chat};
+    struct job job = {0};
+    struct worker w = {0};
+    struct run run = {.w = &w, .live = &live, .job = &job, .policy = policy_plain(),
+                      .caps.window_tokens = 100000};
+    struct err err = ERR_INIT;
+    uint32_t moves = 0;
+    (void)state;
+    context_init(&run.context);
+    history_plan_full(&run.plan);
+    run.plan.last = KEEP;
+    run.plan.slack = SLACK;
+    for (uint32_t n = 1; n <= ALL; n++) {
+        uint32_t before = chat.head.cut.first;
+        turns[n - 1] = (struct turn){.n = n, .steps = steps[n - 1], .steps_len = 1};
+        for (int i = 0; i < 2; i++)
+            steps[n - 1][i] = (struct step){.role = i ? ROLE_ASSISTANT : ROLE_USER,
+                                            .content = {&word, 1}, .tokens = 7};
+        chat.turns_len = chat.head.turns = run.turn = n;
+        assert_int_equal(context_assemble(&run, &err), E_OK);
+        turns[n - 1].steps_len = 2;
+        chat.head.cut = *run.settle.cut;
+        moves += chat.head.cut.first != before;
+        assert_in_range(run.context.sent, n - 1 < KEEP ? n - 1 : KEEP, KEEP + SLACK);
+        assert_int_equal(run.context.sent_as.cut_moved, n > 1 && chat.head.cut.first != before);
+    }
+    assert_int_equal(moves, 1 + (ALL - 1 - KEEP) / (SLACK + 1));
+    context_release(&run.context);
 }
 
 int main(void)
@@ -230,6 +319,7 @@ int main(void)
         cmocka_unit_test(test_context__text_larger_than_the_window),
         cmocka_unit_test(test_context__stateless_sends_the_text_alone),
         cmocka_unit_test(test_context__first_needed),
+        cmocka_unit_test(test_context__cut_moves_in_big_steps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -102,7 +102,7 @@ static int attempt_op(struct kit *k, struct chat *c, struct ledger_op *op)
     struct attempt last = {.status = ATTEMPT_FAILED, .http_status = 529,
                            .usage = {.input_tokens = 7, .cost_nusd = 70}};
     kit_ready(k, op);
-    ledger_attempt(c, &last, op);
+    ledger_attempt(c, &last, NULL, op);
     return kit_wait(k, op);
 }
 
@@ -265,6 +265,47 @@ static void test_ledger__pages_of_500_turns(void **state)
     kit_close(&k);
 }
 
+// Text that cannot be compressed below 6 bits a letter.
+static char *random_text(size_t len)
+{
+    struct rand_sim r;
+    char *text = mem_alloc(len + 1);
+
+    rand_sim_init(&r, 7);
+    for (size_t i = 0; i < len; i++)
+        text[i] = (char)('0' + rand_below(&r.rand, 64));
+    text[len] = '\0';
+    return text;
+}
+
+// A turn whose end brings a cut, and with it a system prompt.
+static void cut_turn(struct kit *k, struct chat *c, const char *reply, const char *system,
+                     uint64_t hash)
+{
+    struct history_cut cut = {.first = 1, .turn = c->head.turns + 1, .plan = 77};
+    struct ledger_op op;
+
+    assert_int_equal(kit_accept(k, c, "question"), E_OK);
+    struct content content = kit_content(reply);
+    struct attempt attempt = {.status = ATTEMPT_DONE};
+    struct ledger_settle s = {.status = TURN_DONE, .stop = STOP_END, .reply = &content,
+                              .attempt = &attempt, .cut = &cut,
+                              .system = kit_text(system), .system_hash = hash};
+    kit_ready(k, &op);
+    ledger_settle(c, &s, &op);
+    content_release(&content);
+    assert_int_equal(kit_wait(k, &op), E_OK);
+}
+
+static void assert_system(const struct chat *c, const char *system, uint64_t hash)
+{
+    struct safe_text text = safe_buf_text(&c->system);
+
+    assert_int_equal(c->head.system_hash, hash);
+    assert_int_equal(text.len, strlen(system));
+    assert_true(text.len == 0 || memcmp(text.ptr, system, text.len) == 0);
+}
+
 static void test_ledger__a_new_system_prompt_is_an_event(void **state)
 {
     (void)state;
@@ -272,35 +313,41 @@ static void test_ledger__a_new_system_prompt_is_an_event(void **state)
     kit_open(&k, "memory:");
     struct chat *c = kit_chat(&k, "kitchen");
     struct kit_accept other = {.system = "be brief", .system_hash = 8};
-    struct kit_accept none = {.system = "", .system_hash = 9};
     struct ledger_op op;
     int code;
 
     kit_turn(&k, c, "a", "b");
-    kit_turn(&k, c, "c", "d");
+    // Accepting a later turn changes nothing; ending one with a cut does.
+    assert_int_equal(kit_accept_op(&k, c, "c", &other, &op), E_OK);
+    assert_int_equal(kit_settle(&k, c, "d"), E_OK);
     assert_int_equal(c->head.events, 1);
-    assert_int_equal(kit_accept_op(&k, c, "e", &other, &op), E_OK);
-    assert_int_equal(kit_settle(&k, c, "f"), E_OK);
+    assert_system(c, "be kind", 7);
+    cut_turn(&k, c, "f", "be brief", 8);
     assert_int_equal(c->head.events, 2);
-    assert_memory_equal(safe_buf_text(&c->system).ptr, "be brief", 8);
+    assert_int_equal(c->head.cut.turn, 3);
+    assert_system(c, "be brief", 8);
     struct chat *d = kit_again(&k, c->head.id, &code);
     assert_int_equal(code, E_OK);
-    assert_int_equal(safe_buf_text(&d->system).len, 8);
-    assert_memory_equal(safe_buf_text(&d->system).ptr, "be brief", 8);
+    assert_system(d, "be brief", 8);
+    assert_int_equal(d->head.cut.plan, 77);
     chat_free(d);
-    assert_int_equal(kit_accept_op(&k, c, "g", &none, &op), E_OK);
-    assert_int_equal(kit_settle(&k, c, "h"), E_OK);
-    assert_int_equal(safe_buf_text(&c->system).len, 0);
+    cut_turn(&k, c, "h", "", 0);
+    assert_system(c, "", 0);
     // As long as it likes: it goes on in further records like a message.
     char *text = long_text(450 << 10, "be thorough ");
-    struct kit_accept lengthy = {.system = text, .system_hash = 10};
-    assert_int_equal(kit_accept_op(&k, c, "i", &lengthy, &op), E_OK);
+    cut_turn(&k, c, "j", text, 10);
     d = kit_again(&k, c->head.id, &code);
     assert_int_equal(code, E_OK);
-    assert_int_equal(safe_buf_text(&d->system).len, 450 << 10);
-    assert_memory_equal(safe_buf_text(&d->system).ptr, text, 450 << 10);
-    mem_free(text);
+    assert_system(d, text, 10);
     chat_free(d);
+    // Beside a reply that leaves no room for it, it waits: the turn ends all the same.
+    char *reply = random_text(510 << 10), *longer = random_text(900 << 10);
+    cut_turn(&k, c, reply, longer, 11);
+    assert_system(c, text, 10);
+    mem_free(longer);
+    assert_int_equal(c->head.open_turn, 0);
+    mem_free(reply);
+    mem_free(text);
     chat_free(c);
     assert_verified(&k);
     kit_close(&k);

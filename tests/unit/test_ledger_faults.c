@@ -92,7 +92,7 @@ static int further_attempt(struct scene *s)
     struct ledger_op op;
 
     kit_ready(s->k, &op);
-    ledger_attempt(s->c, &last, &op);
+    ledger_attempt(s->c, &last, NULL, &op);
     return minor(s, &op);
 }
 
@@ -356,7 +356,7 @@ static void start(struct kit *k, enum op_kind kind, struct chat *c, struct chat 
     case OP_ACCEPT:
     case OP_EDIT: ledger_accept(c, &a, op); break;
     case OP_KEEP: ledger_keep(c, kit_text("so far"), op); break;
-    case OP_ATTEMPT: ledger_attempt(c, &attempt, op); break;
+    case OP_ATTEMPT: ledger_attempt(c, &attempt, NULL, op); break;
     case OP_SETTLE: ledger_settle(c, &s, op); break;
     case OP_UNDO: ledger_supersede(c, 1, SUPERSEDE_UNDO, op); break;
     case OP_LOAD: ledger_load(c, 1, op); break;

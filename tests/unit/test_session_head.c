@@ -113,6 +113,7 @@ static void test_session_head__stored_form(void **state)
                              .events = 2,
                              .tokens = 1234,
                              .system_hash = 0x00ff00000000abcd,
+                             .cut = {.first = 3, .turn = 8, .plan = 0xfe},
                              .created_at_ms = 1,
                              .last_active_at_ms = 2,
                              .expires_at_ms = 3};
@@ -128,6 +129,7 @@ static void test_session_head__stored_form(void **state)
         out.ptr,
         "{\"bot\":\"hello\",\"status\":\"soft_expired\",\"turns\":9,"
         "\"open_turn\":9,\"events\":2,\"tokens\":1234,\"system_hash\":\"00ff00000000abcd\","
+        "\"cut\":[3,8,\"00000000000000fe\"],"
         "\"created_at\":1,\"last_active_at\":2,\"expires_at\":3,"
         "\"superseded\":[[2,3],[7,7]]}");
     assert_int_equal(session_read_meta(&back, buf_slice(&out), NULL), E_OK);
@@ -140,6 +142,7 @@ static void test_session_head__stored_form(void **state)
     session_head_release(&back);
     assert_string_equal(copy.context, h.context);
     assert_int_equal(copy.system_hash, h.system_hash);
+    assert_memory_equal(&copy.cut, &h.cut, sizeof(h.cut));
     assert_int_equal(copy.superseded_len, 2);
     assert_int_equal(copy.superseded[1].first, 7);
     // Reading over a head replaces its ranges.
@@ -178,6 +181,10 @@ static void test_session_head__names_what_is_wrong(void **state)
         {"{" GOOD ",\"open_turn\":6}", "\"open_turn\""},
         {"{" GOOD ",\"system_hash\":\"abc\"}", "\"system_hash\""},
         {"{" GOOD ",\"system_hash\":7}", "\"system_hash\""},
+        {"{" GOOD ",\"cut\":[]}", "\"cut\""},
+        {"{" GOOD ",\"cut\":[2,1,\"00000000000000fe\"]}", "\"cut\""},
+        {"{" GOOD ",\"cut\":[1,1,\"fe\"]}", "\"cut\""},
+        {"{" GOOD ",\"cut\":[1,999999,\"00000000000000fe\"]}", "\"cut\""},
         {"{" GOOD ",\"expires_at\":\"soon\"}", "\"expires_at\""},
         {"{" GOOD ",\"superseded\":{}}", "\"superseded\""},
         {"{" GOOD ",\"superseded\":[1]}", "\"superseded\""},

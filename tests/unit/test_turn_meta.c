@@ -3,6 +3,7 @@
 #include "model/attempt.h"
 
 #include "base/mem.h"
+#include "model/record.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -172,7 +173,7 @@ static void test_turn_meta__attempt(void **state)
     struct err err = ERR_INIT;
 
     (void)state;
-    attempt_write_meta(&a, &out);
+    attempt_write_meta(&a, NULL, &out);
     assert_string_equal(out.ptr, "{\"status\":\"open\",\"owner\":\"claim-1\",\"bot\":\"hello\","
                                  "\"provider\":\"\",\"model\":\"\",\"at\":5,\"input_tokens\":0,"
                                  "\"output_tokens\":0}");
@@ -187,7 +188,7 @@ static void test_turn_meta__attempt(void **state)
         a.status = (enum attempt_status)i;
         assert_string_equal(attempt_status_word(a.status), words[i]);
         buf_clear(&out);
-        attempt_write_meta(&a, &out);
+        attempt_write_meta(&a, NULL, &out);
         assert_null(strstr(out.ptr, "owner"));
         assert_int_equal(attempt_read_meta(&back, buf_slice(&out), &err), E_OK);
         assert_int_equal(back.status, i);
@@ -201,6 +202,59 @@ static void test_turn_meta__attempt(void **state)
                                                         "\"at\":1,\"http\":\"x\"}"), &err),
                      E_CORRUPT);
     assert_non_null(strstr(err.message, "\"http\""));
+    buf_release(&out);
+}
+
+static void test_turn_meta__what_was_sent(void **state)
+{
+    static struct sent s = {.strategy = "window", .by = "policies/desk.lua:7", .cut_moved = true,
+                            .system_tokens = 12, .history_tokens = 345,
+                            .predicted = {.input_tokens = 400, .cost_nusd = 1200,
+                                          .estimated = true}};
+    static struct sent back;
+    struct attempt a = {.status = ATTEMPT_DONE};
+    struct buf out = BUF_INIT(RECORD_META_BYTES_MAX);
+    struct err err = ERR_INIT;
+
+    (void)state;
+    sent_add(&s, 1, SENT_PINNED);
+    sent_add(&s, 2, SENT_PINNED);
+    for (uint32_t n = 7; n < 12; n++)
+        if (n != 9)
+            sent_add(&s, n, SENT_NEWEST);
+    assert_int_equal(s.runs_len, 3);
+    for (uint32_t n = 0; n < 20; n++)
+        assert_int_equal(sent_has(&s, n), n == 1 || n == 2 || (n > 6 && n < 12 && n != 9));
+    attempt_write_meta(&a, &s, &out);
+    assert_int_equal(sent_read_meta(&back, buf_slice(&out), &err), E_OK);
+    assert_string_equal(back.strategy, "window");
+    assert_string_equal(back.by, "policies/desk.lua:7");
+    assert_int_equal(back.runs_len, 3);
+    assert_int_equal(back.runs[2].first, 10);
+    assert_int_equal(back.runs[0].why, SENT_PINNED);
+    assert_true(back.cut_moved && !back.more);
+    assert_int_equal(back.predicted.cost_nusd, 1200);
+    // Scattered turns: as many runs as fit a record, and the word that there were more.
+    for (uint32_t n = 100; n < 100 + 4 * SENT_RUNS_MAX; n += 2)
+        sent_add(&s, n, SENT_NEWEST);
+    assert_true(s.more);
+    buf_clear(&out);
+    attempt_write_meta(&a, &s, &out);
+    assert_true(buf_ok(&out));
+    assert_int_equal(sent_read_meta(&back, buf_slice(&out), &err), E_OK);
+    assert_true(back.more);
+
+    static const char *const bad[] = {
+        "{\"sent\":7}", "{\"sent\":{\"by\":\"x\"}}",
+        "{\"sent\":{\"strategy\":\"s\",\"by\":\"x\"}}",
+        "{\"sent\":{\"strategy\":\"s\",\"by\":\"x\",\"runs\":[[2,1,\"newest\"]]}}",
+        "{\"sent\":{\"strategy\":\"s\",\"by\":\"x\",\"runs\":[[1,1,\"why\"]]}}",
+        "{\"sent\":{\"strategy\":\"s\",\"by\":\"x\","
+        "\"runs\":[[3,3,\"newest\"],[3,4,\"newest\"]]}}",
+    };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_int_equal(sent_read_meta(&back, slice_str(bad[i]), &err), E_CORRUPT);
+    assert_int_equal(sent_read_meta(&back, SLICE_LIT("{}"), &err), E_NOT_FOUND);
     buf_release(&out);
 }
 
@@ -231,6 +285,7 @@ int main(void)
         cmocka_unit_test(test_turn_meta__stored_form),
         cmocka_unit_test(test_turn_meta__names_what_is_wrong),
         cmocka_unit_test(test_turn_meta__attempt),
+        cmocka_unit_test(test_turn_meta__what_was_sent),
         cmocka_unit_test(test_turn_meta__no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+// sent.c: the stored form of what a request was made of. Plain values; any thread.
+#include "model/sent.h"
+
+#include "model/meta_int.h"
+
+static const char *const why_words[] = {[SENT_NEWEST] = "newest", [SENT_PINNED] = "pinned"};
+enum { WHY_WORDS = sizeof(why_words) / sizeof(why_words[0]) };
+
+const char *sent_why_word(enum sent_why why)
+{
+    BUG_ON((unsigned)why >= WHY_WORDS);
+    return why_words[why];
+}
+
+void sent_add(struct sent *s, uint32_t n, enum sent_why why)
+{
+    struct sent_run *last = s->runs_len ? &s->runs[s->runs_len - 1] : NULL;
+
+    BUG_ON(last && n <= last->last);
+    if (last && last->last + 1 == n && last->why == why && !s->more)
+        last->last = n;
+    else if (s->runs_len == SENT_RUNS_MAX)
+        s->more = true;
+    else
+        s->runs[s->runs_len++] = (struct sent_run){n, n, why};
+}
+
+bool sent_has(const struct sent *s, uint32_t n)
+{
+    uint32_t low = 0, high = s->runs_len;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (s->runs[middle].last < n)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < s->runs_len && s->runs[low].first <= n;
+}
+
+void sent_write_meta(const struct sent *s, struct json_writer *w)
+{
+    jw_key(w, "sent");
+    jw_object(w);
+    jw_kv_str(w, "strategy", s->strategy);
+    jw_kv_str(w, "by", s->by);
+    jw_key(w, "runs");
+    jw_array(w);
+    for (uint32_t i = 0; i < s->runs_len; i++) {
+        jw_array(w);
+        jw_i64(w, s->runs[i].first);
+        jw_i64(w, s->runs[i].last);
+        jw_str(w, sent_why_word(s->runs[i].why));
+        jw_array_end(w);
+    }
+    jw_array_end(w);
+    if (s->more)
+        jw_kv_bool(w, "more", true);
+    if (s->cut_moved)
+        jw_kv_bool(w, "cut", true);
+    jw_kv_i64(w, "system", (int64_t)s->system_tokens);
+    jw_kv_i64(w, "history", (int64_t)s->history_tokens);
+    jw_key(w, "predicted");
+    jw_object(w);
+    usage_write_meta(&s->predicted, w);
+    jw_object_end(w);
+    jw_object_end(w);
+}
+
+static bool read_run(struct json v, int64_t before, struct sent_run *out)
+{
+    int64_t first = json_i64(json_at(v, 0), 0), last = json_i64(json_at(v, 1), 0);
+    struct json why = json_at(v, 2);
+
+    if (json_type(v) != JSON_ARRAY || first <= before || last < first || last > UINT32_MAX)
+        return false;
+    for (unsigned i = 0; i < WHY_WORDS; i++) {
+        if (json_is_string(why, why_words[i])) {
+            *out = (struct sent_run){(uint32_t)first, (uint32_t)last, (enum sent_why)i};
+            return true;
+        }
+    }
+    return false;
+}
+
+static void read_runs(struct sent *s, struct meta *m)
+{
+    struct json runs = json_get(m->root, "runs");
+    struct json_iter it = {0};
+    struct json key, v;
+    int64_t before = 0;
+
+    if (json_type(runs) != JSON_ARRAY || json_count(runs) > SENT_RUNS_MAX) {
+        meta_fail(m, "runs");
+        return;
+    }
+    while (json_next(runs, &it, &key, &v)) {
+        struct sent_run *run = &s->runs[s->runs_len];
+
+        if (!read_run(v, before, run)) {
+            meta_fail(m, "runs");
+            return;
+        }
+        before = run->last;
+        s->runs_len++;
+    }
+}
+
+int sent_read_meta(struct sent *s, struct slice attempt_meta, struct err *err)
+{
+    struct meta m;
+
+    *s = (struct sent){0};
+    meta_open(&m, attempt_meta, "attempt", err);
+    struct json sent = m.code ? m.root : json_get(m.root, "sent");
+    if (!m.code && json_type(sent) == JSON_NONE) {
+        meta_close(&m);
+        return err_set(err, E_NOT_FOUND, "the attempt does not say what was sent");
+    }
+    m.root = sent;
+    m.at = (struct json_iter){0};
+    meta_chars(&m, "strategy", true, s->strategy, sizeof(s->strategy));
+    meta_chars(&m, "by", true, s->by, sizeof(s->by));
+    read_runs(s, &m);
+    s->more = meta_has(&m, "more");
+    s->cut_moved = meta_has(&m, "cut");
+    s->system_tokens = (uint64_t)meta_i64_or(&m, "system", 0, INT64_MAX, 0);
+    s->history_tokens = (uint64_t)meta_i64_or(&m, "history", 0, INT64_MAX, 0);
+    usage_read_meta(&s->predicted, m.code ? m.root : json_get(m.root, "predicted"));
+    s->predicted.estimated = true;
+    return meta_close(&m);
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+// sent.h: what a request was made of, kept with its attempt so that `why` can tell it later.
+//
+// Ordinals, counts and the names of code: nothing that people said. Which turns were left out
+// follows from those that were sent.
+#ifndef MODEL_SENT_H
+#define MODEL_SENT_H
+
+#include "model/plan.h"
+#include "model/usage.h"
+
+enum sent_why {
+    SENT_NEWEST,  // among the newest turns, from the cut on
+    SENT_PINNED,  // before the cut, pinned by the plan
+};
+const char *sent_why_word(enum sent_why why);  // "newest", "pinned"
+
+// A run of turns that were sent, both ends included.
+struct sent_run {
+    uint32_t first, last;
+    enum sent_why why;
+};
+
+enum { SENT_RUNS_MAX = 96 };
+
+struct sent {
+    char strategy[PLAN_STRATEGY_BYTES];
+    char by[PLAN_BY_BYTES];             // whose choice: "policies/kiosk.lua:14"
+    struct sent_run runs[SENT_RUNS_MAX];
+    uint32_t runs_len;                  // ascending, disjoint
+    bool more;                          // there were more runs than are kept: the last ones lack
+    bool cut_moved;
+    uint64_t system_tokens, history_tokens;
+    struct usage predicted;             // of the request, before it was sent; always `estimated`
+};
+
+// Adds turn n, which is after all that are there.
+void sent_add(struct sent *s, uint32_t n, enum sent_why why);
+bool sent_has(const struct sent *s, uint32_t n);
+
+// Member "sent" of an attempt's meta, into the writer's open object: {"strategy","by",
+// "runs":[[first,last,"newest"],…],"more":true,"cut":true,"system":n,"history":n,
+// "predicted":{usage members}}; what is false or empty is left out.
+void sent_write_meta(const struct sent *s, struct json_writer *w);
+// Reads it out of the attempt's meta. E_NOT_FOUND: it has none (nothing was sent, or the process
+// died first); E_CORRUPT names the member.
+int sent_read_meta(struct sent *s, struct slice attempt_meta, struct err *err);
+
+#endif
