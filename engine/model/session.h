@@ -55,7 +55,8 @@ int session_supersede(struct session_head *h, uint32_t first, uint32_t last, str
 
 // Meta of key session/<id>: {"bot","status","turns","open_turn","events","tokens","system_hash"
 // (hex string), "cut":[first,turn,"plan (hex)"],
-// "created_at","last_active_at","expires_at" (ms; 0 left out), "superseded":[[first,last],…]}; body: {"context":"…"} (no body when the context is empty).
+// "created_at","last_active_at","expires_at" (ms; 0 left out), "superseded":[[first,last],…]};
+// body: {"context":"…"} (no body when the context is empty).
 void session_write_meta(const struct session_head *h, struct buf *out);
 int session_read_meta(struct session_head *h, struct slice meta, struct err *err);
 void session_write_body(const struct session_head *h, struct safe_buf *out);

@@ -26,8 +26,8 @@ M.full = strategy "full"
 M.truncate = strategy "truncate"
 
 -- The newest `keep_turns` turns, and up to `slack_turns` more before the oldest are left out (as
--- many again, if nothing is said; none in a window of less than 8 turns); and always the `pin_first`
--- oldest.
+-- many again, if nothing is said; none in a window of less than 8 turns); and always the
+-- `pin_first` oldest.
 M.window = strategy "window"
 
 return setmetatable(M, {
