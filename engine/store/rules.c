@@ -129,6 +129,8 @@ int rule_limits(struct store_op *op)
         return code ? code : check_lease(op);
     case STORE_CLAIM_ALIVE:
         return check_len(op, "claim", op->key, 1, RECORD_KEY_BYTES_MAX);
+    case STORE_CHECK:
+        return check_limit(op);
     }
     return op_fail(op, E_USAGE, "store: unknown verb %d", (int)op->verb);
 }

@@ -34,6 +34,12 @@ static const char *const sql[SQL_STATEMENTS] = {
     [SQL_PARTITIONS] = "SELECT name FROM partitions p WHERE name > ?1 AND EXISTS "
                        "(SELECT 1 FROM records WHERE partition_id = p.id) ORDER BY name LIMIT ?2",
 
+    // By the index alone: no record is touched.
+    [SQL_KEYS] = "SELECT r.key FROM records r INDEXED BY records_key " OF_PARTITION
+                 "AND r.key >= ?2 AND r.key < ?3 ORDER BY r.key",
+    [SQL_KEYS_BACK] = "SELECT r.key FROM records r INDEXED BY records_key " OF_PARTITION
+                      "AND r.key >= ?2 AND r.key < ?3 ORDER BY r.key DESC",
+
     [SQL_PARTITION] = "SELECT id FROM partitions WHERE name = ?1",
     [SQL_PARTITION_NEW] = "INSERT INTO partitions(name) VALUES (?1)",
     [SQL_FIND] = "SELECT id, version, count FROM records WHERE partition_id = ?1 AND key = ?2",
@@ -56,7 +62,8 @@ static const char *const sql[SQL_STATEMENTS] = {
 
 int conn_error(sqlite3 *db, int rc, const char *path, const char *doing, struct err *err)
 {
-    const char *why = db ? sqlite3_errmsg(db) : sqlite3_errstr(rc);
+    bool is_last = db && (sqlite3_errcode(db) & 0xff) == (rc & 0xff);
+    const char *why = is_last ? sqlite3_errmsg(db) : sqlite3_errstr(rc);
     switch (rc & 0xff) {
     case SQLITE_NOMEM:
         return err_set(err, E_NOMEM, "store: sqlite: out of memory while %s", doing);
@@ -76,8 +83,8 @@ int conn_error(sqlite3 *db, int rc, const char *path, const char *doing, struct 
         return err_set(err, E_STORE, "store: sqlite: %s is not a database: name another file, or "
                        "restore it from a backup", path);
     case SQLITE_CORRUPT:
-        return err_set(err, E_STORE, "store: sqlite: %s is damaged (found while %s: %s): restore "
-                       "it from a backup", path, doing, why);
+        return err_set(err, E_CORRUPT, "store: sqlite: %s is damaged (found while %s: %s): "
+                       "`parley verify` says where; restore it from a backup", path, doing, why);
     case SQLITE_READONLY:
     case SQLITE_CANTOPEN:
     case SQLITE_PERM:
@@ -117,16 +124,17 @@ bool conn_disk_failed(int rc)
 }
 
 // SQLite makes -wal and -shm with the file's own mode, so the file's is what counts.
+// No mapping of the file: a file that is cut short would end the process with a signal.
+#define SUSPICIOUS \
+    "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA mmap_size=0;"
 static const char *const settings[] = {
     [CONN_WRITER] = "PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;"
                     "PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-16384;"
-                    "PRAGMA temp_store=MEMORY;"
-                    "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;",
+                    "PRAGMA temp_store=MEMORY;" SUSPICIOUS,
     [CONN_READER] = "PRAGMA query_only=ON; PRAGMA cache_size=-8192; PRAGMA temp_store=MEMORY;"
-                    "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;",
+                    SUSPICIOUS,
     [CONN_READ_ONLY] = "PRAGMA query_only=ON; PRAGMA cache_size=-8192; PRAGMA temp_store=MEMORY;"
-                       "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;"
-                       "SELECT count(*) FROM sqlite_schema;",
+                       SUSPICIOUS "SELECT count(*) FROM sqlite_schema;",
 };
 
 static int open_file(struct sqlite_conn *c, const char *name, int flags, enum conn_kind kind)

@@ -4,6 +4,7 @@
 //   sqlite.c         opening and closing, the two queues, and which of them an op goes to
 //   sqlite_write.c   the writer thread: groups of ops, one transaction and one fsync each
 //   sqlite_read.c    the reader thread, and how each kind of read is done
+//   sqlite_check.c   what can be read past damage, and what is wrong with the file
 //   sqlite_conn.c    one connection: its settings, its statements, what its errors mean
 //   sqlite_schema.c  the tables and views, and how a file gets from one version to the next
 //   claim.c          the lock file: the writer's lock, and which processes live
@@ -71,7 +72,7 @@ int schema_upgrade(sqlite3 *db, const char *path, const struct schema *schema, u
 enum statement {
     SQL_BEGIN_READ, SQL_BEGIN_WRITE, SQL_COMMIT, SQL_ROLLBACK, SQL_MEND,
     SQL_GET, SQL_SCAN, SQL_SCAN_BACK, SQL_SCAN_END, SQL_SCAN_BACK_END, SQL_DUE, SQL_DUE_AFTER,
-    SQL_DUE_CURSOR, SQL_PARTITIONS,
+    SQL_DUE_CURSOR, SQL_PARTITIONS, SQL_KEYS, SQL_KEYS_BACK,
     SQL_PARTITION, SQL_PARTITION_NEW, SQL_FIND, SQL_INSERT, SQL_UPDATE, SQL_COUNT, SQL_DELETE,
     SQL_DROP_RECORDS, SQL_DROP_LEASES, SQL_DROP_PARTITION,
     SQL_LEASE, SQL_LEASE_PUT, SQL_EPOCH, SQL_EPOCH_PUT,
@@ -154,6 +155,19 @@ void *reader_run(void *store);
 // Does a read on a connection that is in a transaction. An SQLite result code; SQLITE_OK also when
 // op->code says what else went wrong.
 int sqlite_read(struct sqlite_store *s, struct sqlite_conn *c, struct store_op *op);
+
+// --- sqlite_check.c ---------------------------------------------------------------------------
+
+// A row of a statement whose columns are ROW_COLUMNS. One that is longer than any of ours comes
+// without version, meta and body.
+struct record sqlite_row(sqlite3_stmt *st, struct slice partition);
+// Whether a row is what the op asked for, in its order: where index and table disagree it is not.
+bool sqlite_row_fits(const struct store_op *op, const struct record *row);
+// A GET or SCAN that met damage, again: the keys out of the index alone, then each record by
+// itself; what cannot be read comes as store.h says. An SQLite result code.
+int sqlite_salvage(struct sqlite_conn *c, struct store_op *op);
+// STORE_CHECK. An SQLite result code.
+int sqlite_check(struct sqlite_conn *c, struct store_op *op);
 // Moves the WAL into the file and empties it. The writer's lock is held. An SQLite result code.
 int sqlite_checkpoint(struct sqlite_store *s, struct sqlite_conn *c, int mode);
 

@@ -7,29 +7,22 @@
 
 enum { BATCH_OPS_MAX = 256 };
 
-static struct record row_of(sqlite3_stmt *st, struct slice partition)
-{
-    return (struct record){
-        .partition = partition,
-        .key = column_slice(st, 0),
-        .version = (uint64_t)sqlite3_column_int64(st, 1),
-        .due_at_ms = sqlite3_column_int64(st, 2),
-        .count = sqlite3_column_int64(st, 3),
-        .meta = column_slice(st, 4),
-        .body.bytes = column_slice(st, 5),
-    };
-}
-
 static struct record due_row(sqlite3_stmt *st, struct slice partition)
 {
     (void)partition;
-    return row_of(st, column_slice(st, 6));
+    return sqlite_row(st, column_slice(st, 6));
 }
 
 static struct record partition_row(sqlite3_stmt *st, struct slice partition)
 {
     (void)partition;
     return (struct record){.partition = column_slice(st, 0)};
+}
+
+// A name longer than any of ours cannot be asked for: such a row is left to the check.
+static bool is_nameable(const struct record *r)
+{
+    return r->key.len <= RECORD_KEY_BYTES_MAX && r->partition.len <= STORE_PARTITION_BYTES_MAX;
 }
 
 // Steps through a bound statement and adds its rows, of which it gives one more than the limit.
@@ -43,6 +36,12 @@ static int take_rows(struct store_op *op, sqlite3_stmt *st, uint32_t limit,
             break;
         }
         struct record r = row(st, op->partition);
+        if (!sqlite_row_fits(op, &r)) {
+            sqlite3_reset(st);
+            return SQLITE_CORRUPT;
+        }
+        if (!is_nameable(&r))
+            continue;
         if (!op_add_row(op, &r))
             break;
     }
@@ -55,7 +54,7 @@ static int read_get(struct sqlite_conn *c, struct store_op *op)
     sqlite3_stmt *st = c->statements[SQL_GET];
     bind_text(st, 1, op->partition);
     bind_text(st, 2, op->key);
-    return take_rows(op, st, 1, row_of);
+    return take_rows(op, st, 1, sqlite_row);
 }
 
 static int read_scan(struct sqlite_conn *c, struct store_op *op)
@@ -71,7 +70,7 @@ static int read_scan(struct sqlite_conn *c, struct store_op *op)
     if (!range.open_end)
         bind_text(st, 3, slice_of(range.hi, range.hi_len));
     sqlite3_bind_int64(st, 4, (int64_t)op->limit + 1);
-    return take_rows(op, st, op->limit, row_of);
+    return take_rows(op, st, op->limit, sqlite_row);
 }
 
 static int read_due(struct sqlite_conn *c, struct store_op *op)
@@ -107,9 +106,13 @@ static int read_partitions(struct sqlite_conn *c, struct store_op *op)
 
 int sqlite_read(struct sqlite_store *s, struct sqlite_conn *c, struct store_op *op)
 {
+    int rc = SQLITE_OK;
     switch (op->verb) {
-    case STORE_GET: return read_get(c, op);
-    case STORE_SCAN: return read_scan(c, op);
+    case STORE_GET:
+    case STORE_SCAN:
+        rc = op->verb == STORE_GET ? read_get(c, op) : read_scan(c, op);
+        return (rc & 0xff) == SQLITE_CORRUPT ? sqlite_salvage(c, op) : rc;
+    case STORE_CHECK: return sqlite_check(c, op);
     case STORE_DUE: return read_due(c, op);
     case STORE_PARTITIONS: return read_partitions(c, op);
     case STORE_CLAIM_ALIVE: op->alive = lock_file_alive(&s->lock, op->key); return SQLITE_OK;

@@ -15,6 +15,9 @@
 //   4. Scans are bytewise ordered and see whole commits only.
 //   5. `due` may list late or twice, never not at all.
 //   6. Sealed bodies come back byte for byte.
+//   7. Damage harms what is damaged: an op that meets it ends with E_CORRUPT, never with success,
+//      and others go on. A record that is there and cannot be read comes as a row with its key, and
+//      without version, meta and body.
 // A store object may be used from several loops at once; each op belongs to one.
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -61,6 +64,9 @@ enum store_verb {
     STORE_LEASE,
     // key (a claim) -> alive
     STORE_CLAIM_ALIVE,
+    // limit -> rows: what is wrong with the store itself, in `meta`, a text for people each; none:
+    // it is sound. Reads all of it.
+    STORE_CHECK,
 };
 
 enum store_item_verb {

@@ -186,7 +186,7 @@ static void test_sqlite__damaged_page_is_told(void **state)
     close(fd);
     b->store = open_again(b);
     struct store_op op = scan_op(USER, "", "", 1000, false);
-    assert_int_equal(run(b, &op), E_STORE);
+    assert_int_equal(run(b, &op), E_CORRUPT);
     assert_non_null(strstr(op.err.message, "damaged"));
     assert_int_equal(op.rows_len, 0);
     assert_false(op.more);
