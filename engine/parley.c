@@ -138,7 +138,14 @@ static int run_blocking(parley *e, struct blocking *b, struct err *err)
     return b->op.code;
 }
 
-static const struct slice house = {"~house", 6}, keyring_key = {"keyring", 7};
+static const struct slice house = {HOUSE_PARTITION, sizeof(HOUSE_PARTITION) - 1};
+static const struct slice keyring_key = {HOUSE_KEYRING_KEY, sizeof(HOUSE_KEYRING_KEY) - 1};
+
+void seal_fingerprint(const struct vault *v, enum seal_format format, char out[VAULT_DIGEST_BYTES])
+{
+    struct slice meta_is_bound = SLICE_LIT("2");
+    vault_digest(v, "keyring", &meta_is_bound, format == SEAL_OLD ? 0 : 1, out);
+}
 
 // The fingerprint of the keyring that the store was sealed with; empty if it is new.
 static int stored_fingerprint(parley *e, char out[VAULT_DIGEST_BYTES], struct err *err)
@@ -179,9 +186,25 @@ static int store_fingerprint(parley *e, const char *fingerprint, struct err *err
 
 // Everything in a store is sealed under one keyring. With another one, users would look like
 // strangers to their own conversations, so that is refused before anything is made.
+static int check_fingerprint(parley *e, const char *stored, const char *path, struct err *err)
+{
+    char ours[VAULT_DIGEST_BYTES];
+    seal_fingerprint(e->vault, SEAL_NOW, ours);
+    if (!stored[0])
+        return store_fingerprint(e, ours, err);
+    if (strcmp(stored, ours) == 0)
+        return E_OK;
+    seal_fingerprint(e->vault, SEAL_OLD, ours);
+    if (strcmp(stored, ours) == 0)
+        return err_set(err, E_STORE, "the store's records are sealed as an older parley did: run "
+                       "`parley migrate`");
+    return err_set(err, E_STORE, "the store was sealed with another keyring than %s: say where the "
+                   "right one is with --set keyring=PATH", path ? path : "the one in memory");
+}
+
 static int open_vault(parley *e, struct err *err)
 {
-    char stored[VAULT_DIGEST_BYTES], ours[VAULT_DIGEST_BYTES];
+    char stored[VAULT_DIGEST_BYTES];
     struct buf path = BUF_INIT(8192);
     settings_keyring(&e->settings, &path);
     int code = buf_check(&path, "the keyring's path", err);
@@ -199,17 +222,8 @@ static int open_vault(parley *e, struct err *err)
                                     .no_thread = e->seams.clock != NULL};
     if (!code)
         code = vault_open(&e->vault, &options, err);
-    if (!code) {
-        vault_digest(e->vault, "keyring", NULL, 0, ours);
-        if (!stored[0])
-            code = store_fingerprint(e, ours, err);
-        else if (strcmp(stored, ours) != 0)
-            code = err_set(
-                err, E_STORE,
-                "the store was sealed with another keyring than %s: say where the right one "
-                "is with --set keyring=PATH",
-                path.len ? path.ptr : "the one in memory");
-    }
+    if (!code)
+        code = check_fingerprint(e, stored, path.len ? path.ptr : NULL, err);
     buf_release(&path);
     return code;
 }

@@ -6,6 +6,7 @@
 //   parley_conf.c     settings: defaults, file, environment, options; secrets
 //   parley_events.c   events from the workers to whoever polls
 //   parley_offline.c  check and migrate, which need no engine
+//   parley_migrate.c  records of an older seal are sealed anew
 #ifndef PARLEY_INT_H
 #define PARLEY_INT_H
 
@@ -78,6 +79,18 @@ void settings_release(struct settings *s);
 const char *settings_file(const parley_options *options);
 // Where the keyring is, appended to out; nothing for keys in memory only.
 void settings_keyring(const struct settings *s, struct buf *out);
+
+// ---- parley_migrate.c
+
+// How records are sealed: an older parley did not bind their meta.
+enum seal_format { SEAL_OLD, SEAL_NOW };
+// What the store's house record says: which keyring it was sealed with, and how. (parley.c)
+void seal_fingerprint(const struct vault *v, enum seal_format format, char out[VAULT_DIGEST_BYTES]);
+#define HOUSE_PARTITION "~house"
+#define HOUSE_KEYRING_KEY "keyring"
+// After the store's schema is up to date: seals all records anew if they are of the old format.
+// Adds what it did to report; dry_run only tells. Can be broken off and run again.
+int seals_migrate(const struct settings *s, bool dry_run, struct buf *report, struct err *err);
 
 // ---- parley.c
 

@@ -147,6 +147,8 @@ int parley_migrate(const parley_options *options, int dry_run, char **report, pa
     int code = settings_load(&settings, options, &err);
     if (!code) {
         code = store_migrate(conf_str(settings.conf, "store"), dry_run != 0, &text, &err);
+        if (!code)
+            code = seals_migrate(&settings, dry_run != 0, &text, &err);
         settings_release(&settings);
     }
     if (!code && !text.len)

@@ -163,6 +163,8 @@ int cli_answer(struct cli *cli, int asked, uint64_t request, const parley_error 
             parley_event_free(event);
             return code;
         }
+        if (event->request == request && event->type == PARLEY_EVENT_WARNING)
+            output_note(&cli->output, "%s", event->text);
         parley_event_free(event);
     }
 }

@@ -10,7 +10,7 @@
 #include <math.h>
 #include <stdio.h>
 
-enum kind { KIND_TEXT, KIND_COUNT, KIND_MONEY, KIND_TIME };
+enum kind { KIND_TEXT, KIND_COUNT, KIND_MONEY, KIND_TIME, KIND_FLAG };
 
 struct column {
     const char *key, *title;
@@ -29,6 +29,7 @@ static const struct column session_columns[] = {
     {"created_at", "CREATED", KIND_TIME},
     {"last_active_at", "LAST ACTIVE", KIND_TIME},
     {"expires_at", "EXPIRES", KIND_TIME},
+    {"quarantined", "QUARANTINED", KIND_FLAG},
 };
 
 // The first is filled in with what makes a row.
@@ -86,6 +87,8 @@ static void read_cell(struct buf *out, enum kind kind, struct json value, bool c
         buf_add_slice(out, json_raw(value));
     else if (kind == KIND_TIME && !csv)
         add_minutes(out, json_text(value, &scratch));
+    else if (kind == KIND_FLAG)
+        buf_add_str(out, json_bool(value, false) ? "true" : "false");
     else if (type == JSON_STRING)
         json_string(value, out);
     else if (kind == KIND_COUNT && !csv)
@@ -102,6 +105,10 @@ static void add_row(struct table *t, const struct column *columns, size_t n, str
 
     for (size_t i = 0; i < n; i++) {
         read_cell(&cell, columns[i].kind, json_get(row, columns[i].key), csv);
+        // Of a session that cannot be read nobody knows the status.
+        if (!csv && strcmp(columns[i].key, "status") == 0 &&
+            json_bool(json_get(row, "quarantined"), false))
+            buf_add_str(&cell, "quarantined");
         t->failed = t->failed || !buf_ok(&cell);
         table_add(t, buf_slice(&cell));
     }
@@ -169,7 +176,8 @@ int listing_sessions(struct cli *cli, const struct answer *answer, bool with_use
         enum kind kind = session_columns[i].kind;
         bool last_active = strcmp(session_columns[i].key, "last_active_at") == 0;
         bool user = strcmp(session_columns[i].key, "user") == 0;
-        if (csv || ((kind != KIND_TIME || last_active) && (!user || with_user)))
+        bool shown = kind != KIND_FLAG && (kind != KIND_TIME || last_active);
+        if (csv || (shown && (!user || with_user)))
             columns[n++] = session_columns[i];
     }
     start_table(&table, columns, n, 0, csv);

@@ -32,7 +32,10 @@ static void add_turn(struct buf *out, struct json turn)
     buf_add_str(out, "] ");
     if (at.len >= MINUTES_END)
         buf_addf(out, "%.10s %.5s · ", at.ptr, at.ptr + TIME_START);
-    json_string(json_get(turn, "status"), out);
+    if (json_bool(json_get(turn, "damaged"), false))
+        buf_add_str(out, "damaged: what can be read of it");
+    else
+        json_string(json_get(turn, "status"), out);
     if (json_type(stop) == JSON_STRING && !json_is_string(stop, "end") &&
         !json_is_string(stop, "")) {
         buf_add_str(out, ", ");
@@ -103,6 +106,25 @@ int transcript_print(struct cli *cli, const struct answer *answer)
     return PARLEY_OK;
 }
 
+// A transcript with holes says so where errors are said, and by its status.
+static int tell_damage(struct cli *cli, const struct answer *answer)
+{
+    struct json root = json_root(&answer->doc), key, line;
+    struct buf scratch = BUF_INIT(1 << 20);
+    struct json_iter it = {0};
+
+    if (!json_bool(json_get(root, "quarantined"), false))
+        return PARLEY_OK;
+    while (json_next(json_get(root, "damage"), &it, &key, &line)) {
+        struct slice text = json_text(line, &scratch);
+        output_error(&cli->output, "%.*s", SLICE_FMT(text));
+    }
+    output_error(&cli->output, "this session is quarantined: it can be shown and not continued; "
+                               "restore the store from a backup, or start a new session");
+    buf_release(&scratch);
+    return PARLEY_E_CORRUPT;
+}
+
 int command_show(struct cli *cli)
 {
     const struct options *o = &cli->options;
@@ -125,6 +147,8 @@ int command_show(struct cli *cli)
     if (code < 0)
         return code;
     code = transcript_print(cli, &answer);
+    if (code == PARLEY_OK)
+        code = tell_damage(cli, &answer);
     cli_answer_free(&answer);
     return code;
 }

@@ -48,7 +48,7 @@ static int read_key(struct work *w, const char *text_digest)
     struct buf scratch = BUF_INIT(ID_TEXT_BYTES);
     struct json meta;
 
-    int code = ledger_read_json(w->ledger, w->store.rows[0].meta, &meta, &op->err);
+    int code = ledger_read_json(w->ledger, w->key, &w->store.rows[0], &meta, &op->err);
     if (code)
         return code;
     struct slice session = json_text(json_get(meta, "session"), &scratch);
@@ -85,13 +85,14 @@ static void copy_digest(char out[VAULT_DIGEST_BYTES], const char *digest)
     out[len] = '\0';
 }
 
-void ledger_find_key(struct ledger *l, const char *partition, const char *key_hash,
-                     const char *text_digest, struct ledger_op *op)
+void ledger_find_key(struct ledger *l, const char *partition, const struct user_key *key,
+                     const char *key_hash, const char *text_digest, struct ledger_op *op)
 {
     struct work *w = work_begin(l, NULL, op);
 
     if (!w)
         return;
+    w->key = key;
     copy_digest(w->asked.text_digest, text_digest);
     key_idem(&w->prefix, key_hash);
     work_get(w, partition, &w->prefix, key_found);

@@ -22,8 +22,8 @@ int chat_new(struct chat **out, struct ledger *l, struct session_head *head,
         return err_set(err, E_NOMEM, "out of memory for session %s", head->id);
     }
     safe_buf_init(&impl->tail, BODY_BYTES_MAX);
-    buf_init(&impl->context, RECORD_BODY_BYTES_MAX);
     safe_buf_init(&c->system, BODY_BYTES_MAX);
+    buf_init(&c->damage, DAMAGE_BYTES_MAX);
     c->ledger = l;
     c->impl = impl;
     c->key = key;
@@ -45,8 +45,8 @@ void chat_free(struct chat *c)
     mem_free(c->turns);
     session_head_release(&c->head);
     safe_buf_release(&c->system);
+    buf_release(&c->damage);
     safe_buf_release(&impl->tail);
-    buf_release(&impl->context);
     mem_free(impl);
     mem_free(c);
 }
@@ -91,7 +91,7 @@ size_t chat_bytes(const struct chat *c)
 
     return sizeof(*c) + sizeof(*impl) + c->turns_cap * sizeof(*c->turns) + impl->turns_bytes +
            c->head.superseded_len * sizeof(*c->head.superseded) + c->system.inner.cap +
-           impl->tail.inner.cap + impl->context.cap;
+           impl->tail.inner.cap;
 }
 
 // Text counts twice: as content, and as the wire form that it gets when it is first sent.
@@ -167,34 +167,15 @@ int work_supersede(struct work *w, uint32_t first, uint32_t last, struct err *er
     return session_supersede(&w->head, first, last, err);
 }
 
-// The head's body, the context as given, never changes: it is sealed once and written as it is.
-static struct sealed sealed_context(struct commit *b, struct chat *c)
-{
-    struct chat_impl *impl = c->impl;
-    struct sealed sealed;
-
-    if (!impl->context_sealed && !b->code) {
-        session_write_body(&c->head, &b->body);
-        buf_clear(&impl->context);
-        b->code = safe_buf_check(&b->body, "the context", &b->err);
-        if (!b->code && safe_buf_text(&b->body).len > 0)
-            b->code = vault_seal(b->vault, b->key, b->partition, buf_slice(&b->name),
-                                 safe_buf_text(&b->body), &impl->context, &sealed, &b->err);
-        safe_buf_clear(&b->body);
-        impl->context_sealed = b->code == E_OK;
-    }
-    return (struct sealed){buf_slice(&impl->context)};
-}
-
-void work_add_head(struct work *w, struct chat *c)
+void work_add_head(struct work *w, const struct chat *c)
 {
     struct commit *b = &w->commit;
     uint64_t version = w->head.version;
 
     key_session(&b->name, w->head.id);
     session_write_meta(&w->head, &b->meta);
-    w->head_item = commit_add_sealed(b, version ? STORE_PUT : STORE_INSERT, version,
-                                     sealed_context(b, c));
+    session_write_body(&c->head, &b->body);
+    w->head_item = commit_add(b, version ? STORE_PUT : STORE_INSERT, version);
 }
 
 static void add_pointer(struct work *w, enum store_item_verb verb, uint64_t version,

@@ -82,16 +82,15 @@ static struct store_item *add_item(struct commit *b, enum store_item_verb verb, 
     return item;
 }
 
+// The name and the meta are the batch's own: the arena may move while it is sealed into.
 static void seal_text(struct commit *b, struct store_item *item, struct safe_text text)
 {
-    char name[RECORD_KEY_BYTES_MAX];  // of its own: the arena may move while it is sealed into
+    struct vault_place place = {b->partition, buf_slice(&b->name), buf_slice(&b->meta)};
     struct sealed sealed;
 
-    if (text.len == 0 || !buf_ok(&b->arena))
+    if (!buf_ok(&b->arena))
         return;
-    memcpy(name, b->arena.ptr + b->places[b->len - 1].key, item->key.len);
-    fail(b, vault_seal(b->vault, b->key, b->partition, slice_of(name, item->key.len), text,
-                       &b->arena, &sealed, &b->err));
+    fail(b, vault_seal(b->vault, b->key, &place, text, &b->arena, &sealed, &b->err));
     if (!b->code)
         item->body.bytes.len = sealed.bytes.len;
 }
@@ -127,25 +126,11 @@ uint32_t commit_add(struct commit *b, enum store_item_verb verb, uint64_t versio
     return at;
 }
 
-uint32_t commit_add_sealed(struct commit *b, enum store_item_verb verb, uint64_t version,
-                           struct sealed body)
-{
-    uint32_t at = b->len;
-
-    if (!b->code)
-        fail(b, buf_check(&b->meta, "a record's meta", &b->err));
-    struct store_item *item = b->code ? NULL : add_item(b, verb, version, buf_slice(&b->name));
-    if (item) {
-        buf_add_slice(&b->arena, body.bytes);
-        item->body.bytes.len = body.bytes.len;
-    }
-    clear_next(b);
-    return at;
-}
-
 void commit_delete(struct commit *b)
 {
-    commit_add_sealed(b, STORE_DELETE, 0, (struct sealed){SLICE_NONE});
+    if (!b->code)
+        add_item(b, STORE_DELETE, 0, buf_slice(&b->name));
+    clear_next(b);
 }
 
 void commit_cut(struct commit *b, uint32_t len)

@@ -63,14 +63,17 @@ static void finish(struct work *w, uint64_t pointer)
 static void newest_read(struct work *w)
 {
     struct session_head newest = {0};
+    struct safe_buf *body = &w->commit.body;
 
     if (!work_store_ok(w, "reading the newest session"))
         return;
     // One that cannot be read is not newer: the pointer then serves better where it leads to.
     bool newer = w->store.rows_len > 0 &&
+                 ledger_unseal(w->ledger, w->key, &w->store.rows[0], body, NULL) == E_OK &&
                  session_read_meta(&newest, w->store.rows[0].meta, NULL) == E_OK &&
                  newest.last_active_at_ms > w->head.last_active_at_ms;
     session_head_release(&newest);
+    safe_buf_clear(body);
     finish(w, newer ? UINT64_MAX : w->pointer_version);
 }
 
@@ -88,7 +91,7 @@ static void pointer_read(struct work *w)
     }
     const struct record *row = &w->store.rows[0];
     w->pointer_version = row->version;
-    int code = ledger_read_json(w->ledger, row->meta, &meta, &w->op->err);
+    int code = ledger_read_json(w->ledger, w->key, row, &meta, &w->op->err);
     if (code == E_NOMEM) {
         work_end(w, code);
         return;

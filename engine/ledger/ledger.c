@@ -42,10 +42,27 @@ void ledger_free(struct ledger *l)
     mem_free(l);
 }
 
-int ledger_read_json(struct ledger *l, struct slice meta, struct json *out, struct err *err)
+int ledger_unseal(struct ledger *l, const struct user_key *key, const struct record *row,
+                  struct safe_buf *out, struct err *err)
 {
-    int code = json_parse(&l->doc, meta, 0, err);
+    struct vault_place place = vault_place_of(row);
+    int code = vault_unseal(l->env.vault, key, &place, row->body, out, err);
 
+    return code ? code : safe_buf_check(out, "a stored body", err);
+}
+
+int ledger_read_json(struct ledger *l, const struct user_key *key, const struct record *row,
+                     struct json *out, struct err *err)
+{
+    struct safe_buf body;
+
+    *out = (struct json){0};
+    safe_buf_init(&body, BODY_BYTES_MAX);
+    int code = ledger_unseal(l, key, row, &body, err);
+    safe_buf_release(&body);
+    if (code)
+        return code;
+    code = json_parse(&l->doc, row->meta, 0, err);
     *out = json_root(&l->doc);
     if (code == E_OK || code == E_NOMEM)
         return code;
@@ -140,6 +157,7 @@ struct work *work_begin(struct ledger *l, struct chat *c, struct ledger_op *op)
         return NULL;
     }
     w->chat = c;
+    w->key = c ? c->key : NULL;
     w->op = op;
     w->returned = false;
     w->limit = 0;
@@ -187,6 +205,13 @@ void work_fail(struct work *w, int code, const char *fmt, ...)
     work_end(w, code);
 }
 
+void work_end_reading(struct work *w, int code)
+{
+    if (code == E_CORRUPT && w->chat)
+        session_quarantined(&w->op->err, w->chat->head.id);
+    work_end(w, code);
+}
+
 bool work_store_ok(struct work *w, const char *what)
 {
     int code = w->store.code;
@@ -198,7 +223,7 @@ bool work_store_ok(struct work *w, const char *what)
     if (w->chat && w->store.verb == STORE_COMMIT && (w->store.ambiguous || code == E_CONFLICT))
         ((struct chat_impl *)w->chat->impl)->stale = true;
     err_prefix(&w->op->err, "%s: ", what);
-    work_end(w, code);
+    work_end_reading(w, code);
     return false;
 }
 

@@ -78,6 +78,7 @@ struct chat {
     bool system_loaded;
     uint32_t parts;                 // parts kept of the reply under way
     struct attempt attempt;         // the open turn's newest attempt
+    struct buf damage;              // ledger_read: what could not be read, a line each
     void *impl;                     // private
 };
 
@@ -93,9 +94,12 @@ struct turn *chat_turn(const struct chat *c, uint32_t n);
 size_t chat_bytes(const struct chat *c);
 
 // Loads turns so that `first` (at least 1) and everything after it is there, and the system prompt.
-// Ask for older ones page by page, newest first. E_CORRUPT names the record; nothing is half
-// loaded.
+// Ask for older ones page by page, newest first. E_CORRUPT names session and record, and what to do
+// (session_quarantined); nothing is half loaded.
 void ledger_load(struct chat *c, uint32_t first, struct ledger_op *op);
+// Loads all turns for people to look at: what is damaged is left out, its turn is `damaged`, and
+// c->damage tells. Such a chat is read-only: whatever appends to it answers E_CONFLICT.
+void ledger_read(struct chat *c, struct ledger_op *op);
 // Reads the head again (after E_CONFLICT) and drops what is loaded if it changed; of an open turn
 // also its newest attempt (c->attempt, with the owner) and what was kept, so that its owner can go
 // on.
@@ -122,8 +126,8 @@ struct ledger_accept {
 void ledger_accept(struct chat *c, const struct ledger_accept *a, struct ledger_op *op);
 // Whether a key is taken, without accepting: fills key_* (E_OK) or E_NOT_FOUND. partition is
 // borrowed until done.
-void ledger_find_key(struct ledger *l, const char *partition, const char *key_hash,
-                     const char *text_digest, struct ledger_op *op);
+void ledger_find_key(struct ledger *l, const char *partition, const struct user_key *key,
+                     const char *key_hash, const char *text_digest, struct ledger_op *op);
 // A further attempt of the open turn, after the last one failed as `last` says (settled in the same
 // commit, with what it was made of; sent may be NULL). c->attempt is then the new one.
 void ledger_attempt(struct chat *c, const struct attempt *last, const struct sent *sent,

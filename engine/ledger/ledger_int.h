@@ -25,6 +25,7 @@ enum {
     BODY_BYTES_MAX = 4 << 20,     // of one encoded content (escapes make it longer than its text)
     PART_BYTES = 24 << 10,        // the newest part grows to this before the next begins
     PAGE_RECORDS = 500,           // a scan's page
+    DAMAGE_BYTES_MAX = 1 << 20,   // of what a chat tells about its damage
     WORKS_KEPT_MAX = 16,
     KEPT_BYTES = 64 << 10,        // a buffer of a pooled work that grew beyond this is let go
 };
@@ -54,9 +55,6 @@ void commit_begin(struct commit *b, struct vault *vault, const struct user_key *
 // Takes what name, meta and body hold and empties them. A long body goes on in records
 // <key>/<part>. Returns the item's index.
 uint32_t commit_add(struct commit *b, enum store_item_verb verb, uint64_t version);
-// The same with a body that is sealed already (for this key).
-uint32_t commit_add_sealed(struct commit *b, enum store_item_verb verb, uint64_t version,
-                           struct sealed body);
 void commit_delete(struct commit *b);  // what `name` says, whatever its version
 // Drops the items after the first `len`, and the error that adding them met.
 void commit_cut(struct commit *b, uint32_t len);
@@ -82,8 +80,6 @@ struct chat_impl {
     uint64_t tail_version;
     size_t kept_bytes;               // in all parts
     size_t turns_bytes;              // that the loaded turns hold
-    struct buf context;              // the head's body, sealed once
-    bool context_sealed;
 };
 
 // What an acceptance was asked for, copied: user, keys and system point into the work.
@@ -96,6 +92,7 @@ struct asked {
 struct work {
     struct ledger *ledger;
     struct chat *chat;               // NULL: the work is the ledger's
+    const struct user_key *key;      // the chat's, or the one that the operation was given
     struct ledger_op *op;
     bool returned;                   // a store op came back, so `done` may be called from here
     void (*step)(struct work *w);    // what follows the store op
@@ -133,6 +130,8 @@ void work_end(struct work *w, int code);
 // work_end with a message.
 void work_fail(struct work *w, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+// work_end; E_CORRUPT tells that the chat's session is quarantined.
+void work_end_reading(struct work *w, int code);
 // Ends with what the store said about `what`; true if it said E_OK, and nothing ended.
 bool work_store_ok(struct work *w, const char *what);
 // An empty store op to fill; drops the results of the last one.
@@ -150,8 +149,13 @@ void work_commit(struct work *w, void (*step)(struct work *w));
 // A state of the operation's own, zeroed, dropped with the work. NULL: out of memory, w is ended.
 void *work_state(struct work *w, size_t bytes, void (*drop)(void *state));
 
-// Reads a meta of ours; *out lives until the next. E_CORRUPT, E_NOMEM.
-int ledger_read_json(struct ledger *l, struct slice meta, struct json *out, struct err *err);
+// The meta of a record without a body, after its seal; *out lives until the next. E_CORRUPT,
+// E_NOMEM.
+int ledger_read_json(struct ledger *l, const struct user_key *key, const struct record *row,
+                     struct json *out, struct err *err);
+// Appends a record's body to out; its meta is what was sealed with it, too. E_CORRUPT, E_NOMEM.
+int ledger_unseal(struct ledger *l, const struct user_key *key, const struct record *row,
+                  struct safe_buf *out, struct err *err);
 static inline int64_t ledger_now(const struct ledger *l)
 {
     return clock_wall_ms(l->env.clock);
@@ -175,7 +179,7 @@ int work_head(struct work *w, bool owned, struct err *err);
 // Supersedes first … last in w->head (owned); all of them are loaded.
 int work_supersede(struct work *w, uint32_t first, uint32_t last, struct err *err);
 // Adds w->head to the batch; remembers which item it is.
-void work_add_head(struct work *w, struct chat *c);
+void work_add_head(struct work *w, const struct chat *c);
 // Adds the pointer to the newest session of a bot and context: whatever it said, or of this version
 // (0: there was none).
 void work_add_pointer(struct work *w, const struct session_head *h, const char *context_hash);
@@ -211,9 +215,8 @@ void attempt_open(struct attempt *a, const struct ledger *l, const struct sessio
 // ---- reader.c: turns out of records
 
 struct reader {
-    struct vault *vault;
+    struct ledger *ledger;
     const struct user_key *key;
-    const char *partition;
     struct turn turn;                // under way; n 0: none
     uint32_t step, part;             // the next step; the newest part of the pending one's body
     struct step pending;
@@ -225,8 +228,7 @@ struct reader {
     int (*on_turn)(void *user, struct turn *t, struct err *err);
     void *user;
 };
-void reader_init(struct reader *r, struct ledger *l, const struct user_key *key,
-                 const char *partition);
+void reader_init(struct reader *r, struct ledger *l, const struct user_key *key);
 void reader_release(struct reader *r);
 // Records in the order of their keys. E_CORRUPT names the record.
 int reader_row(struct reader *r, const struct record *row, struct err *err);

@@ -14,6 +14,7 @@ struct loading {
     uint32_t cap;
     struct reader reader;
     bool full;                       // a record after `last` was seen
+    bool lenient;                    // damage is told and passed over
     struct safe_buf system;
 };
 
@@ -61,11 +62,24 @@ static void loaded(struct work *w)
     w->then(w);
 }
 
+// Whether damage is passed over; it is told then.
+static bool pass_over(struct work *w, int code)
+{
+    struct loading *s = w->state;
+
+    if (code != E_CORRUPT || !s || !s->lenient)
+        return false;
+    buf_add_str(&s->chat->damage, w->op->err.message);
+    buf_add_char(&s->chat->damage, '\n');
+    w->op->err = (struct err)ERR_INIT;
+    return true;
+}
+
 // Ends with what is wrong with a record.
 static void end_at(struct work *w, const struct record *row, int code)
 {
     err_prefix(&w->op->err, "%.*s: ", SLICE_FMT(row->key));
-    work_end(w, code);
+    work_end_reading(w, code);
 }
 
 // Appends a record's text to out. False: it cannot be read, and w is ended.
@@ -73,13 +87,12 @@ static bool add_text(struct work *w, const struct record *row, const char *what,
                      struct safe_buf *out)
 {
     struct chat *c = w->chat;
-    int code = vault_unseal(c->ledger->env.vault, c->key, slice_str(c->head.partition), row->key,
-                            row->body, out, &w->op->err);
+    int code = ledger_unseal(c->ledger, c->key, row, out, &w->op->err);
 
-    if (!code)
-        code = safe_buf_check(out, what, &w->op->err);
-    if (code)
-        end_at(w, row, code);
+    if (code) {
+        err_prefix(&w->op->err, "%s: ", what);
+        work_end_reading(w, code);
+    }
     return code == E_OK;
 }
 
@@ -88,12 +101,22 @@ static bool add_text(struct work *w, const struct record *row, const char *what,
 static void system_parts(struct work *w)
 {
     struct loading *s = w->state;
+    struct chat *c = s->chat;
 
     if (!work_store_ok(w, "reading the system prompt"))
         return;
     for (uint32_t i = 0; i < w->store.rows_len; i++) {
-        if (!add_text(w, &w->store.rows[i], "the system prompt", &s->system))
+        int code = ledger_unseal(c->ledger, c->key, &w->store.rows[i], &s->system, &w->op->err);
+
+        if (pass_over(w, code)) {
+            safe_buf_clear(&s->system);
+            loaded(w);
             return;
+        }
+        if (code) {
+            work_end_reading(w, code);
+            return;
+        }
     }
     if (!work_scan_more(w))
         loaded(w);
@@ -114,7 +137,9 @@ static void events_read(struct work *w)
 
         if (key_ordinals(row->key, &session, at) != 1)
             continue;  // a further part of one
-        int code = ledger_read_json(c->ledger, row->meta, &meta, &w->op->err);
+        int code = ledger_read_json(c->ledger, c->key, row, &meta, &w->op->err);
+        if (pass_over(w, code))
+            continue;
         if (code) {
             end_at(w, row, code);
             return;
@@ -126,9 +151,14 @@ static void events_read(struct work *w)
             return;
         }
     }
-    if (!work_scan_more(w))
-        work_fail(w, E_CORRUPT, "session %s: the event with its system prompt is not there; "
-                                "run `parley verify`", c->head.id);
+    if (work_scan_more(w))
+        return;
+    int code = err_set(&w->op->err, E_CORRUPT, "the event with its system prompt is not there; run "
+                                               "`parley verify`");
+    if (pass_over(w, code))
+        loaded(w);
+    else
+        work_end_reading(w, code);
 }
 
 static void load_system(struct work *w)
@@ -154,32 +184,39 @@ static int take_turn(void *user, struct turn *t, struct err *err)
     const struct session_head *h = &s->chat->head;
     uint32_t n = t->n;
     bool open = n == h->open_turn;
+    bool whole = t->steps_len > 0 && !s->reader.damaged;
 
-    if (n < s->first || n > s->last || t->steps_len == 0) {
+    if (n < s->first || n > s->last || (!whole && !s->lenient)) {
         turn_release(t);
-        return err_set(err, E_CORRUPT, "turn %u of session %s is damaged; run `parley verify`", n,
-                       h->id);
+        return err_set(err, E_CORRUPT, "turn %u is damaged; run `parley verify`", n);
     }
     t->superseded = session_is_superseded(h, n);
+    t->damaged = !whole || (!open && t->status == TURN_OPEN);
+    BUG_ON(s->turns[n - s->first].n);  // scans are in the order of keys
     s->turns[n - s->first] = *t;
+    if (!whole)
+        return E_OK;
     if (open && t->status != TURN_OPEN)
         return err_set(err, E_CONFLICT, "session %s changed while it was read: read it again",
                        h->id);
     if (!open && t->status == TURN_OPEN)
         return err_set(err, E_CORRUPT,
-                       "turn %u of session %s has no end, and is not the one that is "
-                       "open; run `parley verify`",
-                       n, h->id);
+                       "turn %u has no end, and is not the one that is open; run `parley verify`",
+                       n);
     return E_OK;
 }
 
-static int check_whole(const struct loading *s, struct err *err)
+static int check_whole(struct work *w)
 {
+    struct loading *s = w->state;
+
     for (uint32_t n = s->first; n <= s->last; n++) {
-        if (s->turns[n - s->first].n == 0)
-            return err_set(err, E_CORRUPT,
-                           "turn %u of session %s is not there; run `parley verify`", n,
-                           s->chat->head.id);
+        if (s->turns[n - s->first].n)
+            continue;
+        int code = err_set(&w->op->err, E_CORRUPT, "turn %u is not there; run `parley verify`", n);
+        if (!pass_over(w, code))
+            return code;
+        s->turns[n - s->first] = (struct turn){.n = n, .damaged = true};
     }
     return E_OK;
 }
@@ -200,17 +237,21 @@ static void turns_read(struct work *w)
             s->full = true;
         else
             code = reader_row(&s->reader, row, &w->op->err);
+        if (pass_over(w, code))
+            code = E_OK;
     }
     if (!code && !s->full && work_scan_more(w))
         return;
     if (!code)
         code = reader_end(&s->reader, &w->op->err);
+    if (pass_over(w, code))
+        code = E_OK;
     if (!code)
-        code = check_whole(s, &w->op->err);
+        code = check_whole(w);
     if (code) {
         if (code == E_CONFLICT)
             ((struct chat_impl *)s->chat->impl)->stale = true;
-        work_end(w, code);
+        work_end_reading(w, code);
         return;
     }
     load_system(w);
@@ -237,7 +278,8 @@ static void start_turns(struct work *w, struct loading *s)
     work_scan(w, c->head.partition, turns_read);
 }
 
-void load_turns(struct work *w, uint32_t first, void (*step)(struct work *w))
+static void begin_loading(struct work *w, uint32_t first, bool lenient,
+                          void (*step)(struct work *w))
 {
     struct chat *c = w->chat;
     struct loading *s = work_state(w, sizeof(*s), drop_loading);
@@ -245,10 +287,11 @@ void load_turns(struct work *w, uint32_t first, void (*step)(struct work *w))
     if (!s)
         return;
     s->chat = c;
+    s->lenient = lenient;
     w->then = step;
     s->first = first ? first : 1;
     s->last = c->first - 1;
-    reader_init(&s->reader, c->ledger, c->key, c->head.partition);
+    reader_init(&s->reader, c->ledger, c->key);
     s->reader.on_turn = take_turn;
     s->reader.user = s;
     safe_buf_init(&s->system, BODY_BYTES_MAX);
@@ -256,6 +299,11 @@ void load_turns(struct work *w, uint32_t first, void (*step)(struct work *w))
         load_system(w);
     else
         start_turns(w, s);
+}
+
+void load_turns(struct work *w, uint32_t first, void (*step)(struct work *w))
+{
+    begin_loading(w, first, false, step);
 }
 
 static void load_done(struct work *w)
@@ -269,6 +317,18 @@ void ledger_load(struct chat *c, uint32_t first, struct ledger_op *op)
 
     if (w)
         load_turns(w, first, load_done);
+}
+
+void ledger_read(struct chat *c, struct ledger_op *op)
+{
+    struct work *w = work_begin(c->ledger, c, op);
+
+    if (!w)
+        return;
+    chat_forget(c);
+    buf_clear(&c->damage);
+    ((struct chat_impl *)c->impl)->stale = true;
+    begin_loading(w, 1, true, load_done);
 }
 
 // ---- the head
@@ -301,7 +361,7 @@ static void parts_read(struct work *w)
     }
     int code = safe_buf_check(&impl->tail, "what was kept of a reply", &w->op->err);
     if (code)
-        work_end(w, code);
+        work_end_reading(w, code);
     else if (!work_scan_more(w))
         go_on(w);
 }
@@ -318,8 +378,11 @@ static void attempts_read(struct work *w)
     for (uint32_t i = 0; i < w->store.rows_len; i++) {
         const struct record *row = &w->store.rows[i];
         struct attempt a = {0};
-        int code = attempt_read_meta(&a, row->meta, &w->op->err);
+        int code = ledger_unseal(c->ledger, c->key, row, &w->commit.body, &w->op->err);
 
+        safe_buf_clear(&w->commit.body);
+        if (!code)
+            code = attempt_read_meta(&a, row->meta, &w->op->err);
         if (!code && key_ordinals(row->key, &session, at) != 2)
             code =
                 err_set(&w->op->err, E_CORRUPT, "not the key of an attempt; run `parley verify`");
@@ -345,24 +408,17 @@ static void attempts_read(struct work *w)
 // The chat's head becomes what the record says; if that is another one, what was loaded is dropped.
 static int take_head(struct chat *c, const struct record *row, struct err *err)
 {
-    struct chat_impl *impl = c->impl;
     struct session_head h = {0};
     struct safe_buf body;
 
     if (row->version == c->head.version)
         return E_OK;
     safe_buf_init(&body, RECORD_BODY_BYTES_MAX);
-    int code = vault_unseal(c->ledger->env.vault, c->key, slice_str(c->head.partition), row->key,
-                            row->body, &body, err);
+    int code = ledger_unseal(c->ledger, c->key, row, &body, err);
     if (!code)
         code = session_read_meta(&h, row->meta, err);
     if (!code)
         code = session_read_body(&h, safe_buf_text(&body), err);
-    buf_clear(&impl->context);
-    buf_add_slice(&impl->context, row->body.bytes);
-    if (!code)
-        code = buf_check(&impl->context, "the context", err);
-    impl->context_sealed = code == E_OK;
     safe_buf_release(&body);
     if (code) {
         session_head_release(&h);
@@ -394,7 +450,7 @@ static void head_read(struct work *w)
     }
     int code = w->store.rows_len ? take_head(c, &w->store.rows[0], &w->op->err) : E_OK;
     if (code) {
-        work_end(w, code);
+        work_end_reading(w, code);
         return;
     }
     // Until the open turn is known as well, nothing may be appended.

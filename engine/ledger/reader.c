@@ -26,10 +26,9 @@ unsigned key_ordinals(struct slice key, struct slice *session, uint32_t out[3])
     return len - 2;
 }
 
-void reader_init(struct reader *r, struct ledger *l, const struct user_key *key,
-                 const char *partition)
+void reader_init(struct reader *r, struct ledger *l, const struct user_key *key)
 {
-    *r = (struct reader){.vault = l->env.vault, .key = key, .partition = partition};
+    *r = (struct reader){.ledger = l, .key = key};
     safe_buf_init(&r->body, BODY_BYTES_MAX);
 }
 
@@ -100,18 +99,6 @@ static int finish_turn(struct reader *r, struct err *err)
     return code;
 }
 
-static int unseal(struct reader *r, const struct record *row, struct err *err)
-{
-    int code =
-        vault_unseal(r->vault, r->key, slice_str(r->partition), row->key, row->body, &r->body, err);
-
-    if (!code)
-        code = safe_buf_check(&r->body, "a stored message", err);
-    if (code)
-        err_prefix(err, "%s: ", r->name);
-    return code;
-}
-
 static int begin_step(struct reader *r, const struct record *row, uint32_t step, struct err *err)
 {
     uint32_t expected = r->step;
@@ -123,13 +110,13 @@ static int begin_step(struct reader *r, const struct record *row, uint32_t step,
     if (step != expected || step >= TURN_STEPS_MAX)
         return err_set(err, E_CORRUPT, "%s: step %u is not there before it", r->name, expected);
     r->pending = (struct step){0};
-    int code = turn_read_meta(&r->turn, &r->pending, row->meta, err);
-    if (code)
-        return corrupt(r, err);
     safe_buf_clear(&r->body);
-    code = unseal(r, row, err);
+    int code = ledger_unseal(r->ledger, r->key, row, &r->body, err);
+    if (code)
+        return code;
+    code = turn_read_meta(&r->turn, &r->pending, row->meta, err);
     r->has_pending = code == E_OK;
-    return code;
+    return code ? corrupt(r, err) : E_OK;
 }
 
 static int more_body(struct reader *r, const struct record *row, const uint32_t at[3],
@@ -139,10 +126,10 @@ static int more_body(struct reader *r, const struct record *row, const uint32_t 
     if (r->turn.n == at[0] && r->step == at[1] + 1 && !r->has_pending)
         return E_OK;
     bool next = r->turn.n == at[0] && r->step == at[1] + 1 && at[2] == r->part + 1 &&
-                row->body.bytes.len > 0;
+                row->body.bytes.len > VAULT_ENVELOPE_BYTES;
     if (next) {
         r->part++;
-        int code = unseal(r, row, err);
+        int code = ledger_unseal(r->ledger, r->key, row, &r->body, err);
         r->has_pending = code == E_OK;
         r->damaged |= !r->has_pending;
         return code;

@@ -94,8 +94,8 @@ static void head_seen_again(struct work *w)
     if (w->store.rows_len == 0 || w->store.rows[0].version != head->version)
         work_fail(w, E_CONFLICT, "session %s changed meanwhile: read it again", head->id);
     else
-        work_fail(w, E_CORRUPT, "turn %u of session %s is open, and no attempt of it is; "
-                                "run `parley verify`", head->open_turn, head->id);
+        work_end_reading(w, err_set(&w->op->err, E_CORRUPT, "turn %u is open, and no attempt of it "
+                                    "is; run `parley verify`", head->open_turn));
 }
 
 // `own`: a turn of this process is settled too.
@@ -160,6 +160,7 @@ struct recovery {
     struct attempt attempt;
     char session[ID_TEXT_BYTES], partition[PARTITION_BYTES];
     struct store_op page;            // kept while its rows are worked on
+    const struct user_key *key;
     struct chat *chat;
     struct ledger_op op;
     struct vault_request vault_request;
@@ -222,9 +223,16 @@ static void settle_stray(struct work *w)
 {
     struct recovery *s = w->state;
     struct attempt lost = s->attempt;
+    struct err err = ERR_INIT;
 
+    // What was read of it so far was not held against its seal.
+    commit_begin(&w->commit, w->ledger->env.vault, s->key, s->partition);
+    if (ledger_unseal(w->ledger, s->key, &s->page.rows[s->row], &w->commit.body, &err)) {
+        leave_saying(w, &err);
+        return;
+    }
+    safe_buf_clear(&w->commit.body);
     lost.status = ATTEMPT_LOST;
-    commit_begin(&w->commit, w->ledger->env.vault, NULL, s->partition);  // nothing to seal
     work_add_attempt(w, STORE_PUT, s->page.rows[s->row].version, s->session, &lost, NULL);
     work_commit(w, stray_settled);
 }
@@ -263,6 +271,7 @@ static void recover_session(struct work *w, const struct user_key *key)
 
     memcpy(head.id, s->session, sizeof(head.id));
     memcpy(head.partition, s->partition, sizeof(head.partition));
+    s->key = key;
     int code = chat_new(&s->chat, w->ledger, &head, key, &w->op->err);
     if (code) {
         work_end(w, code);
@@ -358,6 +367,12 @@ static void page_read(struct work *w)
 {
     struct recovery *s = w->state;
 
+    // Damage keeps nobody from working: what stays open is settled when its session is opened.
+    if (w->store.code == E_CORRUPT) {
+        log_line(w->ledger->env.log, LOG_ERROR, "recover: left undone: %s", w->store.err.message);
+        work_end(w, E_OK);
+        return;
+    }
     if (!work_store_ok(w, "looking for open turns"))
         return;
     s->page = w->store;

@@ -112,14 +112,12 @@ static bool fine(struct verify *s, int code)
 static bool opens(struct verify *s, const struct record *row, struct err *err)
 {
     safe_buf_clear(&s->body);
-    int code = vault_unseal(s->work->ledger->env.vault, s->key, slice_str(s->partition), row->key,
-                            row->body, &s->body, err);
-    return fine(s, code ? code : safe_buf_check(&s->body, "a body", err));
+    return fine(s, ledger_unseal(s->work->ledger, s->key, row, &s->body, err));
 }
 
 static bool reads(struct verify *s, const struct record *row, struct json *meta, struct err *err)
 {
-    return fine(s, ledger_read_json(s->work->ledger, row->meta, meta, err));
+    return fine(s, ledger_read_json(s->work->ledger, s->key, row, meta, err));
 }
 
 // ---- the passes
@@ -136,7 +134,7 @@ static void check_session(struct verify *s, const struct record *row)
         s->no_memory = true;
         return;
     }
-    c->damaged = !fine(s, session_read_meta(&c->head, row->meta, &err)) || !opens(s, row, &err) ||
+    c->damaged = !opens(s, row, &err) || !fine(s, session_read_meta(&c->head, row->meta, &err)) ||
                  !fine(s, session_read_body(&c->head, safe_buf_text(&s->body), &err));
     if (!id_valid(parts[1])) {
         c->damaged = true;
@@ -165,7 +163,7 @@ static void check_attempt(struct verify *s, const struct record *row)
     if (!c)
         return;
     const char *id = c->head.id;
-    if (key_ordinals(row->key, &session, at) != 2 ||
+    if (key_ordinals(row->key, &session, at) != 2 || !opens(s, row, &err) ||
         !fine(s, attempt_read_meta(&a, row->meta, &err))) {
         problem(s, "session %s: %.*s: not an attempt: %s; %s", id, SLICE_FMT(row->key), err.message,
                 restore);
@@ -205,7 +203,7 @@ static void check_event(struct verify *s, const struct record *row)
     if (len == 0 || at[0] > c->head.events) {
         problem(s, "session %s: %.*s: the session has only %u events; %s", c->head.id,
                 SLICE_FMT(row->key), c->head.events, restore);
-    } else if (!reads(s, row, &meta, &err) || !opens(s, row, &err)) {
+    } else if (!reads(s, row, &meta, &err)) {
         problem(s, "session %s: event %u: %s; %s", c->head.id, at[0], err.message, restore);
     } else if (len == 1) {
         c->events++;
@@ -464,7 +462,7 @@ void ledger_verify(struct ledger *l, const char *partition, const struct user_ke
     buf_init(&s->before, REPORT_BYTES_MAX);
     buf_init(&s->orphan, RECORD_KEY_BYTES_MAX);
     safe_buf_init(&s->body, BODY_BYTES_MAX);
-    reader_init(&s->reader, l, key, s->partition);
+    reader_init(&s->reader, l, key);
     s->reader.on_turn = take_turn;
     s->reader.user = s;
     begin_reading(w);

@@ -24,6 +24,17 @@ const char *session_status_word(enum session_status s)
     return status_words[s];
 }
 
+int session_quarantined(struct err *err, const char *id)
+{
+    char why[ERR_MESSAGE_BYTES];
+
+    if (!err)
+        return E_CORRUPT;
+    memcpy(why, err->message, sizeof(why));
+    return err_set(err, E_CORRUPT, "session %s is quarantined: %s; restore the store from a "
+                   "backup, or start a new session", id, why);
+}
+
 void session_head_release(struct session_head *h)
 {
     mem_free(h->superseded);

@@ -45,7 +45,13 @@ struct session_head {
     struct turn_range *superseded;    // owned; sorted, disjoint
     uint32_t superseded_len;
     uint64_t version;                 // the record's, for put-if-version; 0: not stored yet
+    bool quarantined;                 // in lists: only id and partition could be read
 };
+
+// A session is quarantined while a record that it needs cannot be read: nothing is added to it,
+// and nothing else is harmed. Makes of what was wrong with the record an error for people: which
+// session, which record, what to do. Returns E_CORRUPT.
+int session_quarantined(struct err *err, const char *id);
 
 void session_head_release(struct session_head *h);
 int session_head_copy(struct session_head *out, const struct session_head *h, struct err *err);

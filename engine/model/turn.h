@@ -45,6 +45,7 @@ struct turn {
     enum turn_status status;
     enum stop stop;
     bool superseded;          // undone or edited: never sent again, still shown on request
+    bool damaged;             // shown as far as it could be read (ledger_read); never sent
     uint32_t steps_len;       // >= 1; steps[0] is the user's
     struct step *steps;       // owned
     int64_t at_ms;

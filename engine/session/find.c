@@ -3,6 +3,7 @@
 //
 //   id given ──────────────────────────────┐
 //   else: head/<bot>/<context> ─▶ its id ──┴▶ session/<id> ─▶ head
+//                        └ cannot be read ──▶ all heads ─▶ the newest of bot and context
 //
 // Even what can be answered at once goes through the store, so that `done` never runs inside the
 // call: an id that is none is simply not found. Runs on the loop of the env.
@@ -42,6 +43,8 @@ static bool found(struct session_find *f)
         f->err = f->op.err;
         err_prefix(&f->err, "finding the session: ");
         code = f->op.code;
+        if (code == E_CORRUPT && f->id[0])
+            session_quarantined(&f->err, f->id);
     }
     if (!code && f->op.rows_len)
         return true;
@@ -67,14 +70,62 @@ static void session_read(struct store_op *op)
 
     if (!found(f))
         return;
-    finish(f, session_read_record(&f->head, f->env, f->partition, f->key, &op->rows[0], &f->err));
+    int code = session_read_record(&f->head, f->env, f->partition, f->key, &op->rows[0], &f->err);
+    finish(f, code == E_CORRUPT ? session_quarantined(&f->err, f->id) : code);
 }
 
-static int read_pointer(struct session_find *f, struct slice meta)
+static bool is_wanted(const struct session_find *f, const struct session_head *h)
 {
+    char hash[VAULT_DIGEST_BYTES];
+    struct slice context = slice_str(h->context);
+
+    if (h->quarantined || strcmp(h->bot, f->bot) != 0)
+        return false;
+    vault_digest(f->env->vault, "context", &context, 1, hash);
+    return strcmp(hash, f->context_hash) == 0;
+}
+
+static void searched(struct session_list *l)
+{
+    struct session_find *f = CONTAINER_OF(l, struct session_find, list);
+    int code = l->code;
+
+    if (code)
+        f->err = l->err;
+    for (uint32_t i = 0; i < l->heads_len && !code && !f->searched; i++) {
+        if (!is_wanted(f, &l->heads[i]))
+            continue;
+        f->head = l->heads[i];
+        l->heads[i] = (struct session_head){0};
+        f->searched = true;
+    }
+    session_list_release(l);
+    if (!code && !f->searched)
+        code = err_set(&f->err, E_NOT_FOUND, "no session with bot %s that can be read: run `parley "
+                       "verify`, or send a message to begin one", f->bot);
+    finish(f, code);
+}
+
+static void search(struct session_find *f)
+{
+    f->list = (struct session_list){.env = f->env, .key = f->key, .done = searched};
+    memcpy(f->list.partition, f->partition, sizeof(f->list.partition));
+    session_list(&f->list);
+}
+
+static int read_pointer(struct session_find *f, const struct record *row)
+{
+    struct vault_place place = vault_place_of(row);
     struct json_doc doc = JSON_DOC_INIT;
     struct buf scratch = BUF_INIT(ID_TEXT_BYTES);
-    int code = json_parse(&doc, meta, 0, &f->err);
+    struct safe_buf body;
+
+    safe_buf_init(&body, RECORD_BODY_BYTES_MAX);
+    int code = vault_unseal(f->env->vault, f->key, &place, row->body, &body, &f->err);
+    safe_buf_release(&body);
+    if (code)
+        return code;
+    code = json_parse(&doc, row->meta, 0, &f->err);
 
     if (code != E_NOMEM) {
         struct slice id =
@@ -96,9 +147,17 @@ static void pointer_read(struct store_op *op)
 {
     struct session_find *f = CONTAINER_OF(op, struct session_find, op);
 
+    if (op->code == E_CORRUPT) {
+        search(f);
+        return;
+    }
     if (!found(f))
         return;
-    int code = read_pointer(f, op->rows[0].meta);
+    int code = read_pointer(f, &op->rows[0]);
+    if (code == E_CORRUPT) {
+        search(f);
+        return;
+    }
     if (code) {
         finish(f, code);
         return;
@@ -110,6 +169,7 @@ static void pointer_read(struct store_op *op)
 void session_find(struct session_find *f)
 {
     f->code = E_OK;
+    f->searched = false;
     f->err = (struct err)ERR_INIT;
     f->head = (struct session_head){0};
     f->op = (struct store_op){0};

@@ -55,13 +55,11 @@ static int add(struct session_list *l, const struct record *row)
         l->heads_cap = cap;
     }
     int code = session_read_record(&head, l->env, l->partition, l->key, row, &l->err);
-    if (code == E_CORRUPT || code == E_NOT_FOUND) {
-        l->damaged++;
-        return E_OK;
-    }
-    if (code == E_OK)
+    bool damaged = code == E_CORRUPT || code == E_NOT_FOUND;
+    l->damaged += damaged;
+    if (code == E_OK || (damaged && head.id[0]))
         l->heads[l->heads_len++] = head;
-    return code;
+    return damaged ? E_OK : code;
 }
 
 static void next_page(struct session_list *l);

@@ -42,6 +42,7 @@ int session_read_record(struct session_head *out, const struct session_env *env,
 {
     struct slice parts[2] = {SLICE_NONE, SLICE_NONE};
     struct session_head h = {.version = row->version};
+    struct vault_place place = vault_place_of(row);
     struct safe_buf body;
     int code = E_OK;
 
@@ -49,20 +50,23 @@ int session_read_record(struct session_head *out, const struct session_env *env,
     safe_buf_init(&body, RECORD_BODY_BYTES_MAX);
     key_split(row->key, parts, 2);
     if (!id_valid(parts[1]))
-        code = err_set(err, E_CORRUPT, "not the key of a session; run `parley verify`");
+        code = err_set(err, E_CORRUPT, "record %.*s: not the key of a session; run `parley verify`",
+                       SLICE_FMT(row->key));
     else
         memcpy(h.id, parts[1].ptr, parts[1].len);
     memcpy(h.partition, partition, strnlen(partition, sizeof(h.partition) - 1));
     if (!code)
+        code = vault_unseal(env->vault, key, &place, row->body, &body, err);
+    if (!code)
         code = session_read_meta(&h, row->meta, err);
-    if (!code && key)
-        code = vault_unseal(env->vault, key, slice_str(partition), row->key, row->body, &body, err);
     if (!code)
         code = session_read_body(&h, safe_buf_text(&body), err);
     safe_buf_release(&body);
     if (code) {
         session_head_release(&h);
-        err_prefix(err, "%.*s: ", SLICE_FMT(row->key));
+        memcpy(out->id, h.id, sizeof(out->id));
+        memcpy(out->partition, h.partition, sizeof(out->partition));
+        out->quarantined = true;
         return code;
     }
     *out = h;

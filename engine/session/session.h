@@ -23,6 +23,28 @@ struct session_env {
 int session_head_new(struct session_head *out, const struct session_env *env, const char *partition,
                      const char *bot, const char *context, struct err *err);
 
+struct session_list {
+    // in
+    const struct session_env *env;
+    char partition[PARTITION_BYTES];
+    const struct user_key *key;            // NULL: none of them can be read
+    uint32_t limit;                        // 0: SESSION_LIST_MAX
+    void (*done)(struct session_list *l);
+    void *user;
+    // out: newest activity first, quarantined ones last; owned, released by session_list_release
+    int code;
+    struct err err;
+    struct session_head *heads;
+    uint32_t heads_len, heads_cap;
+    uint32_t damaged;                      // heads that could not be read
+    // private
+    struct store_op op;
+    struct buf after;
+};
+enum { SESSION_LIST_MAX = 10000 };
+void session_list(struct session_list *l);
+void session_list_release(struct session_list *l);
+
 struct session_find {
     // in
     const struct session_env *env;
@@ -34,36 +56,18 @@ struct session_find {
     void (*done)(struct session_find *f);
     void *user;
     // out
-    int code;                              // E_OK, E_NOT_FOUND, E_STORE, E_CORRUPT
+    int code;                              // E_OK, E_NOT_FOUND, E_STORE, E_CORRUPT (quarantined)
     struct err err;
     struct session_head head;              // the caller's now: move it out or release it
+    // The record of which session is the newest could not be read: `head` is the newest of bot and
+    // context that can be.
+    bool searched;
     // private
     struct store_op op;
     struct buf key_text;
+    struct session_list list;
 };
 void session_find(struct session_find *f);
-
-struct session_list {
-    // in
-    const struct session_env *env;
-    char partition[PARTITION_BYTES];
-    const struct user_key *key;            // NULL: contexts stay empty
-    uint32_t limit;                        // 0: SESSION_LIST_MAX
-    void (*done)(struct session_list *l);
-    void *user;
-    // out: newest activity first; owned, released by session_list_release
-    int code;
-    struct err err;
-    struct session_head *heads;
-    uint32_t heads_len, heads_cap;
-    uint32_t damaged;                      // heads that could not be read (left out)
-    // private
-    struct store_op op;
-    struct buf after;
-};
-enum { SESSION_LIST_MAX = 10000 };
-void session_list(struct session_list *l);
-void session_list_release(struct session_list *l);
 
 // ---- resuming, pure
 

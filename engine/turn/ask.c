@@ -138,6 +138,11 @@ static void show_loaded(struct ledger_op *op)
         emit_error(run, op->code, &op->err);
         return;
     }
+    int code = buf_check(&run->live->chat->damage, "what is damaged", &op->err);
+    if (code) {
+        emit_error(run, code, &op->err);
+        return;
+    }
     jw_init(&w, &json);
     emit_show(&w, run);
     emit_result(run, &json);
@@ -146,7 +151,7 @@ static void show_loaded(struct ledger_op *op)
 static void show_found(struct run *run)
 {
     turn_op_start(run, show_loaded);
-    ledger_load(run->live->chat, 1, &run->op);
+    ledger_read(run->live->chat, &run->op);
 }
 
 static void show_user(struct run *run)

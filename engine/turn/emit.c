@@ -228,7 +228,9 @@ static void write_turn(struct json_writer *w, const struct turn *t)
 {
     jw_object(w);
     ordinal(w, "turn", t->n);
-    jw_kv_str(w, "status", turn_status_word(t->status));
+    jw_kv_str(w, "status", t->damaged ? NULL : turn_status_word(t->status));
+    if (t->damaged)
+        jw_kv_bool(w, "damaged", true);
     jw_kv_str(w, "stop", stop_word(t->stop));
     jw_kv_str(w, "policy", t->policy);
     jw_kv_str(w, "provider", t->provider);
@@ -253,7 +255,7 @@ void emit_head(struct json_writer *w, const struct session_head *head, const cha
     jw_kv_str(w, "user", user);
     jw_kv_str(w, "bot", head->bot);
     jw_kv_str(w, "context", head->context);
-    jw_kv_str(w, "status", session_status_word(head->status));
+    jw_kv_str(w, "status", head->quarantined ? NULL : session_status_word(head->status));
 }
 
 void emit_times(struct json_writer *w, const struct session_head *head)
@@ -263,12 +265,28 @@ void emit_times(struct json_writer *w, const struct session_head *head)
     write_time(w, "expires_at", head->expires_at_ms);
 }
 
+void emit_lines(struct json_writer *w, const char *key, struct slice lines)
+{
+    jw_key(w, key);
+    jw_array(w);
+    while (lines.len) {
+        const char *nl = memchr(lines.ptr, '\n', lines.len);
+        size_t n = nl ? (size_t)(nl - lines.ptr) : lines.len;
+        jw_slice(w, slice_of(lines.ptr, n));
+        lines = slice_of(lines.ptr + n + (nl != NULL), lines.len - n - (nl != NULL));
+    }
+    jw_array_end(w);
+}
+
 void emit_show(struct json_writer *w, const struct run *run)
 {
     const struct chat *chat = run->live->chat;
     jw_object(w);
     emit_head(w, &chat->head, run->job->user);
     emit_times(w, &chat->head);
+    jw_kv_bool(w, "quarantined", chat->damage.len > 0);
+    if (chat->damage.len)
+        emit_lines(w, "damage", buf_slice(&chat->damage));
     jw_kv_slice(w, "system", safe_slice(safe_buf_text(&chat->system)));
     jw_key(w, "turns");
     jw_array(w);

@@ -37,7 +37,14 @@ static void listed(struct session_list *list)
     if (code)
         err = list->err;
     if (list->damaged)
-        emit_warning(run, "%u sessions could not be read: run `parley verify`", list->damaged);
+        emit_warning(run, "%u session%s could not be read, and %s quarantined: run `parley verify`",
+                     list->damaged, list->damaged == 1 ? "" : "s",
+                     list->damaged == 1 ? "is" : "are");
+    // Damage in one user's sessions hides nobody else's.
+    if (code == E_CORRUPT && (run->job->flags & JOB_ALL_USERS)) {
+        emit_warning(run, "%s", err.message);
+        code = E_OK;
+    }
     for (uint32_t i = 0; i < list->heads_len && !code; i++) {
         struct row *row = vec_push(&l->rows);
         if (!row) {
@@ -79,13 +86,15 @@ static void end(struct run *run)
     for (size_t i = 0; i < l->rows.len; i++) {
         const struct row *row = vec_at(&l->rows, i);
         const struct job *job = run->job;
-        if ((job->bot_given && strcmp(job->bot, row->head.bot) != 0) ||
-            (job->context[0] && strcmp(job->context, row->head.context) != 0))
+        bool other = (job->bot_given && strcmp(job->bot, row->head.bot) != 0) ||
+                     (job->context[0] && strcmp(job->context, row->head.context) != 0);
+        if (other && !row->head.quarantined)
             continue;
         jw_object(&w);
         emit_head(&w, &row->head, row->user);
         jw_kv_i64(&w, "turns", row->head.turns);
         emit_times(&w, &row->head);
+        jw_kv_bool(&w, "quarantined", row->head.quarantined);
         jw_object_end(&w);
     }
     jw_array_end(&w);

@@ -150,6 +150,9 @@ static void found(struct session_find *f)
         emit_error(run, f->code, &f->err);
         return;
     }
+    if (f->searched)
+        emit_warning(run, "which session is the newest could not be read; this is session %s, the "
+                     "newest that can be: run `parley verify`", f->head.id);
     struct live *live = map_get(run->w->live, slice_str(f->head.id));
     int code = E_OK;
     if (!live)

@@ -8,6 +8,7 @@
 //      │ [owned]
 //      ▼
 //  ACCEPTING ──head moved: [reload], try again──┐
+//      │    ──a record is damaged: refused      │
 //      │ [accepted] A1                          │
 //      ▼ ◀──────────────────────────────────────┘
 //  PLANNING ──policy says: answer it ──────────────────────┐
@@ -126,7 +127,8 @@ static void located(struct run *run)
         return;
     }
     turn_op_start(run, key_looked_up);
-    ledger_find_key(run->w->ledger, run->partition, run->key_hash, run->text_digest, &run->op);
+    ledger_find_key(run->w->ledger, run->partition, run->user_key, run->key_hash, run->text_digest,
+                    &run->op);
 }
 
 static void have_user(struct run *run)
@@ -224,6 +226,37 @@ static void accept_again(struct ledger_op *op)
     emit_error(run, op->code == E_BUSY ? E_REFUSED : op->code, &op->err);
 }
 
+// What is damaged is not added to: a session's newest turns are read before the next one is
+// accepted, unless they are in memory. Older ones are read when the policy wants them.
+static bool must_read(const struct run *run, uint32_t *first)
+{
+    const struct chat *chat = run->live->chat;
+    uint32_t turns = chat->head.turns;
+    *first = turns > COLD_TURNS ? turns - COLD_TURNS + 1 : 1;
+    return turns && chat->first > *first;
+}
+
+static void accept_now(struct run *run)
+{
+    struct ledger_accept a;
+    turn_fill_accept(run, &a);
+    turn_op_start(run, accepted);
+    ledger_accept(run->live->chat, &a, &run->op);
+}
+
+static void read_before(struct ledger_op *op)
+{
+    struct run *run = turn_op_over(op);
+    if (op->code == E_OK) {
+        accept_now(run);
+    } else if (op->code == E_CONFLICT) {
+        turn_op_start(run, accept_again);
+        ledger_reload(run->live->chat, &run->op);
+    } else {
+        emit_error(run, op->code, &op->err);
+    }
+}
+
 static bool writes_to(const struct run *run, const char *session)
 {
     bool turns = run->state >= RUN_ACCEPTING && run->state < RUN_OVER && !run->replay_session[0];
@@ -257,10 +290,13 @@ static void begin_accept(struct run *run)
         turn_recover(run, accept_again);
         return;
     }
-    struct ledger_accept a;
-    turn_fill_accept(run, &a);
-    turn_op_start(run, accepted);
-    ledger_accept(chat, &a, &run->op);
+    uint32_t first;
+    if (must_read(run, &first)) {
+        turn_op_start(run, read_before);
+        ledger_load(chat, first, &run->op);
+    } else {
+        accept_now(run);
+    }
 }
 
 static void accepted(struct ledger_op *op)

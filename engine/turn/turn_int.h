@@ -31,6 +31,7 @@ enum {
     CONFLICT_TRIES_MAX = 5,       // how often a turn starts over because another process was faster
     SETTLE_TRIES_MAX = 4,         // how often the end of a turn is written before we give up
     SETTLE_WAIT_MS = 200,
+    COLD_TURNS = 100,             // read of a session before it is added to
     KEEP_MS = 2000, KEEP_BYTES = 4096,
     WARNINGS_MAX = 8,
     OUTPUT_TOKENS_DEFAULT = 4096,
@@ -287,6 +288,8 @@ void emit_untold(struct run *run);
 void emit_window(struct json_writer *w, uint64_t tokens, uint64_t limit);
 // Members of an open object: who a session belongs to; its times.
 void emit_head(struct json_writer *w, const struct session_head *head, const char *user);
+// A member that is an array of lines.
+void emit_lines(struct json_writer *w, const char *key, struct slice lines);
 void emit_times(struct json_writer *w, const struct session_head *head);
 void emit_show(struct json_writer *w, const struct run *run);  // the whole transcript
 

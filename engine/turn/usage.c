@@ -16,6 +16,9 @@ struct tally {
     struct map *by_name; // name -> index + 1
     struct usage_row total;
     struct store_op op;
+    uint64_t unreadable;     // calls whose record is damaged
+    bool damaged;            // and there may be more
+    struct safe_buf body;    // scratch
     struct run *run;
     struct buf prefix, after;
 };
@@ -27,6 +30,7 @@ static void tally_free(void *extra)
         mem_free(VEC_AT(&t->rows, struct usage_row, i)->name);
     vec_release(&t->rows);
     map_free(t->by_name);
+    safe_buf_release(&t->body);
     buf_release(&t->prefix);
     buf_release(&t->after);
     mem_free(t);
@@ -87,9 +91,17 @@ static void add(struct usage_row *row, const struct attempt *a)
 static int count(struct run *run, const struct record *r, struct err *err)
 {
     struct tally *t = run->extra;
+    struct vault_place place = vault_place_of(r);
     struct attempt a;
     char name[USAGE_NAME_BYTES];
-    int code = attempt_read_meta(&a, r->meta, err);
+    safe_buf_clear(&t->body);
+    int code = vault_unseal(run->w->env.vault, run->user_key, &place, r->body, &t->body, err);
+    if (!code)
+        code = attempt_read_meta(&a, r->meta, err);
+    if (code == E_CORRUPT || code == E_NOT_FOUND) {
+        t->unreadable++;
+        return E_OK;
+    }
     if (code)
         return code;
     if (a.status == ATTEMPT_UNUSED || (run->job->bot_given && strcmp(a.bot, run->job->bot) != 0))
@@ -113,6 +125,11 @@ static void page_read(struct store_op *op)
     struct run *run = t->run;
     struct err err = op->err;
     int code = op->code;
+    if (code == E_CORRUPT) {
+        emit_warning(run, "%s", err.message);
+        t->damaged = true;
+        code = E_OK;
+    }
     for (uint32_t i = 0; i < op->rows_len && !code; i++)
         code = count(run, &op->rows[i], &err);
     bool more = op->more && op->rows_len;
@@ -197,7 +214,13 @@ static void end(struct run *run)
     jw_array_end(&w);
     jw_key(&w, "total");
     write_row(&w, run->job->by, &t->total);
+    jw_kv_i64(&w, "unreadable_calls", (int64_t)t->unreadable);
     jw_object_end(&w);
+    if (t->unreadable)
+        emit_warning(run, "%llu calls could not be read and are not counted: run `parley verify`",
+                     (unsigned long long)t->unreadable);
+    if (t->damaged)
+        emit_warning(run, "the sums are of what could be read: run `parley verify`");
     emit_result(run, &json);
 }
 
@@ -216,6 +239,7 @@ void usage_start(struct run *run)
     }
     t->run = run;
     vec_init(&t->rows, sizeof(struct usage_row), USAGE_ROWS_MAX);
+    safe_buf_init(&t->body, CONTENT_BYTES_MAX);
     buf_init(&t->prefix, RECORD_KEY_BYTES_MAX);
     buf_init(&t->after, RECORD_KEY_BYTES_MAX);
     buf_add_str(&t->prefix, "attempt/");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// verify.c: every session against the ledger's rules. The checking is ledger/verify.c's; this
-// walks.
+// verify.c: the store against itself, and every session against the ledger's rules. The checking is
+// the store's and ledger/verify.c's; this walks.
 #include "turn/turn_int.h"
 
 enum { REPORT_BYTES_MAX = 4 << 20 };
@@ -8,7 +8,10 @@ enum { REPORT_BYTES_MAX = 4 << 20 };
 struct verification {
     struct buf report; // a line per problem
     uint64_t sessions, turns, users;
+    struct store_op op;
+    struct run *run;
 };
+enum { CHECK_LINES_MAX = 100 };
 
 static void verification_free(void *extra)
 {
@@ -21,7 +24,9 @@ static void checked(struct ledger_op *op)
 {
     struct run *run = turn_op_over(op);
     struct verification *v = run->extra;
-    if (op->code) {
+    if (op->code == E_CORRUPT) {
+        buf_addf(&v->report, "partition %s: %s\n", run->partition, op->err.message);
+    } else if (op->code) {
         emit_error(run, op->code, &op->err);
         return;
     }
@@ -56,20 +61,29 @@ static void end(struct run *run)
     jw_kv_i64(&w, "users", (int64_t)v->users);
     jw_kv_i64(&w, "sessions", (int64_t)v->sessions);
     jw_kv_i64(&w, "turns", (int64_t)v->turns);
-    jw_key(&w, "problems");
-    jw_array(&w);
-    struct slice left = buf_slice(&v->report);
-    while (left.len) {
-        const char *nl = memchr(left.ptr, '\n', left.len);
-        size_t n = nl ? (size_t)(nl - left.ptr) : left.len;
-        jw_slice(&w, slice_of(left.ptr, n));
-        left = slice_of(left.ptr + n + (nl != NULL), left.len - n - (nl != NULL));
-    }
     if (v->report.failed)
-        jw_str(&w, "… and more than could be listed");
-    jw_array_end(&w);
+        emit_warning(run, "there is more than could be listed");
+    emit_lines(&w, "problems", buf_slice(&v->report));
     jw_object_end(&w);
     emit_result(run, &json);
+}
+
+static void store_checked(struct store_op *op)
+{
+    struct verification *v = CONTAINER_OF(op, struct verification, op);
+    struct run *run = v->run;
+    struct err err = op->err;
+    int code = op->code;
+    for (uint32_t i = 0; i < op->rows_len; i++)
+        buf_addf(&v->report, "store: %.*s; restore it from a backup\n",
+                 SLICE_FMT(op->rows[i].meta));
+    if (op->more)
+        buf_add_str(&v->report, "store: and more of this kind\n");
+    store_op_release(op);
+    if (code)
+        emit_error(run, code, &err);
+    else
+        walk_start(run, run->job->flags & JOB_ALL_USERS, each, end);
 }
 
 void verify_start(struct run *run)
@@ -84,5 +98,10 @@ void verify_start(struct run *run)
     buf_init(&v->report, REPORT_BYTES_MAX);
     run->extra = v;
     run->extra_free = verification_free;
-    walk_start(run, run->job->flags & JOB_ALL_USERS, each, end);
+    v->run = run;
+    v->op = (struct store_op){.verb = STORE_CHECK,
+                              .loop = run->w->env.loop,
+                              .done = store_checked,
+                              .limit = CHECK_LINES_MAX};
+    store_submit(run->w->env.store, &v->op);
 }

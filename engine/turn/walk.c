@@ -45,7 +45,10 @@ static struct run *op_run(struct store_op *op)
 
 static bool walk_failed(struct run *run, struct store_op *op)
 {
-    if (op->code == E_OK)
+    // Damage is told, and what can be read is still walked through.
+    if (op->code == E_CORRUPT)
+        emit_warning(run, "%s", op->err.message);
+    if (op->code == E_OK || op->code == E_CORRUPT)
         return false;
     struct err err = op->err;
     int code = op->code;
@@ -64,8 +67,9 @@ static void user_read(struct store_op *op)
         return;
     if (op->rows_len == 1 && run->user_key) {
         safe_buf_clear(&walk->user);
-        int code = vault_unseal(run->w->env.vault, run->user_key, slice_str(run->partition),
-                                op->rows[0].key, op->rows[0].body, &walk->user, &err);
+        struct vault_place place = vault_place_of(&op->rows[0]);
+        int code = vault_unseal(run->w->env.vault, run->user_key, &place, op->rows[0].body,
+                                &walk->user, &err);
         if (!code)
             code = user_read_body(walk->name, safe_buf_text(&walk->user), &err);
         if (code == E_NOMEM) {
@@ -135,13 +139,16 @@ static void page_read(struct store_op *op)
     walk->more = op->more;
     for (uint32_t i = 0; i < op->rows_len; i++) {
         struct slice p = op->rows[i].partition;
+        size_t len = p.len < PARTITION_BYTES ? p.len : PARTITION_BYTES - 1;
         if (i + 1 == op->rows_len) {
             buf_clear(&walk->last);
             buf_add_slice(&walk->last, p);
         }
-        if (p.len == 0 || p.len >= PARTITION_BYTES || p.ptr[0] == '~')
+        if (p.len == 0 || p.ptr[0] == '~')
             continue;
-        buf_add_slice(&walk->page, p);
+        // One that is no user's has no key, which `each` then tells.
+        for (size_t at = 0; at < len; at++)
+            buf_add_char(&walk->page, p.ptr[at] > ' ' && p.ptr[at] <= '~' ? p.ptr[at] : '?');
         buf_add_char(&walk->page, '\0');
     }
     store_op_release(op);

@@ -2,22 +2,25 @@
 // envelope.c: sealing and opening bodies (the envelope is drawn in vault.h). Any thread.
 //
 // Invariants:
-//   1. Every seal has a fresh random nonce of 192 bits, so one key serves any number of bodies. It
+//   1. What is sealed is a record: its body, and with it its place and its meta, which stands in
+//      the clear beside it. A record without a body has an envelope of no text: its tag holds them.
+//   2. Every seal has a fresh random nonce of 192 bits, so one key serves any number of bodies. It
 //      is drawn when it is needed (0.3 µs): a stock of them would be the same stock in a child
 //      after fork and in a copy of a running virtual machine, and two bodies under one nonce give
 //      both away.
-//   2. Nothing is unpacked before its tag was checked, and never to more than UNPACKED_BYTES_MAX.
+//   3. Nothing is unpacked before its tag was checked, and never to more than UNPACKED_BYTES_MAX.
 #include "base/mem.h"
 #include "model/safe_text_int.h"
 #include "vault/vault_int.h"
 
 #include <zstd.h>
 
-enum { FORMAT = 1, CODEC_PLAIN = 0, CODEC_ZSTD = 1 };
+enum { FORMAT_OLD = 1, FORMAT = 2, CODEC_PLAIN = 0, CODEC_ZSTD = 1 };
 enum { FORMAT_AT = 0, CODEC_AT = 1, ID_AT = 2, NONCE_AT = 6, TEXT_AT = NONCE_AT + NONCE_BYTES };
 enum {
     PARTITION_BYTES_MAX = 64,
-    PLACE_BYTES_MAX = NONCE_AT + PARTITION_BYTES_MAX + 1 + RECORD_KEY_BYTES_MAX,
+    BOUND_BYTES_MAX = NONCE_AT + PARTITION_BYTES_MAX + 1 + RECORD_KEY_BYTES_MAX + 1 +
+                      RECORD_META_BYTES_MAX,
     PACK_BYTES_MIN = 1024,  // smaller bodies gain little
     PACK_LEVEL = 1,
     UNPACKED_BYTES_MAX = 4 << 20,
@@ -102,26 +105,34 @@ static int unpack(struct vault *v, struct slice packed, struct buf *out, struct 
 // ---- envelopes
 
 // The associated data: what a body is bound to.
-struct place {
-    unsigned char bytes[PLACE_BYTES_MAX];
+struct bound {
+    unsigned char bytes[BOUND_BYTES_MAX];
     size_t len;
 };
 
-static int place_init(struct place *p, const char *envelope, struct slice partition,
-                      struct slice key, struct err *err)
+static void bound_add(struct bound *b, struct slice s)
 {
-    if (partition.len > PARTITION_BYTES_MAX || key.len > RECORD_KEY_BYTES_MAX)
-        return err_set(err, E_USAGE, "a record's name is too long: %zu and %zu bytes",
-                       partition.len, key.len);
-    memcpy(p->bytes, envelope, NONCE_AT);
-    p->len = NONCE_AT;
-    if (partition.len)
-        memcpy(p->bytes + p->len, partition.ptr, partition.len);
-    p->len += partition.len;
-    p->bytes[p->len++] = 0;
-    if (key.len)
-        memcpy(p->bytes + p->len, key.ptr, key.len);
-    p->len += key.len;
+    if (s.len)
+        memcpy(b->bytes + b->len, s.ptr, s.len);
+    b->len += s.len;
+}
+
+static int bound_init(struct bound *b, const char *envelope, const struct vault_place *at,
+                      struct err *err)
+{
+    if (at->partition.len > PARTITION_BYTES_MAX || at->key.len > RECORD_KEY_BYTES_MAX ||
+        at->meta.len > RECORD_META_BYTES_MAX)
+        return err_set(err, E_USAGE, "a record's name or meta is too long: %zu, %zu and %zu bytes",
+                       at->partition.len, at->key.len, at->meta.len);
+    b->len = 0;
+    bound_add(b, slice_of(envelope, NONCE_AT));
+    bound_add(b, at->partition);
+    b->bytes[b->len++] = 0;
+    bound_add(b, at->key);
+    if (envelope[FORMAT_AT] == FORMAT_OLD)
+        return E_OK;
+    b->bytes[b->len++] = 0;
+    bound_add(b, at->meta);
     return E_OK;
 }
 
@@ -139,15 +150,13 @@ static bool is_id(const char *from, uint32_t id)
     return memcmp(from, expected, sizeof(expected)) == 0;
 }
 
-int vault_seal(struct vault *v, const struct user_key *k, struct slice partition, struct slice key,
+int vault_seal(struct vault *v, const struct user_key *k, const struct vault_place *at,
                struct safe_text body, struct buf *out, struct sealed *sealed, struct err *err)
 {
-    struct place place;
+    struct bound bound;
     size_t packed = 0;
 
     *sealed = (struct sealed){SLICE_NONE};
-    if (body.len == 0)
-        return E_OK;
     if (body.len > UNPACKED_BYTES_MAX)
         return err_set(err, E_REFUSED, "a body of %zu bytes: at most %d are allowed; split it",
                        body.len, UNPACKED_BYTES_MAX);
@@ -160,7 +169,7 @@ int vault_seal(struct vault *v, const struct user_key *k, struct slice partition
     to[CODEC_AT] = packed ? CODEC_ZSTD : CODEC_PLAIN;
     put_id(to + ID_AT, k->id);
     rand_fill(v->rand, to + NONCE_AT, NONCE_BYTES);
-    int rc = place_init(&place, to, partition, key, err);
+    int rc = bound_init(&bound, to, at, err);
     if (rc) {
         *to = '\0';  // the end of the buf, as it was
         return rc;
@@ -169,7 +178,7 @@ int vault_seal(struct vault *v, const struct user_key *k, struct slice partition
     unsigned char *text = (unsigned char *)to + TEXT_AT;
     size_t len = packed ? packed : body.len;
     crypto_aead_xchacha20poly1305_ietf_encrypt(
-        text, NULL, packed ? text : (const unsigned char *)body.ptr, len, place.bytes, place.len,
+        text, NULL, packed ? text : (const unsigned char *)body.ptr, len, bound.bytes, bound.len,
         NULL, (const unsigned char *)to + NONCE_AT, k->secret);
     buf_grew(out, VAULT_ENVELOPE_BYTES + len);
     sealed->bytes = slice_of(to, VAULT_ENVELOPE_BYTES + len);
@@ -177,56 +186,78 @@ int vault_seal(struct vault *v, const struct user_key *k, struct slice partition
 }
 
 // Checks the tag and writes the text, still packed if it was, to `to`.
-static int decrypt(const struct user_key *k, struct slice partition, struct slice key,
-                   struct slice envelope, char *to, struct err *err)
+static int decrypt(const struct user_key *k, const struct vault_place *at, struct slice envelope,
+                   char *to, struct err *err)
 {
     const unsigned char *bytes = (const unsigned char *)envelope.ptr;
-    struct place place;
-    int rc = place_init(&place, envelope.ptr, partition, key, err);
+    struct bound bound;
+    int rc = bound_init(&bound, envelope.ptr, at, err);
 
     if (rc)
         return rc;
     if (crypto_aead_xchacha20poly1305_ietf_decrypt(
-            (unsigned char *)to, NULL, NULL, bytes + TEXT_AT, envelope.len - TEXT_AT, place.bytes,
-            place.len, bytes + NONCE_AT, k->secret))
-        return err_set(err, E_CORRUPT, "stored body of %.*s: damaged, or moved from its place; run "
-                       "`parley verify`", SLICE_FMT(key));
+            (unsigned char *)to, NULL, NULL, bytes + TEXT_AT, envelope.len - TEXT_AT, bound.bytes,
+            bound.len, bytes + NONCE_AT, k->secret))
+        return err_set(err, E_CORRUPT, "record %.*s: damaged, or moved from its place; run "
+                       "`parley verify`", SLICE_FMT(at->key));
     return E_OK;
 }
 
-int vault_unseal(struct vault *v, const struct user_key *k, struct slice partition,
-                 struct slice key, struct sealed sealed, struct safe_buf *out, struct err *err)
+static int open_envelope(struct vault *v, const struct user_key *k, const struct vault_place *at,
+                         int format, struct slice s, struct buf *text, struct err *err)
 {
-    struct slice s = sealed.bytes;
-    struct buf *text = safe_buf_bytes(out);
-
-    if (s.len == 0)
-        return E_OK;
-    if (s.len < VAULT_ENVELOPE_BYTES || s.ptr[FORMAT_AT] != FORMAT ||
+    if (s.len < VAULT_ENVELOPE_BYTES || s.ptr[FORMAT_AT] != format ||
         (s.ptr[CODEC_AT] != CODEC_PLAIN && s.ptr[CODEC_AT] != CODEC_ZSTD))
-        return err_set(err, E_CORRUPT, "stored body of %.*s: not an envelope of ours; run "
-                       "`parley verify`", SLICE_FMT(key));
-    if (!k || !is_id(s.ptr + ID_AT, k->id))
-        return err_set(err, E_NOT_FOUND, "stored body of %.*s: its key is gone; is this the "
-                       "keyring that belongs to the store?", SLICE_FMT(key));
+        return err_set(err, E_CORRUPT, "record %.*s: its seal is not there; run `parley verify`",
+                       SLICE_FMT(at->key));
+    if (!k)
+        return err_set(err, E_NOT_FOUND, "record %.*s: its key is gone; is this the keyring that "
+                       "belongs to the store?", SLICE_FMT(at->key));
+    if (!is_id(s.ptr + ID_AT, k->id))
+        return err_set(err, E_CORRUPT, "record %.*s: damaged, or sealed under another key than its "
+                       "user's; run `parley verify`", SLICE_FMT(at->key));
     size_t len = s.len - VAULT_ENVELOPE_BYTES;
     if (s.ptr[CODEC_AT] == CODEC_PLAIN) {
         char *to = buf_reserve(text, len);
         if (!to)
             return buf_check(text, "a stored body", err);
-        int rc = decrypt(k, partition, key, s, to, err);
+        int rc = decrypt(k, at, s, to, err);
         if (rc)
             *to = '\0';  // the end of the buf, as it was
         else
             buf_grew(text, len);
         return rc;
     }
-    char *packed = mem_alloc(len);
+    char *packed = mem_alloc(len ? len : 1);
     if (!packed)
         return err_set(err, E_NOMEM, "out of memory for a stored body of %zu bytes", len);
-    int rc = decrypt(k, partition, key, s, packed, err);
+    int rc = decrypt(k, at, s, packed, err);
     if (!rc)
         rc = unpack(v, slice_of(packed, len), text, err);
     mem_free(packed);
     return rc;
+}
+
+int vault_unseal(struct vault *v, const struct user_key *k, const struct vault_place *at,
+                 struct sealed sealed, struct safe_buf *out, struct err *err)
+{
+    return open_envelope(v, k, at, FORMAT, sealed.bytes, safe_buf_bytes(out), err);
+}
+
+int vault_reseal(struct vault *v, const struct user_key *k, const struct vault_place *at,
+                 struct sealed old, struct buf *out, struct sealed *sealed, struct err *err)
+{
+    struct buf text = BUF_INIT(UNPACKED_BYTES_MAX);
+    // In the old format a record without a body had no envelope.
+    int rc = old.bytes.len ? open_envelope(v, k, at, FORMAT_OLD, old.bytes, &text, err) : E_OK;
+
+    if (!rc)
+        rc = vault_seal(v, k, at, safe_text_vouch(buf_slice(&text)), out, sealed, err);
+    buf_release(&text);
+    return rc;
+}
+
+bool vault_is_old(struct sealed sealed)
+{
+    return sealed.bytes.len == 0 || sealed.bytes.ptr[FORMAT_AT] == FORMAT_OLD;
 }

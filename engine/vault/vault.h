@@ -8,15 +8,18 @@
 //
 // Invariants:
 //   1. A user's key is durable (fsynced) before vault_user_key hands it out.
-//   2. A body opens only at the place (partition and record key) that it was sealed for.
+//   2. A record opens only at the place (partition and record key) and with the meta that it was
+//      sealed for; every record has an envelope, with or without a body.
 //   3. Keys live in memory from sodium_malloc, and are wiped on close.
 // The vault is shared by all threads; a request completes on its own loop. One thread of the
 // vault's own writes the keyring (in groups), so that no worker waits for the disk.
 //
 // Envelope of a sealed body (all sizes in bytes):
-//   format 1 (=1) | codec 1 (0 plain, 1 zstd) | key id 4 (big endian) | nonce 24 | ciphertext |
-//   tag 16. Associated data: format, codec, key id, partition, 0x00, record key.
-//   XChaCha20-Poly1305 (libsodium).
+//   format 1 (=2) | codec 1 (0 plain, 1 zstd) | key id 4 (big endian) | nonce 24 | ciphertext |
+//   tag 16. Associated data: format, codec, key id, partition, 0x00, record key, 0x00, meta.
+//   XChaCha20-Poly1305 (libsodium). Outside the seal are only version, due time and count, which
+//   the store changes by itself. Format 1 did not bind the meta, and left records without a body
+//   unsealed: `parley migrate` seals them anew.
 #ifndef VAULT_VAULT_H
 #define VAULT_VAULT_H
 
@@ -70,13 +73,28 @@ const struct user_key *vault_find_key(struct vault *v, const char *partition);
 // (another process may have made it); two processes making one at once end with the same key.
 void vault_user_key(struct vault *v, struct vault_request *request);
 
-// Seals body for its place; appends to out and returns the sealed view of what was appended
-// (borrowed from out until it grows). Bodies of 1 KiB and more are compressed when that helps.
-int vault_seal(struct vault *v, const struct user_key *k, struct slice partition, struct slice key,
+// What a body is bound to: where its record stands, and the meta beside it.
+struct vault_place {
+    struct slice partition, key, meta;
+};
+static inline struct vault_place vault_place_of(const struct record *r)
+{
+    return (struct vault_place){r->partition, r->key, r->meta};
+}
+
+// Seals body (which may be empty) for its place; appends to out and returns the sealed view of what
+// was appended (borrowed from out until it grows). Bodies of 1 KiB and more are compressed when
+// that helps.
+int vault_seal(struct vault *v, const struct user_key *k, const struct vault_place *at,
                struct safe_text body, struct buf *out, struct sealed *sealed, struct err *err);
-// Opens; what was stored was safe text, so safe text comes out. E_CORRUPT: not ours, moved, or
-// damaged; E_NOT_FOUND: sealed under a key that is gone. An empty sealed body gives empty text.
-int vault_unseal(struct vault *v, const struct user_key *k, struct slice partition,
-                 struct slice key, struct sealed sealed, struct safe_buf *out, struct err *err);
+// Opens; what was stored was safe text, so safe text comes out. Nothing is appended to out unless
+// body, place and meta are all what was sealed. E_CORRUPT: not ours, moved, or damaged;
+// E_NOT_FOUND: k is NULL.
+int vault_unseal(struct vault *v, const struct user_key *k, const struct vault_place *at,
+                 struct sealed sealed, struct safe_buf *out, struct err *err);
+// For `parley migrate`: a record of the old format, sealed as vault_seal would. E_CORRUPT as above.
+int vault_reseal(struct vault *v, const struct user_key *k, const struct vault_place *at,
+                 struct sealed old, struct buf *out, struct sealed *sealed, struct err *err);
+bool vault_is_old(struct sealed sealed);
 
 #endif

@@ -334,8 +334,13 @@ sqlite3 parley.db "UPDATE records SET body = randomblob(length(body)) WHERE key 
 expect "rows were altered" test ! -s sql
 sqlite3 parley.db .dump | grep -v '^PRAGMA' >before
 run show -c
+code 4
+says "this session is quarantined"
+expect "no text that nobody wrote" test -z "$(grep '^user:\|^assistant:' out)"
+run ask -c go on
+code 4
 silent
-expect "exit 4" test "$code" = 4
+says "is quarantined: record turn/"
 run verify
 code 4
 sqlite3 parley.db .dump | grep -v '^PRAGMA' >after

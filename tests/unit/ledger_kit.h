@@ -306,15 +306,35 @@ static inline uint32_t kit_count(struct kit *k, const char *prefix)
     return rows;
 }
 
-// Writes over a record, or inserts one; body is given sealed, or is none.
+// Writes over a record, or inserts one; body is given sealed, or is none: then the record has a
+// seal that holds, as if a writer of ours had made a mistake.
 static inline void kit_put(struct kit *k, const char *key, const char *meta, struct slice body,
                            int64_t due_at_ms)
 {
+    struct vault_place place = {slice_str(k->partition), slice_str(key), slice_str(meta)};
+    struct buf sealing = BUF_INIT(VAULT_ENVELOPE_BYTES + 1);
+    struct sealed sealed = {body};
+
+    if (!body.len)
+        assert_int_equal(vault_seal(k->vault, k->key, &place, SAFE_NONE, &sealing, &sealed, NULL),
+                         E_OK);
     struct store_item item = {.verb = STORE_PUT, .key = slice_str(key), .meta = slice_str(meta),
-                              .body = {body}, .due_at_ms = due_at_ms};
+                              .body = sealed, .due_at_ms = due_at_ms};
     struct kit_store_op w = {.op = {.verb = STORE_COMMIT, .items = &item, .items_len = 1}};
 
     kit_submit(k, &w);
+    store_op_release(&w.op);
+    buf_release(&sealing);
+}
+
+// Changes a record's meta and leaves its seal as it is, as damage does.
+static inline void kit_spoil(struct kit *k, const char *key, const char *meta)
+{
+    struct kit_store_op w = {.op = {.verb = STORE_GET, .key = slice_str(key)}};
+
+    kit_submit(k, &w);
+    assert_int_equal(w.op.rows_len, 1);
+    kit_put(k, key, meta, w.op.rows[0].body.bytes, w.op.rows[0].due_at_ms);
     store_op_release(&w.op);
 }
 

@@ -365,7 +365,7 @@ static void test_ledger__a_key_is_one_turn(void **state)
     struct ledger_op op;
 
     kit_ready(&k, &op);
-    ledger_find_key(k.ledger, k.partition, hash, "aaaa", &op);
+    ledger_find_key(k.ledger, k.partition, k.key, hash, "aaaa", &op);
     assert_int_equal(kit_wait(&k, &op), E_NOT_FOUND);
     assert_int_equal(kit_accept_op(&k, c, "pay", &same, &op), E_OK);
     // While it is open, in its own session and in another.
@@ -383,7 +383,7 @@ static void test_ledger__a_key_is_one_turn(void **state)
     assert_int_equal(c->head.turns, 1);
     kit_turn(&k, c, "and now", "this");
     kit_ready(&k, &op);
-    ledger_find_key(k.ledger, k.partition, hash, "aaaa", &op);
+    ledger_find_key(k.ledger, k.partition, k.key, hash, "aaaa", &op);
     assert_int_equal(kit_wait(&k, &op), E_OK);
     assert_true(op.key_taken && op.key_same_text);
     assert_int_equal(op.key_turn, 1);

@@ -161,7 +161,7 @@ static void test_ledger_edit__move(void **state)
     assert_same_again(&k, to);
     assert_verified(&k);
     kit_ready(&k, &op);
-    ledger_find_key(k.ledger, k.partition, key.key_hash, "d", &op);
+    ledger_find_key(k.ledger, k.partition, k.key, key.key_hash, "d", &op);
     assert_int_equal(kit_wait(&k, &op), E_OK);
     assert_string_equal(op.key_session, to->head.id);
     assert_int_equal(op.key_turn, 1);

@@ -103,7 +103,7 @@ static void test_session__found_by_id_and_by_context(void **state)
     kit_close(&k);
 }
 
-static void test_session__damage_is_told(void **state)
+static void test_session__a_damaged_head_quarantines_its_session(void **state)
 {
     (void)state;
     struct kit k;
@@ -111,16 +111,57 @@ static void test_session__damage_is_told(void **state)
     char key[RECORD_KEY_BYTES_MAX];
     kit_open(&k, "memory:");
     struct chat *c = kit_chat(&k, "kitchen");
+    struct chat *other = kit_chat(&k, "garage");
     kit_turn(&k, c, "a", "b");
+    kit_turn(&k, other, "a", "b");
 
-    snprintf(key, sizeof(key), "head/hello/%s", k.context_hash);
-    kit_put(&k, key, "{\"session\":7}", SLICE_NONE, 0);
-    assert_int_equal(find(&k, &w, ""), E_CORRUPT);
     snprintf(key, sizeof(key), "session/%s", c->head.id);
-    kit_put(&k, key, "{\"bot\":\"hello\"}", SLICE_NONE, 0);
+    kit_spoil(&k, key, "{\"bot\":\"hello\",\"status\":\"active\",\"turns\":0}");
     assert_int_equal(find(&k, &w, c->head.id), E_CORRUPT);
     assert_non_null(strstr(w.find.err.message, c->head.id));
+    assert_non_null(strstr(w.find.err.message, "is quarantined"));
+    assert_non_null(strstr(w.find.err.message, "or start a new session"));
+    assert_int_equal(find(&k, &w, other->head.id), E_OK);
+    session_head_release(&w.find.head);
     chat_free(c);
+    chat_free(other);
+    kit_close(&k);
+}
+
+// Which session is the newest is one small record: where it is damaged, the heads know.
+static void test_session__a_damaged_pointer_harms_no_session(void **state)
+{
+    (void)state;
+    static const char *const metas[] = {"{\"session\":7}", "[", "{}"};
+    struct kit k;
+    struct found w;
+    char key[RECORD_KEY_BYTES_MAX];
+    struct slice context = SLICE_LIT("kitchen");
+    kit_open(&k, "memory:");
+    vault_digest(k.vault, "context", &context, 1, k.context_hash);  // as the engine makes it
+    struct chat *old = kit_chat(&k, "kitchen");
+    struct chat *c = kit_chat(&k, "kitchen");
+    struct chat *other = kit_chat(&k, "garage");
+    kit_turn(&k, old, "a", "b");
+    clock_sim_advance(k.clock, 1000);
+    kit_turn(&k, c, "a", "b");
+    clock_sim_advance(k.clock, 1000);
+    kit_turn(&k, other, "a", "b");
+
+    snprintf(key, sizeof(key), "head/hello/%s", k.context_hash);
+    for (unsigned i = 0; i < 6; i++) {
+        if (i < 3)
+            kit_spoil(&k, key, metas[i]);
+        else
+            kit_put(&k, key, metas[i - 3], SLICE_NONE, 0);
+        assert_int_equal(find(&k, &w, ""), E_OK);
+        assert_true(w.find.searched);
+        assert_string_equal(w.find.head.id, c->head.id);
+        session_head_release(&w.find.head);
+    }
+    chat_free(old);
+    chat_free(c);
+    chat_free(other);
     kit_close(&k);
 }
 
@@ -211,7 +252,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_session__head_new),
         cmocka_unit_test(test_session__found_by_id_and_by_context),
-        cmocka_unit_test(test_session__damage_is_told),
+        cmocka_unit_test(test_session__a_damaged_head_quarantines_its_session),
+        cmocka_unit_test(test_session__a_damaged_pointer_harms_no_session),
         cmocka_unit_test(test_session__listed_newest_first),
         cmocka_unit_test(test_session__out_of_memory),
     };

@@ -125,6 +125,8 @@ static const struct user_key *key_of(struct vault *v, struct loop *loop, const c
 
 #define PARTITION SLICE_LIT("user1")
 #define KEY SLICE_LIT("turn/s/0000000001/0000000000")
+#define META SLICE_LIT("{\"role\":\"user\"}")
+#define PLACE (&(struct vault_place){PARTITION, KEY, META})
 
 static struct sealed seal(struct vault *v, const struct user_key *k, struct safe_text body,
                           struct buf *out)
@@ -132,7 +134,7 @@ static struct sealed seal(struct vault *v, const struct user_key *k, struct safe
     struct sealed s;
 
     buf_clear(out);
-    assert_int_equal(vault_seal(v, k, PARTITION, KEY, body, out, &s, NULL), E_OK);
+    assert_int_equal(vault_seal(v, k, PLACE, body, out, &s, NULL), E_OK);
     return s;
 }
 
@@ -140,7 +142,8 @@ static int unseal(struct vault *v, const struct user_key *k, struct slice partit
                   struct slice key, struct slice bytes, struct safe_buf *out)
 {
     safe_buf_clear(out);
-    return vault_unseal(v, k, partition, key, (struct sealed){bytes}, out, NULL);
+    return vault_unseal(v, k, &(struct vault_place){partition, key, META}, (struct sealed){bytes},
+                        out, NULL);
 }
 
 static void assert_opens(struct vault *v, const struct user_key *k, struct sealed s,
@@ -172,7 +175,7 @@ static void test_vault__round_trips(void **state)
         memset(text, 'a', sizes[i]);  // packs well
         struct sealed s = seal(v, k, body, &out);
         assert_opens(v, k, s, body);
-        assert_int_equal(s.bytes.ptr[0], 1);
+        assert_int_equal(s.bytes.ptr[0], 2);
         assert_int_equal(s.bytes.ptr[1], sizes[i] >= 1024);
         if (sizes[i] >= 1024)
             assert_true(s.bytes.len < 1024);
@@ -194,24 +197,27 @@ static void test_vault__empty_and_too_long(void **state)
     struct fixture *f = *state;
     struct vault *v = opened(NULL);
     const struct user_key *k = key_of(v, f->loop, "user1");
-    struct buf out = BUF_INIT(64);
+    struct buf out = BUF_INIT(100);
     struct safe_buf text;
     struct sealed s = seal(v, k, SAFE_NONE, &out);
     char *big = calloc(1, (4 << 20) + 1);
 
     assert_non_null(big);
-    assert_int_equal(s.bytes.len, 0);
+    assert_int_equal(s.bytes.len, VAULT_ENVELOPE_BYTES);
     safe_buf_init(&text, 8);
-    assert_int_equal(unseal(v, k, PARTITION, KEY, SLICE_NONE, &text), E_OK);
+    assert_int_equal(unseal(v, k, PARTITION, KEY, s.bytes, &text), E_OK);
+    assert_int_equal(unseal(v, k, PARTITION, KEY, SLICE_NONE, &text), E_CORRUPT);
     assert_int_equal(safe_buf_text(&text).len, 0);
-    assert_int_equal(vault_seal(v, k, PARTITION, KEY, (struct safe_text){big, (4 << 20) + 1}, &out,
+    assert_int_equal(vault_seal(v, k, PLACE, (struct safe_text){big, (4 << 20) + 1}, &out,
                                 &s, NULL), E_REFUSED);
     buf_clear(&out);
-    assert_int_equal(vault_seal(v, k, PARTITION, KEY, (struct safe_text){big, 100}, &out, &s, NULL),
+    assert_int_equal(vault_seal(v, k, PLACE, (struct safe_text){big, 100}, &out, &s, NULL),
                      E_REFUSED);
     buf_clear(&out);
-    assert_int_equal(vault_seal(v, k, PARTITION, slice_of(big, 256), SAFE_LIT("x"), &out, &s, NULL),
-                     E_USAGE);
+    struct vault_place long_key = {PARTITION, slice_of(big, 256), META};
+    struct vault_place long_meta = {PARTITION, KEY, slice_of(big, (16 << 10) + 1)};
+    assert_int_equal(vault_seal(v, k, &long_key, SAFE_LIT("x"), &out, &s, NULL), E_USAGE);
+    assert_int_equal(vault_seal(v, k, &long_meta, SAFE_LIT("x"), &out, &s, NULL), E_USAGE);
     s = seal(v, k, SAFE_LIT("123456789"), &out);
     assert_int_equal(unseal(v, k, PARTITION, KEY, s.bytes, &text), E_REFUSED);
     free(big);
@@ -230,16 +236,16 @@ static void test_vault__appends(void **state)
     struct sealed one, two;
 
     buf_add_str(&out, "before");
-    assert_int_equal(vault_seal(v, k, PARTITION, KEY, SAFE_LIT("one"), &out, &one, NULL), E_OK);
+    assert_int_equal(vault_seal(v, k, PLACE, SAFE_LIT("one"), &out, &one, NULL), E_OK);
     size_t at = out.len;
     assert_int_equal(at, 6 + VAULT_ENVELOPE_BYTES + 3);
-    assert_int_equal(vault_seal(v, k, PARTITION, KEY, SAFE_LIT("two"), &out, &two, NULL), E_OK);
+    assert_int_equal(vault_seal(v, k, PLACE, SAFE_LIT("two"), &out, &two, NULL), E_OK);
     assert_ptr_equal(two.bytes.ptr, out.ptr + at);
     safe_buf_init(&text, 64);
     safe_buf_add(&text, SAFE_LIT("0"));
     one.bytes = slice_of(out.ptr + 6, at - 6);
-    assert_int_equal(vault_unseal(v, k, PARTITION, KEY, one, &text, NULL), E_OK);
-    assert_int_equal(vault_unseal(v, k, PARTITION, KEY, two, &text, NULL), E_OK);
+    assert_int_equal(vault_unseal(v, k, PLACE, one, &text, NULL), E_OK);
+    assert_int_equal(vault_unseal(v, k, PLACE, two, &text, NULL), E_OK);
     assert_string_equal(safe_buf_text(&text).ptr, "0onetwo");
     safe_buf_release(&text);
     buf_release(&out);
@@ -257,7 +263,7 @@ static void check_every_flip(struct vault *v, const struct user_key *k, struct s
         for (unsigned bit = 0; bit < 8; bit++) {
             out.ptr[i] ^= (char)(1u << bit);
             int rc = unseal(v, k, PARTITION, KEY, s.bytes, &text);
-            assert_int_equal(rc, i >= 2 && i < 6 ? E_NOT_FOUND : E_CORRUPT);
+            assert_int_equal(rc, E_CORRUPT);
             assert_int_equal(safe_buf_text(&text).len, 0);
             out.ptr[i] ^= (char)(1u << bit);
         }
@@ -299,9 +305,42 @@ static void test_vault__refuses_another_place_or_key(void **state)
     assert_int_equal(unseal(v, k, SLICE_LIT("user2"), KEY, s.bytes, &text), E_CORRUPT);
     assert_int_equal(unseal(v, k, SLICE_LIT("user"), SLICE_LIT("1turn/s/0000000001/0000000000"),
                             s.bytes, &text), E_CORRUPT);
-    assert_int_equal(unseal(v, other, PARTITION, KEY, s.bytes, &text), E_NOT_FOUND);
+    assert_int_equal(unseal(v, other, PARTITION, KEY, s.bytes, &text), E_CORRUPT);
     assert_int_equal(unseal(v, NULL, PARTITION, KEY, s.bytes, &text), E_NOT_FOUND);
     assert_int_equal(unseal(v, k, PARTITION, KEY, s.bytes, &text), E_OK);
+    safe_buf_release(&text);
+    buf_release(&out);
+    vault_free(v);
+}
+
+// Meta stands in the clear, and says who spoke, how a turn ended, how many turns there are.
+static void test_vault__refuses_another_meta(void **state)
+{
+    struct fixture *f = *state;
+    struct vault *v = opened(NULL);
+    const struct user_key *k = key_of(v, f->loop, "user1");
+    static const struct safe_text bodies[] = {SAFE_LIT("secret"), {NULL, 0}};
+    struct buf out = BUF_INIT(4096);
+    struct safe_buf text;
+
+    safe_buf_init(&text, 64);
+    for (unsigned b = 0; b < 2; b++) {
+        struct sealed s = seal(v, k, bodies[b], &out);
+        struct vault_place place = *PLACE;
+        char meta[64];
+
+        for (size_t i = 0; i < META.len; i++) {
+            memcpy(meta, META.ptr, META.len);
+            meta[i] ^= 1;
+            place.meta = slice_of(meta, META.len);
+            assert_int_equal(vault_unseal(v, k, &place, s, &text, NULL), E_CORRUPT);
+            place.meta = slice_of(META.ptr, i);
+            assert_int_equal(vault_unseal(v, k, &place, s, &text, NULL), E_CORRUPT);
+        }
+        assert_int_equal(safe_buf_text(&text).len, 0);
+        assert_int_equal(vault_unseal(v, k, PLACE, s, &text, NULL), E_OK);
+        safe_buf_clear(&text);
+    }
     safe_buf_release(&text);
     buf_release(&out);
     vault_free(v);
@@ -570,7 +609,7 @@ static void test_vault__a_destroyed_line_is_gone(void **state)
     assert_non_null(vault_find_key(v, "user2"));
     safe_buf_init(&plain, 64);
     assert_int_equal(unseal(v, key_of(v, f->loop, "user1"), PARTITION, KEY, s.bytes, &plain),
-                     E_NOT_FOUND);
+                     E_CORRUPT);
     vault_free(v);
     free(text);
     safe_buf_release(&plain);
@@ -654,8 +693,9 @@ static int child(const char *path, int start, int report)
         ask(&w, loop, partition, true);
         vault_user_key(v, &w.request);
         loop_run(loop);
-        if (w.request.code || vault_seal(v, w.request.key, slice_str(partition), KEY,
-                                         SAFE_LIT("from a child"), &out, &s, NULL) ||
+        struct vault_place place = {slice_str(partition), KEY, META};
+        if (w.request.code ||
+            vault_seal(v, w.request.key, &place, SAFE_LIT("from a child"), &out, &s, NULL) ||
             s.bytes.len != VAULT_ENVELOPE_BYTES + 12)
             return 2;
         memcpy(text[i], s.bytes.ptr, s.bytes.len);
@@ -759,10 +799,10 @@ static int use_once(struct fixture *f)
         rc = w.request.code;
     }
     if (!rc)
-        rc = vault_seal(v, w.request.key, PARTITION, KEY, (struct safe_text){body, sizeof(body)},
+        rc = vault_seal(v, w.request.key, PLACE, (struct safe_text){body, sizeof(body)},
                         &out, &s, NULL);
     if (!rc)
-        rc = vault_unseal(v, w.request.key, PARTITION, KEY, s, &text, NULL);
+        rc = vault_unseal(v, w.request.key, PLACE, s, &text, NULL);
     vault_free(v);
     safe_buf_release(&text);
     buf_release(&out);
@@ -796,6 +836,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_vault__appends, setup, teardown),
         cmocka_unit_test_setup_teardown(test_vault__refuses_every_flipped_bit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_vault__refuses_another_place_or_key, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_vault__refuses_another_meta, setup, teardown),
         cmocka_unit_test(test_vault__the_cipher_is_the_one_it_says),
         cmocka_unit_test(test_vault__digests_tell_parts_apart),
         cmocka_unit_test_setup_teardown(test_vault__keyring_outlives_the_process, setup, teardown),
