@@ -138,8 +138,14 @@ void parley_stop(parley *e, uint64_t request)
         worker_stop_request(e->hands[i].worker, request);
 }
 
-static int ask(parley *e, enum job_verb verb, const parley_scope *s, const char *by,
-               uint64_t *request, parley_error *error)
+// What some questions ask beside the scope.
+struct question {
+    const char *by;
+    uint32_t turn;
+};
+
+static int ask_about(parley *e, enum job_verb verb, const parley_scope *s,
+                     const struct question *q, uint64_t *request, parley_error *error)
 {
     struct err err = ERR_INIT;
     struct job *job;
@@ -151,9 +157,10 @@ static int ask(parley *e, enum job_verb verb, const parley_scope *s, const char 
         return public_error(error, &err);
     struct names names = {s->user, s->bot, s->context, s->session, s->provider, s->model};
     job->flags = s->flags;
+    job->turn = q->turn;
     int code = copy_names(job, &names, &err);
     if (!code)
-        code = copy(job->by, sizeof(job->by), by, "by", &err);
+        code = copy(job->by, sizeof(job->by), q->by, "by", &err);
     if (code) {
         drop_job(job);
         return public_error(error, &err);
@@ -161,28 +168,43 @@ static int ask(parley *e, enum job_verb verb, const parley_scope *s, const char 
     return post(e, job, request, &err, error);
 }
 
+static int ask(parley *e, enum job_verb verb, const parley_scope *s, uint64_t *request,
+               parley_error *error)
+{
+    const struct question none = {0};
+    return ask_about(e, verb, s, &none, request, error);
+}
+
 int parley_session(parley *e, const parley_scope *scope, uint64_t *request, parley_error *error)
 {
-    return ask(e, JOB_OPEN, scope, NULL, request, error);
+    return ask(e, JOB_OPEN, scope, request, error);
 }
 
 int parley_sessions(parley *e, const parley_scope *scope, uint64_t *request, parley_error *error)
 {
-    return ask(e, JOB_SESSIONS, scope, NULL, request, error);
+    return ask(e, JOB_SESSIONS, scope, request, error);
 }
 
 int parley_show(parley *e, const parley_scope *scope, uint64_t *request, parley_error *error)
 {
-    return ask(e, JOB_SHOW, scope, NULL, request, error);
+    return ask(e, JOB_SHOW, scope, request, error);
+}
+
+int parley_why(parley *e, const parley_scope *scope, uint32_t turn, uint64_t *request,
+               parley_error *error)
+{
+    const struct question q = {.turn = turn};
+    return ask_about(e, JOB_WHY, scope, &q, request, error);
 }
 
 int parley_usage(parley *e, const parley_scope *scope, const char *by, uint64_t *request,
                  parley_error *error)
 {
     static const char *const known[] = {"day", "bot", "model", "user", "session"};
+    const struct question q = {.by = by};
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         if (by && strcmp(by, known[i]) == 0)
-            return ask(e, JOB_USAGE, scope, by, request, error);
+            return ask_about(e, JOB_USAGE, scope, &q, request, error);
     }
     struct err err = ERR_INIT;
     err_set(&err, E_USAGE, "usage by \"%s\": it is by day, bot, model, user or session",
@@ -192,17 +214,17 @@ int parley_usage(parley *e, const parley_scope *scope, const char *by, uint64_t 
 
 int parley_verify(parley *e, const parley_scope *scope, uint64_t *request, parley_error *error)
 {
-    return ask(e, JOB_VERIFY, scope, NULL, request, error);
+    return ask(e, JOB_VERIFY, scope, request, error);
 }
 
 int parley_reset(parley *e, const parley_scope *scope, uint64_t *request, parley_error *error)
 {
-    return ask(e, JOB_RESET, scope, NULL, request, error);
+    return ask(e, JOB_RESET, scope, request, error);
 }
 
 int parley_undo(parley *e, const parley_scope *scope, uint64_t *request, parley_error *error)
 {
-    return ask(e, JOB_UNDO, scope, NULL, request, error);
+    return ask(e, JOB_UNDO, scope, request, error);
 }
 
 static int copy_member(struct json o, const char *key, char *out, size_t size, struct err *err)

@@ -146,6 +146,22 @@ static int show_session(struct chat *chat, struct answer *answer)
     return cli_ask_engine(chat->cli, parley_show, &scope, answer);
 }
 
+static void slash_why(struct chat *chat, struct slice wanted)
+{
+    parley_scope scope;
+    uint32_t turn = 0;
+
+    if (!has_session(chat))
+        return;
+    if (wanted.len && !why_turn(wanted, &turn)) {
+        output_error(&chat->cli->output, "'%.*s' is no turn: turns are numbers from 1",
+                     SLICE_FMT(wanted));
+        return;
+    }
+    chat_scope(chat, &scope);
+    why_print(chat->cli, &scope, turn);
+}
+
 static void slash_history(struct chat *chat)
 {
     struct answer answer;
@@ -323,6 +339,9 @@ void chat_slash(struct chat *chat, struct slice line)
         break;
     case SLASH_RESET:
         slash_reset(chat);
+        break;
+    case SLASH_WHY:
+        slash_why(chat, argument);
         break;
     case SLASH_UNDO:
         slash_undo(chat);

@@ -82,6 +82,13 @@ int transcript_print(struct cli *cli, const struct answer *answer);
 // Appends it as plain text, for a file.
 void transcript_write(struct buf *out, const struct json_doc *doc);
 
+// ---- why.c
+
+// What a turn's request was made of (0: the newest turn), in the format that the options name.
+int why_print(struct cli *cli, const parley_scope *scope, uint32_t turn);
+// A turn's number; false if word is none.
+bool why_turn(struct slice word, uint32_t *turn);
+
 // ---- help.c
 
 int help_overview(struct cli *cli);
@@ -94,6 +101,7 @@ int command_chat(struct cli *cli);
 int command_ask(struct cli *cli);
 int command_sessions(struct cli *cli);
 int command_show(struct cli *cli);
+int command_why(struct cli *cli);
 int command_usage(struct cli *cli);
 int command_check(struct cli *cli);
 int command_verify(struct cli *cli);

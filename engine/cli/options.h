@@ -17,6 +17,7 @@ enum command_id {
     CMD_ASK,
     CMD_SESSIONS,
     CMD_SHOW,
+    CMD_WHY,
     CMD_USAGE,
     CMD_CHECK,
     CMD_VERIFY,

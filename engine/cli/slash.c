@@ -14,7 +14,7 @@ const struct slash slash_table[] = {
     {"/history", SLASH_HISTORY, "", "this session's transcript"},
     {"/sessions", SLASH_SESSIONS, "", "your sessions"},
     {"/resume", SLASH_RESUME, "[SESSION]", "goes on in another session; the newest other one"},
-    {"/why", SLASH_LATER, "", "what was sent for the newest turn, and why"},
+    {"/why", SLASH_WHY, "[TURN]", "what was sent for a turn, the newest one, and why"},
     {"/save", SLASH_SAVE, "[FILE]", "writes the transcript to a new file"},
     {"/policy", SLASH_POLICY, "", "the bot, its provider and model"},
     {"/bye", SLASH_BYE, "", "leaves; so do exit, quit and Ctrl-D"},

@@ -11,6 +11,7 @@ enum slash_id {
     SLASH_HELP,
     SLASH_RESET,
     SLASH_UNDO,
+    SLASH_WHY,
     SLASH_TOKENS,
     SLASH_USAGE,
     SLASH_HISTORY,

@@ -100,6 +100,9 @@ void ledger_load(struct chat *c, uint32_t first, struct ledger_op *op);
 // Loads all turns for people to look at: what is damaged is left out, its turn is `damaged`, and
 // c->damage tells. Such a chat is read-only: whatever appends to it answers E_CONFLICT.
 void ledger_read(struct chat *c, struct ledger_op *op);
+// What the newest attempt of a turn that sent something was made of; *out stays the caller's until
+// done. E_NOT_FOUND: none did, or nobody knows; *out is then empty.
+void ledger_find_sent(struct chat *c, uint32_t turn, struct sent *out, struct ledger_op *op);
 // Reads the head again (after E_CONFLICT) and drops what is loaded if it changed; of an open turn
 // also its newest attempt (c->attempt, with the owner) and what was kept, so that its owner can go
 // on.

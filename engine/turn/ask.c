@@ -110,7 +110,7 @@ void ask_open(struct run *run)
 
 // ---- a user who must be there
 
-static bool known_user(struct run *run)
+bool ask_known_user(struct run *run)
 {
     struct err err = ERR_INIT;
     if (run->user_key)
@@ -156,7 +156,7 @@ static void show_found(struct run *run)
 
 static void show_user(struct run *run)
 {
-    if (known_user(run))
+    if (ask_known_user(run))
         resolve_view(run, run->job->session, show_found);
 }
 
@@ -319,7 +319,7 @@ static void undo_located(struct run *run)
 static void undo_user(struct run *run)
 {
     run->job->flags |= JOB_CONTINUE;
-    if (known_user(run))
+    if (ask_known_user(run))
         resolve_session(run, false, undo_located);
 }
 

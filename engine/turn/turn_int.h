@@ -12,7 +12,7 @@
 //   reply.c     the reply chain: redact, keep, show
 //   replay.c    a key that was used before: the stored turn answers
 //   emit.c      events and their JSON
-//   ask.c list.c usage.c verify.c import.c   the other jobs
+//   ask.c why.c list.c usage.c verify.c import.c   the other jobs
 //   walk.c      partition after partition, for jobs that are about everybody
 #ifndef TURN_TURN_INT_H
 #define TURN_TURN_INT_H
@@ -299,6 +299,9 @@ void ask_reset(struct run *run);
 void ask_undo(struct run *run);
 void ask_show(struct run *run);
 void ask_recover(struct run *run);
+// False: nobody knows this user, and the run ended with that.
+bool ask_known_user(struct run *run);
+void ask_why(struct run *run);
 void list_sessions(struct run *run);
 void usage_start(struct run *run);
 void verify_start(struct run *run);

@@ -19,7 +19,7 @@ enum job_verb {
     JOB_OPEN,       // find (or make, unstored) a session and tell its window
     JOB_RESET,      // a new, stored session for bot and context
     JOB_UNDO,       // supersede the newest turn that is not
-    JOB_SESSIONS, JOB_SHOW, JOB_USAGE, JOB_VERIFY, JOB_RECOVER,
+    JOB_SESSIONS, JOB_SHOW, JOB_WHY, JOB_USAGE, JOB_VERIFY, JOB_RECOVER,
     JOB_IMPORT,     // text is one line of INTERFACES.md's import format
 };
 
@@ -43,6 +43,7 @@ struct job {
     char provider[MODEL_NAME_BYTES], model[MODEL_NAME_BYTES];  // empty: policy, then configuration
     char by[16];                   // usage: day bot model user session
     char import_id[256];           // IMPORT: the conversation's id; empty: a new one
+    uint32_t turn;                 // WHY: which one; 0: the newest
     uint32_t edit_turn;            // SEND: replaces this turn and all after it
     struct buf text;               // owned
     struct loop_task task;

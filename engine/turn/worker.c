@@ -181,6 +181,9 @@ static void start_job(struct run *run)
     case JOB_SHOW:
         ask_show(run);
         return;
+    case JOB_WHY:
+        ask_why(run);
+        return;
     case JOB_USAGE:
         usage_start(run);
         return;

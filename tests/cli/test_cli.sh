@@ -209,6 +209,47 @@ prints "assistant: "
 run show -c
 prints "$session"
 
+# ---- why
+
+it cli__why_tells_what_was_sent
+mkdir -p policies
+cat >policies/short.lua <<'END'
+local history = require "parley.history"
+return { system = "Be brief.", history = history.window { keep_turns = 2, pin_first = 1 } }
+END
+for n in 1 2 3 4 5; do run ask "message $n" --bot short --user why -c; done
+run why -c --bot short --user why -o json
+code 0
+quiet
+keys '$' "session turn policy strategy by system_tokens sent dropped summary recalled predicted billed"
+has '$.turn' text 5
+has '$.strategy' text window
+has '$.by' text policies/short.lua:2
+has '$.sent[0].turn' text 1
+has '$.sent[0].why' text pinned
+has '$.sent[0].tokens' integer
+has '$.sent[1].turn' text 3
+has '$.sent[1].why' text newest
+has '$.sent[2].turn' text 4
+has '$.dropped[0].turn' text 2
+has '$.dropped[0].by' text policies/short.lua:2
+has '$.predicted.input_tokens' integer
+has '$.billed.input_tokens' integer
+expect "three sent, one not" test "$(query "json_array_length(j, '\$.sent') + 10 * json_array_length(j, '\$.dropped')")" = 13
+run why -c 2 --bot short --user why
+code 0
+prints "newest  1"
+prints "predicted"
+run why -c 9 --bot short --user why
+code 2
+says "has no turn 9"
+run why -c x --bot short --user why
+code 2
+says "is no turn"
+run why
+code 2
+says "which session?"
+
 # ---- usage
 
 it cli__usage_by_each

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT
+// why.c: `parley why` and /why: what a turn's request was made of, in runs of turns alike.
+#include "cli/cli.h"
+#include "cli/table.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+// Turns that follow each other and have the same reason: one line.
+struct stretch {
+    char why[32];
+    int64_t first, last, turns, tokens;
+};
+
+static int64_t number_of(struct json turn)
+{
+    struct buf text = BUF_INIT(32);
+    int64_t n = json_string(json_get(turn, "turn"), &text) && buf_ok(&text) && text.ptr
+                    ? strtoll(text.ptr, NULL, 10)
+                    : 0;
+
+    buf_release(&text);
+    return n;
+}
+
+static void add_row(struct table *t, const struct stretch *s)
+{
+    char turns[48], tokens[24];
+
+    if (s->turns == 0)
+        return;
+    if (s->first == s->last)
+        snprintf(turns, sizeof turns, "%" PRId64, s->first);
+    else
+        snprintf(turns, sizeof turns, "%" PRId64 "-%" PRId64, s->first, s->last);
+    snprintf(tokens, sizeof tokens, "%" PRId64, s->tokens);
+    table_add_str(t, s->why);
+    table_add_str(t, turns);
+    table_add_str(t, tokens);
+}
+
+static void add_turns(struct table *t, struct json turns)
+{
+    struct stretch s = {0};
+    struct json_iter it = {0};
+    struct json key, turn;
+
+    while (json_next(turns, &it, &key, &turn)) {
+        int64_t n = number_of(turn);
+        struct json why = json_get(turn, "why");
+
+        if (s.turns == 0 || n != s.last + 1 || !json_is_string(why, s.why)) {
+            struct buf word = BUF_INIT(sizeof s.why - 1);
+
+            add_row(t, &s);
+            json_string(why, &word);
+            s = (struct stretch){.first = n};
+            snprintf(s.why, sizeof s.why, "%s", word.ptr ? word.ptr : "");
+            buf_release(&word);
+        }
+        s.last = n;
+        s.turns++;
+        s.tokens += json_i64(json_get(turn, "tokens"), 0);
+    }
+    add_row(t, &s);
+}
+
+static void add_fixed(struct table *t, const char *what, int64_t turn, int64_t tokens)
+{
+    struct stretch s = {.first = turn, .last = turn, .turns = 1, .tokens = tokens};
+
+    snprintf(s.why, sizeof s.why, "%s", what);
+    add_row(t, &s);
+}
+
+static void print_usage(struct output *o, const char *what, struct json usage)
+{
+    double cost = json_double(json_get(usage, "cost_usd"), -1);
+    int64_t cached = json_i64(json_get(usage, "cached_tokens"), 0);
+
+    outputf(o, "%s %" PRId64 " tokens in", what, json_i64(json_get(usage, "input_tokens"), 0));
+    if (cached)
+        outputf(o, " (%" PRId64 " cached)", cached);
+    outputf(o, ", %" PRId64 " out", json_i64(json_get(usage, "output_tokens"), 0));
+    if (cost >= 0)
+        outputf(o, ", $%.6f", cost);
+    output_str(o, "\n");
+}
+
+static void print_member(struct output *o, const char *lead, struct json v)
+{
+    struct buf text = BUF_INIT(1 << 16);
+
+    json_string(v, &text);
+    if (text.len) {
+        output_str(o, lead);
+        output_text(o, buf_slice(&text));
+    }
+    buf_release(&text);
+}
+
+static int print_table(struct cli *cli, struct json root)
+{
+    struct output *o = &cli->output;
+    struct err err = ERR_INIT;
+    struct table t;
+    int64_t turn = number_of(root);
+    bool sent = !json_is_string(json_get(root, "strategy"), "");
+
+    print_member(o, "turn ", json_get(root, "turn"));
+    print_member(o, " · ", json_get(root, "status"));
+    print_member(o, " · ", json_get(root, "policy"));
+    print_member(o, " · ", json_get(root, "model"));
+    output_str(o, "\n");
+    if (!sent) {
+        output_str(o, "Nothing was sent: the policy answered, or the process ended first.\n");
+        return PARLEY_OK;
+    }
+    print_member(o, "", json_get(root, "strategy"));
+    print_member(o, ", as ", json_get(root, "by"));
+    output_str(o, json_bool(json_get(root, "cut_moved"), false) ? " says; the cut moved here\n\n"
+                                                                : " says\n\n");
+    table_init(&t, 3, 1 << 2);
+    table_add_str(&t, "WHY");
+    table_add_str(&t, "TURNS");
+    table_add_str(&t, "TOKENS");
+    table_add_str(&t, "system");
+    table_add_str(&t, "");
+    char system[24];
+    snprintf(system, sizeof system, "%" PRId64, json_i64(json_get(root, "system_tokens"), 0));
+    table_add_str(&t, system);
+    add_turns(&t, json_get(root, "sent"));
+    add_fixed(&t, "new", turn, json_i64(json_get(root, "text_tokens"), 0));
+    add_turns(&t, json_get(root, "dropped"));
+    int code = table_print(&t, o, &err);
+    table_release(&t);
+    if (code < 0)
+        return cli_fail_err(cli, &err);
+    output_str(o, "\n");
+    print_usage(o, "predicted", json_get(root, "predicted"));
+    print_usage(o, "billed   ", json_get(root, "billed"));
+    return PARLEY_OK;
+}
+
+int why_print(struct cli *cli, const parley_scope *scope, uint32_t turn)
+{
+    parley_error error = PARLEY_ERROR_INIT;
+    uint64_t request = 0;
+    struct answer answer;
+
+    int code = parley_why(cli->engine, scope, turn, &request, &error);
+    code = cli_answer(cli, code, request, &error, &answer);
+    if (code < 0)
+        return code;
+    if (cli->options.format == FORMAT_JSON) {
+        output_str(&cli->output, answer.event->json);
+        output_end_line(&cli->output);
+    } else {
+        code = print_table(cli, json_root(&answer.doc));
+    }
+    cli_answer_free(&answer);
+    return code;
+}
+
+int command_why(struct cli *cli)
+{
+    const struct options *o = &cli->options;
+    parley_scope scope;
+    uint32_t turn = 0;
+    // With -c or --session the only word is the turn.
+    bool named = !option_on(o, FLAG_CONTINUE) && !option_on(o, FLAG_SESSION);
+    size_t turn_at = named ? 1 : 0;
+
+    cli_scope(cli, &scope);
+    if (named && o->n_words == 0) {
+        output_error(&cli->output,
+                     "which session? write parley why SESSION [TURN] (`parley sessions` lists "
+                     "them), or parley why -c for the newest turn of the newest");
+        return PARLEY_E_USAGE;
+    }
+    if (o->n_words > turn_at + 1) {
+        output_error(&cli->output, "'%s' is one word too many: at most a turn follows",
+                     o->words[turn_at + 1]);
+        return PARLEY_E_USAGE;
+    }
+    if (named)
+        scope.session = o->words[0];
+    if (o->n_words > turn_at && !why_turn(slice_str(o->words[turn_at]), &turn)) {
+        output_error(&cli->output, "'%s' is no turn: turns are numbers from 1",
+                     o->words[turn_at]);
+        return PARLEY_E_USAGE;
+    }
+    int code = cli_open(cli);
+    return code < 0 ? code : why_print(cli, &scope, turn);
+}
+
+bool why_turn(struct slice word, uint32_t *turn)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < word.len; i++) {
+        if (word.ptr[i] < '0' || word.ptr[i] > '9' || n > UINT32_MAX)
+            return false;
+        n = n * 10 + (uint64_t)(word.ptr[i] - '0');
+    }
+    *turn = (uint32_t)n;
+    return n > 0 && n <= UINT32_MAX;
+}

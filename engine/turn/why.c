@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+// why.c: what a turn's request was made of, and by whose choice.
+//
+// Told from what the turn's last attempt kept (model/sent.h) and from the turns themselves: what is
+// not among those that were sent was left out. A turn that sent nothing (its policy answered, or
+// its process died) says so with an empty strategy.
+#include "turn/turn_int.h"
+
+static void why_user(struct run *run);
+
+static uint64_t tokens_of_turn(const struct turn *t)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < t->steps_len; i++)
+        sum += t->steps[i].tokens;
+    return sum;
+}
+
+static void write_turn(struct json_writer *w, const struct turn *t, const char *why, const char *by)
+{
+    char number[16];
+    snprintf(number, sizeof(number), "%u", t->n);
+    jw_object(w);
+    jw_kv_str(w, "turn", number);
+    jw_kv_i64(w, "tokens", (int64_t)tokens_of_turn(t));
+    jw_kv_str(w, "why", why);
+    jw_kv_str(w, "by", by);
+    jw_object_end(w);
+}
+
+static void write_sent(struct json_writer *w, const struct run *run, const struct sent *sent)
+{
+    const struct chat *chat = run->live->chat;
+    jw_key(w, "sent");
+    jw_array(w);
+    for (uint32_t i = 0; i < sent->runs_len; i++) {
+        for (uint32_t n = sent->runs[i].first; n <= sent->runs[i].last; n++) {
+            const struct turn *t = chat_turn(chat, n);
+            if (t)
+                write_turn(w, t, sent_why_word(sent->runs[i].why), sent->by);
+        }
+    }
+    jw_array_end(w);
+}
+
+static void write_dropped(struct json_writer *w, const struct run *run, const struct sent *sent)
+{
+    const struct chat *chat = run->live->chat;
+    jw_key(w, "dropped");
+    jw_array(w);
+    for (uint32_t n = 1; n < run->turn && sent->strategy[0]; n++) {
+        const struct turn *t = chat_turn(chat, n);
+        if (t && !sent_has(sent, n))
+            write_turn(w, t, t->superseded ? "superseded" : "before the cut", sent->by);
+    }
+    jw_array_end(w);
+}
+
+static void write_usage(struct json_writer *w, const char *key, const struct usage *usage)
+{
+    jw_key(w, key);
+    jw_object(w);
+    usage_write_public(usage, w);
+    jw_object_end(w);
+}
+
+static void answer_why(struct run *run, const struct sent *sent)
+{
+    const struct turn *t = chat_turn(run->live->chat, run->turn);
+    struct buf json = BUF_INIT(RESULT_BYTES_MAX);
+    struct json_writer w;
+    char number[16];
+    snprintf(number, sizeof(number), "%u", run->turn);
+    jw_init(&w, &json);
+    jw_object(&w);
+    jw_kv_str(&w, "session", run->live->chat->head.id);
+    jw_kv_str(&w, "turn", number);
+    jw_kv_str(&w, "status", turn_status_word(t->status));
+    jw_kv_str(&w, "policy", t->policy);
+    jw_kv_str(&w, "provider", t->provider);
+    jw_kv_str(&w, "model", t->model);
+    jw_kv_str(&w, "strategy", sent->strategy);
+    jw_kv_str(&w, "by", sent->by);
+    jw_kv_bool(&w, "cut_moved", sent->cut_moved);
+    jw_kv_i64(&w, "system_tokens", (int64_t)sent->system_tokens);
+    jw_kv_i64(&w, "text_tokens", t->steps[0].tokens);
+    write_sent(&w, run, sent);
+    write_dropped(&w, run, sent);
+    jw_key(&w, "summary");
+    jw_null(&w);
+    jw_key(&w, "recalled");
+    jw_array(&w);
+    jw_array_end(&w);
+    write_usage(&w, "predicted", &sent->predicted);
+    write_usage(&w, "billed", &t->usage);
+    jw_object_end(&w);
+    emit_result(run, &json);
+}
+
+static void sent_read(struct ledger_op *op)
+{
+    struct run *run = turn_op_over(op);
+    if (op->code && op->code != E_NOT_FOUND)
+        emit_error(run, op->code, &op->err);
+    else
+        answer_why(run, &run->context.sent_as);
+}
+
+static void why_loaded(struct ledger_op *op)
+{
+    struct run *run = turn_op_over(op);
+    if (op->code == E_CONFLICT && run->tries++ < CONFLICT_TRIES_MAX) {
+        // Another process settled a turn of it.
+        why_user(run);
+        return;
+    }
+    if (op->code) {
+        emit_error(run, op->code, &op->err);
+        return;
+    }
+    turn_op_start(run, sent_read);
+    ledger_find_sent(run->live->chat, run->turn, &run->context.sent_as, &run->op);
+}
+
+static void why_found(struct run *run)
+{
+    const struct session_head *head = &run->live->chat->head;
+    struct err err = ERR_INIT;
+    run->turn = run->job->turn ? run->job->turn : head->turns;
+    if (run->turn == 0 || run->turn > head->turns) {
+        err_set(&err, E_NOT_FOUND, "session %s has no turn %u: it has %u", head->id, run->job->turn,
+                head->turns);
+        emit_error(run, E_NOT_FOUND, &err);
+        return;
+    }
+    turn_op_start(run, why_loaded);
+    ledger_load(run->live->chat, 1, &run->op);
+}
+
+static void why_user(struct run *run)
+{
+    if (ask_known_user(run))
+        resolve_view(run, run->job->session, why_found);
+}
+
+void ask_why(struct run *run)
+{
+    resolve_user(run, false, why_user);
+}
