@@ -15,8 +15,11 @@ static void attempts_read(struct work *w)
         return;
     for (uint32_t i = 0; i < w->store.rows_len; i++) {
         const struct record *row = &w->store.rows[i];
-        int code = sent_read_meta(out, row->meta, &w->op->err);
+        int code = ledger_unseal(w->ledger, w->chat->key, row, &w->commit.body, &w->op->err);
 
+        safe_buf_clear(&w->commit.body);
+        if (!code)
+            code = sent_read_meta(out, row->meta, &w->op->err);
         if (code == E_NOT_FOUND)
             continue;
         if (code)

@@ -217,8 +217,8 @@ cat >policies/short.lua <<'END'
 local history = require "parley.history"
 return { system = "Be brief.", history = history.window { keep_turns = 2, pin_first = 1 } }
 END
-for n in 1 2 3 4 5; do run ask "message $n" --bot short --user why -c; done
-run why -c --bot short --user why -o json
+for n in 1 2 3 4 5; do run ask "message $n" --bot short --store sqlite:why.db -c; done
+run why -c --bot short --store sqlite:why.db -o json
 code 0
 quiet
 keys '$' "session turn policy strategy by system_tokens sent dropped summary recalled predicted billed"
@@ -236,14 +236,14 @@ has '$.dropped[0].by' text policies/short.lua:2
 has '$.predicted.input_tokens' integer
 has '$.billed.input_tokens' integer
 expect "three sent, one not" test "$(query "json_array_length(j, '\$.sent') + 10 * json_array_length(j, '\$.dropped')")" = 13
-run why -c 2 --bot short --user why
+run why -c 2 --bot short --store sqlite:why.db
 code 0
 prints "newest  1"
 prints "predicted"
-run why -c 9 --bot short --user why
+run why -c 9 --bot short --store sqlite:why.db
 code 2
 says "has no turn 9"
-run why -c x --bot short --user why
+run why -c x --bot short --store sqlite:why.db
 code 2
 says "is no turn"
 run why
