@@ -176,10 +176,10 @@ PARLEY_API int parley_sessions(parley *engine, const parley_scope *scope, uint64
  * usage{}, steps[{role, content[], tokens}]}]} */
 PARLEY_API int parley_show(parley *engine, const parley_scope *scope, uint64_t *request,
                            parley_error *error);
-/** What a turn's request was made of (turn 0: the session's newest): {session, turn, status, policy,
- * provider, model, strategy, by, cut_moved, system_tokens, text_tokens, sent[{turn, tokens, why,
- * by}], dropped[{turn, tokens, why, by}], summary, recalled[], predicted{}, billed{}}; strategy is ""
- * for a turn that sent nothing. */
+/** What a turn's request was made of (turn 0: the session's newest): {session, turn, status,
+ * policy, provider, model, strategy, by, cut_moved, system_tokens, text_tokens, sent[{turn, tokens,
+ * why, by}], dropped[{turn, tokens, why, by}], summary, recalled[], predicted{}, billed{}};
+ * strategy is "" for a turn that sent nothing. */
 PARLEY_API int parley_why(parley *engine, const parley_scope *scope, uint32_t turn,
                           uint64_t *request, parley_error *error);
 /** {rows[], total{}}, with unknown_calls for those whose end nobody knows; by is "day", "bot",
