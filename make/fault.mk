@@ -4,14 +4,14 @@ FAULT_SECONDS ?= 7200
 
 fault_src := $(sort $(wildcard tests/fault/test_*.c))
 fault_bin := $(fault_src:%.c=$(B)/%)
-torture   := tests/fault/test_torture
+torture   := tests/fault/test_torture tests/fault/test_torture_wire
 
 .PHONY: fault fault-bin
 fault-bin: $(fault_bin)
 fault: deps-test
 	$(Q)$(MAKE) -j$(JOBS) B=build CC=gcc all fault-bin
-	$(Q)$(MAKE) -j$(JOBS) B=$(SANB) CC=clang SAN=address $(SANB)/$(torture)
+	$(Q)$(MAKE) -j$(JOBS) B=$(SANB) CC=clang SAN=address $(torture:%=$(SANB)/%)
 	$(Q){ $(foreach t,$(filter-out $(torture),$(fault_src:%.c=%)),echo "build/$(t)";) \
-	      echo "$(SAN_ENV) $(SANB)/$(torture)"; \
+	      $(foreach t,$(torture),echo "$(SAN_ENV) $(SANB)/$(t)";) \
 	      $(foreach t,$(sort $(wildcard tests/fault/test_*.sh)),echo "$(t)";) } | \
 	  FAULT_LONG=1 TEST_SECONDS_MAX=$(FAULT_SECONDS) PARLEY_BUILD=build tests/run.sh build/fault

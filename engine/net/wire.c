@@ -158,6 +158,12 @@ void wire_call_enter(struct wire_call *call, enum wire_phase phase)
         loop_timer_start(call->loop, &call->timer, 0);
 }
 
+void wire_call_again(struct wire_call *call)
+{
+    call->phase = WIRE_STARTING;
+    loop_timer_start(call->loop, &call->timer, 0);
+}
+
 // Bytes came; whether the request may have them. In WIRE_READING the timer is left alone: when it
 // fires it sees that they did.
 static bool note_bytes(struct wire_call *call)

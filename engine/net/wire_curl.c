@@ -13,17 +13,16 @@
 // 4. A call that curl could not go on with for lack of memory has left its multi before curl runs
 //    again, and what curl still notes of its socket is never met by another (end_what_starved).
 // Thread: the loop's.
+#include "net/wire_curl_flaws.h"
+#include "net/wire_curl_head.h"
 #include "net/wire_curl_request.h"
 #include "net/wire_int.h"
 
 #include "base/mem.h"
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -50,6 +49,7 @@ struct curl_wire {
     CURL *spares[SPARE_EASIES_MAX];
     size_t spares_len;
     bool driving;  // in drive(): the wire must not go away
+    int zero;      // owned: a copy of descriptor 0, or -1
 };
 
 struct curl_call {
@@ -58,9 +58,11 @@ struct curl_call {
     struct multi *multi;
     CURL *easy;
     struct curl_slist *headers;
-    enum { HEAD_STATUS_LINE, HEAD_INTERIM, HEAD_FINAL, HEAD_DONE } head;
+    enum wire_curl_head head;
     int opened;           // the socket that curl is connecting for it, or -1
     bool prepared;        // the connection stood, and sending began
+    bool reused;          // on a connection that was kept
+    bool repeated;        // curl began again, as that one turned out dead
     long sent_before;     // request bytes that curl had counted then (of a proxy's CONNECT)
     const char *cause;    // what to say instead of curl's words; static
     char detail[CURL_ERROR_SIZE];
@@ -101,58 +103,12 @@ static int on_prepared(void *user, char *to_ip, char *from_ip, int to_port, int 
         return CURL_PREREQFUNC_ABORT;
     }
     curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &call->sent_before);
+    call->repeated = call->prepared;
     call->prepared = true;
+    call->reused = call->opened < 0;
     call->opened = -1;
     wire_call_enter(&call->base, WIRE_WAITING);
     return CURL_PREREQFUNC_OK;
-}
-
-static struct slice trim(struct slice s)
-{
-    while (s.len && strchr(" \t\r\n", s.ptr[s.len - 1]))
-        s.len--;
-    while (s.len && (*s.ptr == ' ' || *s.ptr == '\t'))
-        s = slice_of(s.ptr + 1, s.len - 1);
-    return s;
-}
-
-static bool take_header(struct curl_call *call, struct slice line)
-{
-    const char *colon = memchr(line.ptr, ':', line.len);
-
-    if (!colon)
-        return true;  // a folded line
-    struct slice name = slice_of(line.ptr, (size_t)(colon - line.ptr));
-    struct slice value = slice_of(colon + 1, line.len - name.len - 1);
-    return wire_call_header(&call->base, trim(name), trim(value));
-}
-
-static bool take_head_line(struct curl_call *call, struct slice line)
-{
-    long status = 0;
-
-    switch (call->head) {
-    case HEAD_STATUS_LINE:
-        curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
-        if (status / 100 == 1) {
-            call->head = HEAD_INTERIM;
-            return true;
-        }
-        call->head = HEAD_FINAL;
-        return wire_call_status(&call->base, (int)status);
-    case HEAD_INTERIM:
-        if (trim(line).len == 0)
-            call->head = HEAD_STATUS_LINE;
-        return true;
-    case HEAD_FINAL:
-        if (trim(line).len)
-            return take_header(call, line);
-        call->head = HEAD_DONE;
-        return true;
-    case HEAD_DONE:
-        return true;  // trailers say nothing to us
-    }
-    return true;
 }
 
 static size_t on_head(char *bytes, size_t one, size_t len, void *user)
@@ -160,9 +116,9 @@ static size_t on_head(char *bytes, size_t one, size_t len, void *user)
     struct curl_call *call = user;
 
     (void)one;
-    if (!wire_call_header_bytes(&call->base, len) || !take_head_line(call, slice_of(bytes, len)))
-        return len ? 0 : 1;  // anything but len ends the transfer
-    return len;
+    bool go_on = wire_call_header_bytes(&call->base, len) &&
+                 wire_curl_head_line(&call->head, &call->base, call->easy, slice_of(bytes, len));
+    return go_on ? len : len ? 0 : 1;  // anything but len ends the transfer
 }
 
 static size_t on_body(char *bytes, size_t one, size_t len, void *user)
@@ -178,7 +134,9 @@ static curl_socket_t on_open(void *user, curlsocktype purpose, struct curl_socka
     struct curl_call *call = user;
 
     (void)purpose;
-    call->opened = socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+    // Before anybody on the other side of it may get the number.
+    wire_curl_mend_zero(call->wire->zero);
+    call->opened = wire_curl_socket(to);
     return call->opened;
 }
 
@@ -261,20 +219,23 @@ static int on_curl_timeout(CURLM *handle, long ms, void *user)
 
 // ---- the end of a call ----
 
-static void put_easy(struct curl_wire *wire, CURL *easy)
+// Keeps the handle if all went well with it: its options are all set again by the next call, and
+// curl_easy_reset, which would forget what a failed call left, may itself fail half way for lack of
+// memory without a word (libcurl 7.88.1, lib/url.c, Curl_init_userdefined).
+static void put_easy(struct curl_wire *wire, CURL *easy, bool keep)
 {
-    if (wire->spares_len < SPARE_EASIES_MAX) {
-        curl_easy_reset(easy);
+    if (keep && wire->spares_len < SPARE_EASIES_MAX) {
+        wire_curl_forget(easy);
         wire->spares[wire->spares_len++] = easy;
     } else {
         curl_easy_cleanup(easy);
     }
 }
 
-static void call_release(struct curl_call *call)
+static void call_release(struct curl_call *call, bool keep_easy)
 {
     if (call->easy)
-        put_easy(call->wire, call->easy);
+        put_easy(call->wire, call->easy, keep_easy && !call->repeated);
     curl_slist_free_all(call->headers);
     mem_free(call);
 }
@@ -307,8 +268,10 @@ static void finish(struct curl_call *call, enum wire_end end)
         call->multi->calls--;
         multi_rest(call->multi);
     }
+    if (end == WIRE_NO_CONNECT)
+        wire_curl_mend_zero(call->wire->zero);
     wire_call_finish(&call->wire->calls, &call->base);
-    call_release(call);
+    call_release(call, end == WIRE_OK);
     wire_report(r, end, detail);
 }
 
@@ -331,40 +294,47 @@ static void end_starved(struct curl_call *call)
     finish(call, end_of(call, CURLE_OUT_OF_MEMORY));
 }
 
-static void end_all(struct multi *multi)
+// Takes the call out of its multi, to begin again in another. Nothing of it was sent.
+static void restart(struct curl_call *call)
 {
-    struct wire_call *call = multi->wire->calls.first;
-
-    while (call && multi->calls) {
-        bool in = ((struct curl_call *)call)->multi == multi;
-        if (in)
-            end_starved((struct curl_call *)call);
-        // Whoever is told of an end may start and so list other calls.
-        call = in ? multi->wire->calls.first : call->next;
-    }
+    curl_multi_remove_handle(call->multi->handle, call->easy);
+    call->multi->calls--;
+    call->multi = NULL;
+    call->opened = -1;
+    if (!call->base.ending)
+        wire_call_again(&call->base);
 }
 
-// The multi takes no more calls. Whether no socket gets the number `fd` until it is closed.
-static bool retire(struct multi *multi, int fd)
+// The multi takes no more calls; `fd` is the number that curl must not meet again, -1 when it named
+// no call and all are in doubt. What was not sent yet begins again elsewhere. What was, goes on: of
+// that only a call whose kept connection turns out dead may make curl open a descriptor, and where
+// the number could not be held it ends.
+static void retire(struct multi *multi, int fd)
 {
-    if (multi->retired)
-        return false; // it holds another one
+    bool held = false;
+    struct wire_call *next;
+
+    if (!multi->retired) {
+        multi->held = fd < 0 ? -1 : wire_curl_hold_number(fd);
+        held = multi->held >= 0;
+    }
     multi->retired = true;
-    multi->held = eventfd(0, EFD_CLOEXEC);
-    if (multi->held >= 0 && multi->held != fd) {
-        int lower = multi->held;
-        multi->held = fcntl(lower, F_DUPFD_CLOEXEC, fd);
-        close(lower);
+    for (struct wire_call *at = multi->wire->calls.first; at; at = next) {
+        struct curl_call *call = (struct curl_call *)at;
+        next = at->next;
+        if (call->multi != multi)
+            continue;
+        if (!call->prepared) {
+            restart(call);
+        } else if (fd < 0 || (!held && call->reused && at->phase == WIRE_WAITING)) {
+            end_starved(call);
+            next = multi->wire->calls.first; // its end may have led to other ends
+        }
     }
-    return fd >= 0 && multi->held == fd;
 }
 
-// curl stopped in between: it found no memory for its note of a socket that a call waits for
-// (libcurl 7.88.1, lib/multi.c, singlesocket). That call, the last one that curl worked on, would
-// wait for ever, and ends. Closing its connection strikes the note, unless it was still connecting
-// (lib/cf-socket.c, cf_socket_close): then curl would divide by zero should it meet a descriptor of
-// that number again. So the number is held and the multi retires; where that cannot be, and where
-// curl named no call, all that are in the multi end.
+// curl stopped in between: it found no memory for its note of a socket that a call waits for. That
+// call, the last one that curl worked on, would wait for ever, and ends.
 static void end_what_starved(struct multi *multi)
 {
     struct curl_call *call = multi->ran;
@@ -372,9 +342,8 @@ static void end_what_starved(struct multi *multi)
 
     if (call)
         end_starved(call);
-    bool noted = fd >= 0 && curl_multi_assign(multi->handle, fd, NULL) == CURLM_OK;
-    if ((!call || noted) && !retire(multi, fd))
-        end_all(multi);
+    if (!call || wire_curl_has_stale(multi->handle, fd))
+        retire(multi, fd);
     // What curl had still to do, it does next. Bounded: each time a call has left the multi.
     if (multi->calls)
         loop_timer_start(multi->wire->loop, &multi->timer, 0);
@@ -534,7 +503,7 @@ static int start(struct wire *w, struct wire_request *r, struct err *err)
     call->base.r = r;
     rc = prepare(call, err);
     if (rc)
-        call_release(call);
+        call_release(call, false);
     else
         wire_call_begin(&wire->calls, &call->base, wire->loop, r, on_call_timer);
     return rc;
@@ -560,6 +529,8 @@ static void release(struct wire *w)
         curl_easy_cleanup(wire->spares[i]);
     for (size_t i = 0; i < MULTIS_MAX; i++)
         multi_close(&wire->multis[i]);
+    if (wire->zero >= 0)
+        close(wire->zero);
     mem_free(wire);
 }
 
@@ -590,6 +561,7 @@ int wire_new_curl(struct wire **out, struct loop *loop, struct err *err)
         return err_set(err, E_NOMEM, "wire: out of memory");
     wire->base.ops = &CURL_WIRE;
     wire->loop = loop;
+    wire->zero = wire_curl_copy_zero();
     for (size_t i = 0; i < MULTIS_MAX; i++)
         wire->multis[i].wire = wire;
     *out = &wire->base;

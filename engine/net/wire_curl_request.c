@@ -80,6 +80,9 @@ static CURLcode set_method(CURL *easy, const struct wire_request *r)
 {
     CURLcode bad = CURLE_OK;
 
+    // As in a new handle: this one may have sent something else before.
+    bad |= curl_easy_setopt(easy, CURLOPT_POSTFIELDS, NULL);
+    bad |= curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
     if (r->body.len || strcmp(r->method, "POST") == 0) {
         // The body is borrowed, not copied.
         bad |= curl_easy_setopt(easy, CURLOPT_POST, 1L);
@@ -112,12 +115,19 @@ static CURLcode set_rules(CURL *easy, const struct wire_request *r, bool loopbac
     bad |= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     // curl shares this out among a name's addresses. The deadline itself is ours.
     bad |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
-    if (loopback)
-        bad |= curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    bad |= curl_easy_setopt(easy, CURLOPT_PROXY, loopback ? "" : NULL);
     return bad;
 }
 
 CURLcode wire_curl_options(CURL *easy, const struct wire_request *r, bool loopback)
 {
     return set_rules(easy, r, loopback) | set_method(easy, r);
+}
+
+void wire_curl_forget(CURL *easy)
+{
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, NULL);
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, NULL);
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, NULL);
 }

@@ -53,6 +53,7 @@ void wire_call_begin(struct wire_calls *calls, struct wire_call *call, struct lo
                      struct wire_request *r, void (*fn)(struct loop_timer *timer));
 struct wire_call *wire_call_of(struct loop_timer *timer);
 void wire_call_enter(struct wire_call *call, enum wire_phase phase);
+void wire_call_again(struct wire_call *call);  // back to STARTING; its deadlines run on
 void wire_call_end_soon(struct wire_call *call, enum wire_end end);  // the first one said counts
 // For the timer: true if the call is over, with call->end set; else the timer runs again.
 bool wire_call_over(struct wire_call *call);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Memory runs out, at every single allocation there is: ours and the libraries', once or from then
-// on, while an engine opens, during a whole turn, an import, each question, and closing. Nothing
-// crashes, nothing leaks; what was asked then fails, if it does, with words that say so; nothing
-// acknowledged is lost or half; and the next turn of the same user works.
+// Memory runs out, at every single allocation there is: ours and the libraries', once, a few times
+// in a row, or from then on, while an engine opens, during a whole turn, during two users' turns at
+// the same time, an import, each question, and closing. Nothing crashes, nothing leaks; what was
+// asked then fails, if it does, with words that say so, and of two turns one; nothing acknowledged
+// is lost or half; and the next turn of the same user works.
 //
 // TORTURE=kind/operation/n[-last][+] runs some, in this process ("sim/turn/17"; "+": memory stays
 // out).
@@ -12,20 +13,22 @@
 
 #include <sys/mman.h>
 
-enum { SAMPLES = 12, SECONDS_MAX = 60, DETAILS = 20 };
+enum { SAMPLES = 8, SECONDS_MAX = 60, DETAILS = 20, A_FEW = 8 };
 
 enum op {
-    OPEN_NEW, OPEN_AGAIN, CLOSE, TURN_NEW, TURN_COLD, TURN_WARM, SAY, IMPORT, RESET, UNDO, SESSION,
-    SESSIONS, SHOW, USAGE, VERIFY, OPS,
+    OPEN_NEW, OPEN_AGAIN, CLOSE, TURN_NEW, TURN_COLD, TURN_WARM, SAY, TWO, IMPORT, RESET, UNDO,
+    SESSION, SESSIONS, SHOW, USAGE, VERIFY, OPS,
     // controls
     GHOST = OPS, CRASH, LEAK,
 };
 static const char *const op_words[] = {
-    "open-new", "open",     "close", "turn-new", "turn",   "turn-warm", "say",  "import", "reset",
-    "undo",     "session", "sessions", "show",  "usage",  "verify", "ghost", "crash",  "leak"};
+    "open-new", "open",    "close",    "turn-new", "turn",  "turn-warm", "say",   "two",   "import",
+    "reset",    "undo",    "session",  "sessions", "show",  "usage",     "verify", "ghost", "crash",
+    "leak"};
 
 struct trial {
-    bool real, sticky;
+    bool real;
+    long window; // failures in a row
     enum op op;
     long n, step;
 };
@@ -36,7 +39,7 @@ struct report {
     bool over;      // the last trial's n was not reached
     uint64_t trials, injected, refused, unclear;
     struct found found;
-    uint64_t crashes, leaks;
+    uint64_t crashes, leaks, both;
 };
 
 static struct report *report; // mapped
@@ -78,11 +81,17 @@ static void check_told(const struct told *t)
         check_refusal(t->code, t->message);
 }
 
-static void next_turn(struct ring *r, const char *text, const char *key, struct told *t)
+static void next_turn_of(struct ring *r, const char *user, const char *text, const char *key,
+                         struct told *t)
 {
-    stage_turn(r->s, r->user, text, key, t, NULL, NULL);
+    stage_turn(r->s, user, text, key, t, NULL, NULL);
     if (!t->ended || (t->code && !key))
         complain(&report->found.stuck, "the next turn fails", t->message);
+}
+
+static void next_turn(struct ring *r, const char *text, const char *key, struct told *t)
+{
+    next_turn_of(r, r->user, text, key, t);
 }
 
 static void verify(struct ring *r)
@@ -101,7 +110,7 @@ static void torture_turn(struct ring *r)
     if (r->t->op == TURN_WARM)
         next_turn(r, "Are you there?", NULL, &told[n++]);
     struct told *t = &told[n++], again;
-    heap_fail(r->t->n, r->t->sticky);
+    heap_fail(r->t->n, r->t->window);
     stage_turn(r->s, r->user, text, key, t, mend, r);
     check_told(t);
     if (key) {
@@ -116,6 +125,27 @@ static void torture_turn(struct ring *r)
     verify(r);
 }
 
+// Two users' turns at the same time: one allocation that fails is one turn's, or nobody's.
+static void torture_two(struct ring *r)
+{
+    char other[16];
+    const char *users[2] = {r->user, other};
+    struct told told[2][3] = {{{.text = BEFORE, .accepted = true, .status = "done"}}, {{0}}};
+    struct told *two[2] = {&told[0][1], &told[1][0]};
+    stage_name(other, "other", r->i);
+    heap_fail(r->t->n, r->t->window);
+    stage_pair(r->s, users, "How far is the moon?", two, mend, r);
+    check_told(two[0]);
+    check_told(two[1]);
+    if (r->t->window == 1 && two[0]->code && two[1]->code && report->both++ < DETAILS)
+        fprintf(stderr, "  both: n = %ld: %s; %s\n", r->t->n, two[0]->message, two[1]->message);
+    for (int i = 0; i < 2; i++) {
+        next_turn_of(r, users[i], AGAIN, NULL, two[i] + 1);
+        check_user_told(r->s, users[i], told[i], i ? 2 : 3, &report->found);
+    }
+    verify(r);
+}
+
 // ---- opening and closing
 
 static void torture_open(struct ring *r)
@@ -123,7 +153,7 @@ static void torture_open(struct ring *r)
     parley_error error = PARLEY_ERROR_INIT;
     struct told told[2] = {{.text = BEFORE, .accepted = true, .status = "done"}};
     size_t n = r->t->op == OPEN_NEW ? 0 : 1;
-    heap_fail(r->t->n, r->t->sticky);
+    heap_fail(r->t->n, r->t->window);
     int code = stage_try_open(r->s, &error);
     mend(r);
     if (code < 0) {
@@ -139,7 +169,7 @@ static void torture_close(struct ring *r)
 {
     struct told told[2] = {{.text = BEFORE, .accepted = true, .status = "done"}};
     next_turn(r, AGAIN, NULL, &told[1]);
-    heap_fail(r->t->n, r->t->sticky);
+    heap_fail(r->t->n, r->t->window);
     stage_close(r->s);
     mend(r);
     stage_open(r->s);
@@ -210,7 +240,7 @@ static void torture_ask(struct ring *r)
     parley_error error = PARLEY_ERROR_INIT;
     struct told t;
     uint64_t request;
-    heap_fail(r->t->n, r->t->sticky);
+    heap_fail(r->t->n, r->t->window);
     int code = ask(r, &request, &error);
     parley_event *event = code < 0 ? NULL : wait_end(r->s->e, NULL);
     mend(r);
@@ -230,7 +260,7 @@ static void torture_control(struct ring *r)
 {
     struct told told[2] = {{.text = BEFORE, .accepted = true, .status = "done"},
                            {.text = "Nobody said this.", .accepted = true}};
-    heap_fail(1, false);
+    heap_fail(1, 1);
     char *unchecked = malloc(8);
     report->made = heap_mend();
     if (r->t->op == CRASH)
@@ -263,6 +293,8 @@ static void torture(struct stage *s, const struct trial *t, long i)
         torture_close(&r);
     else if (t->op >= TURN_NEW && t->op <= SAY)
         torture_turn(&r);
+    else if (t->op == TWO)
+        torture_two(&r);
     else if (t->op < OPS)
         torture_ask(&r);
     else
@@ -310,7 +342,7 @@ static void run_batch(const struct trial *t)
         return;
     report->crashes++;
     fprintf(stderr, "crash: TORTURE=%s/%s/%ld%s\n", t->real ? "real" : "sim", op_words[t->op],
-            report->now, t->sticky ? "+" : "");
+            report->now, t->window > 1 ? "+" : "");
     report->now += t->step;
 }
 
@@ -336,47 +368,46 @@ static uint64_t damage(const struct report *r)
     return r->found.lost + r->found.half + r->found.phantom + r->found.problems + r->found.stuck;
 }
 
-static void torture_kind(bool real, bool sticky)
+static void torture_kind(bool real, long window)
 {
     uint64_t seed = fault_seed();
+    const char *how = window == 1 ? "once" : window == A_FEW ? "a few in a row" : "from n on";
     memset(report, 0, sizeof(*report));
     for (int op = 0; op < (int)OPS; op++) {
         uint64_t before = report->injected;
-        torture_all((struct trial){.real = real, .sticky = sticky, .op = (enum op)op}, seed);
-        fprintf(stderr, "%s %s%s: %llu of %ld\n", real ? "real" : "sim", op_words[op],
-                sticky ? "+" : "", (unsigned long long)(report->injected - before), report->made);
+        torture_all((struct trial){.real = real, .window = window, .op = (enum op)op}, seed);
+        fprintf(stderr, "%s %s, %s: %llu of %ld\n", real ? "real" : "sim", op_words[op], how,
+                (unsigned long long)(report->injected - before), report->made);
     }
-    summary("out of memory, %s%s: injected %s n (%llu), refused %llu, unclear %llu, crashes %llu, "
-            "leaks %llu, lost %u, half %u, refused but there %u, stuck %u, problems %u (seed %llu)",
-            real ? "threads, sqlite, curl" : "simulated", sticky ? ", from n on" : "",
-            fault_long() ? "all" : "sampled", (unsigned long long)report->injected,
-            (unsigned long long)report->refused, (unsigned long long)report->unclear,
+    summary("out of memory, %s, %s: injected %s n (%llu), refused %llu, unclear %llu, both of two "
+            "%llu, crashes %llu, leaks %llu, lost %u, half %u, refused but there %u, stuck %u, "
+            "problems %u (seed %llu)",
+            real ? "threads, sqlite, curl" : "simulated", how, fault_long() ? "all" : "sampled",
+            (unsigned long long)report->injected, (unsigned long long)report->refused,
+            (unsigned long long)report->unclear, (unsigned long long)report->both,
             (unsigned long long)report->crashes, (unsigned long long)report->leaks,
-            report->found.lost, report->found.half,
-            report->found.phantom, report->found.stuck,
+            report->found.lost, report->found.half, report->found.phantom, report->found.stuck,
             report->found.problems, (unsigned long long)seed);
     assert_true(report->injected > 0 && report->refused > 0);
     assert_int_equal(report->crashes + report->leaks, 0);
-    assert_int_equal(report->unclear, 0);
+    assert_int_equal(report->unclear + report->both, 0);
     assert_int_equal(damage(report), 0);
 }
 
 static void test_torture__simulated(void **state)
 {
     (void)state;
-    torture_kind(false, false);
-}
-
-static void test_torture__simulated_from_then_on(void **state)
-{
-    (void)state;
-    torture_kind(false, true);
+    torture_kind(false, 1);
+    torture_kind(false, A_FEW);
+    torture_kind(false, HEAP_FOR_GOOD);
 }
 
 static void test_torture__threads_sqlite_curl(void **state)
 {
     (void)state;
-    torture_kind(true, false);
+    torture_kind(true, 1);
+    torture_kind(true, A_FEW);
+    torture_kind(true, HEAP_FOR_GOOD);
 }
 
 static void test_torture__control(void **state)
@@ -403,7 +434,7 @@ static int some(const char *which)
     long last = 0;
     int got = sscanf(which, "%7[a-z]/%15[a-z-]/%ld-%ld", kind, op, &t.n, &last);
     t.real = strcmp(kind, "real") == 0;
-    t.sticky = strchr(which, '+') != NULL;
+    t.window = strchr(which, '+') ? HEAP_FOR_GOOD : 1;
     while (t.op <= LEAK && strcmp(op_words[t.op], op) != 0)
         t.op++;
     if (got < 3 || t.op > LEAK)
@@ -427,7 +458,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_torture__control),
         cmocka_unit_test(test_torture__simulated),
-        cmocka_unit_test(test_torture__simulated_from_then_on),
         cmocka_unit_test(test_torture__threads_sqlite_curl),
     };
     report = mmap(NULL, sizeof(*report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
