@@ -210,6 +210,8 @@ static int open_vault(parley *e, struct err *err)
     int code = buf_check(&path, "the keyring's path", err);
     if (!code)
         code = stored_fingerprint(e, stored, err);
+    if (!code && !stored[0] && e->copy)
+        code = err_set(err, E_STORE, "the store has no conversations: no keyring ever sealed it");
     if (!code && stored[0] && path.len && access(path.ptr, F_OK) != 0)
         code = err_set(
             err, E_STORE,
@@ -230,8 +232,13 @@ static int open_vault(parley *e, struct err *err)
 
 static int open_store(parley *e, struct err *err)
 {
-    struct store_env env = {.clock = e->clock, .rand = e->rand, .log = &e->log};
-    return store_open(&e->store, conf_str(e->settings.conf, "store"), &env, err);
+    struct store_env env = {.clock = e->clock,
+                            .rand = e->rand,
+                            .log = &e->log,
+                            .read_only = e->copy != NULL,
+                            .busy_ms = conf_int(e->settings.conf, "store_busy_ms", 0)};
+    return store_open(&e->store, e->copy ? e->copy : conf_str(e->settings.conf, "store"), &env,
+                      err);
 }
 
 static void *hand_main(void *arg)
@@ -292,7 +299,7 @@ static int open_hand(parley *e, unsigned index, unsigned count, struct err *err)
 static unsigned workers_wanted(const parley *e)
 {
     int64_t n = conf_int(e->settings.conf, "workers", 0);
-    if (e->seams.clock)
+    if (e->seams.clock || e->copy)
         return 1;
     if (n <= 0)
         n = sysconf(_SC_NPROCESSORS_ONLN);
@@ -333,7 +340,7 @@ static int check_policies(const parley *e, struct err *err)
     const char *folder = conf_str(e->settings.conf, "policies");
     const char *origin = conf_origin(e->settings.conf, "policies");
     struct stat st;
-    if (!origin || (stat(folder, &st) == 0 && S_ISDIR(st.st_mode)))
+    if (!origin || e->copy || (stat(folder, &st) == 0 && S_ISDIR(st.st_mode)))
         return E_OK;
     return err_set(err, E_POLICY, "%s: there is no folder %s: name the one with your policies",
                    origin, folder);
@@ -374,11 +381,12 @@ static int build(parley *e, const parley_options *options, struct err *err)
     unsigned count = workers_wanted(e);
     for (unsigned i = 0; i < count && !code; i++)
         code = open_hand(e, i, count, err);
-    return code ? code : recover(e, err);
+    return code || e->copy ? code : recover(e, err);
 }
 
-int engine_open(parley **out, const parley_options *options, const struct engine_seams *seams,
-                parley_error *error)
+// `copy`: the URL of a store to read in place of the configured one.
+static int open_engine(parley **out, const parley_options *options,
+                       const struct engine_seams *seams, const char *copy, parley_error *error)
 {
     struct err err = ERR_INIT;
     *out = NULL;
@@ -393,6 +401,7 @@ int engine_open(parley **out, const parley_options *options, const struct engine
     }
     if (seams)
         e->seams = *seams;
+    e->copy = copy;
     e->public_log = options->log;
     e->trace = options->trace;
     e->user = options->user;
@@ -409,6 +418,18 @@ int engine_open(parley **out, const parley_options *options, const struct engine
     }
     *out = e;
     return PARLEY_OK;
+}
+
+int engine_open(parley **out, const parley_options *options, const struct engine_seams *seams,
+                parley_error *error)
+{
+    return open_engine(out, options, seams, NULL, error);
+}
+
+int engine_open_copy(parley **out, const parley_options *options, const char *url,
+                     parley_error *error)
+{
+    return open_engine(out, options, NULL, url, error);
 }
 
 int parley_open(parley **out, const parley_options *options, parley_error *error)

@@ -244,6 +244,44 @@ PARLEY_API int parley_check(const parley_options *options, const char *const *pa
 /** Brings the store's schema up to date, or with dry_run only tells. *report: lines of text. */
 PARLEY_API int parley_migrate(const parley_options *options, int dry_run, char **report,
                               parley_error *error);
+
+/* ---- backup and restore; the engine need not be open, and others may be at work */
+
+enum {
+    PARLEY_COPY_REPLACE = 1, /**< backup: a file that is there already is replaced */
+    PARLEY_COPY_DAMAGED = 2  /**< a copy with problems is better than none */
+};
+
+typedef struct parley_copy_options {
+    unsigned version; /**< PARLEY_COPY_OPTIONS_VERSION */
+    unsigned flags;   /**< PARLEY_COPY_REPLACE, PARLEY_COPY_DAMAGED */
+    /** Called now and then, on the calling thread, with how much was copied; other than 0 stops
+     * (PARLEY_E_CANCELLED). NULL: not called. */
+    int (*progress)(void *user, uint64_t done_bytes, uint64_t total_bytes);
+    void *user; /**< for progress */
+} parley_copy_options;
+#define PARLEY_COPY_OPTIONS_VERSION 1
+#define PARLEY_COPY_OPTIONS_INIT {PARLEY_COPY_OPTIONS_VERSION, 0, 0, 0}
+
+/** Copies the store, as of one moment during the call, to a file of mode 0600, while others go on
+ * using it. The copy is verified as by parley_verify before it gets its name: whenever the process
+ * dies, there is a whole file or none (a file that was to be replaced is then still there). The
+ * keyring is not in it, and nothing in it can be read without. *report (free with parley_free):
+ * {file, store, bytes, users, sessions, turns, problems[], keyring}; NULL where there is none.
+ * PARLEY_E_USAGE: the file's name, or a store that is no file; PARLEY_E_REFUSED: the file is there;
+ * PARLEY_E_CORRUPT: there are problems, *report lists them, and without PARLEY_COPY_DAMAGED no file
+ * was made; PARLEY_E_STORE. */
+PARLEY_API int parley_backup(const parley_options *options, const parley_copy_options *how,
+                             const char *file, char **report, parley_error *error);
+/** Puts a copy of such a file in the place of the store, once it is verified. The store as it was
+ * is kept beside, under the name that *report tells: {file, store, kept, bytes, users, sessions,
+ * turns, problems[], keyring}; kept is null where there was none. Whenever the process dies, the
+ * store is the old one or the new one. Errors as above; PARLEY_E_REFUSED: the store is in use. A
+ * file that was sealed with another keyring is refused (PARLEY_E_STORE). */
+PARLEY_API int parley_restore(const parley_options *options, const parley_copy_options *how,
+                              const char *file, char **report, parley_error *error);
+
+/** Frees what *report gave. NULL allowed. */
 PARLEY_API void parley_free(void *p);
 
 #ifdef __cplusplus

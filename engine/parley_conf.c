@@ -16,6 +16,8 @@ static const struct option engine_options[] = {
     {"keyring", OPT_STRING, 0, 0, NULL,
      "File with the keys; default: parley.keys beside the store."},
     {"listen", OPT_STRING, 0, 0, "127.0.0.1:8420", "Address of the server."},
+    {"store_busy_ms", OPT_INT, 1, STORE_BUSY_MS_MAX, "2000",
+     "How long a turn waits for another process that holds the store, before it is refused."},
     {"workers", OPT_INT, 0, WORKERS_MAX, "0", "Threads that run turns; 0: one per core."},
     {"live_bytes", OPT_INT, 0, INT64_MAX, "268435456",
      "Memory for sessions that are kept ready; the others are read again when they are needed."},

@@ -7,6 +7,7 @@
 //   parley_events.c   events from the workers to whoever polls
 //   parley_offline.c  check and migrate, which need no engine
 //   parley_migrate.c  records of an older seal are sealed anew
+//   parley_backup.c   backup and restore, which open one on the copy
 #ifndef PARLEY_INT_H
 #define PARLEY_INT_H
 
@@ -34,6 +35,10 @@ struct engine_seams {
 // parley_open with seams (borrowed for the engine's life).
 int engine_open(parley **out, const parley_options *options, const struct engine_seams *seams,
                 parley_error *error);
+// An engine that only reads: the store under `url` (borrowed for the engine's life), which is a
+// copy of the configured one, with the configured one's keyring. Nothing is recovered.
+int engine_open_copy(parley **out, const parley_options *options, const char *url,
+                     parley_error *error);
 
 // ---- parley_events.c
 
@@ -108,6 +113,7 @@ struct hand {                    // a worker with what is its alone
 struct parley {
     struct settings settings;
     struct engine_seams seams;
+    const char *copy;            // borrowed; NULL but for engine_open_copy
     struct log log;
     void (*public_log)(void *user, parley_log_level level, const char *line);
     void (*trace)(void *user, const char *provider, const char *body, size_t body_bytes);

@@ -26,7 +26,7 @@ struct cli {
 
 // ---- cli.c: every function that returns a code has reported what is below 0
 
-// What parley_open, parley_check and parley_migrate are told. Borrows from cli.
+// What parley_open and the functions without an engine are told. Borrows from cli.
 void cli_engine_options(struct cli *cli, parley_options *options);
 int cli_open(struct cli *cli);
 // From here on an interrupt ends the process at once: a reply that does not settle cannot hold it.
@@ -107,6 +107,8 @@ int command_check(struct cli *cli);
 int command_verify(struct cli *cli);
 int command_import(struct cli *cli);
 int command_migrate(struct cli *cli);
+int command_backup(struct cli *cli);
+int command_restore(struct cli *cli);
 int command_version(struct cli *cli);
 int command_help(struct cli *cli);
 

@@ -27,7 +27,8 @@ static int (*const run[])(struct cli *cli) = {
     [CMD_WHY] = command_why,
     [CMD_USAGE] = command_usage,       [CMD_CHECK] = command_check,
     [CMD_VERIFY] = command_verify,     [CMD_IMPORT] = command_import,
-    [CMD_MIGRATE] = command_migrate,   [CMD_VERSION] = command_version,
+    [CMD_MIGRATE] = command_migrate,   [CMD_BACKUP] = command_backup,
+    [CMD_RESTORE] = command_restore,   [CMD_VERSION] = command_version,
     [CMD_HELP] = command_help,
 };
 

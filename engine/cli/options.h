@@ -23,6 +23,8 @@ enum command_id {
     CMD_VERIFY,
     CMD_IMPORT,
     CMD_MIGRATE,
+    CMD_BACKUP,
+    CMD_RESTORE,
     CMD_VERSION,
     CMD_HELP,
     CMD_LATER, // known by name and promised, but not in this version
@@ -53,6 +55,8 @@ enum flag_id {
     FLAG_BY,
     FLAG_CSV,
     FLAG_DRY_RUN,
+    FLAG_FORCE,
+    FLAG_DAMAGED,
     FLAG_MAN,
     FLAGS
 };

@@ -6,6 +6,7 @@
 //                           that lets go and comes again at once cannot starve the others
 //   byte CLAIMS_FROM + n    held by the process whose claim is n
 //
+// Who locks all of the file is alone: nobody lives on the store, and nobody can begin to.
 // A child made by fork shares its parent's locks; a store is not to be used after fork. Any thread,
 // one at a time.
 #include "store/sqlite_int.h"
@@ -26,14 +27,18 @@ static struct flock range(short type, off_t at)
     return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = at, .l_len = 1};
 }
 
-static bool set_lock(int fd, short type, off_t at)
+static bool set_range(int fd, struct flock lock)
 {
-    struct flock lock = range(type, at);
     int rc = 0;
     do {
         rc = fcntl(fd, F_OFD_SETLK, &lock);
     } while (rc && errno == EINTR);
     return rc == 0;
+}
+
+static bool set_lock(int fd, short type, off_t at)
+{
+    return set_range(fd, range(type, at));
 }
 
 // n is below 2^62, so that the offset fits.
@@ -72,9 +77,12 @@ int lock_file_open(struct lock_file *l, const char *path, const struct rand *ran
     if (l->fd < 0)
         code = err_set(err, E_STORE, "store: sqlite: %s: %s: make its folder writable",
                        name.ptr, strerror(errno));
-    else if (take_claim(l, rand))
-        code = err_set(err, E_STORE, "store: sqlite: %s: cannot be locked (%s): put the store on a "
-                       "file system with locks", name.ptr, strerror(errno));
+    else if (rand && take_claim(l, rand))
+        code = errno == EAGAIN || errno == EACCES
+                   ? err_set(err, E_STORE, "store: sqlite: %s is being restored by another "
+                             "process: try again when it is done", path)
+                   : err_set(err, E_STORE, "store: sqlite: %s: cannot be locked (%s): put the "
+                             "store on a file system with locks", name.ptr, strerror(errno));
     if (code)
         lock_file_close(l);
 out:
@@ -93,19 +101,21 @@ void lock_file_close(struct lock_file *l)
 static bool poll_lock(int fd, off_t at, int64_t until_ns)
 {
     long pause_ns = 50 * 1000;
-    while (!set_lock(fd, F_WRLCK, at)) {
-        if (clock_mono_ns(clock_system()) >= until_ns)
+    for (;;) {
+        // The clock first: who is refused was refused after the time was up.
+        bool last = clock_mono_ns(clock_system()) >= until_ns;
+        if (set_lock(fd, F_WRLCK, at))
+            return true;
+        if (last)
             return false;
         nanosleep(&(struct timespec){0, pause_ns}, NULL);
         if (pause_ns < 1000 * 1000)
             pause_ns *= 2;
     }
-    return true;
 }
 
-bool lock_file_take(struct lock_file *l, int64_t wait_ms)
+bool lock_file_take_until(struct lock_file *l, int64_t until_ns)
 {
-    int64_t until_ns = clock_mono_ns(clock_system()) + wait_ms * 1000000;
     if (!poll_lock(l->fd, BYTE_QUEUE, until_ns))
         return false;
     bool taken = poll_lock(l->fd, BYTE_WRITER, until_ns);
@@ -113,9 +123,19 @@ bool lock_file_take(struct lock_file *l, int64_t wait_ms)
     return taken;
 }
 
+bool lock_file_take(struct lock_file *l, int64_t wait_ms)
+{
+    return lock_file_take_until(l, clock_mono_ns(clock_system()) + wait_ms * 1000000);
+}
+
 void lock_file_drop(struct lock_file *l)
 {
     set_lock(l->fd, F_UNLCK, BYTE_WRITER);
+}
+
+bool lock_file_take_all(struct lock_file *l)
+{
+    return set_range(l->fd, (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET});
 }
 
 bool lock_file_alive(const struct lock_file *l, struct slice claim)

@@ -231,6 +231,20 @@ static int faulty_migrate(const char *rest, bool dry_run, struct buf *report, st
     return url ? store_migrate(url, dry_run, report, err) : E_STORE;
 }
 
+static int faulty_backup(const char *rest, const char *file, const struct store_copying *how,
+                         struct err *err)
+{
+    const char *url = inner_url(rest, err);
+    return url ? store_backup(url, file, how, err) : E_STORE;
+}
+
+static int faulty_restore(const char *rest, const char *file, const struct store_copying *how,
+                          struct buf *aside, struct err *err)
+{
+    const char *url = inner_url(rest, err);
+    return url ? store_restore(url, file, how, aside, err) : E_STORE;
+}
+
 static void faulty_free(struct store *store)
 {
     struct faulty *f = faulty_of(store);
@@ -257,5 +271,7 @@ const struct store_ops store_faulty = {
     .submit = faulty_submit,
     .claim = faulty_claim,
     .migrate = faulty_migrate,
+    .backup = faulty_backup,
+    .restore = faulty_restore,
     .free = faulty_free,
 };

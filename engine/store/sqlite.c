@@ -50,6 +50,7 @@ static void sqlite_submit(struct store *store, struct store_op *op)
     s->writes_pending[bucket] += writes;
     // A read goes through the writer's queue when a write before it may still be there.
     if (s->writes_pending[bucket]) {
+        op->queued_ns = clock_mono_ns(clock_system());
         queue_add(&s->writes, op);
         if (s->wake_writer_at && s->writes.len >= s->wake_writer_at)
             pthread_cond_signal(&s->writer_wakes);
@@ -60,6 +61,21 @@ static void sqlite_submit(struct store *store, struct store_op *op)
             pthread_cond_signal(&s->reader_wakes);
     }
     pthread_mutex_unlock(&s->mutex);
+}
+
+// --- checkpoints --------------------------------------------------------------------------------
+
+int sqlite_checkpoint(struct sqlite_store *s, struct sqlite_conn *c, int mode)
+{
+    // PASSIVE takes what readers leave it; the others wait for readers, so ours must be out. Those
+    // of other processes are brief, or stay for long, as a backup does.
+    sqlite3_busy_timeout(c->db, CHECKPOINT_WAIT_MS);
+    if (mode != SQLITE_CHECKPOINT_PASSIVE)
+        pthread_mutex_lock(&s->gate);
+    int rc = sqlite3_wal_checkpoint_v2(c->db, NULL, mode, NULL, NULL);
+    if (mode != SQLITE_CHECKPOINT_PASSIVE)
+        pthread_mutex_unlock(&s->gate);
+    return rc;
 }
 
 // --- opening ----------------------------------------------------------------------------------
@@ -88,14 +104,17 @@ static int make_file(const char *path, bool may_make, struct err *err)
     return E_OK;
 }
 
-// The file's absolute name, so that reopening works after a chdir, and that all names of one file
-// share one lock file. The caller frees it with free.
-static char *absolute(const char *path, struct err *err)
+// Absolute, so that reopening works after a chdir, and that all names of one file share one lock
+// file.
+int sqlite_find_file(const char *path, bool may_make, char **absolute, struct err *err)
 {
-    char *real = realpath(path, NULL);
-    if (!real)
-        err_set(err, E_STORE, "store: sqlite: %s: %s", path, strerror(errno));
-    return real;
+    *absolute = NULL;
+    int code = make_file(path, may_make, err);
+    if (code)
+        return code;
+    *absolute = realpath(path, NULL);
+    return *absolute ? E_OK
+                     : err_set(err, E_STORE, "store: sqlite: %s: %s", path, strerror(errno));
 }
 
 static int set_wal(struct sqlite_conn *c, const char *path, struct err *err)
@@ -145,7 +164,7 @@ static int open_connections(struct sqlite_store *s, struct err *err)
 {
     int code = E_OK;
     if (!s->read_only) {
-        if (!lock_file_take(&s->lock, STORE_BUSY_MS_MAX))
+        if (!lock_file_take(&s->lock, s->busy_ms))
             return conn_error(NULL, SQLITE_BUSY, s->path, "", err);
         code = open_writer(s, err);
         lock_file_drop(&s->lock);
@@ -176,6 +195,7 @@ static struct sqlite_store *store_new(const struct store_env *env, const struct 
     s->clock = env->clock;
     s->log = env->log;
     s->read_only = env->read_only;
+    s->busy_ms = env->busy_ms ? env->busy_ms : STORE_BUSY_MS_MAX;
     s->schema = schema;
     s->lock.fd = -1;
     s->reads.end = &s->reads.first;
@@ -225,14 +245,10 @@ static void sqlite_free(struct store *store)
 int sqlite_open_with(struct store **out, const char *path, const struct store_env *env,
                      const struct schema *schema, struct err *err)
 {
-    int code = make_file(path, !env->read_only, err);
-    if (code)
-        return code;
     struct sqlite_store *s = store_new(env, schema);
     if (!s)
         return err_set(err, E_NOMEM, "store: sqlite: out of memory");
-    s->path = absolute(path, err);
-    code = s->path ? E_OK : E_STORE;
+    int code = sqlite_find_file(path, !env->read_only, &s->path, err);
     if (!code)
         code = lock_file_open(&s->lock, s->path, env->rand, env->read_only, err);
     if (!code)
@@ -244,11 +260,6 @@ int sqlite_open_with(struct store **out, const char *path, const struct store_en
         return E_OK;
     }
     sqlite_free(&s->store);
-    // Who opens a store cannot do anything else until it is open: busy is a failure here.
-    if (code == E_BUSY)
-        code = E_STORE;
-    if (err)
-        err->code = code;
     return code;
 }
 
@@ -287,10 +298,10 @@ int sqlite_migrate_with(const char *path, const struct schema *schema, bool dry_
                         struct buf *report, struct err *err)
 {
     struct lock_file lock = {.fd = -1};
-    int code = make_file(path, false, err);
-    char *real = code ? NULL : absolute(path, err);
-    if (!real)
-        return E_STORE;
+    char *real = NULL;
+    int code = sqlite_find_file(path, false, &real, err);
+    if (code)
+        return code;
     code = lock_file_open(&lock, real, rand_system(), false, err);
     if (!code && !lock_file_take(&lock, STORE_BUSY_MS_MAX))
         code = conn_error(NULL, SQLITE_BUSY, real, "", err);
@@ -316,5 +327,7 @@ const struct store_ops store_sqlite = {
     .submit = sqlite_submit,
     .claim = sqlite_claim,
     .migrate = sqlite_migrate,
+    .backup = sqlite_backup,
+    .restore = sqlite_restore,
     .free = sqlite_free,
 };

@@ -69,8 +69,8 @@ int conn_error(sqlite3 *db, int rc, const char *path, const char *doing, struct 
         return err_set(err, E_NOMEM, "store: sqlite: out of memory while %s", doing);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-        return err_set(err, E_BUSY, "store: sqlite: the store is busy (another process holds %s): "
-                       "try again", path);
+        return err_set(err, E_STORE, "store: sqlite: the store is busy (another process holds %s): "
+                       "nothing was done; try again", path);
     case SQLITE_FULL:
         return err_set(err, E_STORE, "store: sqlite: %s: disk full while %s: free space, then try "
                        "again", path, doing);
@@ -225,6 +225,20 @@ void bind_text(sqlite3_stmt *st, int at, struct slice s)
 {
     int rc = sqlite3_bind_text(st, at, s.ptr ? s.ptr : "", (int)s.len, SQLITE_STATIC);
     BUG_ON(rc != SQLITE_OK);
+}
+
+void bind_blob(sqlite3_stmt *st, int at, struct slice s)
+{
+    int rc = sqlite3_bind_blob(st, at, s.ptr ? s.ptr : "", (int)s.len, SQLITE_STATIC);
+    BUG_ON(rc != SQLITE_OK);
+}
+
+void bind_due(sqlite3_stmt *st, int at, int64_t due_at_ms)
+{
+    if (due_at_ms)
+        sqlite3_bind_int64(st, at, due_at_ms);
+    else
+        sqlite3_bind_null(st, at);
 }
 
 struct slice column_slice(sqlite3_stmt *st, int at)

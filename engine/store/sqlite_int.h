@@ -6,6 +6,7 @@
 //   sqlite_read.c    the reader thread, and how each kind of read is done
 //   sqlite_check.c   what can be read past damage, and what is wrong with the file
 //   sqlite_conn.c    one connection: its settings, its statements, what its errors mean
+//   sqlite_backup.c  copies of the file, and one of them in its place
 //   sqlite_schema.c  the tables and views, and how a file gets from one version to the next
 //   claim.c          the lock file: the writer's lock, and which processes live
 //
@@ -38,12 +39,17 @@ struct lock_file {
     char claim[CLAIM_TEXT_BYTES];  // empty when read-only
 };
 
+// Without rand there is no claim: for one who takes all of it.
 int lock_file_open(struct lock_file *l, const char *path, const struct rand *rand, bool read_only,
                    struct err *err);
 void lock_file_close(struct lock_file *l);
 // The writer's lock, for which processes queue. False after wait_ms without it.
 bool lock_file_take(struct lock_file *l, int64_t wait_ms);
+bool lock_file_take_until(struct lock_file *l, int64_t until_ns);  // of the system's clock
 void lock_file_drop(struct lock_file *l);
+// The writer's lock and every claim there could be, until lock_file_close. False: the store is in
+// use.
+bool lock_file_take_all(struct lock_file *l);
 bool lock_file_alive(const struct lock_file *l, struct slice claim);
 
 // --- sqlite_schema.c --------------------------------------------------------------------------
@@ -98,6 +104,8 @@ void conn_close(struct sqlite_conn *c);  // no checkpoint; a closed one is allow
 // Runs a statement that gives no rows and has its values bound. An SQLite result code, SQLITE_OK.
 int conn_run(struct sqlite_conn *c, enum statement which);
 void bind_text(sqlite3_stmt *st, int at, struct slice s);
+void bind_blob(sqlite3_stmt *st, int at, struct slice s);
+void bind_due(sqlite3_stmt *st, int at, int64_t due_at_ms);
 struct slice column_slice(sqlite3_stmt *st, int at);
 // Sets err to what rc means for people: what happened, to which file, what to do.
 int conn_error(sqlite3 *db, int rc, const char *path, const char *doing, struct err *err);
@@ -115,6 +123,7 @@ enum {
     GROUP_OPS_MAX = 1024,
     GROUP_ITEMS_MAX = 4096,
     GROUP_BYTES_MAX = 8 << 20,
+    CHECKPOINT_WAIT_MS = 50,  // for readers of other processes
 };
 
 struct op_queue {
@@ -129,6 +138,7 @@ struct sqlite_store {
     const struct log *log;
     const struct schema *schema;
     bool read_only;
+    int64_t busy_ms;            // how long a write waits for others
     struct lock_file lock;
     struct sqlite_conn write_conn, read_conn;  // each its thread's
     struct writer *writer;      // owned; NULL when read-only
@@ -155,6 +165,13 @@ void *reader_run(void *store);
 // Does a read on a connection that is in a transaction. An SQLite result code; SQLITE_OK also when
 // op->code says what else went wrong.
 int sqlite_read(struct sqlite_store *s, struct sqlite_conn *c, struct store_op *op);
+// Moves the WAL into the file, and in the modes that wait for readers empties it. The writer's lock
+// is held. An SQLite result code; changes the connection's busy timeout.
+int sqlite_checkpoint(struct sqlite_store *s, struct sqlite_conn *c, int mode);
+
+// The absolute name of the store's file, which is made if it is not there and may be. The caller
+// frees it with free.
+int sqlite_find_file(const char *path, bool may_make, char **absolute, struct err *err);
 
 // --- sqlite_check.c ---------------------------------------------------------------------------
 
@@ -168,8 +185,13 @@ bool sqlite_row_fits(const struct store_op *op, const struct record *row);
 int sqlite_salvage(struct sqlite_conn *c, struct store_op *op);
 // STORE_CHECK. An SQLite result code.
 int sqlite_check(struct sqlite_conn *c, struct store_op *op);
-// Moves the WAL into the file and empties it. The writer's lock is held. An SQLite result code.
-int sqlite_checkpoint(struct sqlite_store *s, struct sqlite_conn *c, int mode);
+
+// --- sqlite_backup.c ---------------------------------------------------------------------------
+
+int sqlite_backup(const char *rest, const char *file, const struct store_copying *how,
+                  struct err *err);
+int sqlite_restore(const char *rest, const char *file, const struct store_copying *how,
+                   struct buf *aside, struct err *err);
 
 // As the store's open and migrate, with another schema: for tests.
 int sqlite_open_with(struct store **out, const char *path, const struct store_env *env,

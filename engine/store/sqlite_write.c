@@ -18,6 +18,7 @@
 enum {
     CHECKPOINT_PAGES = 4000,       // 16 MiB of WAL
     WAL_PAGES_MAX = 8 * CHECKPOINT_PAGES,  // beyond this a checkpoint makes readers wait
+    CHECKPOINT_PAUSE_MS = 1000,    // after one for which readers did not make room in time
     GATHER_NS_MAX = 1000 * 1000,
 };
 
@@ -37,25 +38,14 @@ struct writer {
     bool must_mend;          // a commit failed: see mend
     bool must_truncate;      // something was dropped: its bytes must leave the WAL too
     int wal_pages, checkpoint_at;
+    int64_t patient_at_ns;   // until then no checkpoint waits for readers
+    int64_t lock_until_ns;   // when the group at hand has waited long enough for others
+    bool in_vain;            // the last group did
     uint32_t last_group;     // ops
     int64_t last_commit_ns;  // how long it took
 };
 
 // --- single ops: an SQLite result code each; what else goes wrong is in op->code ----------------
-
-static void bind_due(sqlite3_stmt *st, int at, int64_t due_at_ms)
-{
-    if (due_at_ms)
-        sqlite3_bind_int64(st, at, due_at_ms);
-    else
-        sqlite3_bind_null(st, at);
-}
-
-static void bind_blob(sqlite3_stmt *st, int at, struct slice s)
-{
-    int rc = sqlite3_bind_blob(st, at, s.ptr ? s.ptr : "", (int)s.len, SQLITE_STATIC);
-    BUG_ON(rc != SQLITE_OK);
-}
 
 // *id is 0 when there is none.
 static int find_partition(struct writer *w, struct slice name, int64_t *id)
@@ -347,6 +337,14 @@ static int mend(struct writer *w)
     return rc;
 }
 
+// What is left of the group's time to wait for others, for SQLite's own locks: whoever holds them
+// does not know ours, such as a person with another tool.
+static int lock_left_ms(const struct writer *w)
+{
+    int64_t left_ns = w->lock_until_ns - clock_mono_ns(clock_system());
+    return left_ns > 0 ? (int)((left_ns + 999999) / 1000000) : 0;
+}
+
 // Opens the connection if it is closed, and mends. The writer's lock is held.
 static int make_ready(struct writer *w, struct err *err)
 {
@@ -361,6 +359,7 @@ static int make_ready(struct writer *w, struct err *err)
         }
         sqlite3_wal_hook(w->c->db, note_wal_pages, w);
     }
+    sqlite3_busy_timeout(w->c->db, lock_left_ms(w));
     int rc = w->must_mend ? mend(w) : SQLITE_OK;
     if (rc == SQLITE_OK)
         return E_OK;
@@ -400,6 +399,7 @@ static bool try_group(struct writer *w)
     if (!code && (rc = conn_run(w->c, SQL_BEGIN_WRITE)) != SQLITE_OK) {
         note_error(w, rc, "starting to write", &err);
         code = err.code;
+        w->in_vain = (rc & 0xff) == SQLITE_BUSY;
     }
     for (uint32_t i = 0; !code && i < w->ops_len; i++) {
         rc = do_op(w, w->ops[i]);
@@ -434,29 +434,25 @@ static void complete_group(struct writer *w)
 
 // --- checkpoints --------------------------------------------------------------------------------
 
-int sqlite_checkpoint(struct sqlite_store *s, struct sqlite_conn *c, int mode)
-{
-    // PASSIVE takes what readers leave it; the others wait for readers, so ours must be out.
-    if (mode != SQLITE_CHECKPOINT_PASSIVE)
-        pthread_mutex_lock(&s->gate);
-    int rc = sqlite3_wal_checkpoint_v2(c->db, NULL, mode, NULL, NULL);
-    if (mode != SQLITE_CHECKPOINT_PASSIVE)
-        pthread_mutex_unlock(&s->gate);
-    return rc;
-}
-
+// While a reader stays, writers go on and the WAL grows: a wait for it is not tried again at once.
 static void checkpoint_if_due(struct writer *w)
 {
-    if (!w->c->db || (!w->must_truncate && w->wal_pages < w->checkpoint_at))
+    int64_t now_ns = clock_mono_ns(clock_system());
+    bool patient = now_ns >= w->patient_at_ns, due = w->wal_pages >= w->checkpoint_at;
+    if (!w->c->db || (!due && !(w->must_truncate && patient)))
         return;
-    int mode = w->must_truncate ? SQLITE_CHECKPOINT_TRUNCATE
-               : w->wal_pages > WAL_PAGES_MAX ? SQLITE_CHECKPOINT_RESTART
-                                              : SQLITE_CHECKPOINT_PASSIVE;
+    int mode = SQLITE_CHECKPOINT_PASSIVE;
+    if (patient && w->must_truncate)
+        mode = SQLITE_CHECKPOINT_TRUNCATE;
+    else if (patient && w->wal_pages > WAL_PAGES_MAX)
+        mode = SQLITE_CHECKPOINT_RESTART;
     int rc = sqlite_checkpoint(w->s, w->c, mode);
     w->checkpoint_at = w->wal_pages + CHECKPOINT_PAGES;
-    if (rc == SQLITE_OK)
+    if (rc == SQLITE_OK && mode == SQLITE_CHECKPOINT_TRUNCATE)
         w->must_truncate = false;
-    else if (conn_is_sick(rc)) {
+    if (rc == SQLITE_BUSY)
+        w->patient_at_ns = now_ns + CHECKPOINT_PAUSE_MS * 1000000LL;
+    if (rc != SQLITE_OK && conn_is_sick(rc)) {
         struct err err;
         note_error(w, rc, "moving the WAL into the file", &err);
     }
@@ -464,10 +460,20 @@ static void checkpoint_if_due(struct writer *w)
 
 // --- the thread ---------------------------------------------------------------------------------
 
+// Waits for the writer's lock. The time of ops that came while the group before waited in vain
+// began when they came, so that none waits twice as long.
+static bool take_lock(struct writer *w)
+{
+    int64_t from_ns = w->in_vain ? w->ops[0]->queued_ns : clock_mono_ns(clock_system());
+    w->lock_until_ns = from_ns + w->s->busy_ms * 1000000;
+    w->in_vain = !lock_file_take_until(&w->s->lock, w->lock_until_ns);
+    return !w->in_vain;
+}
+
 static void run_group(struct writer *w)
 {
     struct sqlite_store *s = w->s;
-    if (!lock_file_take(&s->lock, STORE_BUSY_MS_MAX)) {
+    if (!take_lock(w)) {
         struct err err = ERR_INIT;
         conn_error(NULL, SQLITE_BUSY, s->path, "", &err);
         fail_ops(w, &err, false);

@@ -53,6 +53,34 @@ int store_migrate(const char *url, bool dry_run, struct buf *report, struct err 
     return code ? code : ops->migrate(rest, dry_run, report, err);
 }
 
+static int cannot(const struct store_ops *ops, const char *what, struct err *err)
+{
+    return err_set(err, E_USAGE, "store: %s: %s: there is nothing to %s; it is for a store like "
+                   "sqlite:PATH", ops->name, ops->description, what);
+}
+
+int store_backup(const char *url, const char *file, const struct store_copying *how,
+                 struct err *err)
+{
+    const struct store_ops *ops = NULL;
+    const char *rest = NULL;
+    int code = find_store(url, &ops, &rest, err);
+    if (!code && !ops->backup)
+        code = cannot(ops, "back up", err);
+    return code ? code : ops->backup(rest, file, how, err);
+}
+
+int store_restore(const char *url, const char *file, const struct store_copying *how,
+                  struct buf *aside, struct err *err)
+{
+    const struct store_ops *ops = NULL;
+    const char *rest = NULL;
+    int code = find_store(url, &ops, &rest, err);
+    if (!code && !ops->restore)
+        code = cannot(ops, "restore to", err);
+    return code ? code : ops->restore(rest, file, how, aside, err);
+}
+
 void store_free(struct store *s)
 {
     if (s)

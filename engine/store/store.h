@@ -42,7 +42,7 @@ enum {
     STORE_SCAN_LIMIT_MAX = 1000,
     STORE_SCAN_BYTES_MAX = 8 << 20,    // a scan stops early, with `more`, before it holds more
     STORE_PARTITION_BYTES_MAX = 64,
-    STORE_BUSY_MS_MAX = 2000,          // how long a store waits for a lock before E_BUSY
+    STORE_BUSY_MS_MAX = 2000,          // how long a store waits for a lock before E_STORE
 };
 
 enum store_verb {
@@ -120,7 +120,20 @@ struct store_op {
     // Private to the store.
     struct loop_task task;
     struct store_op *next;
+    int64_t queued_ns;
     void *memory;
+};
+
+// A copy in the making, seen by who asked for it. Members may be NULL, but for `check`.
+struct store_copying {
+    bool replace;                 // backup: a file that is there already
+    // Now and then; other than 0 stops it with E_CANCELLED.
+    int (*progress)(void *user, uint64_t done_bytes, uint64_t total_bytes);
+    // Whether the copy is what it should be: a store under this URL, which nobody else knows yet.
+    // `problems` is what is wrong with its form, a line each; empty: nothing. Other than E_OK: the
+    // copy is dropped.
+    int (*check)(void *user, const char *url, struct slice problems, struct err *err);
+    void *user;
 };
 
 // What one kind of store is. Tables are static const; instances embed struct store as first member.
@@ -138,6 +151,16 @@ struct store_ops {
     // Blocking, before any submit: brings the schema up to date. `dry_run` only tells. Appends
     // "from version 1 to 2: …" lines to report.
     int (*migrate)(const char *rest, bool dry_run, struct buf *report, struct err *err);
+    // Blocking, while others use the store: a copy of it as of one moment, in a new file of its own
+    // (replaced, if how says so; else E_REFUSED), which appears there checked, durable and whole or
+    // not at all. NULL: this kind of store cannot be copied.
+    int (*backup)(const char *rest, const char *file, const struct store_copying *how,
+                  struct err *err);
+    // Blocking: a checked copy of `file` takes the place of the store, which is then under the name
+    // that is appended to `aside` (nothing: there was none). E_REFUSED: the store is in use.
+    // Whenever the process dies, the store is the old one or the new one.
+    int (*restore)(const char *rest, const char *file, const struct store_copying *how,
+                   struct buf *aside, struct err *err);
     // Blocking: completes what was submitted, checkpoints, closes. Never called with NULL.
     void (*free)(struct store *s);
 };
@@ -148,6 +171,8 @@ struct store_env {
     const struct rand *rand;
     const struct log *log;
     bool read_only;
+    int64_t busy_ms;       // how long a write waits for other processes before E_STORE; 0:
+                           // STORE_BUSY_MS_MAX
 };
 
 struct store {
@@ -160,6 +185,11 @@ extern const struct store_ops store_memory, store_sqlite, store_faulty;
 // E_STORE with what is wrong and what to do; an unknown scheme lists the known ones.
 int store_open(struct store **out, const char *url, const struct store_env *env, struct err *err);
 int store_migrate(const char *url, bool dry_run, struct buf *report, struct err *err);
+// E_USAGE where this kind of store cannot.
+int store_backup(const char *url, const char *file, const struct store_copying *how,
+                 struct err *err);
+int store_restore(const char *url, const char *file, const struct store_copying *how,
+                  struct buf *aside, struct err *err);
 void store_free(struct store *s);   // NULL allowed
 const char *store_claim(struct store *s);
 // Checks the op's limits (E_USAGE in `done`, like any other answer) and hands it to the store.

@@ -2,62 +2,9 @@
 // SIGKILL at any microsecond. Turns that were accepted are there exactly once, those that were done
 // are whole, the others are interrupted; nothing is sent twice; a process that lives is not harmed
 // by one that dies on the same store.
-#include "fault/oracle.h"
+#include "fault/writers.h"
 
 enum { ROUNDS_PER_STORE = 24 };
-
-struct writer {
-    pid_t pid;
-    int notes, stop;
-};
-
-static struct writer writer_start(const struct place *place, struct writer_plan *plan,
-                                  bool stoppable)
-{
-    struct writer w;
-    int notes[2], stop[2] = {-1, -1};
-    fflush(NULL);
-    if (pipe(notes) != 0 || (stoppable && pipe(stop) != 0) || (w.pid = fork()) < 0)
-        give_up("writer: %s", strerror(errno));
-    if (w.pid == 0) {
-        close(notes[0]);
-        plan->notes = notes[1];
-        plan->stop = stop[0];
-        writer_run(place, plan);
-    }
-    close(notes[1]);
-    if (stoppable)
-        close(stop[0]);
-    w.notes = notes[0];
-    w.stop = stop[1];
-    return w;
-}
-
-static void writer_kill(struct writer *w, struct oracle *o)
-{
-    bool ready = true;
-    int status;
-    kill(w->pid, SIGKILL);
-    waitpid(w->pid, &status, 0);
-    while (oracle_listen(o, w->notes, -1, &ready))
-        continue;
-    close(w->notes);
-}
-
-static void writer_stop(struct writer *w, struct oracle *o)
-{
-    bool ready = true;
-    int status;
-    if (write(w->stop, "", 1) != 1)
-        give_up("a writer that should live is gone");
-    while (oracle_listen(o, w->notes, -1, &ready))
-        continue;
-    close(w->notes);
-    close(w->stop);
-    waitpid(w->pid, &status, 0);
-    if (status != 0)
-        give_up("a writer that should live ended with %d", status);
-}
 
 struct campaign {
     struct place place;
