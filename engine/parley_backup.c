@@ -129,9 +129,9 @@ static int check_copy(void *user, const char *url, struct slice problems, struct
     if (!code)
         code = buf_check(&c->problems, "the list of problems", err);
     if (!code && c->problems_len && !accepted)
-        code = err_set(err, E_CORRUPT, "the copy has %u problems, and was dropped; the first: "
-                       "%.*s", c->problems_len, (int)strcspn(c->problems.ptr, "\n"),
-                       c->problems.ptr);
+        code = err_set(err, E_CORRUPT, "problems in the copy: %u; it was dropped (--damaged keeps "
+                       "such a copy); the first: %.*s", c->problems_len,
+                       (int)strcspn(c->problems.ptr, "\n"), c->problems.ptr);
     // Here, before anybody is served from a restored copy, is the place to replay erasures that
     // came after the backup was made: who was erased must not come back with it.
     return code;

@@ -41,7 +41,8 @@ static const struct entry files[] = {
     {"parley.lua, /etc/parley/parley.lua", "the configuration, unless --config or PARLEY_CONFIG "
                                            "names another"},
     {"parley.db", "the default store"},
-    {"parley.keys", "the keys that seal it, beside the store; without them it cannot be read"},
+    {"parley.keys", "the keys that seal it, beside the store; without them it cannot be read, nor "
+                    "can a backup, which does not hold them"},
     {"policies/", "a Lua file for each bot"},
     {0},
 };

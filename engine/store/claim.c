@@ -75,7 +75,7 @@ int lock_file_open(struct lock_file *l, const char *path, const struct rand *ran
     if (read_only)
         goto out;
     if (l->fd < 0)
-        code = err_set(err, E_STORE, "store: sqlite: %s: %s: make its folder writable",
+        code = err_set(err, E_STORE, "store: sqlite: %s: %s: its folder must exist and be writable",
                        name.ptr, strerror(errno));
     else if (rand && take_claim(l, rand))
         code = errno == EAGAIN || errno == EACCES

@@ -374,9 +374,9 @@ sqlite3 parley.db "BEGIN EXCLUSIVE" ".shell echo >held; cat hold" >/dev/null 2>&
     echo failed >held &
 read -r _ <held
 run ask hi -c
-code 5
+code 4
 silent
-says "parley.db): try again"
+says "nothing was done; try again"
 echo >hold
 wait
 unchanged

@@ -317,7 +317,7 @@ static void test_backup__while_others_write(void **state)
     (void)state;
     struct campaign c = {0};
     campaign_begin(&c);
-    back_up_for(&c, fault_long() ? 2000 : 1000, fault_long() ? 3600 : 4);
+    back_up_for(&c, fault_long() ? 2000 : 1000, fault_long() ? 3600 : 3);
     tell_backups(&c, "backed up");
     assert_true(c.backups > 0 && c.promised > 0);
     assert_int_equal(c.tally.lost + c.tally.duplicated + c.tally.half + c.tally.wrong +
@@ -372,7 +372,7 @@ static void test_backup__killed_at_any_microsecond(void **state)
     (void)state;
     struct campaign c = {0};
     char file[NAME_BYTES], good[NAME_BYTES];
-    int64_t until_us = now_us() + (fault_long() ? 1800 : 4) * 1000000LL;
+    int64_t until_us = now_us() + (fault_long() ? 1800 : 3) * 1000000LL;
     uint64_t kills_max = fault_long() ? 5000 : 10000;
     campaign_begin(&c);
     place_path(&c.place, "backup", file);
@@ -456,7 +456,7 @@ static void test_restore__killed_at_any_microsecond(void **state)
     struct campaign c = {0};
     char old[NAME_BYTES], file[NAME_BYTES];
     int turns[2];
-    int64_t until_us = now_us() + (fault_long() ? 1800 : 4) * 1000000LL;
+    int64_t until_us = now_us() + (fault_long() ? 1800 : 3) * 1000000LL;
     uint64_t kills_max = fault_long() ? 5000 : 10000;
     campaign_begin(&c);
     write_store(&c, 100);

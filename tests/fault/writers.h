@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// writers.h: writers as processes of their own, started, killed and stopped by the oracle's process.
+// writers.h: writers as processes of their own, that the oracle's process starts, kills and stops.
 #ifndef TESTS_FAULT_WRITERS_H
 #define TESTS_FAULT_WRITERS_H
 
