@@ -107,22 +107,15 @@ static int verify_records(struct copying *c, const char *url, struct err *err)
 }
 
 // Called by the store with a copy that has no name yet.
-static int check_copy(void *user, const char *url, struct slice problems, struct err *err)
+static int check_copy(void *user, const char *url, struct err *err)
 {
     struct copying *c = user;
     bool accepted = c->how->flags & PARLEY_COPY_DAMAGED;
     buf_clear(&c->problems);
     c->problems_len = 0;
-    while (problems.len) {
-        const char *newline = memchr(problems.ptr, '\n', problems.len);
-        size_t len = newline ? (size_t)(newline - problems.ptr) : problems.len;
-        add_problem(c, slice_of(problems.ptr, len));
-        problems = slice_of(problems.ptr + len + (newline != NULL),
-                            problems.len - len - (newline != NULL));
-    }
     int code = verify_records(c, url, err);
     // Damage may keep it from being verified at all.
-    if (code == E_CORRUPT || (code && code != E_CANCELLED && c->problems_len)) {
+    if (code == E_CORRUPT) {
         add_problem(c, slice_str(err->message));
         code = E_OK;
     }

@@ -21,7 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { STEP_PAGES = 256, PROBLEMS_MAX = 100, PROBLEMS_BYTES_MAX = 64 << 10, ASIDE_TRIES_MAX = 100 };
+enum { STEP_PAGES = 256, ASIDE_TRIES_MAX = 100 };
 
 static const char *const sides[] = {"-wal", "-shm", "-journal"};
 enum { SIDES = sizeof sides / sizeof *sides, SIDE_SHM = 1, NAME_BYTES_MAX = 1 << 16 };
@@ -44,8 +44,7 @@ static int open_copy(const char *part, sqlite3 **db, struct err *err)
         sqlite3_extended_result_codes(*db, 1);
         // It is synced as a whole when it is complete, and worth nothing before.
         rc = sqlite3_exec(*db, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=OFF;"
-                          "PRAGMA synchronous=OFF; PRAGMA temp_store=MEMORY;"
-                          "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;",
+                          "PRAGMA synchronous=OFF; PRAGMA trusted_schema=OFF;",
                           NULL, NULL, NULL);
     }
     return rc == SQLITE_OK ? E_OK : conn_error(*db, rc, part, "making a copy", err);
@@ -111,39 +110,13 @@ static int copy_snapshot(struct sqlite_conn *from, const char *path, sqlite3 *to
     return rc == SQLITE_OK ? E_OK : conn_error(to, rc, part, "completing the copy", err);
 }
 
-// Adds a line to `problems` for each thing that is wrong with the form of the database.
-static int check_form(sqlite3 *db, const char *part, struct buf *problems, struct err *err)
-{
-    char sql[64];
-    sqlite3_stmt *st = NULL;
-    sqlite3_snprintf(sizeof sql, sql, "PRAGMA integrity_check(%d)", PROBLEMS_MAX);
-    int rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
-    while (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-        struct slice line = column_slice(st, 0);
-        if (!slice_is(line, "ok")) {
-            buf_add_str(problems, "store: sqlite: ");
-            buf_add_slice(problems, line);
-            buf_add_char(problems, '\n');
-        }
-        rc = SQLITE_OK;
-    }
-    sqlite3_finalize(st);
-    if ((rc & 0xff) == SQLITE_CORRUPT || (rc & 0xff) == SQLITE_NOTADB) {
-        buf_addf(problems, "store: sqlite: %s\n", sqlite3_errstr(rc));
-        return E_OK;
-    }
-    return rc == SQLITE_DONE || rc == SQLITE_OK ? E_OK
-                                                : conn_error(db, rc, part, "checking it", err);
-}
-
-static int ask_check(const char *part, const struct buf *problems, const struct store_copying *how,
-                     struct err *err)
+static int ask_check(const char *part, const struct store_copying *how, struct err *err)
 {
     struct buf url = BUF_INIT(NAME_BYTES_MAX);
     buf_addf(&url, "sqlite:%s", part);
     int code = buf_check(&url, "the copy's name", err);
     if (!code)
-        code = how->check(how->user, url.ptr, buf_slice(problems), err);
+        code = how->check(how->user, url.ptr, err);
     buf_release(&url);
     return code;
 }
@@ -152,18 +125,12 @@ static int ask_check(const char *part, const struct buf *problems, const struct 
 static int make_copy(struct sqlite_conn *from, const char *path, const char *part,
                      const struct store_copying *how, struct err *err)
 {
-    struct buf problems = BUF_INIT(PROBLEMS_BYTES_MAX);
     sqlite3 *to = NULL;
     int code = open_copy(part, &to, err);
     if (!code)
         code = copy_snapshot(from, path, to, part, how, err);
-    if (!code)
-        code = check_form(to, part, &problems, err);
     sqlite3_close_v2(to);
-    if (!code)
-        code = ask_check(part, &problems, how, err);
-    buf_release(&problems);
-    return code;
+    return code ? code : ask_check(part, how, err);
 }
 
 // What is to be copied; it must be one of ours.

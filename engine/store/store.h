@@ -130,9 +130,8 @@ struct store_copying {
     // Now and then; other than 0 stops it with E_CANCELLED.
     int (*progress)(void *user, uint64_t done_bytes, uint64_t total_bytes);
     // Whether the copy is what it should be: a store under this URL, which nobody else knows yet.
-    // `problems` is what is wrong with its form, a line each; empty: nothing. Other than E_OK: the
-    // copy is dropped.
-    int (*check)(void *user, const char *url, struct slice problems, struct err *err);
+    // Other than E_OK: it is dropped.
+    int (*check)(void *user, const char *url, struct err *err);
     void *user;
 };
 

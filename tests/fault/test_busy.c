@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Another process holds the store, for about as long as a turn waits for it. A turn gets through, or
-// is refused as a failure of the store that may be tried again, and then nothing of it is there and
-// no provider was called; sent again with its key it gets through. None is lost, none is there
+// Another process holds the store, for about as long as a turn waits for it. A turn gets through,
+// or is refused as a failure of the store that may be tried again, and then nothing of it is there
+// and no provider was called; sent again with its key it gets through. None is lost, none is there
 // twice.
 //
 // Whether a refusal came too early is no matter of this process's time: the antagonist measures how
@@ -124,7 +124,7 @@ struct campaign {
     int64_t longest_us;
 };
 
-struct sent {
+struct sending {
     uint64_t request, text;
     int64_t at_us;
     bool over, refused, accepted;
@@ -139,7 +139,7 @@ static void count_call(void *user, const char *provider, const char *body, size_
     c->o.entries[n < TEXTS ? n : 0].calls++;
 }
 
-static void send_turn(struct campaign *c, struct sent *s, uint64_t n)
+static void send_turn(struct campaign *c, struct sending *s, uint64_t n)
 {
     char user[16], key[32], words[TEXT_BYTES];
     parley_message m = PARLEY_MESSAGE_INIT;
@@ -151,14 +151,14 @@ static void send_turn(struct campaign *c, struct sent *s, uint64_t n)
     m.text = text_make(n, words);
     m.provider = text_is_long(n) ? "slow" : "scripted";
     m.flags = PARLEY_CONTINUE;
-    *s = (struct sent){.text = n, .at_us = now_us()};
+    *s = (struct sending){.text = n, .at_us = now_us()};
     c->o.entries[n].planned = true;
     c->o.entries[n].accepted |= c->count_unsent;
     if (parley_send(c->e, &m, &s->request, &error) < 0)
         give_up("send: %s", error.message);
 }
 
-static void take_error(struct campaign *c, struct sent *s, const parley_event *event)
+static void take_error(struct campaign *c, struct sending *s, const parley_event *event)
 {
     int64_t took_us = now_us() - s->at_us;
     s->refused = true;
@@ -172,7 +172,7 @@ static void take_error(struct campaign *c, struct sent *s, const parley_event *e
     }
 }
 
-static void take_done(struct campaign *c, struct sent *s, const parley_event *event)
+static void take_done(struct campaign *c, struct sending *s, const parley_event *event)
 {
     struct entry *entry = &c->o.entries[s->text];
     struct note note = {0};
@@ -189,14 +189,14 @@ static void take_done(struct campaign *c, struct sent *s, const parley_event *ev
 }
 
 // Takes events until `want` turns of these are over (or, with accepted, were accepted).
-static void take(struct campaign *c, struct sent *sent, size_t len, size_t want, bool accepted)
+static void take(struct campaign *c, struct sending *sent, size_t len, size_t want, bool accepted)
 {
     size_t have = 0;
     for (size_t i = 0; i < len; i++)
         have += accepted ? sent[i].accepted || sent[i].over : sent[i].over;
     while (have < want) {
         parley_event *event = next_event(c->e);
-        struct sent *s = sent;
+        struct sending *s = sent;
         while (s < sent + len && s->request != event->request)
             s++;
         if (s == sent + len)
@@ -221,9 +221,9 @@ static void take(struct campaign *c, struct sent *sent, size_t len, size_t want,
 }
 
 // What was refused gets through now, under the same key; what was not is still one turn.
-static void send_again(struct campaign *c, const struct sent *before)
+static void send_again(struct campaign *c, const struct sending *before)
 {
-    struct sent again[TURNS_PER_HOLD];
+    struct sending again[TURNS_PER_HOLD];
     for (size_t i = 0; i < TURNS_PER_HOLD; i++)
         send_turn(c, &again[i], before[i].text);
     take(c, again, TURNS_PER_HOLD, TURNS_PER_HOLD, false);
@@ -239,7 +239,7 @@ enum phase { PHASE_UNTIL_TOLD, PHASE_FOR_A_TIME, PHASE_AMID_REPLIES };
 
 static void one_hold(struct campaign *c, enum phase phase, int64_t hold_us)
 {
-    struct sent sent[TURNS_PER_HOLD];
+    struct sending sent[TURNS_PER_HOLD];
     struct antagonist *a = &c->antagonist;
     struct order order = {.hold = (enum hold)rand_below(&c->rand.rand, HOLDS), .hold_us = hold_us};
     bool first = phase != PHASE_AMID_REPLIES;
@@ -301,10 +301,11 @@ static void campaign_run(struct campaign *c, int64_t seconds, uint64_t holds_max
 static void tell(const struct campaign *c, const char *what)
 {
     const struct tally *t = &c->tally;
-    summary("%s: %llu holds around the limit of %d ms, %llu turns through, %llu refused (the longest "
-            "waited %lld ms), %llu ends lost; refused too early %llu, not refused %llu, refused "
-            "otherwise %llu, called for refused %llu, not through with the same key %llu; lost %llu, "
-            "duplicated %llu, half %llu, wrong %llu, sent again %llu, problems %llu (seed %llu)",
+    summary("%s: %llu holds around the limit of %d ms, %llu turns through, %llu refused (the "
+            "longest waited %lld ms), %llu ends lost; refused too early %llu, not refused %llu, "
+            "refused otherwise %llu, called for refused %llu, not through with the same key %llu; "
+            "lost %llu, duplicated %llu, half %llu, wrong %llu, sent again %llu, problems %llu "
+            "(seed %llu)",
             what, (unsigned long long)c->holds, c->limit_ms, (unsigned long long)c->through,
             (unsigned long long)c->refused, (long long)(c->longest_us / 1000),
             (unsigned long long)c->ends_lost, (unsigned long long)c->early,

@@ -212,8 +212,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(appears_when_published), TEST(dropped_is_gone), TEST(replaces_only_when_told),
-        TEST(one_that_came_meanwhile_stays), TEST(one_at_a_time), TEST(takes_over_what_a_crash_left),
-        TEST(swaps), TEST(swap_needs_both_names), TEST(names_what_is_wrong),
+        TEST(one_that_came_meanwhile_stays), TEST(one_at_a_time),
+        TEST(takes_over_what_a_crash_left), TEST(swaps), TEST(swap_needs_both_names),
+        TEST(names_what_is_wrong),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -279,6 +279,41 @@ static void test_parley__another_keyring(void **state)
     assert_non_null(strstr(error.message, "another keyring"));
 }
 
+// Of a store that is open, in the same process, and into it once it is not.
+static void test_parley__backup_and_restore(void **state)
+{
+    char file[128], *report = NULL;
+    parley_error error = PARLEY_ERROR_INIT;
+    parley_options options = PARLEY_OPTIONS_INIT;
+    parley_copy_options how = PARLEY_COPY_OPTIONS_INIT;
+    (void)state;
+    parley *engine = open_or_fail(url("backup.db"), NULL);
+    expect_reply(engine, "ann", "My name is Ann.", "Ann");
+    snprintf(file, sizeof(file), "%s/backup", folder);
+    options.config = "";
+    options.no_environment = 1;
+    options.store = url("backup.db");
+    if (parley_backup(&options, &how, file, &report, &error) < 0)
+        fail_msg("%s", error.message);
+    assert_non_null(strstr(report, "\"sessions\":1,\"turns\":1,\"problems\":[]"));
+    parley_free(report);
+    expect_reply(engine, "ann", "Once more.", "");
+    assert_int_equal(parley_backup(&options, &how, file, &report, &error), PARLEY_E_REFUSED);
+    assert_null(report);
+    assert_int_equal(parley_restore(&options, &how, file, &report, &error), PARLEY_E_REFUSED);
+    parley_close(engine);
+    if (parley_restore(&options, &how, file, &report, &error) < 0)
+        fail_msg("%s", error.message);
+    assert_non_null(strstr(report, "\"turns\":1,"));
+    assert_non_null(strstr(report, ".before-"));
+    parley_free(report);
+    how.version = 99;
+    assert_int_equal(parley_backup(&options, &how, file, &report, &error), PARLEY_E_USAGE);
+    engine = open_or_fail(url("backup.db"), NULL);
+    expect_no_problems(engine);
+    parley_close(engine);
+}
+
 static void test_parley__bad_input(void **state)
 {
     static const char *const unknown[] = {"stroe=memory:", NULL};
@@ -327,6 +362,7 @@ int main(void)
         cmocka_unit_test(test_parley__too_many_requests),
         cmocka_unit_test(test_parley__imports_of_one_user_at_once),
         cmocka_unit_test(test_parley__another_keyring),
+        cmocka_unit_test(test_parley__backup_and_restore),
         cmocka_unit_test(test_parley__bad_input),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
