@@ -45,6 +45,9 @@ static int read_member(struct row *row, struct json key, struct json value, stru
         ok = !*to && json_string(value, &text) && text.len;
         if (ok && !(*to = buf_take(&text, NULL)))
             ok = false;
+    } else if (json_is_string(key, "cache_min")) {
+        ok = number >= 0 && number <= TOKENS_MAX;
+        row->caps.cache_min_tokens = ok ? (uint64_t)number : 0;
     } else if (json_is_string(key, "window") || json_is_string(key, "output")) {
         ok = number > 0 && number <= TOKENS_MAX;
         if (json_is_string(key, "window"))

@@ -29,13 +29,15 @@ enum llm_dialect { LLM_NONE, LLM_ANTHROPIC, LLM_OPENAI };
 struct llm_caps {
     uint64_t window_tokens;      // input and output together
     uint64_t output_tokens_max;  // and default for max_output_tokens when lower than the request's
+    uint64_t cache_min_tokens;   // shorter prefixes are not cached; 0: nothing is, or not known
     bool max_completion_tokens;  // OpenAI: name of the limit parameter (else max_tokens)
     bool stream_usage;           // OpenAI: accepts stream_options.include_usage
     bool developer_role;         // OpenAI: system prompt goes as role "developer"
     bool temperature;            // accepts sampling parameters
 };
 struct llm_caps_table;
-// {"source":…,"models":[{"api":"anthropic","model":"claude-…*","window":…,"output":…, flags}]}; the
+// {"source":…,"models":[{"api":"anthropic","model":"claude-…*","window":…,"output":…,
+// "cache_min":…, flags}]}; the
 // longest matching pattern wins; every api has a "*" row. E_POLICY says what is wrong where.
 int llm_caps_load(struct llm_caps_table **out, struct slice json, struct err *err);
 void llm_caps_free(struct llm_caps_table *t);
@@ -52,9 +54,13 @@ struct llm_message {
 struct llm_request {
     const char *model;
     struct safe_text system;               // may be empty
+    uint64_t system_tokens;                // about
     const struct llm_message *messages;    // checked by ledger/rules before they come here
     uint32_t messages_len;
     uint64_t max_output_tokens;            // 0: the model's default
+    // The next request will begin like this one: ask the provider to cache it (Anthropic; others
+    // do by themselves).
+    bool cache;
 };
 // Appends the JSON body for a dialect; prefix-stable. Steps' wire forms are rendered when missing.
 int llm_render(enum llm_dialect dialect, const struct llm_caps *caps,

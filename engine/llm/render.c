@@ -21,6 +21,7 @@
 #include "base/mem.h"
 
 #define ELLIPSIS "\xE2\x80\xA6"
+#define CACHE_CONTROL "\"cache_control\":{\"type\":\"ephemeral\"}"
 enum { WIRE_BYTES_MAX = 8 << 20 };  // of one step: its content escaped at worst
 
 // ---- pieces of JSON
@@ -171,8 +172,17 @@ static void anthropic_head(struct buf *out, const struct llm_caps *caps,
     buf_add_str(out, ",\"max_tokens\":");
     buf_add_u64(out, limit);
     buf_add_str(out, ",\"stream\":true");
-    if (r->system.len)
+    // The automatic breakpoint is at the end of the messages and moves with them, outside of their
+    // bytes. A long system prompt gets one of its own: other sessions begin with it too.
+    bool cache = r->cache && caps->cache_min_tokens > 0;
+    if (cache)
+        buf_add_str(out, "," CACHE_CONTROL);
+    if (cache && r->system.len && r->system_tokens >= caps->cache_min_tokens) {
+        add_member(out, ",\"system\":[{\"type\":\"text\",\"text\":", r->system);
+        buf_add_str(out, "," CACHE_CONTROL "}]");
+    } else if (r->system.len) {
         add_member(out, ",\"system\":", r->system);
+    }
     buf_add_str(out, ",\"messages\":[");
 }
 

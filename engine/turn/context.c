@@ -230,8 +230,7 @@ static void tell_sent(struct run *run, const struct turn *now)
     sent->cut_moved = c->cut.turn == run->turn && c->cut.first > 1;
     sent->system_tokens = run->system_tokens;
     sent->history_tokens = c->history_tokens;
-    sent->predicted = (struct usage){.input_tokens = (int64_t)c->total_tokens, .estimated = true};
-    prices_apply(run->w->env.prices, run->provider, run->model, &sent->predicted);
+    predict_usage(run, &sent->predicted);
 }
 
 static void make_request(struct run *run)
@@ -241,9 +240,11 @@ static void make_request(struct run *run)
     run->request = (struct llm_request){
         .model = run->model,
         .system = run->system,
+        .system_tokens = run->system_tokens,
         .messages = c->messages.ptr,
         .messages_len = (uint32_t)c->messages.len,
         .max_output_tokens = asked ? asked : output_reserve(run),
+        .cache = !(run->job->flags & JOB_STATELESS),
     };
 }
 
@@ -279,7 +280,6 @@ int context_assemble(struct run *run, struct err *err)
     if (!build(c, chat, &run->plan, now))
         return err_set(err, E_NOMEM, "out of memory while assembling the request");
     c->total_tokens = run->system_tokens + run->text_tokens + c->history_tokens;
-    tell_sent(run, now);
     if (!stateless) {
         run->settle.cut = &c->cut;
         run->settle.system = run->system;
@@ -287,5 +287,6 @@ int context_assemble(struct run *run, struct err *err)
             c->new_prompt ? run->policy->info.system_hash : chat->head.system_hash;
     }
     make_request(run);
+    tell_sent(run, now);
     return rules_check(run->request.messages, run->request.messages_len, err);
 }

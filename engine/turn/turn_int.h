@@ -9,6 +9,7 @@
 //               later states
 //   choose.c    which turns of the history are sent
 //   context.c   plan + ledger => messages that are valid and fit
+//   predict.c   what a request will cost
 //   reply.c     the reply chain: redact, keep, show
 //   replay.c    a key that was used before: the stored turn answers
 //   emit.c      events and their JSON
@@ -243,6 +244,10 @@ uint64_t context_next_tokens(const struct run *run);
 // Chooses, and builds messages that end with the user's step of `turn`; says in run->settle what is
 // new about the cut and the system prompt. E_REFUSED when the new text alone does not fit; E_NOMEM.
 int context_assemble(struct run *run, struct err *err);
+
+// predict.c
+// What run's request, which is assembled, will use and cost.
+void predict_usage(const struct run *run, struct usage *out);
 
 // choose.c
 // The first pinned turn after `after`, or 0.

@@ -65,6 +65,35 @@ static void test_llm_render__openai(void **state)
     kit_request_release(&k);
 }
 
+#define EPHEMERAL "\"cache_control\":{\"type\":\"ephemeral\"}"
+
+// Breakpoints where the model has a cache and the session goes on; the system prompt has one of its
+// own when it alone is long enough to be kept.
+static void test_llm_render__cache(void **state)
+{
+    struct kit_request k = {0};
+    struct llm_caps caps = plain;
+    (void)state;
+    k.request.system = SAFE_LIT("S");
+    k.request.system_tokens = 1024;
+    k.request.cache = true;
+    kit_say(&k, ROLE_USER, "x");
+    check(&k, LLM_ANTHROPIC, &caps,
+          "{\"model\":\"m\",\"max_tokens\":500,\"stream\":true,\"system\":\"S\",\"messages\":["
+          "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"x\"}]}]}");
+    caps.cache_min_tokens = 1024;
+    check(&k, LLM_ANTHROPIC, &caps,
+          "{\"model\":\"m\",\"max_tokens\":500,\"stream\":true," EPHEMERAL ",\"system\":["
+          "{\"type\":\"text\",\"text\":\"S\"," EPHEMERAL "}],\"messages\":["
+          "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"x\"}]}]}");
+    k.request.system_tokens = 1023;
+    check(&k, LLM_ANTHROPIC, &caps,
+          "{\"model\":\"m\",\"max_tokens\":500,\"stream\":true," EPHEMERAL ",\"system\":\"S\","
+          "\"messages\":["
+          "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"x\"}]}]}");
+    kit_request_release(&k);
+}
+
 static void test_llm_render__limits(void **state)
 {
     struct kit_request k = {0};
@@ -316,6 +345,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_llm_render__anthropic),
         cmocka_unit_test(test_llm_render__openai),
+        cmocka_unit_test(test_llm_render__cache),
         cmocka_unit_test(test_llm_render__limits),
         cmocka_unit_test(test_llm_render__tools),
         cmocka_unit_test(test_llm_render__thinking_at_the_end),

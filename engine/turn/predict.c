@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+// predict.c: what a request will use and cost, told before it is sent.
+//
+// Of the input, what the request before this one has put into the provider's cache: all of it but
+// the newest reply, if the cut and the prompt stayed where they were and the cache is still warm.
+// Of the output, the mean of the replies that are sent along. An estimate, and marked as one.
+#include "turn/turn_int.h"
+
+// Providers keep a prompt for five minutes unless asked for longer (Anthropic: ttl 5m).
+enum { CACHE_WARM_MS = 5 * 60 * 1000 };
+
+static uint64_t reply_tokens(const struct turn *t)
+{
+    const struct step *reply = t ? turn_reply(t) : NULL;
+    return reply ? reply->tokens : 0;
+}
+
+static uint64_t mean_reply(const struct run *run)
+{
+    const struct context *c = &run->context;
+    uint64_t sum = 0, replies = 0;
+    for (size_t i = 0; i < c->steps.len; i++) {
+        const struct step *s = *VEC_AT(&c->steps, struct step *, i);
+        if (s->role == ROLE_ASSISTANT) {
+            sum += s->tokens;
+            replies++;
+        }
+    }
+    uint64_t mean = replies ? sum / replies : 0;
+    uint64_t most = run->request.max_output_tokens;
+    return most && mean > most ? most : mean;
+}
+
+static uint64_t cached_tokens(const struct run *run)
+{
+    const struct context *c = &run->context;
+    bool warm = run->gap_ms > 0 && run->gap_ms < CACHE_WARM_MS;
+    if (!warm || c->cut.turn == run->turn || c->new_prompt || run->turn == 1)
+        return 0;
+    uint64_t before = run->system_tokens + c->history_tokens;
+    uint64_t reply = reply_tokens(chat_turn(run->live->chat, run->turn - 1));
+    uint64_t cached = before > reply ? before - reply : 0;
+    return cached >= run->caps.cache_min_tokens ? cached : 0;
+}
+
+void predict_usage(const struct run *run, struct usage *out)
+{
+    uint64_t total = run->context.total_tokens;
+    bool caches = run->caps.cache_min_tokens && total >= run->caps.cache_min_tokens;
+    uint64_t cached = caches ? cached_tokens(run) : 0;
+    bool writes = caches && run->request.cache;
+    *out = (struct usage){
+        .input_tokens = (int64_t)total,
+        .cached_tokens = (int64_t)cached,
+        .cache_write_tokens = writes ? (int64_t)(total - cached) : 0,
+        .output_tokens = (int64_t)mean_reply(run),
+        .estimated = true,
+    };
+    prices_apply(run->w->env.prices, run->provider, run->model, out);
+}
