@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 // A gibibyte where a page was expected: answers of a provider that do not end, or make no sense,
 // and messages and imports that do not end. The program itself (PARLEY_BUILD, else build/) is run,
-// once with a small one and once with the huge one; its peak memory is read as it exits, and the
-// difference is what the size cost.
+// and an engine in a process of its own, once with a small one and once with the huge one; the peak
+// memory is read as it exits, and the difference is what the size cost.
 #include "fault/harness.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 
@@ -40,6 +41,8 @@ static const struct body answers[] = {
     {"a line without end", head_stream, "", START, "data: xxxxxxxxxxxxxxxxxxxx", STOP, true},
     {"an event without end", head_stream, "", START, "data: xxxxxxxxxxxxxxxxxxxxxx\n", STOP, true},
     {"no line at all", head_stream, "", "", "\xff\xfe{{{{[[[[\x01\x02garbage garbage ", STOP, true},
+    {"chunks without end", head_stream, "Transfer-Encoding: chunked\r\n", "",
+     "10\r\n: keep waiting \n\r\n", "0\r\n\r\n", true},
     {"comments without end", head_stream, "", START, ": keep waiting\n\n", STOP, true},
     {"what says it is gzip", head_stream, "Content-Encoding: gzip\r\n", "\x1f\x8b\x08", "\0\0\0\0"
      "", "", true},
@@ -250,6 +253,140 @@ static struct run feed(const char *const *words, const struct body *body, size_t
     return r;
 }
 
+// ---- the library
+
+#ifdef PARLEY_SANITIZED
+// What was freed is to be gone: nothing is measured but what is kept.
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "quarantine_size_mb=0:thread_local_quarantine_size_kb=0";
+}
+#endif
+
+struct errand {
+    const char *url; // of a provider, as a setting; NULL: scripted
+    size_t text_mib; // of the message; 0: a short one
+    size_t line_mib; // of a line to import; 0: none
+    bool hoard;      // the control: keeps a copy of the text
+};
+
+// A text of so many MiB, which takes no memory before it is read.
+static const char *endless(size_t mib)
+{
+    int how = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    void *text = mmap(NULL, mib << 20, PROT_READ, how, -1, 0);
+    if (text == MAP_FAILED)
+        give_up("mmap: %s", strerror(errno));
+    return text;
+}
+
+static char *hoarded; // by the control; reachable, so no leak
+
+// One turn or import; the code it ended with.
+static int do_errand(parley *e, const struct errand *w)
+{
+    parley_error error = PARLEY_ERROR_INIT;
+    parley_message m = PARLEY_MESSAGE_INIT;
+    int code;
+    if (w->line_mib) {
+        code = parley_import(e, endless(w->line_mib), w->line_mib << 20, NULL, &error);
+    } else {
+        m.text = w->text_mib ? endless(w->text_mib) : "How far?";
+        m.text_bytes = w->text_mib << 20;
+        if (w->hoard)
+            hoarded = memset(malloc(m.text_bytes), 'x', m.text_bytes);
+        code = parley_send(e, &m, NULL, &error);
+    }
+    if (code < 0)
+        return code;
+    parley_event *event = wait_end(e, NULL);
+    code = event->code;
+    parley_event_free(event);
+    return code;
+}
+
+// The errand in a process of its own; status is 1 where it failed.
+static struct run embed(const struct errand *w)
+{
+    struct run *run =
+        mmap(NULL, sizeof(*run), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct place place;
+    int status;
+    place_make_light(&place);
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct engine_wish wish = {
+            .store = "memory:",
+            .provider = w->url ? "anthropic" : NULL,
+            .settings = {"providers.anthropic.auth=none", "providers.anthropic.model=m", w->url}};
+        parley_error error = PARLEY_ERROR_INIT;
+        parley *e;
+        if (place_open(&place, &wish, &e, &error) < 0)
+            give_up("engine: %s", error.message);
+        int code = do_errand(e, w);
+        parley_close(e);
+        *run = (struct run){peak_of(getpid()), code != 0};
+        _exit(0);
+    }
+    waitpid(pid, &status, 0);
+    struct run r = status == 0 ? *run : (struct run){-1, -1};
+    munmap(run, sizeof(*run));
+    place_remove(&place);
+    return r;
+}
+
+static struct run embed_ask(const struct body *body, size_t mib)
+{
+    char url[96];
+    int port;
+    pid_t server = start_server(body, mib, &port);
+    snprintf(url, sizeof(url), "providers.anthropic.base_url=http://127.0.0.1:%d", port);
+    struct run r = embed(&(struct errand){.url = url});
+    end_process(server);
+    return r;
+}
+
+static void test_oversize__library(void **state)
+{
+    long worst = 0;
+    (void)state;
+    struct run small = embed_ask(&good, 0);
+    assert_int_equal(small.status, 0);
+    for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+        struct run huge = embed_ask(&answers[i], HUGE_MIB);
+        long grew = huge.peak_kib - small.peak_kib;
+        fprintf(stderr, "library, %s: %ld KiB, status %d\n", answers[i].name, grew, huge.status);
+        worst = grew > worst ? grew : worst;
+        assert_true(huge.peak_kib > 0);
+        assert_int_equal(huge.status != 0, answers[i].refused);
+    }
+    small = embed(&(struct errand){0});
+    struct run text = embed(&(struct errand){.text_mib = HUGE_MIB});
+    struct run line = embed(&(struct errand){.line_mib = HUGE_MIB});
+    summary("oversize at the library, %d MiB each: %zu kinds of answers grow it by at most %ld "
+            "KiB, a message by %ld KiB, a line to import by %ld KiB",
+            HUGE_MIB, sizeof(answers) / sizeof(answers[0]), worst, text.peak_kib - small.peak_kib,
+            line.peak_kib - small.peak_kib);
+    assert_int_equal(small.status, 0);
+    assert_int_equal(text.status, 1);
+    assert_int_equal(line.status, 1);
+    assert_true(worst <= ANSWER_KIB_MAX);
+    assert_true(text.peak_kib - small.peak_kib <= REQUEST_KIB_MAX);
+    assert_true(line.peak_kib - small.peak_kib <= REQUEST_KIB_MAX);
+}
+
+static void test_oversize__library_control(void **state)
+{
+    (void)state;
+    struct run small = embed(&(struct errand){0});
+    struct run hoard = embed(&(struct errand){.text_mib = 16, .hoard = true});
+    summary("control: an embedder that keeps 16 MiB grows by %ld KiB",
+            hoard.peak_kib - small.peak_kib);
+    assert_true(hoard.peak_kib - small.peak_kib > ANSWER_KIB_MAX);
+}
+
 // ---- tests
 
 static bool can_run(void)
@@ -342,6 +479,8 @@ int main(void)
         cmocka_unit_test(test_oversize__message),
         cmocka_unit_test(test_oversize__import),
         cmocka_unit_test(test_oversize__control),
+        cmocka_unit_test(test_oversize__library),
+        cmocka_unit_test(test_oversize__library_control),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
