@@ -13,7 +13,7 @@ VERSION  := 0.1.0
 Q        := $(if $(V),,@)
 say       = $(if $(V),,@printf '  %-6s %s\n' '$(1)' '$(2)')
 
-ALL_ROOMS := base model net redact vault tokens store llm ledger session policy lua turn
+ALL_ROOMS := base model net redact vault tokens store llm ledger session memory policy lua turn
 ROOMS    ?= $(ALL_ROOMS)
 whole    := $(filter turn,$(ROOMS))
 

@@ -18,7 +18,7 @@ $(B)/tests/%: tests/%.c $(inner) $(if $(whole),$(cli_test_obj)) $(stamp)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests -MMD -MP $(LDFLAGS_) -o $@ $< $(if $(whole),$(cli_test_obj)) $(inner) \
-	    $(PKG_LIBS) -lcmocka $(if $(whole),-ledit)
+	    $(PKG_LIBS) -lcmocka -lm $(if $(whole),-ledit)
 
 -include $(unit_bin:=.d)
 
