@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+// recall.h: which past messages of this user bear on what is being asked, best first, and why.
+//
+// A `struct recall` is the index of one user with one bot. Messages are added in order; a query
+// gives a ranking, by words alone or by words and an embedding. It does no I/O: the owner keeps the
+// index's segments (bytes) where it keeps records, and hands them back later. Synchronous; owned by
+// one thread at a time (a worker's: the user's data is never shared).
+//
+// Ranking (rank.c says how, and what each part is worth): BM25 over a message and, faded, what was
+// said around it, since talk carries its subject over several messages and answers a question in
+// the next one; the speaker and the date that the query names; a faint preference for what is
+// recent; and the cosine of the query's embedding, where there is one. Integers throughout: the
+// same index and query give the same ranking on every machine.
+//
+// How it grows: new messages lie in a tail; recall_seal turns the tail into a segment, and four
+// segments of one level into one of the next (up to SEGMENT_DOCS_MAX documents), so a message is
+// written again log4(4096 / those sealed at once) times in its life and never after. Segments are
+// ordered by number, oldest first. A message that is forgotten is not found from then on, and its
+// words leave the bytes when its segment is next written (recall_purge does it at once).
+//
+// Limits: RECALL_DOCS_MAX messages (then E_REFUSED: the owner drops the oldest segments), texts to
+// TERMS_TEXT_BYTES_MAX, queries to RECALL_QUERY_TERMS_MAX terms, the rarest.
+#ifndef MEMORY_RECALL_H
+#define MEMORY_RECALL_H
+
+#include "base/err.h"
+#include "base/slice.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    RECALL_DOCS_MAX = 1 << 18,
+    RECALL_SEGMENTS_MAX = 256,
+    RECALL_FANOUT = 4,
+    RECALL_TAIL_DOCS = 64,  // a tail of so many is worth sealing
+    RECALL_HITS_MAX = 256,
+    RECALL_QUERY_BYTES_MAX = 8 << 10,
+    RECALL_QUERY_TERMS_MAX = 32,
+    RECALL_WHY_MAX = 8,
+    RECALL_TERM_BYTES = 65,
+};
+
+// Whose. Every query says it again, so that none can be asked without (E_REFUSED where it is not
+// the index's own): an index cannot be used for somebody else by mistake.
+struct recall_scope {
+    struct slice partition;  // the user's
+    struct slice bot;
+    struct slice context;  // of a query: only this one's; ptr NULL: all contexts of user and bot
+};
+
+// What its embeddings are: vectors of different models do not compare.
+struct recall_space {
+    uint32_t dims;  // 0: no embeddings; at most SEGMENT_DIMS_MAX
+    uint64_t id;    // hash of provider, model, dimensions
+};
+
+enum recall_kind { RECALL_TURN, RECALL_FACT, RECALL_KNOWLEDGE, RECALL_JOURNAL };
+
+struct recall;
+// All is copied. E_USAGE (names or dimensions out of range), E_NOMEM.
+int recall_new(struct recall **out, const struct recall_scope *scope,
+               const struct recall_space *space, struct err *err);
+void recall_free(struct recall *r);  // NULL allowed
+
+// ---- what it holds
+
+struct recall_item {
+    enum recall_kind kind;
+    struct slice session;  // or the fact's id …: what names it, together with turn and step
+    struct slice context;
+    uint32_t turn;
+    uint8_t step;
+    struct slice speaker;  // a name or a role; may be empty
+    int64_t at_ms;
+    uint32_t tokens;  // of the message, for recall_fit
+    struct slice text;
+    const float *vector;  // space.dims of them, or NULL: not embedded (yet)
+};
+// Appends to the tail. All is copied. E_REFUSED (limits; the message is not in the index), E_NOMEM;
+// then the index is as it was.
+int recall_add(struct recall *r, const struct recall_item *item, struct err *err);
+// From now on turns first … last of the session are not found: superseded, forgotten or erased.
+// Counts them. What is loaded later is not affected: load first, forget then.
+uint32_t recall_forget(struct recall *r, struct slice session, uint32_t first, uint32_t last);
+uint32_t recall_docs(const struct recall *r);  // messages that can be found
+
+// ---- segments
+
+// What the owner writes: one commit puts `put` and drops the others. Writing it late, or twice, or
+// losing it, costs only that messages are added again.
+struct recall_change {
+    uint32_t put;                  // number of the segment that is new, or as it now is
+    struct slice bytes;            // borrowed until the next call with this index; empty: nothing
+                                   // is left of it, drop it too
+    uint32_t drop[RECALL_FANOUT];  // numbers of segments that it replaces
+    unsigned drop_len;
+};
+// Adds a segment as it was put, in the order of their numbers, before anything is added. Takes
+// bytes (mem_alloc), also when it fails. E_CORRUPT (nothing is lost but the index: build it anew
+// from the turns), E_REFUSED (another user's or bot's), E_USAGE (out of order), E_NOMEM.
+int recall_load(struct recall *r, uint32_t number, char *bytes, size_t len, struct err *err);
+// Does one piece of work and says what to write: 1 with *change filled, 0 when there is nothing to
+// do, or an error (then nothing changed). Call it off the user's path until it says 0.
+//   recall_seal: the tail, if it has at_least messages (1: whatever there is).
+//   recall_merge: segments of one level into one of the next.
+//   recall_purge: a segment in which something was forgotten, without it.
+int recall_seal(struct recall *r, uint32_t at_least, struct recall_change *change, struct err *err);
+int recall_merge(struct recall *r, struct recall_change *change, struct err *err);
+int recall_purge(struct recall *r, struct recall_change *change, struct err *err);
+
+// ---- asking
+
+struct recall_query {
+    struct recall_scope scope;
+    struct slice text;    // what the user said
+    const float *vector;  // its embedding in the index's space, or NULL
+    int64_t now_ms;
+    unsigned kinds;            // bits 1 << enum recall_kind; 0: all
+    struct slice not_session;  // with not_from: turns from this one on are left out, since they are
+    uint32_t not_from;         // sent anyway; not_session empty: nothing is
+    uint32_t k;                // 1 … RECALL_HITS_MAX
+    bool explain;              // fill `why`; costs as much again
+};
+
+// A term's part in a score, in thousandths.
+struct recall_why {
+    char term[RECALL_TERM_BYTES];   // as the index has it: a stem
+    char asked[RECALL_TERM_BYTES];  // the query's, where the index's is only like it
+    uint32_t own, around;           // by the message itself, by what was said around it
+};
+
+struct recall_hit {
+    enum recall_kind kind;
+    struct slice session, context;  // borrowed from the index until it changes
+    uint32_t turn;
+    uint8_t step;
+    int64_t at_ms;
+    uint32_t tokens, turn_tokens;  // of the message; of all messages of its turn
+    uint32_t score;                // what it is ranked by, in thousandths
+    uint32_t lexical;              // by words, factors included, in thousandths
+    int32_t cosine;                // in thousandths, -1000 … 1000; 0 without a vector
+    // What the lexical score was multiplied by, in 1/256.
+    uint16_t speaker, date, recency, asking;
+    unsigned why_len;  // with explain: the largest parts first
+    struct recall_why why[RECALL_WHY_MAX];
+};
+
+// Fills hits (room for q->k) and *len, best first; equal scores newest first. Only what shares a
+// term with the query, around it or in it, or has a vector, is a hit at all. E_USAGE, E_REFUSED
+// (scope), E_NOMEM.
+int recall_query(struct recall *r, const struct recall_query *q, struct recall_hit *hits,
+                 uint32_t *len, struct err *err);
+
+// Which turns to send: goes down the ranking and takes each hit's turn, once, that fits into what
+// is left of budget_tokens (turn_tokens each), until there are k. Writes the indices of the hits
+// that were taken to out (room for k); returns how many. Pure.
+uint32_t recall_fit(const struct recall_hit *hits, uint32_t len, uint32_t k, uint32_t budget_tokens,
+                    uint32_t *out);
+
+// About how many bytes the index takes in memory.
+size_t recall_bytes(const struct recall *r);
+
+#endif

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+// recall_int.h: what the parts of the recall index share: recall.c (what it holds), ask.c (what a
+// query asks), rank.c (the ranking).
+#ifndef MEMORY_RECALL_INT_H
+#define MEMORY_RECALL_INT_H
+
+#include "memory/recall.h"
+#include "memory/segment.h"
+
+struct piece {
+    struct segment *segment;
+    uint32_t number;  // of the segment; 0: the tail
+    uint32_t base;    // number of its first document in the whole index
+};
+
+// What ranking asks of a document at every turn, close together.
+struct place {
+    uint32_t run;  // neighbours with the same number are of one session's talk
+    uint16_t words;
+    uint8_t flags;  // enum doc_flags
+    uint8_t dead;
+};
+
+// What the parts of the ranking are worth; rank.c has the ones in use and their reasons. In 1/256
+// where nothing else is said.
+struct rank_rules {
+    uint32_t k1;  // in 1/64
+    uint32_t b;
+    uint32_t before, after;              // what the message before says, the message after
+    uint32_t asked_before;               // the message before, when it asks
+    uint32_t fade;                       // from each message to the next one farther away
+    uint32_t reach;                      // messages
+    uint32_t minor;                      // function words, speakers' names
+    uint32_t variant;                    // a term that is only like the one asked for
+    uint32_t speaker, month, day, year;  // gained by what the query names
+    uint32_t asking;                     // lost by a message that ends in a question
+    uint32_t recent;                     // gained now; half of it after recent_ms
+    int64_t recent_ms;
+    uint32_t cosine;  // the best cosine beside the best lexical score
+};
+extern const struct rank_rules rank_rules_default;
+
+struct recall {
+    const struct rank_rules *rules;
+    struct buf names;  // what `about` borrows
+    struct segment_about about;
+    struct vec pieces;  // struct piece; in order, the tail's last when it is there
+    struct segment_builder *tail;
+    struct vec tail_dead;  // uint8_t per document of the tail
+    bool tail_viewed;      // the last piece is the tail as it is
+    uint32_t next_number;
+    struct terms terms, speaker;  // scratch
+    struct buf speaker_text;
+    int8_t *quantised;  // scratch: dims bytes
+    // The view: made anew when documents came or went.
+    bool placed;
+    uint32_t docs_len, docs_cap, live;
+    uint64_t words;  // of live documents
+    struct place *places;
+    uint32_t *weight, *score;  // scratch of a query, per document
+    int32_t *cosine;           // the same, with vectors only
+    uint32_t *fused;
+};
+
+// Makes the view true: the tail sealed into a piece, places numbered. E_NOMEM.
+int recall_view(struct recall *r, struct err *err);
+// The document with this number, and its piece.
+const struct doc *recall_doc(const struct recall *r, uint32_t number, const struct piece **piece);
+
+// ---- a query, read
+
+enum { ASK_VARIANTS_MAX = 8 };
+
+struct ask_variant {
+    struct slice text;  // borrowed from a segment, or from the query's terms
+    uint32_t part;      // how much an occurrence counts, in 1/256
+};
+struct ask_term {
+    struct slice text;  // as asked; borrowed from ask.terms
+    uint32_t weight;    // idf in 1/256, less for function words
+    uint32_t variants_len;
+    struct ask_variant variants[ASK_VARIANTS_MAX];
+};
+
+struct ask {
+    struct terms terms;
+    struct ask_term list[RECALL_QUERY_TERMS_MAX];
+    uint32_t len;
+    struct slice speaker;       // the one speaker that the query names; empty: none, or several
+    uint32_t year, month, day;  // that the query names; 0: none
+};
+// Fills *a (released by ask_release, also after an error). The view is true.
+int ask_read(struct ask *a, struct recall *r, struct slice text, struct err *err);
+void ask_release(struct ask *a);
+
+// The date of a moment, UTC.
+void date_of(int64_t at_ms, uint32_t *year, uint32_t *month, uint32_t *day);
+
+#endif
