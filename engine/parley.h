@@ -249,7 +249,8 @@ PARLEY_API int parley_migrate(const parley_options *options, int dry_run, char *
 
 enum {
     PARLEY_COPY_REPLACE = 1, /**< backup: a file that is there already is replaced */
-    PARLEY_COPY_DAMAGED = 2  /**< a copy with problems is better than none */
+    /** a copy with problems, or (backup) one that cannot be verified, is better than none */
+    PARLEY_COPY_DAMAGED = 2
 };
 
 typedef struct parley_copy_options {

@@ -22,6 +22,7 @@ enum {
 struct copying {
     const parley_options *options;
     const parley_copy_options *how;
+    bool restores;
     struct buf keyring;     // its path; empty: in memory
     // What is known of the last copy that was checked.
     struct buf problems;    // a line each
@@ -114,8 +115,9 @@ static int check_copy(void *user, const char *url, struct err *err)
     buf_clear(&c->problems);
     c->problems_len = 0;
     int code = verify_records(c, url, err);
-    // Damage may keep it from being verified at all.
-    if (code == E_CORRUPT) {
+    // Damage may keep it from being verified at all; so may an older format, and a store is best
+    // backed up before it is migrated. What cannot be verified is not restored.
+    if (code == E_CORRUPT || (code == E_STORE && accepted && !c->restores)) {
         add_problem(c, slice_str(err->message));
         code = E_OK;
     }
@@ -209,7 +211,7 @@ static int copy_store(struct copying *c, const char *store, const char *file, st
 static int run_copying(const parley_options *options, const parley_copy_options *how,
                        const char *file, struct buf *aside, char **report, parley_error *error)
 {
-    struct copying c = {.options = options, .how = how};
+    struct copying c = {.options = options, .how = how, .restores = aside != NULL};
     struct settings settings;
     struct err err = ERR_INIT;
     *report = NULL;

@@ -109,7 +109,7 @@ const struct flag flag_table[FLAGS] = {
     [FLAG_FORCE] = {"force", 0, FLAG_SWITCH, NULL, 1 << CMD_BACKUP,
                     "replaces FILE if it is there already"},
     [FLAG_DAMAGED] = {"damaged", 0, FLAG_SWITCH, NULL, 1 << CMD_BACKUP | 1 << CMD_RESTORE,
-                      "keeps the copy even if problems are found in it"},
+                      "keeps the copy even with problems, a backup also unverified"},
     [FLAG_MAN] = {"man", 0, FLAG_SWITCH, NULL, 1 << CMD_HELP, "the manual page, for man(1)"},
 };
 

@@ -94,6 +94,16 @@ run backup new --set keyring=other.keys
 code 4
 says "keyring"
 expect "nothing was made" test ! -e new -a ! -e new.part -a ! -e other.keys
+run backup unverified --set keyring=other.keys --damaged
+code 0
+prints "problems: 1"
+prints "other.keys"
+run restore unverified --set keyring=other.keys --damaged
+code 4
+expect "nothing changed" test "$(turns_of parley.db)" = 3
+run restore unverified
+code 0
+expect "it was whole" test "$(turns_of parley.db)" = 3
 
 # ---- restore
 

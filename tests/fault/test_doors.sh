@@ -118,6 +118,10 @@ if mkdir disk && mount -t tmpfs -o size=8m none disk 2>/dev/null; then
     dd if=/dev/zero of=disk/rest bs=4096 2>/dev/null
     long_turn
     code 4
+    run backup disk/copy
+    code 4
+    says "free space"
+    expect "no half copy" test ! -e disk/copy -a ! -e disk/copy.part
     run show -c -o json
     code 0
     shown=$(query "json_array_length(j, '\$.turns')")
