@@ -48,8 +48,9 @@ struct curl_wire {
     struct multi multis[MULTIS_MAX];
     CURL *spares[SPARE_EASIES_MAX];
     size_t spares_len;
-    bool driving;  // in drive(): the wire must not go away
-    int zero;      // owned: a copy of descriptor 0, or -1
+    bool driving;    // in drive(): the wire must not go away
+    int zero;        // owned: a copy of descriptor 0, or -1
+    bool zero_open;  // it was when curl was entered
 };
 
 struct curl_call {
@@ -129,13 +130,19 @@ static size_t on_body(char *bytes, size_t one, size_t len, void *user)
     return wire_call_data(&call->base, slice_of(bytes, len)) ? len : len ? 0 : 1;
 }
 
+static void mend_zero(const struct curl_wire *wire)
+{
+    if (wire->zero_open)
+        wire_curl_mend_zero(wire->zero);
+}
+
 static curl_socket_t on_open(void *user, curlsocktype purpose, struct curl_sockaddr *to)
 {
     struct curl_call *call = user;
 
     (void)purpose;
     // Before anybody on the other side of it may get the number.
-    wire_curl_mend_zero(call->wire->zero);
+    mend_zero(call->wire);
     call->opened = wire_curl_socket(to);
     return call->opened;
 }
@@ -269,7 +276,7 @@ static void finish(struct curl_call *call, enum wire_end end)
         multi_rest(call->multi);
     }
     if (end == WIRE_NO_CONNECT)
-        wire_curl_mend_zero(call->wire->zero);
+        mend_zero(call->wire);
     wire_call_finish(&call->wire->calls, &call->base);
     call_release(call, end == WIRE_OK);
     wire_report(r, end, detail);
@@ -356,6 +363,7 @@ static void drive(struct multi *multi, curl_socket_t fd, int events)
     int left;
 
     wire->driving = true;
+    wire->zero_open = wire_curl_zero_open();
     multi->ran = NULL;
     if (curl_multi_socket_action(multi->handle, fd, events, &left) != CURLM_OK)
         end_what_starved(multi);
@@ -371,6 +379,7 @@ static void drive(struct multi *multi, curl_socket_t fd, int events)
         finish(call, end_of(call, result));
     }
     wire->driving = false;
+    wire->zero_open = false;
     multi_rest(multi);
 }
 

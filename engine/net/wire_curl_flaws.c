@@ -2,7 +2,6 @@
 // wire_curl_flaws.c: see wire_curl_flaws.h.
 #include "net/wire_curl_flaws.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -41,9 +40,14 @@ int wire_curl_copy_zero(void)
     return fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 }
 
+bool wire_curl_zero_open(void)
+{
+    return fcntl(STDIN_FILENO, F_GETFD) >= 0;
+}
+
 void wire_curl_mend_zero(int copy)
 {
-    if (copy < 0 || fcntl(STDIN_FILENO, F_GETFD) >= 0 || errno != EBADF)
+    if (copy < 0 || wire_curl_zero_open())
         return;
     // Not dup2: it would take the number from whoever got it this instant.
     int fd = fcntl(copy, F_DUPFD, STDIN_FILENO);

@@ -21,7 +21,8 @@ int wire_curl_hold_number(int fd);
 // closes descriptor 0, whoever it belongs to.
 // A copy of descriptor 0, the caller's to close; -1 when there is none.
 int wire_curl_copy_zero(void);
-// Puts it back if it is gone.
+bool wire_curl_zero_open(void);
+// Puts it back if it is gone; nothing for -1.
 void wire_curl_mend_zero(int copy);
 // A socket as curl opens it, but for none of the standard descriptors; -1 on failure.
 int wire_curl_socket(const struct curl_sockaddr *to);
