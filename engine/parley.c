@@ -97,18 +97,14 @@ static void tell_request(void *user, const char *provider, struct slice body)
 
 // ---- opening
 
-static int load_tables(parley *e, struct err *err)
+int tables_load(struct prices **prices, struct llm_caps_table **caps, struct err *err)
 {
-    const struct embed_file *prices = embed_find("scripts/data/prices.json");
-    const struct embed_file *models = embed_find("scripts/data/models.json");
-    if (!prices || !models)
+    const struct embed_file *price_file = embed_find("scripts/data/prices.json");
+    const struct embed_file *model_file = embed_find("scripts/data/models.json");
+    if (!price_file || !model_file)
         BUG("the program was built without its data files");
-    int code = prices_load(&e->prices, prices->bytes, err);
-    if (!code)
-        code = llm_caps_load(&e->caps, models->bytes, err);
-    if (!code)
-        code = redactor_new(&e->redactor, err);
-    return code;
+    int code = prices_load(prices, price_file->bytes, err);
+    return code ? code : llm_caps_load(caps, model_file->bytes, err);
 }
 
 // One blocking store operation, before any worker runs.
@@ -357,7 +353,9 @@ static int build(parley *e, const parley_options *options, struct err *err)
     if (!code)
         code = secrets_init(&e->secrets, err);
     if (!code)
-        code = load_tables(e, err);
+        code = tables_load(&e->prices, &e->caps, err);
+    if (!code)
+        code = redactor_new(&e->redactor, err);
     if (!code)
         code = open_store(e, err);
     if (!code)

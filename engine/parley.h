@@ -244,6 +244,24 @@ PARLEY_API int parley_check(const parley_options *options, const char *const *pa
 /** Brings the store's schema up to date, or with dry_run only tells. *report: lines of text. */
 PARLEY_API int parley_migrate(const parley_options *options, int dry_run, char **report,
                               parley_error *error);
+/** [{bot, file}]: the bots that there are, by name. */
+PARLEY_API int parley_bots(const parley_options *options, char **report, parley_error *error);
+/** {providers[], models[]}: what is configured, and what is known about models. A provider is
+ * {provider, api, base_url, default, ready, why, model, window_tokens, output_tokens_max, prices};
+ * `why` says what is missing where it is not ready. A model is {api, model, window_tokens,
+ * output_tokens_max, prices, providers[]}: `model` may end in "*", `providers` are those that are
+ * ready and speak this api ("local" is OpenAI's on this machine). Prices are input_usd, cached_usd,
+ * cache_write_usd and output_usd per million tokens, null where none is known. */
+PARLEY_API int parley_models(const parley_options *options, char **report, parley_error *error);
+/** Looks for model servers on this machine, and changes nothing: asks 127.0.0.1 and ::1 on these
+ * ports (NULL: those that such servers use by default), and every configured address on this
+ * machine, for their lists of models, all at once. No key is sent, no redirect followed, no more
+ * than 1 MiB of an answer read. Blocks for 5 s at most. {asked, servers[], others[]}: a server is
+ * {server, base_url, provider, configured, needs_key, models[]}, `provider` being its name in the
+ * configuration, or one that is free; others are {url, why}: they answer, but not as such servers
+ * do. Names of models are a stranger's text: show them with care. */
+PARLEY_API int parley_discover(const parley_options *options, const uint16_t *ports,
+                               size_t ports_len, char **report, parley_error *error);
 
 /* ---- backup and restore; the engine need not be open, and others may be at work */
 

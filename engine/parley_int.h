@@ -5,9 +5,11 @@
 //   parley_ask.c      what an embedder asks of one
 //   parley_conf.c     settings: defaults, file, environment, options; secrets
 //   parley_events.c   events from the workers to whoever polls
-//   parley_offline.c  check and migrate, which need no engine
+//   parley_offline.c  check, migrate and bots, which need no engine
 //   parley_migrate.c  records of an older seal are sealed anew
 //   parley_backup.c   backup and restore, which open one on the copy
+//   parley_models.c   the providers that are configured, the models that are known
+//   parley_discover.c model servers on this machine
 #ifndef PARLEY_INT_H
 #define PARLEY_INT_H
 
@@ -144,5 +146,13 @@ struct parley {
 
 // Hands err to the caller; returns its code.
 int public_error(parley_error *error, const struct err *err);
+// The tables inside the binary. Both are the caller's, also after a failure.
+int tables_load(struct prices **prices, struct llm_caps_table **caps, struct err *err);
+
+// ---- parley_offline.c
+
+enum { REPORT_BYTES_MAX = 4 << 20 };
+// The end of a call that answers with a report: hands it over, or else the error. Takes json.
+int finish_report(struct buf *json, int code, char **report, struct err *err, parley_error *error);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// parley_offline.c: what needs no engine: checking configuration and policies, migrating a store.
+// parley_offline.c: what needs no engine: checking configuration and policies, listing
+// bots, migrating a store.
 #include "parley_int.h"
 
 #include <dirent.h>
@@ -7,7 +8,16 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-enum { REPORT_BYTES_MAX = 4 << 20, CHECK_FILES_MAX = 10000 };
+enum { CHECK_FILES_MAX = 10000 };
+
+int finish_report(struct buf *json, int code, char **report, struct err *err, parley_error *error)
+{
+    if (!code)
+        code = buf_check(json, "the report", err);
+    *report = code ? NULL : buf_take(json, NULL);
+    buf_release(json);
+    return public_error(error, err);
+}
 
 struct check {
     struct lua_env env;
@@ -158,6 +168,34 @@ int parley_migrate(const parley_options *options, int dry_run, char **report, pa
     buf_release(&text);
     public_error(error, &err);
     return code;
+}
+
+static void write_bot(void *user, const char *bot, const char *file)
+{
+    struct json_writer *w = user;
+    jw_object(w);
+    jw_kv_str(w, "bot", bot);
+    jw_kv_str(w, "file", file);
+    jw_object_end(w);
+}
+
+int parley_bots(const parley_options *options, char **report, parley_error *error)
+{
+    struct settings settings;
+    struct err err = ERR_INIT;
+    struct buf json = BUF_INIT(REPORT_BYTES_MAX);
+    struct json_writer w;
+    int code = settings_load(&settings, options, &err);
+    if (!code) {
+        struct lua_env env = {.policies_dir = conf_str(settings.conf, "policies"),
+                              .clock = clock_system()};
+        jw_init(&w, &json);
+        jw_array(&w);
+        lua_bots(&env, write_bot, &w);
+        jw_array_end(&w);
+        settings_release(&settings);
+    }
+    return finish_report(&json, code, report, &err, error);
 }
 
 void parley_free(void *p)

@@ -199,3 +199,12 @@ struct llm_caps llm_caps_find(const struct llm_caps_table *t, const char *api, c
     }
     return best ? best->caps : cautious;
 }
+
+void llm_caps_each(const struct llm_caps_table *t,
+                   void (*fn)(void *user, const char *api, const char *model), void *user)
+{
+    for (size_t i = 0; i < t->rows.len; i++) {
+        const struct row *row = VEC_AT(&t->rows, struct row, i);
+        fn(user, row->api, row->model);
+    }
+}

@@ -70,6 +70,13 @@ static bool read_url(const char *url, bool *loopback, bool *plain)
     return true;
 }
 
+bool llm_is_loopback(const char *url)
+{
+    bool loopback = false, plain = false;
+
+    return read_url(url, &loopback, &plain) && loopback;
+}
+
 int http_add_header(struct http_provider *h, struct err *err, const char *fmt, ...)
 {
     char line[HEADER_LINE_BYTES_MAX];
@@ -197,7 +204,6 @@ int http_open(struct http_provider **out, const char *name, const struct llm_env
     struct http_provider *h = mem_zalloc(sizeof(*h));
 
     *out = NULL;
-    BUG_ON(!env->wire);
     if (!h)
         return err_set(err, E_NOMEM, "out of memory opening provider %s", name);
     h->dialect = defaults->ops->dialect;
@@ -429,8 +435,8 @@ int http_start(struct llm *p, struct llm_call *call, struct err *err)
 {
     struct http_provider *h = (struct http_provider *)(void *)p;
     const struct llm_env *env = h->provider.env;
+    BUG_ON(!env->wire);
     struct exchange *x = mem_zalloc(sizeof(*x));
-
     if (!x)
         return err_set(err, E_NOMEM, "out of memory");
     x->provider = h;

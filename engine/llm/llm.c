@@ -125,6 +125,11 @@ struct llm_caps llm_caps_of(const struct llm *p, const char *model)
     return caps;
 }
 
+const char *llm_caps_api(const struct llm *p)
+{
+    return ((const struct provider *)(const void *)p)->caps_api;
+}
+
 // ---- providers
 
 static void option_name(char out[OPTION_NAME_BYTES], const char *provider, const char *option)

@@ -41,7 +41,11 @@ struct llm_caps_table;
 // longest matching pattern wins; every api has a "*" row. E_POLICY says what is wrong where.
 int llm_caps_load(struct llm_caps_table **out, struct slice json, struct err *err);
 void llm_caps_free(struct llm_caps_table *t);
+// `model` may also be a pattern: the row that holds for all that it matches.
 struct llm_caps llm_caps_find(const struct llm_caps_table *t, const char *api, const char *model);
+// Every row in the table's order.
+void llm_caps_each(const struct llm_caps_table *t,
+                   void (*fn)(void *user, const char *api, const char *model), void *user);
 
 // ---- the request
 
@@ -151,7 +155,7 @@ struct llm_brain_ops {
 // What a provider gets from whoever builds the engine; borrowed for its life.
 struct llm_env {
     struct loop *loop;
-    struct wire *wire;                     // may be NULL for scripted only
+    struct wire *wire;                     // NULL: nothing but scripted can be called
     const struct clock *clock;
     const struct rand *rand;
     const struct log *log;
@@ -193,5 +197,9 @@ void llm_cancel(struct llm *p, struct llm_call *call);  // on_done follows, end 
 void llm_free(struct llm *p);                           // NULL allowed
 enum retry_dialect llm_retry_dialect(const struct llm *p);
 struct llm_caps llm_caps_of(const struct llm *p, const char *model);
+// Under which api its models are in the table: "local" for OpenAI's dialect on this machine.
+const char *llm_caps_api(const struct llm *p);
+// Whether a provider's address is on this machine; false also for what is no http(s) address.
+bool llm_is_loopback(const char *url);
 
 #endif

@@ -24,8 +24,8 @@ static const double pico_per_unit = 1e6;  // of a dollar per million tokens
 
 struct row {
     char provider[MODEL_NAME_BYTES];
-    char model[MODEL_NAME_BYTES];  // without the "*"
-    size_t model_len;
+    char model[MODEL_NAME_BYTES];
+    size_t model_len;              // without the "*"
     bool any_rest;
     int64_t input, cached, cache_write, output;
 };
@@ -220,4 +220,25 @@ void prices_apply(const struct prices *p, const char *provider, const char *mode
                     (__int128)u->output_tokens * r->output;
     __int128 nano = (pico + PICO_PER_NANO / 2) / PICO_PER_NANO;
     u->cost_nusd = nano > INT64_MAX ? INT64_MAX : (int64_t)nano;
+}
+
+bool prices_find(const struct prices *p, const char *provider, const char *model, struct price *out)
+{
+    const struct row *r = find_row(p, provider, model);
+
+    if (r)
+        *out = (struct price){
+            .input = (double)r->input / pico_per_unit,
+            .cached = (double)r->cached / pico_per_unit,
+            .cache_write = (double)r->cache_write / pico_per_unit,
+            .output = (double)r->output / pico_per_unit,
+        };
+    return r != NULL;
+}
+
+void prices_each(const struct prices *p,
+                 void (*fn)(void *user, const char *provider, const char *model), void *user)
+{
+    for (uint32_t i = 0; i < p->len; i++)
+        fn(user, p->rows[i].provider, p->rows[i].model);
 }

@@ -28,4 +28,14 @@ void prices_free(struct prices *p);
 // Fills u->cost_nusd, COST_UNKNOWN when there is no row. `free` rows (all zero) cost 0.
 void prices_apply(const struct prices *p, const char *provider, const char *model, struct usage *u);
 
+struct price {
+    double input, cached, cache_write, output;  // US dollars per million tokens
+};
+// False: none is known. `model` may also be a pattern: the price of all that it matches.
+bool prices_find(const struct prices *p, const char *provider, const char *model,
+                 struct price *out);
+// Every row in the table's order; `model` may end in "*".
+void prices_each(const struct prices *p,
+                 void (*fn)(void *user, const char *provider, const char *model), void *user);
+
 #endif
