@@ -10,6 +10,7 @@ endif
 comma    := ,
 PREFIX   ?= /usr/local
 VERSION  := 0.1.0
+RELEASED := 2026-11-21
 Q        := $(if $(V),,@)
 say       = $(if $(V),,@printf '  %-6s %s\n' '$(1)' '$(2)')
 
@@ -27,7 +28,8 @@ WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototy
 HARDEN   := -fstack-protector-strong -fstack-clash-protection -fcf-protection
 OPT      := -O2 -g
 CFLAGS_  := -std=c11 -D_GNU_SOURCE -Iengine $(PKG_CFLAGS) $(WARN) $(HARDEN) -fPIC \
-            -fvisibility=hidden -DPARLEY_VERSION='"$(VERSION)"' -pthread
+            -fvisibility=hidden -DPARLEY_VERSION='"$(VERSION)"' \
+            -DPARLEY_RELEASED='"$(RELEASED)"' -pthread
 LDFLAGS_ := -pthread -Wl,-z,relro,-z,now -Wl,-z,noexecstack
 ifdef SAN
 OPT      := -O1 -g
@@ -44,7 +46,8 @@ lib_src  += $(if $(whole),$(wildcard engine/parley.c engine/parley_*.c))
 cli_src  := $(sort $(wildcard engine/cli/*.c))
 lib_obj  := $(lib_src:%.c=$(B)/%.o)
 cli_obj  := $(cli_src:%.c=$(B)/%.o)
-embedded := $(sort $(wildcard scripts/*.lua scripts/parley/*.lua scripts/data/* policies/*.lua))
+embedded := $(sort $(wildcard scripts/*.lua scripts/parley/*.lua scripts/data/* scripts/completion/* \
+                               policies/*.lua))
 lib_obj  += $(if $(filter base,$(ROOMS)),$(B)/gen/embedded.o)
 inner    := $(B)/libparley_inner.a
 

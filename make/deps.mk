@@ -2,7 +2,8 @@
 # the Makefile, so the targets that install start make again for the rest.
 BUILD_DEBS := gcc libc6-dev make pkg-config binutils liblua5.4-dev libcurl4-openssl-dev libsqlite3-dev \
               libsodium-dev libzstd-dev libpcre2-dev libutf8proc-dev libedit-dev
-TEST_DEBS  := g++ clang libclang-rt-14-dev llvm libcmocka-dev lua5.4 sqlite3 gzip procps ca-certificates
+TEST_DEBS  := g++ clang libclang-rt-14-dev llvm libcmocka-dev lua5.4 sqlite3 gzip procps ca-certificates \
+              zsh fish man-db mandoc
 
 .PHONY: deps deps-test
 deps:

@@ -1,5 +1,9 @@
 # Installing, and the two commands of the README.
 DESTDIR ?=
+# Where the shells look by themselves, for PREFIX=/usr and /usr/local.
+BASH_COMPLETIONS ?= $(PREFIX)/share/bash-completion/completions
+ZSH_COMPLETIONS  ?= $(PREFIX)/share/zsh/site-functions
+FISH_COMPLETIONS ?= $(PREFIX)/share/fish/vendor_completions.d
 
 .PHONY: run install help clean distclean
 run: deps
@@ -8,7 +12,8 @@ run: deps
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include \
-	    $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/parley/policies
+	    $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/parley/policies \
+	    $(DESTDIR)$(BASH_COMPLETIONS) $(DESTDIR)$(ZSH_COMPLETIONS) $(DESTDIR)$(FISH_COMPLETIONS)
 	install -m 755 $(B)/parley $(DESTDIR)$(PREFIX)/bin/parley
 	install -m 755 $(B)/libparley.so.0 $(DESTDIR)$(PREFIX)/lib/libparley.so.0
 	ln -sf libparley.so.0 $(DESTDIR)$(PREFIX)/lib/libparley.so
@@ -16,6 +21,9 @@ install: all
 	install -m 644 engine/parley.h $(DESTDIR)$(PREFIX)/include/parley.h
 	sed 's|^prefix=.*|prefix=$(PREFIX)|' $(B)/parley.pc > $(DESTDIR)$(PREFIX)/lib/pkgconfig/parley.pc
 	$(B)/parley help --man > $(DESTDIR)$(PREFIX)/share/man/man1/parley.1
+	$(B)/parley completion bash > $(DESTDIR)$(BASH_COMPLETIONS)/parley
+	$(B)/parley completion zsh > $(DESTDIR)$(ZSH_COMPLETIONS)/_parley
+	$(B)/parley completion fish > $(DESTDIR)$(FISH_COMPLETIONS)/parley.fish
 	install -m 644 policies/*.lua $(DESTDIR)$(PREFIX)/share/parley/policies
 
 help:

@@ -131,15 +131,22 @@ int cli_wait(struct cli *cli, parley_event **event)
     }
 }
 
-static int read_answer(struct cli *cli, struct answer *answer)
+static int read_json(struct cli *cli, struct json_doc *doc, const char *json)
 {
     struct err err = ERR_INIT;
 
-    if (json_parse(&answer->doc, slice_str(answer->event->json), 0, &err) == E_OK)
+    if (json_parse(doc, slice_str(json), 0, &err) == E_OK)
         return PARLEY_OK;
     err_prefix(&err, "the engine's answer: ");
-    int code = cli_fail_err(cli, &err);
-    cli_answer_free(answer);
+    return cli_fail_err(cli, &err);
+}
+
+static int read_answer(struct cli *cli, struct answer *answer)
+{
+    int code = read_json(cli, &answer->doc, answer->event->json);
+
+    if (code < 0)
+        cli_answer_free(answer);
     return code;
 }
 
@@ -185,4 +192,33 @@ int cli_ask_engine(struct cli *cli,
     int asked = ask(cli->engine, scope, &request, &error);
 
     return cli_answer(cli, asked, request, &error, answer);
+}
+
+int cli_report_read(struct cli *cli, int made, char *text, const parley_error *error,
+                    struct report *report)
+{
+    *report = (struct report){.text = text};
+    int code = made < 0 ? cli_fail(cli, error) : read_json(cli, &report->doc, text);
+    if (code < 0)
+        cli_report_free(report);
+    return code;
+}
+
+int cli_report(struct cli *cli, int (*make)(const parley_options *, char **, parley_error *),
+               struct report *report)
+{
+    parley_error error = PARLEY_ERROR_INIT;
+    parley_options options;
+    char *text = NULL;
+
+    cli_engine_options(cli, &options);
+    int made = make(&options, &text, &error);
+    return cli_report_read(cli, made, text, &error, report);
+}
+
+void cli_report_free(struct report *report)
+{
+    json_doc_release(&report->doc);
+    parley_free(report->text);
+    *report = (struct report){0};
 }

@@ -58,6 +58,19 @@ int cli_ask_engine(struct cli *cli,
                    int (*ask)(parley *, const parley_scope *, uint64_t *, parley_error *),
                    const parley_scope *scope, struct answer *answer);
 
+// What a function answers that needs no engine; the report is the caller's: cli_report_free. On
+// failure there is nothing to free.
+struct report {
+    char *text;
+    struct json_doc doc; // reads text
+};
+int cli_report(struct cli *cli, int (*make)(const parley_options *, char **, parley_error *),
+               struct report *report);
+// The same for what was made already: `made` is what the function returned. Takes text.
+int cli_report_read(struct cli *cli, int made, char *text, const parley_error *error,
+                    struct report *report);
+void cli_report_free(struct report *report);
+
 // ---- exchange.c: one turn, from its message to its end
 
 struct exchange {
@@ -109,6 +122,8 @@ int command_import(struct cli *cli);
 int command_migrate(struct cli *cli);
 int command_backup(struct cli *cli);
 int command_restore(struct cli *cli);
+int command_models(struct cli *cli);
+int command_completion(struct cli *cli);
 int command_version(struct cli *cli);
 int command_help(struct cli *cli);
 

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { MAN_COLUMNS = 72 };
+
 struct entry {
     const char *name, *help; // name == NULL ends the list
 };
@@ -30,9 +32,13 @@ static const struct entry variables[] = {
     {"PARLEY_BOT", "the default bot"},
     {"PARLEY_PROVIDER", "the default provider"},
     {"PARLEY_MODEL", "the default model"},
+    {"PARLEY_LISTEN", "the address of the server, once there is one"},
     {"PARLEY_LOG", "what is logged to standard error: debug, info, warn (default) or error"},
     {"ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL", "key and address of the provider anthropic"},
     {"OPENAI_API_KEY, OPENAI_BASE_URL", "key and address of the provider openai"},
+    {"NAME_FILE", "a file with the key that would be in the variable NAME"},
+    {"CREDENTIALS_DIRECTORY", "folder of files with keys, each called as its variable"},
+    {"TERM", "dumb: no colour, no line editing"},
     {"NO_COLOR", "when not empty: no colour"},
     {0},
 };
@@ -53,6 +59,7 @@ static const struct entry examples[] = {
     {"parley ask -o json \"What did I say?\"", "one turn, as JSON"},
     {"git diff | parley ask --provider anthropic \"Review this.\"", "text from a pipe"},
     {"parley usage --by model --csv", "what it cost, for a spreadsheet"},
+    {"parley models --discover", "which model servers run on this machine, and what to add"},
     {0},
 };
 
@@ -90,14 +97,6 @@ static void print_flags(struct output *o, const struct command *command, bool co
     }
 }
 
-static bool has_own_flags(const struct command *command)
-{
-    for (size_t i = 0; i < FLAGS; i++)
-        if (flag_table[i].commands && flag_goes_with(&flag_table[i], command))
-            return true;
-    return false;
-}
-
 int help_command(struct cli *cli, const struct command *command)
 {
     struct output *o = &cli->output;
@@ -107,7 +106,7 @@ int help_command(struct cli *cli, const struct command *command)
             command->id == CMD_LATER ? "; not in this version" : "");
     if (command->id == CMD_LATER)
         return PARLEY_E_USAGE;
-    if (has_own_flags(command)) {
+    if (command_has_flags(command)) {
         output_str(o, "\nOptions of this command:\n");
         print_flags(o, command, false);
     }
@@ -156,19 +155,39 @@ int help_overview(struct cli *cli)
 
 // ---- as a manual page, in the man(7) macros
 
-// Text in which nothing is taken for a request or a special character.
-static void man_text(struct output *o, const char *text)
+// A word in which nothing is taken for a request or a special character.
+static void man_word(struct output *o, struct slice word)
 {
-    if (*text == '.' || *text == '\'')
+    if (word.len && (*word.ptr == '.' || *word.ptr == '\''))
         output_str(o, "\\&");
-    for (; *text; text++) {
-        if (*text == '-')
+    for (size_t i = 0; i < word.len; i++) {
+        if (word.ptr[i] == '-')
             output_str(o, "\\-");
-        else if (*text == '\\')
+        else if (word.ptr[i] == '\\')
             output_str(o, "\\e");
         else
-            output_bytes(o, slice_of(text, 1));
+            output_bytes(o, slice_of(word.ptr + i, 1));
     }
+}
+
+// Words, in lines that are no longer than the source of a manual page should have.
+static void man_text(struct output *o, const char *text)
+{
+    for (size_t column = 0; *text;) {
+        struct slice word = slice_of(text, strcspn(text, " "));
+        if (column)
+            output_str(o, column + word.len > MAN_COLUMNS ? "\n" : " ");
+        column = column + word.len > MAN_COLUMNS ? word.len : column + word.len + 1;
+        man_word(o, word);
+        text += word.len + (text[word.len] == ' ');
+    }
+}
+
+static void man_paragraph(struct output *o, const char *macro, const char *text)
+{
+    outputf(o, "%s\n", macro);
+    man_text(o, text);
+    output_str(o, "\n");
 }
 
 static void man_entry(struct output *o, const char *name, const char *more, const char *help)
@@ -216,7 +235,7 @@ static void man_commands(struct output *o)
         if (c->id == CMD_LATER)
             continue;
         man_entry(o, c->name, c->words, c->help);
-        if (has_own_flags(c)) {
+        if (command_has_flags(c)) {
             output_str(o, ".RS\n");
             man_flags(o, c, false);
             output_str(o, ".RE\n");
@@ -226,31 +245,42 @@ static void man_commands(struct output *o)
 
 static void man_chat(struct output *o)
 {
-    output_str(o,
-               ".SH CHAT\nA line is a message. Three quotation marks (\"\"\") open a message of "
-               "several lines and close it.\nCtrl\\-C stops a reply and keeps what came; Ctrl\\-D "
-               "leaves. Tab completes the commands:\n");
+    man_paragraph(o, ".SH CHAT",
+                  "A line is a message. Several lines pasted at once are one message, too; three "
+                  "quotation marks (\"\"\") open a message of several lines and close it. Ctrl-C "
+                  "stops a reply and keeps what came; Ctrl-D leaves. Tab completes the commands:");
     for (const struct slash *s = slash_table; s->name; s++)
         if (s->id != SLASH_LATER)
             man_entry(o, s->name, s->argument, s->help);
+}
+
+static void man_completion(struct output *o)
+{
+    man_paragraph(o, ".SH COMPLETION",
+                  "The scripts are installed where the shells look for them. For one shell only: "
+                  "eval \"$(parley completion bash)\" in ~/.bashrc, the same with zsh in ~/.zshrc "
+                  "after compinit, parley completion fish | source in config.fish.");
 }
 
 int help_manual(struct cli *cli)
 {
     struct output *o = &cli->output;
 
-    outputf(o, ".TH PARLEY 1 \"\" \"parley %s\" \"User Commands\"\n", parley_version());
+    outputf(o, ".TH PARLEY 1 \"" PARLEY_RELEASED "\" \"parley %s\" \"User Commands\"\n",
+            parley_version());
     output_str(o, ".SH NAME\nparley \\- a chatbot engine that remembers\n"
-                  ".SH SYNOPSIS\n.B parley\n[\\fICOMMAND\\fR] [\\fIoptions\\fR]\n"
-                  ".SH DESCRIPTION\nLanguage models remember nothing: whoever calls them is the "
-                  "memory. parley is that memory. It keeps conversations in a store on this "
-                  "machine, decides by a policy what of them is sent to the model, and loses "
-                  "nothing that it has accepted, whatever dies when.\n.PP\n"
-                  "Standard output carries the answer, standard error everything else.\n");
+                  ".SH SYNOPSIS\n.B parley\n[\\fICOMMAND\\fR] [\\fIoptions\\fR]\n");
+    man_paragraph(o, ".SH DESCRIPTION",
+                  "Language models remember nothing: whoever calls them is the memory. parley is "
+                  "that memory. It keeps conversations in a store on this machine, decides by a "
+                  "policy what of them is sent to the model, and loses nothing that it has "
+                  "accepted, whatever dies when.");
+    man_paragraph(o, ".PP", "Standard output carries the answer, standard error everything else.");
     man_commands(o);
     output_str(o, ".SH OPTIONS\n");
     man_flags(o, command_table, true);
     man_chat(o);
+    man_completion(o);
     man_list(o, "ENVIRONMENT", variables);
     man_list(o, "FILES", files);
     man_list(o, "EXIT STATUS", exits);

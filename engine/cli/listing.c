@@ -1,23 +1,18 @@
 // SPDX-License-Identifier: MIT
-// listing.c: lists of sessions and of usage, in four forms.
-//
-// A list is an array of objects and a table of columns; the columns say which members are shown and
-// how. JSON and JSON lines pass on what the engine said, byte for byte.
-#include "cli/cli.h"
-#include "cli/table.h"
+// listing.c: lists in four forms, and those of sessions and of usage.
+#include "cli/listing.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 
-enum kind { KIND_TEXT, KIND_COUNT, KIND_MONEY, KIND_TIME, KIND_FLAG };
-
-struct column {
-    const char *key, *title;
-    enum kind kind;
+enum {
+    CELL_MAX = 1 << 20,
+    BAR_WIDTH = 20,
+    EIGHTHS = 8,
+    MINUTES_END = 16,
+    RIGHT = 1 << KIND_COUNT | 1 << KIND_MONEY | 1 << KIND_PRICE, // aligned there
 };
-
-enum { CELL_MAX = 1 << 20, BAR_WIDTH = 20, EIGHTHS = 8, MINUTES_END = 16 };
 
 static const struct column session_columns[] = {
     {"session", "SESSION", KIND_TEXT},
@@ -77,6 +72,28 @@ static void add_money(struct buf *out, double usd)
         buf_addf(out, "$%.*f", usd > 0 && usd < 1 ? 6 : 2, usd);
 }
 
+// Prices have two decimals, or three where the third says something.
+static void add_price(struct buf *out, double usd)
+{
+    if (isnan(usd))
+        buf_add_str(out, "-");
+    else
+        buf_addf(out, "$%.*f", (int64_t)(usd * 1000 + 0.5) % 10 ? 3 : 2, usd);
+}
+
+static void add_list(struct buf *out, struct json list)
+{
+    struct json_iter it = {0};
+    struct json none, item;
+    bool more = false;
+
+    while (json_next(list, &it, &none, &item)) {
+        buf_add_str(out, more ? ", " : "");
+        json_string(item, out);
+        more = true;
+    }
+}
+
 static void read_cell(struct buf *out, enum kind kind, struct json value, bool csv)
 {
     struct buf scratch = BUF_INIT(CELL_MAX);
@@ -91,15 +108,20 @@ static void read_cell(struct buf *out, enum kind kind, struct json value, bool c
         buf_add_str(out, json_bool(value, false) ? "true" : "false");
     else if (type == JSON_STRING)
         json_string(value, out);
+    else if (kind == KIND_COUNT && !csv && type == JSON_NULL)
+        buf_add_str(out, "-");
     else if (kind == KIND_COUNT && !csv)
         add_grouped(out, json_i64(value, 0));
     else if (kind == KIND_MONEY && !csv)
         add_money(out, json_double(value, NAN));
+    else if (kind == KIND_PRICE && !csv)
+        add_price(out, json_double(value, NAN));
+    else if (kind == KIND_LIST)
+        add_list(out, value);
     buf_release(&scratch);
 }
 
-static void add_row(struct table *t, const struct column *columns, size_t n, struct json row,
-                    bool csv)
+void listing_row(struct table *t, const struct column *columns, size_t n, struct json row, bool csv)
 {
     struct buf cell = BUF_INIT(CELL_MAX);
 
@@ -115,19 +137,18 @@ static void add_row(struct table *t, const struct column *columns, size_t n, str
     buf_release(&cell);
 }
 
-static void start_table(struct table *t, const struct column *columns, size_t n, size_t more,
-                        bool csv)
+void listing_start(struct table *t, const struct column *columns, size_t n, size_t more, bool csv)
 {
     unsigned right = 0;
 
     for (size_t i = 0; i < n; i++)
-        right |= columns[i].kind == KIND_COUNT || columns[i].kind == KIND_MONEY ? 1U << i : 0;
+        right |= RIGHT >> columns[i].kind & 1U ? 1U << i : 0;
     table_init(t, (unsigned)(n + more), right);
     for (size_t i = 0; i < n; i++)
         table_add_str(t, csv ? columns[i].key : columns[i].title);
 }
 
-static int end_table(struct cli *cli, struct table *t, bool csv)
+int listing_end(struct cli *cli, struct table *t, bool csv)
 {
     struct err err = ERR_INIT;
     int code = csv ? table_print_csv(t, &cli->output, &err) : table_print(t, &cli->output, &err);
@@ -136,14 +157,13 @@ static int end_table(struct cli *cli, struct table *t, bool csv)
     return code < 0 ? cli_fail_err(cli, &err) : code;
 }
 
-// The answer as it is, or its rows a line each. Whether the format was one of these.
-static bool print_json(struct cli *cli, const struct answer *answer, struct json rows)
+bool listing_json(struct cli *cli, const char *json, struct json rows)
 {
     struct json_iter it = {0};
     struct json key, row;
 
     if (cli->options.format == FORMAT_JSON) {
-        output_str(&cli->output, answer->event->json);
+        output_str(&cli->output, json);
         output_end_line(&cli->output);
         return true;
     }
@@ -166,7 +186,7 @@ int listing_sessions(struct cli *cli, const struct answer *answer, bool with_use
     struct table table;
     size_t n = 0;
 
-    if (print_json(cli, answer, rows))
+    if (listing_json(cli, answer->event->json, rows))
         return PARLEY_OK;
     if (!csv && json_count(rows) == 0) {
         output_note(&cli->output, "there are no sessions yet; `parley chat` starts one");
@@ -180,10 +200,10 @@ int listing_sessions(struct cli *cli, const struct answer *answer, bool with_use
         if (csv || (shown && (!user || with_user)))
             columns[n++] = session_columns[i];
     }
-    start_table(&table, columns, n, 0, csv);
+    listing_start(&table, columns, n, 0, csv);
     while (json_next(rows, &it, &key, &row))
-        add_row(&table, columns, n, row, csv);
-    return end_table(cli, &table, csv);
+        listing_row(&table, columns, n, row, csv);
+    return listing_end(cli, &table, csv);
 }
 
 static int64_t row_tokens(struct json row)
@@ -216,26 +236,26 @@ int listing_usage(struct cli *cli, const struct answer *answer, const char *by)
     struct table table;
     int64_t most = 0;
 
-    if (print_json(cli, answer, rows))
+    if (listing_json(cli, answer->event->json, rows))
         return PARLEY_OK;
     memcpy(columns, usage_columns, sizeof columns);
     columns[0].key = columns[0].title = by;
-    start_table(&table, columns, COUNT(columns), csv ? 0 : 1, csv);
+    listing_start(&table, columns, COUNT(columns), csv ? 0 : 1, csv);
     if (!csv)
         table_add_str(&table, "TOKENS");
     while (json_next(rows, &it, &key, &row))
         most = row_tokens(row) > most ? row_tokens(row) : most;
     for (it = (struct json_iter){0}; json_next(rows, &it, &key, &row);) {
-        add_row(&table, columns, COUNT(columns), row, csv);
+        listing_row(&table, columns, COUNT(columns), row, csv);
         if (!csv)
             add_bar(&table, row_tokens(row), most);
     }
     if (!csv) {
         table_add_str(&table, "total");
-        add_row(&table, columns + 1, COUNT(columns) - 1, json_get(root, "total"), csv);
+        listing_row(&table, columns + 1, COUNT(columns) - 1, json_get(root, "total"), csv);
         table_add_str(&table, "");
     }
-    return end_table(cli, &table, csv);
+    return listing_end(cli, &table, csv);
 }
 
 int command_sessions(struct cli *cli)

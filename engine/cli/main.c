@@ -28,7 +28,8 @@ static int (*const run[])(struct cli *cli) = {
     [CMD_USAGE] = command_usage,       [CMD_CHECK] = command_check,
     [CMD_VERIFY] = command_verify,     [CMD_IMPORT] = command_import,
     [CMD_MIGRATE] = command_migrate,   [CMD_BACKUP] = command_backup,
-    [CMD_RESTORE] = command_restore,   [CMD_VERSION] = command_version,
+    [CMD_RESTORE] = command_restore,   [CMD_MODELS] = command_models,
+    [CMD_VERSION] = command_version,   [CMD_COMPLETION] = command_completion,
     [CMD_HELP] = command_help,
 };
 

@@ -19,35 +19,40 @@ enum {
 
 #define LATER(name, words, help)                                                                   \
     {                                                                                              \
-        name, CMD_LATER, words, 0, WORDS_ANY, AS_TABLE, help                                       \
+        name, CMD_LATER, words, 0, WORDS_ANY, OFFER_NOTHING, AS_TABLE, help                        \
     }
 
 const struct command command_table[] = {
-    {"chat", CMD_CHAT, "", 0, 0, AS_TABLE,
+    {"chat", CMD_CHAT, "", 0, 0, OFFER_NOTHING, AS_TABLE,
      "a conversation in the terminal (without a command: this)"},
-    {"ask", CMD_ASK, "[TEXT…]", 0, WORDS_ANY, AS_TABLE | AS_JSON | AS_JSONL,
+    {"ask", CMD_ASK, "[TEXT…]", 0, WORDS_ANY, OFFER_NOTHING, AS_TABLE | AS_JSON | AS_JSONL,
      "one turn; standard input is appended to TEXT, only the reply is printed"},
-    {"sessions", CMD_SESSIONS, "", 0, 0, AS_TABLE | AS_JSON | AS_JSONL | AS_CSV,
+    {"sessions", CMD_SESSIONS, "", 0, 0, OFFER_NOTHING, AS_TABLE | AS_JSON | AS_JSONL | AS_CSV,
      "lists a user's sessions, newest first"},
-    {"show", CMD_SHOW, "SESSION", 0, 1, AS_TABLE | AS_JSON | AS_JSONL,
+    {"show", CMD_SHOW, "SESSION", 0, 1, OFFER_SESSIONS, AS_TABLE | AS_JSON | AS_JSONL,
      "prints the transcript of a session"},
-    {"why", CMD_WHY, "SESSION [TURN]", 0, 2, AS_TABLE | AS_JSON,
+    {"why", CMD_WHY, "SESSION [TURN]", 0, 2, OFFER_SESSIONS, AS_TABLE | AS_JSON,
      "what was sent for a turn, what was left out, and by whose choice"},
-    {"usage", CMD_USAGE, "", 0, 0, AS_TABLE | AS_JSON | AS_JSONL | AS_CSV,
+    {"usage", CMD_USAGE, "", 0, 0, OFFER_NOTHING, AS_TABLE | AS_JSON | AS_JSONL | AS_CSV,
      "tokens and money, as a table with bars"},
-    {"check", CMD_CHECK, "[FILE|DIR…]", 0, WORDS_ANY, AS_TABLE | AS_JSON,
+    {"check", CMD_CHECK, "[FILE|DIR…]", 0, WORDS_ANY, OFFER_FILES, AS_TABLE | AS_JSON,
      "loads and checks configuration and policies, changes nothing"},
-    {"verify", CMD_VERIFY, "", 0, 0, AS_TABLE | AS_JSON,
+    {"verify", CMD_VERIFY, "", 0, 0, OFFER_NOTHING, AS_TABLE | AS_JSON,
      "checks every session in the store against the ledger's rules"},
-    {"import", CMD_IMPORT, "FILE.jsonl", 1, 1, AS_TABLE | AS_JSON,
+    {"import", CMD_IMPORT, "FILE.jsonl", 1, 1, OFFER_FILES, AS_TABLE | AS_JSON,
      "makes sessions of recorded conversations, one a line; - is standard input"},
-    {"migrate", CMD_MIGRATE, "", 0, 0, AS_TABLE, "brings the store's schema up to date"},
-    {"backup", CMD_BACKUP, "FILE", 1, 1, AS_TABLE | AS_JSON,
+    {"migrate", CMD_MIGRATE, "", 0, 0, OFFER_NOTHING, AS_TABLE,
+     "brings the store's schema up to date"},
+    {"backup", CMD_BACKUP, "FILE", 1, 1, OFFER_FILES, AS_TABLE | AS_JSON,
      "copies the store to FILE, verified, while others go on using it"},
-    {"restore", CMD_RESTORE, "FILE", 1, 1, AS_TABLE | AS_JSON,
+    {"restore", CMD_RESTORE, "FILE", 1, 1, OFFER_FILES, AS_TABLE | AS_JSON,
      "puts a backup, verified, in the store's place; the store as it was is kept beside"},
-    {"version", CMD_VERSION, "", 0, 0, AS_TABLE | AS_JSON, "prints the version"},
-    {"help", CMD_HELP, "[COMMAND]", 0, 1, AS_TABLE, "explains a command"},
+    {"models", CMD_MODELS, "", 0, 0, OFFER_NOTHING, AS_TABLE | AS_JSON | AS_JSONL | AS_CSV,
+     "the providers that are configured, and the models that are known"},
+    {"completion", CMD_COMPLETION, "bash|zsh|fish", 0, 1, OFFER_CHOICES, AS_TABLE,
+     "prints a completion script for a shell"},
+    {"version", CMD_VERSION, "", 0, 0, OFFER_NOTHING, AS_TABLE | AS_JSON, "prints the version"},
+    {"help", CMD_HELP, "[COMMAND]", 0, 1, OFFER_COMMANDS, AS_TABLE, "explains a command"},
     LATER("serve", "", "HTTP API, chat page, operator console"),
     LATER("test", "[DIR…]", "runs the policies' own tests"),
     LATER("reload", "", "asks the running server to reload"),
@@ -63,10 +68,8 @@ const struct command command_table[] = {
     LATER("tokens", "[FILE]", "counts tokens of a text"),
     LATER("redact", "[FILE]", "what the redactor makes of a text"),
     LATER("recall", "QUERY", "ranked past turns, facts and journal entries"),
-    LATER("models", "", "the models that are known"),
     LATER("tasks", "", "what is waiting or running in the background"),
     LATER("new", "policy NAME", "starts a policy from a template"),
-    LATER("completion", "SHELL", "a completion script for a shell"),
     {0},
 };
 
@@ -76,45 +79,63 @@ enum {
 };
 
 const struct flag flag_table[FLAGS] = {
-    [FLAG_CONFIG] = {"config", 0, FLAG_TEXT, "FILE", 0, "the configuration, a parley.lua"},
-    [FLAG_STORE] = {"store", 0, FLAG_TEXT, "URL", 0, "sqlite:PATH or memory:"},
-    [FLAG_POLICIES] = {"policies", 0, FLAG_TEXT, "DIR", 0, "folder of policies, one file a bot"},
-    [FLAG_BOT] = {"bot", 0, FLAG_TEXT, "NAME", 0, "whom to talk to: a policy's name"},
-    [FLAG_USER] = {"user", 0, FLAG_TEXT, "ID", 0, "who is talking (default: local)"},
-    [FLAG_CONTEXT] = {"context", 0, FLAG_TEXT, "ID", 0,
+    [FLAG_CONFIG] = {"config", 0, FLAG_TEXT, "FILE", OFFER_FILES, 0,
+                     "the configuration, a parley.lua"},
+    [FLAG_STORE] = {"store", 0, FLAG_TEXT, "URL", OFFER_NOTHING, 0, "sqlite:PATH or memory:"},
+    [FLAG_POLICIES] = {"policies", 0, FLAG_TEXT, "DIR", OFFER_FOLDERS, 0,
+                       "folder of policies, one file a bot"},
+    [FLAG_BOT] = {"bot", 0, FLAG_TEXT, "NAME", OFFER_BOTS, 0, "whom to talk to: a policy's name"},
+    [FLAG_USER] = {"user", 0, FLAG_TEXT, "ID", OFFER_NOTHING, 0,
+                   "who is talking (default: local)"},
+    [FLAG_CONTEXT] = {"context", 0, FLAG_TEXT, "ID", OFFER_NOTHING, 0,
                       "ticket, document or task; each has a history of its own"},
-    [FLAG_SESSION] = {"session", 0, FLAG_TEXT, "ID", 0, "go on in this session"},
-    [FLAG_CONTINUE] = {"continue", 'c', FLAG_SWITCH, NULL, 0,
+    [FLAG_SESSION] = {"session", 0, FLAG_TEXT, "ID", OFFER_SESSIONS, 0, "go on in this session"},
+    [FLAG_CONTINUE] = {"continue", 'c', FLAG_SWITCH, NULL, OFFER_NOTHING, 0,
                        "go on in the newest session of this user, bot and context"},
-    [FLAG_PROVIDER] = {"provider", 0, FLAG_TEXT, "NAME", 0, "a provider of the configuration"},
-    [FLAG_MODEL] = {"model", 0, FLAG_TEXT, "NAME", 0, "the provider's model"},
-    [FLAG_KEY] = {"key", 0, FLAG_TEXT, "KEY", 0,
+    [FLAG_PROVIDER] = {"provider", 0, FLAG_TEXT, "NAME", OFFER_PROVIDERS, 0,
+                       "a provider of the configuration"},
+    [FLAG_MODEL] = {"model", 0, FLAG_TEXT, "NAME", OFFER_MODELS, 0, "the provider's model"},
+    [FLAG_KEY] = {"key", 0, FLAG_TEXT, "KEY", OFFER_NOTHING, 0,
                   "idempotency key: repeated with the same text it is the same turn"},
-    [FLAG_OUTPUT] = {"output", 'o', FLAG_CHOICE, "table|json|jsonl|csv", 0, "form of the answer"},
-    [FLAG_QUIET] = {"quiet", 'q', FLAG_SWITCH, NULL, 0, "on standard error only errors"},
-    [FLAG_SET] = {"set", 0, FLAG_LIST, "NAME=VALUE", 0,
+    [FLAG_OUTPUT] = {"output", 'o', FLAG_CHOICE, "table|json|jsonl|csv", OFFER_CHOICES, 0,
+                     "form of the answer"},
+    [FLAG_QUIET] = {"quiet", 'q', FLAG_SWITCH, NULL, OFFER_NOTHING, 0,
+                    "on standard error only errors"},
+    [FLAG_SET] = {"set", 0, FLAG_LIST, "NAME=VALUE", OFFER_NOTHING, 0,
                   "one setting, as in the configuration; may be repeated"},
-    [FLAG_NO_COLOR] = {"no-color", 0, FLAG_SWITCH, NULL, 0, "no colour, even on a terminal"},
-    [FLAG_HELP] = {"help", 'h', FLAG_SWITCH, NULL, 0, "explains the command and does nothing"},
-    [FLAG_VERSION] = {"version", 0, FLAG_SWITCH, NULL, 0, "prints the version and does nothing"},
-    [FLAG_STATELESS] = {"stateless", 0, FLAG_SWITCH, NULL, TALKS,
+    [FLAG_NO_COLOR] = {"no-color", 0, FLAG_SWITCH, NULL, OFFER_NOTHING, 0,
+                       "no colour, even on a terminal"},
+    [FLAG_HELP] = {"help", 'h', FLAG_SWITCH, NULL, OFFER_NOTHING, 0,
+                   "explains the command and does nothing"},
+    [FLAG_VERSION] = {"version", 0, FLAG_SWITCH, NULL, OFFER_NOTHING, 0,
+                      "prints the version and does nothing"},
+    [FLAG_STATELESS] = {"stateless", 0, FLAG_SWITCH, NULL, OFFER_NOTHING, TALKS,
                         "sends only the new message, to show what remembering is for"},
-    [FLAG_ALL_USERS] = {"all-users", 0, FLAG_SWITCH, NULL, LISTS_USERS, "over every user"},
-    [FLAG_BY] = {"by", 0, FLAG_CHOICE, "day|bot|model|user|session", 1 << CMD_USAGE,
+    [FLAG_ALL_USERS] = {"all-users", 0, FLAG_SWITCH, NULL, OFFER_NOTHING, LISTS_USERS,
+                        "over every user"},
+    [FLAG_BY] = {"by", 0, FLAG_CHOICE, "day|bot|model|user|session", OFFER_CHOICES, 1 << CMD_USAGE,
                  "what makes a row (default: day)"},
-    [FLAG_CSV] = {"csv", 0, FLAG_SWITCH, NULL, 1 << CMD_USAGE | 1 << CMD_SESSIONS,
+    [FLAG_CSV] = {"csv", 0, FLAG_SWITCH, NULL, OFFER_NOTHING, 1 << CMD_USAGE | 1 << CMD_SESSIONS,
                   "the same as -o csv"},
-    [FLAG_DRY_RUN] = {"dry-run", 0, FLAG_SWITCH, NULL, 1 << CMD_MIGRATE,
+    [FLAG_DRY_RUN] = {"dry-run", 0, FLAG_SWITCH, NULL, OFFER_NOTHING, 1 << CMD_MIGRATE,
                       "only tells what would be done"},
-    [FLAG_FORCE] = {"force", 0, FLAG_SWITCH, NULL, 1 << CMD_BACKUP,
+    [FLAG_FORCE] = {"force", 0, FLAG_SWITCH, NULL, OFFER_NOTHING, 1 << CMD_BACKUP,
                     "replaces FILE if it is there already"},
-    [FLAG_DAMAGED] = {"damaged", 0, FLAG_SWITCH, NULL, 1 << CMD_BACKUP | 1 << CMD_RESTORE,
+    [FLAG_DAMAGED] = {"damaged", 0, FLAG_SWITCH, NULL, OFFER_NOTHING,
+                      1 << CMD_BACKUP | 1 << CMD_RESTORE,
                       "keeps the copy even with problems, a backup also unverified"},
-    [FLAG_MAN] = {"man", 0, FLAG_SWITCH, NULL, 1 << CMD_HELP, "the manual page, for man(1)"},
+    [FLAG_MAN] = {"man", 0, FLAG_SWITCH, NULL, OFFER_NOTHING, 1 << CMD_HELP,
+                  "the manual page, for man(1)"},
+    [FLAG_DISCOVER] = {"discover", 0, FLAG_SWITCH, NULL, OFFER_NOTHING, 1 << CMD_MODELS,
+                       "looks for model servers on this machine and prints what to add"},
+    [FLAG_PORTS] = {"ports", 0, FLAG_TEXT, "PORT,…", OFFER_NOTHING, 1 << CMD_MODELS,
+                    "with --discover: looks at these ports (default: the usual ones)"},
+    [FLAG_NAMES] = {"names", 0, FLAG_CHOICE, "bots|providers|models|sessions", OFFER_CHOICES,
+                    1 << CMD_COMPLETION, "names that there are, one a line, for the scripts"},
 };
 
 // In the order of enum format, as in the table above.
-static const char *const format_words[FORMATS] = {"table", "json", "jsonl", "csv"};
+const char *const format_words[FORMATS] = {"table", "json", "jsonl", "csv"};
 
 struct cursor {
     int argc, at;
@@ -136,6 +157,14 @@ const struct command *command_find(const char *name, struct err *err)
     else
         err_set(err, E_USAGE, "there is no command '%s'; `parley help` lists them", name);
     return NULL;
+}
+
+bool command_has_flags(const struct command *c)
+{
+    for (size_t i = 0; i < FLAGS; i++)
+        if (flag_table[i].commands && flag_goes_with(&flag_table[i], c))
+            return true;
+    return false;
 }
 
 static int unknown_flag(struct slice name, struct err *err)

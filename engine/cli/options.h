@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // options.h: the command line as data. One table of commands and one of options; parsing, --help,
-// `help COMMAND` and the manual page all read them.
+// `help COMMAND`, the manual page and the completion scripts all read them.
 //
 // Options may stand before and after the command and between its words; "--" ends them. Of an
 // option given twice the last counts, except --set, which adds. Values are borrowed from argv.
@@ -25,12 +25,15 @@ enum command_id {
     CMD_MIGRATE,
     CMD_BACKUP,
     CMD_RESTORE,
+    CMD_MODELS,
+    CMD_COMPLETION,
     CMD_VERSION,
     CMD_HELP,
     CMD_LATER, // known by name and promised, but not in this version
 };
 
 enum format { FORMAT_TABLE, FORMAT_JSON, FORMAT_JSONL, FORMAT_CSV, FORMATS };
+extern const char *const format_words[FORMATS];
 
 enum flag_id {
     FLAG_CONFIG,
@@ -58,16 +61,34 @@ enum flag_id {
     FLAG_FORCE,
     FLAG_DAMAGED,
     FLAG_MAN,
+    FLAG_DISCOVER,
+    FLAG_PORTS,
+    FLAG_NAMES,
     FLAGS
 };
 
 enum { WORDS_ANY = -1 };
+
+// What completion offers where a value or one of a command's words is due.
+enum offer {
+    OFFER_NOTHING,
+    OFFER_FILES,
+    OFFER_FOLDERS,
+    OFFER_CHOICES,  // the words of "a|b|c", which is how it is written
+    OFFER_COMMANDS, // those of command_table
+    // Names that only the configuration and the store know: `parley completion --names KIND`.
+    OFFER_BOTS,
+    OFFER_PROVIDERS,
+    OFFER_MODELS,
+    OFFER_SESSIONS,
+};
 
 struct command {
     const char *name; // NULL ends the table
     enum command_id id;
     const char *words; // how its arguments are written; "": none
     int words_min, words_max;
+    enum offer offer;
     unsigned formats; // bit per enum format
     const char *help; // one line
 };
@@ -84,6 +105,7 @@ struct flag {
     char letter;      // 0: none
     enum flag_type type;
     const char *argument; // how its value is written; NULL for a switch
+    enum offer offer;
     unsigned commands;    // bit per enum command_id; 0: every command
     const char *help;     // one line
 };
@@ -113,6 +135,9 @@ static inline bool flag_goes_with(const struct flag *f, const struct command *c)
 {
     return !f->commands || (f->commands & (1U << c->id)) != 0;
 }
+
+// Whether it has options that not every command has.
+bool command_has_flags(const struct command *c);
 
 static inline bool option_on(const struct options *o, enum flag_id id)
 {

@@ -60,6 +60,15 @@ build_static() {
 }
 runs() { (cd "$work" && "$1" | grep -q "Ann"); }
 check header__installs install_it
+shells_find_it() {
+    share=$work/root/usr/share
+    for file in bash-completion/completions/parley zsh/site-functions/_parley \
+        fish/vendor_completions.d/parley.fish man/man1/parley.1; do
+        test -s "$share/$file" || { echo "not there: $share/$file"; return 1; }
+    done
+    grep -q '^#compdef parley' "$share/zsh/site-functions/_parley"
+}
+check header__installs_completion_and_manual shells_find_it
 check header__pkg_config_knows_it \
     env PKG_CONFIG_PATH="$work/root/usr/lib/pkgconfig" pkg-config --exists --print-errors parley
 check embed__builds_against_the_shared_library build_shared
