@@ -200,7 +200,7 @@ static int check_fingerprint(parley *e, const char *stored, const char *path, st
 
 static int open_vault(parley *e, struct err *err)
 {
-    char stored[VAULT_DIGEST_BYTES];
+    char stored[VAULT_DIGEST_BYTES] = "";
     struct buf path = BUF_INIT(8192);
     settings_keyring(&e->settings, &path);
     int code = buf_check(&path, "the keyring's path", err);
@@ -217,6 +217,7 @@ static int open_vault(parley *e, struct err *err)
     struct vault_options options = {.path = path.len ? path.ptr : NULL,
                                     .rand = e->rand,
                                     .log = &e->log,
+                                    .existing = stored[0] != '\0',
                                     .no_thread = e->seams.clock != NULL};
     if (!code)
         code = vault_open(&e->vault, &options, err);
@@ -233,8 +234,12 @@ static int open_store(parley *e, struct err *err)
                             .log = &e->log,
                             .read_only = e->copy != NULL,
                             .busy_ms = conf_int(e->settings.conf, "store_busy_ms", 0)};
-    return store_open(&e->store, e->copy ? e->copy : conf_str(e->settings.conf, "store"), &env,
-                      err);
+    const char *origin = e->copy ? NULL : conf_origin(e->settings.conf, "store");
+    int code = store_open(&e->store, e->copy ? e->copy : conf_str(e->settings.conf, "store"), &env,
+                          err);
+    if (code && origin)
+        err_prefix(err, "%s: ", origin);
+    return code;
 }
 
 static void *hand_main(void *arg)

@@ -429,7 +429,7 @@ static int make_file(struct vault *v, struct err *err)
     return rc;
 }
 
-static int load_or_make(struct vault *v, struct err *err)
+static int load_or_make(struct vault *v, bool existing, struct err *err)
 {
     int rc = keyring_refresh(v, err);
 
@@ -439,6 +439,10 @@ static int load_or_make(struct vault *v, struct err *err)
         if (key_table_len(&v->keys))
             return err_set(err, E_STORE, "keyring %s has lost its operator or index line: restore "
                            "the file from a backup", v->ring.path);
+        if (existing)
+            return err_set(err, E_STORE, "keyring %s holds no keys, but the store was sealed with "
+                           "some: put the right file back, or say where it is with --set "
+                           "keyring=PATH", v->ring.path);
         rc = make_file(v, err);
     }
     // Whoever made the file may have died before its name was durable.
@@ -461,7 +465,7 @@ static int check_file(struct vault *v, struct err *err)
     return E_OK;
 }
 
-int keyring_open(struct vault *v, const char *path, struct err *err)
+int keyring_open(struct vault *v, const char *path, bool existing, struct err *err)
 {
     struct keyring *r = &v->ring;
 
@@ -469,14 +473,14 @@ int keyring_open(struct vault *v, const char *path, struct err *err)
     r->path = mem_strdup(path);
     if (!r->path)
         return err_set(err, E_NOMEM, "out of memory for the keyring");
-    r->fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0600);
+    r->fd = open(path, O_RDWR | O_APPEND | O_CLOEXEC | O_NONBLOCK | (existing ? 0 : O_CREAT), 0600);
     if (r->fd < 0)
         return err_set(err, E_STORE, "keyring %s: cannot open: %m; its folder must exist and be "
                        "ours to write", path);
     int rc = check_file(v, err);
     if (rc || (rc = keyring_lock(v, true, err)))
         return rc;
-    rc = load_or_make(v, err);
+    rc = load_or_make(v, existing, err);
     keyring_unlock(v);
     return rc;
 }

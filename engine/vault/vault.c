@@ -207,7 +207,7 @@ static int open_keys(struct vault *v, const struct vault_options *options, struc
         rand_fill(v->rand, v->house->index_key, KEY_BYTES);
         return E_OK;
     }
-    rc = keyring_open(v, path, err);
+    rc = keyring_open(v, path, options->existing, err);
     return rc || options->no_thread ? rc : start_thread(v, err);
 }
 

@@ -40,6 +40,7 @@ struct vault_options {
     const char *path;        // NULL: keys in memory only (memory stores, tests)
     const struct rand *rand;
     const struct log *log;
+    bool existing;           // it must hold keys: E_STORE otherwise, and the file is left as it is
     bool no_thread;          // simulation: the file is read and written inside vault_user_key
 };
 

@@ -67,8 +67,8 @@ struct keyring {
     struct buf append;  // lines to append
 };
 
-// Opens or makes the file and takes in what it holds.
-int keyring_open(struct vault *v, const char *path, struct err *err);
+// Opens or makes the file and takes in what it holds; `existing`: nothing is made or written.
+int keyring_open(struct vault *v, const char *path, bool existing, struct err *err);
 void keyring_release(struct keyring *r);
 int keyring_lock(struct vault *v, bool exclusive, struct err *err);
 void keyring_unlock(struct vault *v);
