@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
 // editline.c: libedit, with characters read by us, so that a signal can end the wait.
+//
+// While a line is edited the terminal brackets what is pasted (xterm's mode 2004), so that pasted
+// lines become one line with newlines in it, not as many messages, and pasted keys do nothing.
 #include "cli/editline.h"
 
 #include "base/mem.h"
@@ -12,7 +15,13 @@
 #include <unistd.h>
 #include <wchar.h>
 
-enum { HISTORY_LINES = 1000, PROMPT_BYTES = 128, LITERAL = 1, REPLACEMENT = 0xFFFD };
+enum {
+    HISTORY_LINES = 1000,
+    PROMPT_BYTES = 128,
+    LITERAL = 1,
+    REPLACEMENT = 0xFFFD,
+    PIECE_CHARACTERS = 256, // of a paste, inserted at once
+};
 
 struct editor {
     struct cli *cli;
@@ -36,12 +45,20 @@ static char *prompt_of(EditLine *line)
     return editor_of(line)->prompt;
 }
 
+// Makes the terminal ours, or as other programs expect it.
+static void prepare_terminal(const struct editor *e, bool ours)
+{
+    fputs(ours ? "\033[?2004h" : "\033[?2004l", stdout);
+    fflush(stdout);
+    el_set(e->line, EL_PREP_TERM, (int)ours);
+}
+
 // The terminal is as other programs expect it while a signal is looked at, for it may suspend us.
 static int take_signal(struct editor *e)
 {
-    el_set(e->line, EL_PREP_TERM, 0);
+    prepare_terminal(e, false);
     int number = cli_take_signal(e->cli);
-    el_set(e->line, EL_PREP_TERM, 1);
+    prepare_terminal(e, true);
     el_resize(e->line);
     if (!number)
         el_set(e->line, EL_REFRESH);
@@ -138,6 +155,48 @@ static unsigned char complete(EditLine *line, int key)
     return el_insertstr(line, more) < 0 ? CC_ERROR : CC_REFRESH;
 }
 
+// The next character of a paste, no control character but newline and tab. 0: the paste is over;
+// WEOF: the input is. `seen` counts what has come of the paste's end, between calls too.
+static wint_t next_pasted(EditLine *line, size_t *seen)
+{
+    static const wchar_t end[] = L"\033[201~";
+    wchar_t c;
+
+    while (el_wgetc(line, &c) == 1) {
+        *seen = c == end[*seen] ? *seen + 1 : c == end[0];
+        if (!end[*seen])
+            return 0;
+        if (*seen)
+            continue;
+        if (c == L'\r') // what terminals send for a newline
+            return L'\n';
+        if (c == L'\n' || c == L'\t' || (c >= L' ' && c != 0x7F))
+            return (wint_t)c;
+    }
+    return WEOF;
+}
+
+static unsigned char paste(EditLine *line, int key)
+{
+    wchar_t piece[PIECE_CHARACTERS + 1];
+    size_t len = 0, seen = 0;
+    wint_t c;
+
+    (void)key;
+    do {
+        c = next_pasted(line, &seen);
+        if (c && c != WEOF)
+            piece[len++] = (wchar_t)c;
+        if (len && (len == PIECE_CHARACTERS || !c)) {
+            piece[len] = L'\0';
+            len = 0;
+            if (el_winsertstr(line, piece) < 0)
+                return CC_ERROR;
+        }
+    } while (c && c != WEOF);
+    return c ? CC_EOF : CC_REFRESH;
+}
+
 static bool setup(struct editor *e)
 {
     HistEvent event;
@@ -156,7 +215,9 @@ static bool setup(struct editor *e)
     el_set(e->line, EL_GETCFN, read_character);
     // Wide, as libedit never frees the copies that it makes of narrow names.
     el_wset(e->line, EL_ADDFN, L"parley-complete", L"completes a slash command", complete);
+    el_wset(e->line, EL_ADDFN, L"parley-paste", L"takes what is pasted as it is", paste);
     el_set(e->line, EL_BIND, "^I", "parley-complete", NULL);
+    el_set(e->line, EL_BIND, "\\e[200~", "parley-paste", NULL);
     el_set(e->line, EL_BIND, "^R", "em-inc-search-prev", NULL);
     return true;
 }
@@ -211,8 +272,9 @@ int editor_line(struct editor *e, const char *prompt, struct slice *line, int *s
     e->signal_number = 0;
     output_flush(&e->cli->output);
     // Before the prompt shows: libedit does it after, and a Ctrl-D in between would be no Ctrl-D.
-    el_set(e->line, EL_PREP_TERM, 1);
+    prepare_terminal(e, true);
     const char *text = el_gets(e->line, &len);
+    prepare_terminal(e, false);
     if (e->signal_number) {
         *signal_number = e->signal_number;
         return E_CANCELLED;

@@ -218,6 +218,25 @@ static void test_chat_pty__message_of_several_lines(void **state)
     assert_int_equal(ends(&t), 0);
 }
 
+static void test_chat_pty__pasted_lines_are_one_message(void **state)
+{
+    struct terminal t;
+
+    start(state, &t, "chat", NULL);
+    sees(&t, "\033[?2004h"); // the terminal is asked to bracket what is pasted
+    sees(&t, "%]>");
+    types(&t, "\033[200~first\rsecond\t\001\033[A\rthird\033[201~");
+    sees(&t, "third");
+    types(&t, " and typed\r");
+    sees(&t, "\033[?2004l");
+    says(&t, "/history");
+    sees(&t, "user: first\r\nsecond\tA\r\nthird and typed\r\n");
+    says(&t, "/sessions");
+    sees(&t, " 1 "); // one turn
+    says(&t, "/bye");
+    assert_int_equal(ends(&t), 0);
+}
+
 static void test_chat_pty__interrupt_keeps_what_came(void **state)
 {
     struct terminal t;
@@ -311,6 +330,7 @@ int main(void)
         cmocka_unit_test(test_chat_pty__greets_and_remembers),
         cmocka_unit_test(test_chat_pty__edits_a_line),
         cmocka_unit_test(test_chat_pty__message_of_several_lines),
+        cmocka_unit_test(test_chat_pty__pasted_lines_are_one_message),
         cmocka_unit_test(test_chat_pty__interrupt_keeps_what_came),
         cmocka_unit_test(test_chat_pty__interrupt_and_end_at_the_prompt),
         cmocka_unit_test(test_chat_pty__leaves_the_terminal_as_found),
