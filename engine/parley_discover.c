@@ -11,7 +11,7 @@
 // Invariants
 // 1. Every address is http(s) to 127.0.0.0/8, ::1 or localhost, and the wire follows no redirect.
 // 2. A request has no key and no body; what an answer may cost is limited in time and bytes.
-// 3. What an answer says is text of a stranger: only names that could be used as a model's are kept.
+// 3. What an answer says is text of a stranger: only what could be a model's name is kept.
 // All requests are under way at once, on a loop of this call's own.
 #include "parley_int.h"
 

@@ -35,6 +35,18 @@ static void tell(struct check *c, const char *file, int code, const struct err *
     c->failed += code != E_OK;
 }
 
+// Whether there is the bot of messages that name none.
+static int check_default_bot(const struct settings *settings, struct err *err)
+{
+    struct lua_env env = {.policies_dir = conf_str(settings->conf, "policies"),
+                          .clock = clock_system()};
+    const char *origin = conf_origin(settings->conf, "default.bot");
+    int code = lua_find_bot(&env, conf_str(settings->conf, "default.bot"), err);
+    if (code)
+        err_prefix(err, "%s%sdefault.bot: ", origin ? origin : "", origin ? ": " : "");
+    return code;
+}
+
 static void check_config(struct check *c, const char *path)
 {
     parley_options options = PARLEY_OPTIONS_INIT;
@@ -43,9 +55,11 @@ static void check_config(struct check *c, const char *path)
     options.config = path;
     options.no_environment = 1;
     int code = settings_load(&settings, &options, &err);
-    tell(c, path, code, &err);
-    if (!code)
+    if (!code) {
+        code = check_default_bot(&settings, &err);
         settings_release(&settings);
+    }
+    tell(c, path, code, &err);
 }
 
 static void check_file(struct check *c, const char *path)
@@ -130,8 +144,9 @@ int parley_check(const parley_options *options, const char *const *paths, char *
     if (!given) {
         const char *file = settings_file(options);
         struct stat st;
-        if (file)
-            tell(&c, file, E_OK, &err); // it was just loaded
+        code = check_default_bot(&settings, &err);
+        if (file || code)
+            tell(&c, file ? file : "configuration", code, &err);
         if (stat(c.env.policies_dir, &st) == 0)
             check_path(&c, c.env.policies_dir);
     }

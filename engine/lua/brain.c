@@ -38,7 +38,7 @@ LJMP static int load_script(lua_State *L)
     lua_call(L, 0, 1);
     if (!lua_isfunction(L, -1))
         return luaL_error(L, "%s: must return a function(request) that returns the reply's "
-                             "text; it returns a %s", load->brain->file, luaL_typename(L, -1));
+                             "text; it returns %s", load->brain->file, sandbox_value_word(L, -1));
     freeze_value(L);
     load->brain->function = luaL_ref(L, LUA_REGISTRYINDEX);
     return 0;
@@ -60,8 +60,8 @@ LJMP static int ask_script(lua_State *L)
     values_push_request(L, reply->request);
     lua_call(L, 1, 1);
     if (lua_type(L, -1) != LUA_TSTRING)
-        return luaL_error(L, "%s: the reply must be a string; it is a %s", reply->brain->file,
-                          luaL_typename(L, -1));
+        return luaL_error(L, "%s: the reply must be a string; it is %s", reply->brain->file,
+                          sandbox_value_word(L, -1));
     text.ptr = lua_tolstring(L, -1, &text.len);
     if (!utf8_valid(text))
         return luaL_error(L, "%s: the reply is not valid UTF-8", reply->brain->file);

@@ -119,7 +119,7 @@ LJMP static int read_conf(lua_State *L)
     lua_call(L, 0, 1);
     if (!lua_istable(L, -1))
         return luaL_error(L, "%s: must return a table of options, as in return { store = … }; it "
-                             "returns a %s", r->path, luaL_typename(L, -1));
+                             "returns %s", r->path, sandbox_value_word(L, -1));
     read_table(L, r);
     return 0;
 }

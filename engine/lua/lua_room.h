@@ -41,6 +41,8 @@ struct policy_loader lua_loader_ops(struct lua_loader *l);
 // Names of the bots that exist (folder and built in), sorted; calls fn for each.
 void lua_bots(const struct lua_env *env, void (*fn)(void *user, const char *bot, const char *file),
               void *user);
+// E_POLICY with the nearest name when there is no such bot.
+int lua_find_bot(const struct lua_env *env, const char *bot, struct err *err);
 // Loads and checks one policy file, and runs nothing of it but its loading. E_POLICY as file:line:
 // message.
 int lua_check_policy(const struct lua_env *env, const char *path, struct err *err);

@@ -94,8 +94,8 @@ LJMP static void write_value(lua_State *L, struct json_writer *w, const char *wh
         write_table(L, w, where);
         break;
     default:
-        luaL_error(L, "%s: state: may hold text, numbers, booleans and tables, not a %s", where,
-                   luaL_typename(L, -1));
+        luaL_error(L, "%s: state: may hold text, numbers, booleans and tables, not %s", where,
+                   sandbox_value_word(L, -1));
     }
 }
 
@@ -182,8 +182,8 @@ LJMP void plans_read(lua_State *L, const struct redactor *redactor, const char *
     if (lua_isnil(L, idx))
         return;
     if (!lua_istable(L, idx))
-        luaL_error(L, "%s: must return nil or a plan such as { say = \"…\" }, not a %s", where,
-                   luaL_typename(L, idx));
+        luaL_error(L, "%s: must return nil or a plan such as { say = \"…\" }, not %s", where,
+                   sandbox_value_word(L, idx));
     shape_only_keys(L, idx, names, sizeof(names) / sizeof(names[0]), where);
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
         int type = shape_field(L, idx, verbs[i].name);
@@ -274,8 +274,8 @@ LJMP void plans_read_history(lua_State *L, const char *where, uint32_t turn,
     if (lua_isnil(L, idx))
         return;
     if (!lua_istable(L, idx))
-        luaL_error(L, "%s: must return nil or a table such as { last = 8 }, not a %s", where,
-                   luaL_typename(L, idx));
+        luaL_error(L, "%s: must return nil or a table such as { last = 8 }, not %s", where,
+                   sandbox_value_word(L, idx));
     shape_only_keys(L, idx, names, sizeof(names) / sizeof(names[0]), where);
     snprintf(plan->strategy, sizeof(plan->strategy), "custom");
     uint64_t last = read_count(L, idx, "last", where, UINT32_MAX);

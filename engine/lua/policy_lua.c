@@ -241,7 +241,7 @@ LJMP static int load_policy(lua_State *L)
     lua_call(L, 0, 1);
     if (!lua_istable(L, -1))
         return luaL_error(L, "%s: must return a table, as in return { system = \"…\" }; "
-                             "it returns a %s", p->file, luaL_typename(L, -1));
+                             "it returns %s", p->file, sandbox_value_word(L, -1));
     lua_pushvalue(L, -1);
     shape_read(L, &source, &shape);
     keep_shape(L, load, &shape);
@@ -380,6 +380,27 @@ static int loader_load(void *self, const char *bot, struct policy **out, struct 
 struct policy_loader lua_loader_ops(struct lua_loader *l)
 {
     return (struct policy_loader){.load = loader_load, .self = l};
+}
+
+struct bot_search {
+    const char *bot;
+    bool found;
+};
+
+static void look_at_bot(void *user, const char *bot, const char *file)
+{
+    struct bot_search *search = user;
+
+    (void)file;
+    search->found = search->found || strcmp(bot, search->bot) == 0;
+}
+
+int lua_find_bot(const struct lua_env *env, const char *bot, struct err *err)
+{
+    struct bot_search search = {.bot = bot};
+
+    bots_each(env->policies_dir, look_at_bot, &search);
+    return search.found ? E_OK : bots_refuse_unknown(env->policies_dir, bot, err);
 }
 
 void lua_bots(const struct lua_env *env, void (*fn)(void *user, const char *bot, const char *file),

@@ -362,6 +362,14 @@ static int tell_refusal(const struct sandbox *s, struct err *err)
     return s->refused ? tell_memory(s, err) : err_set(err, E_NOMEM, "out of memory");
 }
 
+const char *sandbox_value_word(lua_State *L, int idx)
+{
+    static const char *const words[] = {"nothing", "nothing", "a boolean", "an object", "a number",
+                                        "a string", "a table", "a function", "an object",
+                                        "a coroutine"};
+    return words[lua_type(L, idx) + 1];  // LUA_TNONE is -1
+}
+
 static int tell_failure(struct sandbox *s, int status, struct err *err)
 {
     lua_State *L = s->main;
@@ -373,8 +381,8 @@ static int tell_failure(struct sandbox *s, int status, struct err *err)
     // Only a string is looked at: other values could run code of the script.
     if (lua_type(L, -1) == LUA_TSTRING)
         return err_set(err, E_POLICY, "%s", lua_tostring(L, -1));
-    return err_set(err, E_POLICY, "an error was raised with a %s instead of a message",
-                   luaL_typename(L, -1));
+    return err_set(err, E_POLICY, "an error was raised with %s instead of a message",
+                   sandbox_value_word(L, -1));
 }
 
 static void begin_call(struct sandbox *s, struct sandbox_budget budget)

@@ -112,7 +112,7 @@ LJMP static void check_type(lua_State *L, const struct place *at, const struct k
     if (type == LUA_TNUMBER && (key->types & T_COUNT))
         lua_pushfstring(L, "must be %s", types_word(key->types));
     else
-        lua_pushfstring(L, "must be %s, not a %s", types_word(key->types), luaL_typename(L, -1));
+        lua_pushfstring(L, "must be %s, not %s", types_word(key->types), sandbox_value_word(L, -1));
     complain(L, at, lua_tostring(L, -1));
 }
 

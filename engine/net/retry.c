@@ -75,7 +75,8 @@ static const struct rule RULES[] = {
 
     // Here the missing header is what says it, whatever the others say.
     {STATUS, ANTHROPIC, 429, 429, NO_AFTER, RETRY_NO,
-     "spend cap reached: raise it in the provider's console or wait for the next month"},
+     "too many requests, and no word of when to try again, as at a spend cap: see the limits in "
+     "the provider's console"},
 
     // The provider's own word on whether to come back. A "try again" does not undo what may have
     // been accepted: a gateway that stopped waiting does not know what became of the request.

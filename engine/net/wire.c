@@ -234,9 +234,9 @@ static const char *end_text(enum wire_end end)
     case WIRE_OK:
         return "";
     case WIRE_NO_CONNECT:
-        return "no connection, nothing was sent: check the address and the network";
+        return "nothing was sent";
     case WIRE_CONNECT_LATE:
-        return "no connection in time, nothing was sent: check the address and the network";
+        return "not in time; nothing was sent";
     case WIRE_FIRST_LATE:
         return "no answer in time: the request may have been accepted";
     case WIRE_IDLE_LATE:

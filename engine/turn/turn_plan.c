@@ -26,7 +26,8 @@ void turn_view(const struct run *run, struct policy_view *view)
 
 void turn_hook_failed(struct run *run, const char *hook, const struct err *err)
 {
-    log_line(run->w->env.log, LOG_ERROR, "policy: %s: %s failed: %s", run->policy->info.version,
+    // The warning tells whoever asked; the log says it again for those who keep one.
+    log_line(run->w->env.log, LOG_INFO, "policy: %s: %s failed: %s", run->policy->info.version,
              hook, err->message);
     emit_warning(run, "policy %s: %s failed (%s); the plain policy stood in",
                  run->policy->info.name, hook, err->message);

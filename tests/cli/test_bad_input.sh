@@ -431,6 +431,13 @@ rm parley.keys
 useless 4 "keyring parley.keys is not there, but the store was sealed with one: put it back"
 expect "none was made" test ! -e parley.keys
 
+it bad__keyring_that_is_empty
+restore
+: >parley.keys
+chmod 600 parley.keys
+useless 4 "keyring parley.keys holds no keys, but the store was sealed with some: put the right file back"
+expect "the file is as it was" test ! -s parley.keys
+
 it bad__keyring_of_another_store
 restore
 rm parley.keys
@@ -459,5 +466,68 @@ prints "Your name is Ann."
 run verify
 code 0
 prints "problems: 0"
+
+# ---- told once, with where and what to do
+
+told() { # told TEXT: on one line of standard error
+    [ "$(grep -c -- "$1" err)" = 1 ] || wrong "not told once: $1"
+}
+
+it bad__a_failing_hook_is_told_once
+fresh
+mkdir policies
+printf 'return {\n  history = function(view) error("boom") end,\n}\n' >policies/bad.lua
+run ask hi --bot bad
+code 0
+told boom
+says 'policies/bad.lua:2'
+rm -r policies
+
+it bad__no_connection_is_explained_once
+run ask hi --provider x --model m --set providers.x.api=openai --set providers.x.base_url=http://127.0.0.1:1/v1
+code 1
+tail -n 1 err >last
+mv last err
+says 'Failed to connect to 127.0.0.1 port 1'
+expect "the advice once" test "$(grep -o 'check its address' err | wc -l)" = 1
+expect "no second advice" sh -c '! grep -q "check the address" err'
+
+it bad__too_many_requests_without_a_time
+run ask hi --set providers.scripted.status=429
+code 1
+says 'no word of when to try again'
+
+it bad__a_store_that_is_none_is_traced
+printf 'return {\n  store = 12,\n}\n' >parley.lua
+run ask hi
+code 4
+says 'parley.lua:2: '
+run ask hi --store nonsense
+says '--store: '
+rm parley.lua
+
+it bad__a_default_bot_that_is_not_there
+printf 'return {\n  default = {\n    bot = "helo",\n  },\n}\n' >parley.lua
+run check
+code 3
+prints "parley.lua:3: default.bot: there is no bot 'helo' (did you mean hello?)"
+run check parley.lua
+code 3
+rm parley.lua
+PARLEY_BOT=zz
+export PARLEY_BOT
+run check
+code 3
+prints "default.bot: there is no bot 'zz'"
+unset PARLEY_BOT
+run check
+code 0
+
+it bad__a_policy_that_returns_nothing
+mkdir policies
+printf '\n' >policies/none.lua
+run check
+code 3
+prints 'it returns nothing'
 
 plan

@@ -118,7 +118,8 @@ static void is_other(const struct fixture *f, size_t i, const char *why)
 static void test_discover__lists_of_models(void **state)
 {
     struct fixture *f = *state;
-    serve_http(f, 200, "", "{\"object\":\"list\",\"data\":[{\"id\":\"llama3.2:3b\"},{\"id\":\"q\"}]}");
+    serve_http(f, 200, "",
+               "{\"object\":\"list\",\"data\":[{\"id\":\"llama3.2:3b\"},{\"id\":\"q\"}]}");
     serve_http(f, 200, "", "{\"data\":[]}");
     serve_http(f, 401, "", "no");
 

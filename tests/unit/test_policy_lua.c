@@ -127,7 +127,7 @@ static const struct { const char *text, *message; } refusals[] = {
                  "it returns "
      "a number"},
     {"", "policies/kiosk.lua: must return a table, as in return { system = \"…\" }; it "
-         "returns a nil"},
+         "returns nothing"},
     {"return {", "policies/kiosk.lua:1: unexpected symbol near <eof>"},
     {"\n\nerror('no')", "policies/kiosk.lua:3: no"},
     {"local x\nx.y = 1", "policies/kiosk.lua:2: attempt to index a nil value (local 'x')"},

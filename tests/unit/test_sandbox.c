@@ -34,7 +34,7 @@ static void test_sandbox__reach(void **state)
         {"return coroutine.close(coroutine.running())", "cannot close a running coroutine"},
         {"coroutine.yield()", "outside a coroutine"},
         {"error('x', 0)", "x"},
-        {"error()", "a nil"},
+        {"error()", "raised with nothing"},
         {"error({})", "a table"},
         {"return", NULL},
         {"local x = = 1", "probe:1: unexpected symbol"},
