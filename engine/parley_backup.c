@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 
 enum {
-    REPORT_BYTES_MAX = 16 << 20,
     NAME_BYTES_MAX = 8192,
     WATCH_MS = 100,
     // A backup amid a long import meets conversations that are half there; so problems are told

@@ -151,7 +151,7 @@ int tables_load(struct prices **prices, struct llm_caps_table **caps, struct err
 
 // ---- parley_offline.c
 
-enum { REPORT_BYTES_MAX = 4 << 20 };
+enum { REPORT_BYTES_MAX = 16 << 20 };
 // The end of a call that answers with a report: hands it over, or else the error. Takes json.
 int finish_report(struct buf *json, int code, char **report, struct err *err, parley_error *error);
 

@@ -5,7 +5,7 @@
 . tests/support/tap.sh
 PATH=$(dirname "$parley"):$PATH
 export PATH
-commands="chat ask sessions show why usage check verify import migrate backup restore models completion version help"
+commands=$("$parley" help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\).*/\1/p' | tr '\n' ' ')
 shells=
 for shell in bash zsh fish; do
     run completion $shell
@@ -33,7 +33,7 @@ offered() {
     fish) timeout 60 fish --no-config -c 'source script.fish; complete -C $argv[1]' "$2" | cut -f1 ;;
     esac 2>shell.err | sort -u | tr '\n' ' ' | sed 's/^ *//; s/ $//'
 }
-words() { echo "$1" | tr ' ' '\n' | sort -u | tr '\n' ' ' | sed 's/ $//'; }
+words() { echo "$1" | tr ' ' '\n' | sed '/^$/d' | sort -u | tr '\n' ' ' | sed 's/ $//'; }
 offers() { # offers LINE "WORDS": in every shell
     for shell in $shells; do
         got=$(offered "$shell" "$1")
@@ -52,6 +52,9 @@ for shell in $shells; do
 done
 
 it completion__commands
+for command in chat ask sessions models completion; do
+    expect "help lists $command" test -n "$(echo " $commands " | grep -o " $command ")"
+done
 mkdir empty
 cd empty || exit 1
 cp ../script.* .
