@@ -186,7 +186,9 @@ PARLEY_API int parley_why(parley *engine, const parley_scope *scope, uint32_t tu
  * "model", "user" or "session". */
 PARLEY_API int parley_usage(parley *engine, const parley_scope *scope, const char *by,
                             uint64_t *request, parley_error *error);
-/** {sessions, turns, problems[]}: every session of every user against the ledger's rules. */
+/** {users, sessions, turns, orphans, problems[]}: every session of every user against the ledger's
+ * rules. orphans: how many of the problems are records of no session as a half import leaves
+ * them. */
 PARLEY_API int parley_verify(parley *engine, const parley_scope *scope, uint64_t *request,
                              parley_error *error);
 /** Starts a new session for bot and context and keeps the old: {session}. */
@@ -289,7 +291,8 @@ typedef struct parley_copy_options {
  * {file, store, bytes, users, sessions, turns, problems[], keyring}; NULL where there is none.
  * PARLEY_E_USAGE: the file's name, or a store that is no file; PARLEY_E_REFUSED: the file is there;
  * PARLEY_E_CORRUPT: there are problems, *report lists them, and without PARLEY_COPY_DAMAGED no file
- * was made; PARLEY_E_STORE. */
+ * was made (what an import under way leaves is listed too, and no reason to refuse);
+ * PARLEY_E_STORE. */
 PARLEY_API int parley_backup(const parley_options *options, const parley_copy_options *how,
                              const char *file, char **report, parley_error *error);
 /** Puts a copy of such a file in the place of the store, once it is verified. The store as it was

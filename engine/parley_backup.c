@@ -13,9 +13,6 @@
 enum {
     NAME_BYTES_MAX = 8192,
     WATCH_MS = 100,
-    // A backup amid a long import meets conversations that are half there; so problems are told
-    // once they were there in as many copies.
-    BACKUP_TRIES_MAX = 3,
 };
 
 struct copying {
@@ -25,9 +22,9 @@ struct copying {
     struct buf keyring;     // its path; empty: in memory
     // What is known of the last copy that was checked.
     struct buf problems;    // a line each
-    unsigned problems_len;
+    int64_t problems_len;
     uint64_t bytes;
-    int64_t users, sessions, turns;
+    int64_t users, sessions, turns, orphans;
 };
 
 static int watch(void *user, uint64_t done_bytes, uint64_t total_bytes)
@@ -58,6 +55,7 @@ static int take_verdict(struct copying *c, const char *json, struct err *err)
         c->users = json_i64(json_get(root, "users"), 0);
         c->sessions = json_i64(json_get(root, "sessions"), 0);
         c->turns = json_i64(json_get(root, "turns"), 0);
+        c->orphans = json_i64(json_get(root, "orphans"), 0);
         while (json_next(json_get(root, "problems"), &it, NULL, &line))
             add_problem(c, json_text(line, &scratch));
     }
@@ -113,6 +111,7 @@ static int check_copy(void *user, const char *url, struct err *err)
     bool accepted = c->how->flags & PARLEY_COPY_DAMAGED;
     buf_clear(&c->problems);
     c->problems_len = 0;
+    c->orphans = 0;
     int code = verify_records(c, url, err);
     // Damage may keep it from being verified at all; so may an older format, and a store is best
     // backed up before it is migrated. What cannot be verified is not restored.
@@ -122,9 +121,11 @@ static int check_copy(void *user, const char *url, struct err *err)
     }
     if (!code)
         code = buf_check(&c->problems, "the list of problems", err);
-    if (!code && c->problems_len && !accepted)
-        code = err_set(err, E_CORRUPT, "problems in the copy: %u; it was dropped (--damaged keeps "
-                       "such a copy); the first: %.*s", c->problems_len,
+    // An import under way leaves conversations half there, which is told and no damage: they are no
+    // sessions yet, and the next import of them is whole.
+    if (!code && c->problems_len > c->orphans && !accepted)
+        code = err_set(err, E_CORRUPT, "problems in the copy: %lld; it was dropped (--damaged "
+                       "keeps such a copy); the first: %.*s", (long long)c->problems_len,
                        (int)strcspn(c->problems.ptr, "\n"), c->problems.ptr);
     // Here, before anybody is served from a restored copy, is the place to replay erasures that
     // came after the backup was made: who was erased must not come back with it.
@@ -200,10 +201,7 @@ static int copy_store(struct copying *c, const char *store, const char *file, st
                                       .user = c};
     if (aside)
         return store_restore(store, file, &how, aside, err);
-    int code = E_CORRUPT;
-    for (int i = 0; i < BACKUP_TRIES_MAX && code == E_CORRUPT; i++)
-        code = store_backup(store, file, &how, err);
-    return code;
+    return store_backup(store, file, &how, err);
 }
 
 // `aside`: NULL for a backup.

@@ -149,7 +149,7 @@ struct work *work_begin(struct ledger *l, struct chat *c, struct ledger_op *op)
     op->err.message[0] = '\0';
     op->ambiguous = op->key_taken = op->key_same_text = false;
     op->key_session[0] = '\0';
-    op->key_turn = op->turns = op->sessions = 0;
+    op->key_turn = op->turns = op->sessions = op->orphans = 0;
     struct work *w = work_take(l);
     if (!w) {
         op->code = err_set(&op->err, E_NOMEM, "out of memory for an operation of the ledger");

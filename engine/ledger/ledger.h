@@ -63,6 +63,7 @@ struct ledger_op {
     uint32_t key_turn;
     // recover, verify, import: counts
     uint32_t turns, sessions;
+    uint32_t orphans;               // verify: how many of the problems may be of a half import
     struct loop_task task;          // private
 };
 

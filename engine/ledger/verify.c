@@ -38,6 +38,7 @@ struct verify {
     struct checked *cur;             // of the turn pass
     struct reader reader;
     struct safe_buf body;
+    uint32_t orphans;                // told
     struct buf orphan;               // kind and id of the session that was told not to be there
     uint32_t turns;
     bool any_user;
@@ -96,6 +97,7 @@ static struct checked *session_of(struct verify *s, const struct record *row)
     if (!c && !slice_eq(stem, buf_slice(&s->orphan))) {
         buf_clear(&s->orphan);
         buf_add_slice(&s->orphan, stem);
+        s->orphans += !slice_is(parts[0], "attempt");  // an import makes none
         problem(s, "%.*s: records of no session; a half import leaves them: import it again",
                 SLICE_FMT(stem));
     }
@@ -378,6 +380,7 @@ static void end_reading(struct work *w)
         check_sums(s, value);
     op->sessions = (uint32_t)map_len(s->sessions);
     op->turns = s->turns;
+    op->orphans = s->orphans;
     if (op->sessions && !s->any_user)
         problem(s, "user: the partition has no user record; it is written with the next session");
     int code = s->no_memory ? err_set(&op->err, E_NOMEM, "out of memory while verifying")
@@ -436,7 +439,7 @@ static void begin_reading(struct work *w)
     forget_sessions(s);
     buf_clear(&s->report);
     buf_clear(&s->orphan);
-    s->pass = s->turns = 0;
+    s->pass = s->turns = s->orphans = 0;
     s->any_user = false;
     if (map_new(&s->sessions, SESSIONS_MAX)) {
         s->sessions = NULL;

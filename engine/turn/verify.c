@@ -7,7 +7,7 @@ enum { REPORT_BYTES_MAX = 4 << 20 };
 
 struct verification {
     struct buf report; // a line per problem
-    uint64_t sessions, turns, users;
+    uint64_t sessions, turns, users, orphans;
     struct store_op op;
     struct run *run;
 };
@@ -32,6 +32,7 @@ static void checked(struct ledger_op *op)
     }
     v->sessions += op->sessions;
     v->turns += op->turns;
+    v->orphans += op->orphans;
     v->users++;
     walk_next(run);
 }
@@ -61,6 +62,7 @@ static void end(struct run *run)
     jw_kv_i64(&w, "users", (int64_t)v->users);
     jw_kv_i64(&w, "sessions", (int64_t)v->sessions);
     jw_kv_i64(&w, "turns", (int64_t)v->turns);
+    jw_kv_i64(&w, "orphans", (int64_t)v->orphans);
     if (v->report.failed)
         emit_warning(run, "there is more than could be listed");
     emit_lines(&w, "problems", buf_slice(&v->report));

@@ -183,6 +183,11 @@ says "problems"
 says "--damaged"
 prints "0000000002/0000000001"
 expect "nothing changed" test "$(turns_of parley.db)" = 5
+cp copy headless
+sqlite3 headless "DELETE FROM records WHERE key LIKE 'session/%'"
+run restore headless
+code 4
+prints "records of no session"
 run restore damaged --damaged -o json
 code 0
 has '$.problems[0]' text
@@ -252,9 +257,28 @@ expect "nothing is lost" test $lost = 0
 expect "all verify" test $problems = 0
 echo "# summary: $made backups while 4 processes asked, $before_all turns answered before they began; lost $lost, problems $problems"
 
+it backup__amid_an_import
+awk 'BEGIN {
+    for (i = 0; i < 400; i++) {
+        printf "{\"user\":\"i%d\",\"messages\":[", i % 20
+        for (k = 0; k < 60; k++)
+            printf "%s{\"role\":\"user\",\"content\":\"q %d\"},{\"role\":\"assistant\",\"content\":\"a\"}",
+                k ? "," : "", k
+        print "]}"
+    }
+}' >long.jsonl
+"$parley" import long.jsonl >import.out 2>&1 &
+import=$!
+until_true grep -q . parley.db-wal
+run backup amid
+code 0
+wait $import
+expect "the import is whole" grep -q "turns: 24000, lines failed: 0" import.out
+expect "so is the store" test "$(turns_of parley.db)" -ge 24000
+
 it backup__killed
 half=0 whole=0
-for wait in 0 .005 .01 .015 .02 .025 .03 .04 .06 .1; do
+for wait in 0 .01 .02 .03 .05 .1 .2 .4 .8 1.6; do
     rm -f victim
     "$parley" backup victim >/dev/null 2>&1 &
     victim=$!
