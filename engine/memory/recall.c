@@ -143,8 +143,8 @@ int recall_add(struct recall *r, const struct recall_item *item, struct err *err
 {
     if (all_docs(r) >= RECALL_DOCS_MAX)
         return err_set(err, E_REFUSED,
-                       "memory: a recall index holds %d messages at most; drop its "
-                       "oldest segments",
+                       "memory: a recall index holds %d messages at most; drop its oldest "
+                       "segment",
                        RECALL_DOCS_MAX);
     if ((unsigned)item->kind >= SEGMENT_KINDS || item->session.len > SEGMENT_NAME_BYTES_MAX ||
         item->context.len > SEGMENT_NAME_BYTES_MAX)
@@ -396,7 +396,7 @@ int recall_seal(struct recall *r, uint32_t at_least, struct recall_change *chang
         return 0;
     if (r->pieces.len - r->tail_viewed == RECALL_SEGMENTS_MAX)
         return err_set(err, E_REFUSED,
-                       "memory: a recall index holds %d segments at most; drop its "
+                       "memory: a recall index holds %d segments at most; merge them, or drop its "
                        "oldest",
                        RECALL_SEGMENTS_MAX);
     int rc = view_tail(r, err);
@@ -485,6 +485,19 @@ int recall_purge(struct recall *r, struct recall_change *change, struct err *err
         return 1;
     }
     return 0;
+}
+
+int recall_drop(struct recall *r, struct recall_change *change)
+{
+    *change = (struct recall_change){0};
+    if (r->pieces.len == r->tail_viewed)
+        return 0;
+    struct piece *oldest = VEC_AT(&r->pieces, struct piece, 0);
+    change->put = oldest->number;
+    segment_free(oldest->segment);
+    vec_remove(&r->pieces, 0);
+    r->placed = false;
+    return 1;
 }
 
 size_t recall_bytes(const struct recall *r)

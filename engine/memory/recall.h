@@ -18,7 +18,7 @@
 // ordered by number, oldest first. A message that is forgotten is not found from then on, and its
 // words leave the bytes when its segment is next written (recall_purge does it at once).
 //
-// Limits: RECALL_DOCS_MAX messages (then E_REFUSED: the owner drops the oldest segments), texts to
+// Limits: RECALL_DOCS_MAX messages (then E_REFUSED: recall_drop makes room), texts to
 // TERMS_TEXT_BYTES_MAX, queries to RECALL_QUERY_TERMS_MAX terms, the rarest.
 #ifndef MEMORY_RECALL_H
 #define MEMORY_RECALL_H
@@ -106,7 +106,9 @@ int recall_load(struct recall *r, uint32_t number, char *bytes, size_t len, stru
 //   recall_purge: a segment in which something was forgotten, without it.
 int recall_seal(struct recall *r, uint32_t at_least, struct recall_change *change, struct err *err);
 int recall_merge(struct recall *r, struct recall_change *change, struct err *err);
+//   recall_drop:  the oldest segment leaves, where the index has come to its limits.
 int recall_purge(struct recall *r, struct recall_change *change, struct err *err);
+int recall_drop(struct recall *r, struct recall_change *change);
 
 // ---- asking
 

@@ -540,6 +540,34 @@ static void test_recall__a_tail_that_is_all_forgotten_is_not_sealed(void **state
     recall_free(r);
 }
 
+static void test_recall__the_oldest_make_room_at_the_limit(void **state)
+{
+    struct recall *r = open_index(0);
+    struct recall_change change;
+    struct err err = ERR_INIT;
+
+    (void)state;
+    assert_int_equal(recall_drop(r, &change), 0);
+    for (uint32_t i = 0; i < RECALL_SEGMENTS_MAX; i++) {
+        add(r, "a", i, "u", i ? "boat" : "tea");
+        assert_int_equal(recall_seal(r, 1, &change, NULL), 1);
+        assert_int_equal(change.put, i + 1);
+    }
+    add(r, "a", 1000, "u", "garden");
+    assert_string_equal(found(r, "tea", 1), "0");
+    assert_int_equal(recall_seal(r, 1, &change, &err), E_REFUSED);
+    assert_non_null(strstr(err.message, "drop its oldest"));
+    assert_string_equal(found(r, "garden", 1), "1000");
+    assert_int_equal(recall_drop(r, &change), 1);
+    assert_int_equal(change.put, 1);
+    assert_int_equal(change.bytes.len, 0);
+    assert_string_equal(found(r, "tea", 1), "");
+    assert_int_equal(recall_seal(r, 1, &change, NULL), 1);
+    assert_int_equal(recall_docs(r), RECALL_SEGMENTS_MAX);
+    assert_string_equal(found(r, "garden", 1), "1000");
+    recall_free(r);
+}
+
 static void test_recall__loads_only_what_is_its_own_and_in_order(void **state)
 {
     struct recall *r = open_index(0), *other;
@@ -760,6 +788,7 @@ int main(void)
         cmocka_unit_test(test_recall__what_is_stored_ranks_the_same),
         cmocka_unit_test(test_recall__what_is_forgotten_is_gone),
         cmocka_unit_test(test_recall__a_tail_that_is_all_forgotten_is_not_sealed),
+        cmocka_unit_test(test_recall__the_oldest_make_room_at_the_limit),
         cmocka_unit_test(test_recall__loads_only_what_is_its_own_and_in_order),
         cmocka_unit_test(test_recall__reasons_add_up),
         cmocka_unit_test(test_recall__fits_turns_into_a_budget),

@@ -314,6 +314,29 @@ static void test_vector__cosine_is_that_of_doubles(void **state)
     }
 }
 
+// Any bytes on one side, of any length: the fast way and the plain one must come to the same.
+static void test_vector__is_exact_on_all_bytes(void **state)
+{
+    struct rand_sim r;
+    int8_t a[300], b[300];
+
+    (void)state;
+    rand_sim_init(&r, 2);
+    for (uint32_t dims = 0; dims <= 300; dims++) {
+        int64_t product = 0;
+        for (uint32_t i = 0; i < dims; i++) {
+            bool edge = rand_below(&r.rand, 3) == 0;
+            a[i] = (int8_t)(edge ? (i % 2 ? 127 : -127) : (int)rand_below(&r.rand, 255) - 127);
+            b[i] = (int8_t)(edge ? (i % 3 ? -128 : 127) : (int)rand_below(&r.rand, 256) - 128);
+            product += a[i] * b[i];
+        }
+        const uint32_t norm = 40000;
+        int64_t want = product * 32768 * 256 / ((int64_t)norm * norm);
+        want = want > 32768 ? 32768 : want < -32768 ? -32768 : want;
+        assert_int_equal(vector_cosine(a, norm, b, norm, dims), want);
+    }
+}
+
 static void test_vector__odd_values(void **state)
 {
     const float odd[] = {NAN, INFINITY, -INFINITY, 1e-45F, -1e-45F, 0};
@@ -397,6 +420,7 @@ int main(void)
         cmocka_unit_test(test_segment__changed_anywhere_it_is_refused_or_sound),
         cmocka_unit_test(test_segment__claims_of_great_numbers_allocate_nothing),
         cmocka_unit_test(test_vector__cosine_is_that_of_doubles),
+        cmocka_unit_test(test_vector__is_exact_on_all_bytes),
         cmocka_unit_test(test_vector__odd_values),
         cmocka_unit_test(test_segment__every_failed_allocation_is_survived),
     };
