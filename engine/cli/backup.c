@@ -14,24 +14,11 @@ static int interrupted(void *user, uint64_t done_bytes, uint64_t total_bytes)
     return cli_take_signal(user);
 }
 
-static void print_problems(struct cli *cli, struct json problems)
-{
-    struct buf scratch = BUF_INIT(1 << 20);
-    struct json_iter it = {0};
-    struct json line;
-
-    while (json_next(problems, &it, NULL, &line)) {
-        output_text(&cli->output, json_text(line, &scratch));
-        output_str(&cli->output, "\n");
-    }
-    buf_release(&scratch);
-}
-
 static void print_copied(struct cli *cli, struct json root, const char *what)
 {
     struct json problems = json_get(root, "problems");
 
-    print_problems(cli, problems);
+    cli_print_lines(cli, problems);
     outputf(&cli->output, "%s %s: %" PRId64 " bytes, sessions: %" PRId64 ", turns: %" PRId64
             ", problems: %u\n", what, cli->options.words[0], json_i64(json_get(root, "bytes"), 0),
             json_i64(json_get(root, "sessions"), 0), json_i64(json_get(root, "turns"), 0),
@@ -58,28 +45,20 @@ static void note_kept(struct cli *cli, struct json root)
     buf_release(&kept);
 }
 
-static int print_report(struct cli *cli, const char *report, bool backup, bool done)
+static void print_report(struct cli *cli, const struct report *report, bool backup, bool done)
 {
-    struct json_doc doc = JSON_DOC_INIT;
-    struct err err = ERR_INIT;
-    int code = E_OK;
+    struct json root = json_root(&report->doc);
 
-    if (json_parse(&doc, slice_str(report), 0, &err) < 0) {
-        code = cli_fail_err(cli, &err);
-    } else if (cli->options.format == FORMAT_JSON) {
-        output_str(&cli->output, report);
-        output_end_line(&cli->output);
-    } else if (done) {
-        print_copied(cli, json_root(&doc), backup ? "backed up to" : "restored from");
-    } else {
-        print_problems(cli, json_get(json_root(&doc), "problems"));
-    }
-    if (code == E_OK && done && backup)
-        note_keyring(cli, json_root(&doc));
-    else if (code == E_OK && done)
-        note_kept(cli, json_root(&doc));
-    json_doc_release(&doc);
-    return code;
+    if (cli->options.format == FORMAT_JSON)
+        output_line(&cli->output, report->text);
+    else if (done)
+        print_copied(cli, root, backup ? "backed up to" : "restored from");
+    else
+        cli_print_lines(cli, json_get(root, "problems"));
+    if (done && backup)
+        note_keyring(cli, root);
+    else if (done)
+        note_kept(cli, root);
 }
 
 static int copy(struct cli *cli, bool backup)
@@ -88,7 +67,8 @@ static int copy(struct cli *cli, bool backup)
     parley_copy_options how = PARLEY_COPY_OPTIONS_INIT;
     parley_error error = PARLEY_ERROR_INIT;
     parley_options options;
-    char *report = NULL;
+    struct report report;
+    char *text = NULL;
 
     if (strcmp(o->words[0], "-") == 0) {
         output_error(&cli->output, "a copy is a file, not a stream: name one");
@@ -99,16 +79,18 @@ static int copy(struct cli *cli, bool backup)
     how.progress = interrupted;
     how.user = cli;
     cli_engine_options(cli, &options);
-    int code = backup ? parley_backup(&options, &how, o->words[0], &report, &error)
-                      : parley_restore(&options, &how, o->words[0], &report, &error);
-    if (report) {
-        int printed = print_report(cli, report, backup, code == PARLEY_OK);
-        code = code < 0 ? code : printed;
+    int code = backup ? parley_backup(&options, &how, o->words[0], &text, &error)
+                      : parley_restore(&options, &how, o->words[0], &text, &error);
+    if (text) {
+        int read = cli_report_read(cli, PARLEY_OK, text, &error, &report);
+        if (read < 0)
+            return read;
+        print_report(cli, &report, backup, code == PARLEY_OK);
+        cli_report_free(&report);
     }
     // An interruption needs no words: whoever caused it knows.
     if (code < 0 && code != PARLEY_E_CANCELLED)
         cli_fail(cli, &error);
-    parley_free(report);
     return code;
 }
 

@@ -34,31 +34,13 @@ static void print_files(struct cli *cli, struct json files)
         print_file(&cli->output, file);
 }
 
-static int print_report(struct cli *cli, const char *report)
-{
-    struct json_doc doc = JSON_DOC_INIT;
-    struct err err = ERR_INIT;
-    int code = E_OK;
-
-    if (cli->options.format == FORMAT_JSON) {
-        output_str(&cli->output, report);
-        output_end_line(&cli->output);
-        return PARLEY_OK;
-    }
-    if (json_parse(&doc, slice_str(report), 0, &err) < 0)
-        code = cli_fail_err(cli, &err);
-    else
-        print_files(cli, json_get(json_root(&doc), "files"));
-    json_doc_release(&doc);
-    return code;
-}
-
 int command_check(struct cli *cli)
 {
     const struct options *o = &cli->options;
     parley_error error = PARLEY_ERROR_INIT;
     parley_options options;
-    char *report = NULL;
+    struct report report;
+    char *text = NULL;
 
     const char **paths = mem_calloc(o->n_words + 1, sizeof *paths);
     if (!paths) {
@@ -68,29 +50,18 @@ int command_check(struct cli *cli)
     for (size_t i = 0; i < o->n_words; i++)
         paths[i] = o->words[i];
     cli_engine_options(cli, &options);
-    int code = parley_check(&options, o->n_words ? paths : NULL, &report, &error);
-    if (report)
-        print_report(cli, report);
-    // A report names what is wrong; without one only the error does.
-    if (code < 0 && !report)
-        cli_fail(cli, &error);
-    parley_free(report);
+    int code = parley_check(&options, o->n_words ? paths : NULL, &text, &error);
     mem_free(paths);
+    // A report names what is wrong; without one only the error does.
+    int read = cli_report_read(cli, text ? PARLEY_OK : code, text, &error, &report);
+    if (read < 0)
+        return read;
+    if (cli->options.format == FORMAT_JSON)
+        output_line(&cli->output, report.text);
+    else
+        print_files(cli, json_get(json_root(&report.doc), "files"));
+    cli_report_free(&report);
     return code;
-}
-
-static void print_problems(struct cli *cli, struct json problems)
-{
-    struct buf scratch = BUF_INIT(1 << 20);
-    struct json_iter it = {0};
-    struct json key, problem;
-
-    while (json_next(problems, &it, &key, &problem)) {
-        struct slice text = json_text(problem, &scratch);
-        output_text(&cli->output, text.ptr ? text : json_raw(problem));
-        output_str(&cli->output, "\n");
-    }
-    buf_release(&scratch);
 }
 
 int command_verify(struct cli *cli)
@@ -102,18 +73,15 @@ int command_verify(struct cli *cli)
     int code = cli_open(cli);
     if (code < 0)
         return code;
-    cli_scope(cli, &scope);
-    if (!option_on(o, FLAG_USER) || option_on(o, FLAG_ALL_USERS))
-        scope.flags |= PARLEY_ALL_USERS;
+    cli_scope_of_all(cli, &scope);
     code = cli_ask_engine(cli, parley_verify, &scope, &answer);
     if (code < 0)
         return code;
     struct json root = json_root(&answer.doc), problems = json_get(root, "problems");
     if (o->format == FORMAT_JSON) {
-        output_str(&cli->output, answer.event->json);
-        output_end_line(&cli->output);
+        output_line(&cli->output, answer.event->json);
     } else {
-        print_problems(cli, problems);
+        cli_print_lines(cli, problems);
         outputf(&cli->output, "sessions: %" PRId64 ", turns: %" PRId64 ", problems: %u\n",
                 json_i64(json_get(root, "sessions"), 0), json_i64(json_get(root, "turns"), 0),
                 (unsigned)json_count(problems));

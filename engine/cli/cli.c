@@ -70,6 +70,15 @@ void cli_scope(const struct cli *cli, parley_scope *scope)
     scope->model = o->value[FLAG_MODEL];
 }
 
+void cli_scope_of_all(const struct cli *cli, parley_scope *scope)
+{
+    const struct options *o = &cli->options;
+
+    cli_scope(cli, scope);
+    if (!option_on(o, FLAG_USER) || option_on(o, FLAG_ALL_USERS))
+        scope->flags |= PARLEY_ALL_USERS;
+}
+
 void cli_message(const struct cli *cli, parley_message *message)
 {
     const struct options *o = &cli->options;
@@ -181,6 +190,20 @@ void cli_answer_free(struct answer *answer)
     json_doc_release(&answer->doc);
     parley_event_free(answer->event);
     *answer = (struct answer){0};
+}
+
+void cli_print_lines(struct cli *cli, struct json texts)
+{
+    struct buf scratch = BUF_INIT(1 << 20);
+    struct json_iter it = {0};
+    struct json none, item;
+
+    while (json_next(texts, &it, &none, &item)) {
+        struct slice text = json_text(item, &scratch);
+        output_text(&cli->output, text.ptr ? text : json_raw(item));
+        output_str(&cli->output, "\n");
+    }
+    buf_release(&scratch);
 }
 
 int cli_ask_engine(struct cli *cli,

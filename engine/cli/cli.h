@@ -32,8 +32,10 @@ int cli_open(struct cli *cli);
 // From here on an interrupt ends the process at once: a reply that does not settle cannot hold it.
 void cli_close(struct cli *cli);
 
-// The scope that the options name, and the same for a message.
+// The scope that the options name, the same over every user unless one is named, and the same for a
+// message.
 void cli_scope(const struct cli *cli, parley_scope *scope);
+void cli_scope_of_all(const struct cli *cli, parley_scope *scope);
 void cli_message(const struct cli *cli, parley_message *message);
 
 // Says what failed; returns its code.
@@ -53,6 +55,8 @@ struct answer {
 int cli_answer(struct cli *cli, int asked, uint64_t request, const parley_error *error,
                struct answer *answer);
 void cli_answer_free(struct answer *answer);
+// The texts of a list, a line each, on standard output.
+void cli_print_lines(struct cli *cli, struct json texts);
 // A question about a scope, asked and answered.
 int cli_ask_engine(struct cli *cli,
                    int (*ask)(parley *, const parley_scope *, uint64_t *, parley_error *),

@@ -87,8 +87,7 @@ static void finish(struct watch *w, parley_event *event)
             print_whole(w, event);
         output_end_line(&cli->output);
     } else if (cli->options.format == FORMAT_JSON) {
-        output_str(&cli->output, event->json);
-        output_end_line(&cli->output);
+        output_line(&cli->output, event->json);
     }
     output_flush(&cli->output);
     exchange->done = event;

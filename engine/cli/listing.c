@@ -163,8 +163,7 @@ bool listing_json(struct cli *cli, const char *json, struct json rows)
     struct json key, row;
 
     if (cli->options.format == FORMAT_JSON) {
-        output_str(&cli->output, json);
-        output_end_line(&cli->output);
+        output_line(&cli->output, json);
         return true;
     }
     if (cli->options.format != FORMAT_JSONL)
@@ -289,9 +288,7 @@ int command_usage(struct cli *cli)
     int code = cli_open(cli);
     if (code < 0)
         return code;
-    cli_scope(cli, &scope);
-    if (!option_on(o, FLAG_USER) || option_on(o, FLAG_ALL_USERS))
-        scope.flags |= PARLEY_ALL_USERS;
+    cli_scope_of_all(cli, &scope);
     code = parley_usage(cli->engine, &scope, by, &request, &error);
     code = cli_answer(cli, code, request, &error, &answer);
     if (code < 0)

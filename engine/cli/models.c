@@ -239,20 +239,15 @@ static void add_configured(struct buf *out, struct json server)
     add_about(out, server);
 }
 
-static void count_server(struct buf *out, struct json server)
-{
-    (void)server;
-    buf_add_char(out, '+');
-}
-
 static bool any_new(struct json servers)
 {
-    struct buf tally = BUF_INIT(TEXT_MAX);
+    struct json_iter it = {0};
+    struct json none, server;
 
-    add_each(&tally, servers, false, count_server);
-    bool any = tally.len > 0;
-    buf_release(&tally);
-    return any;
+    while (json_next(servers, &it, &none, &server))
+        if (!json_bool(json_get(server, "configured"), false))
+            return true;
+    return false;
 }
 
 static void tell_others(struct cli *cli, struct json others)

@@ -99,6 +99,12 @@ void output_end_line(struct output *o)
         output_str(o, "\n");
 }
 
+void output_line(struct output *o, const char *s)
+{
+    output_str(o, s);
+    output_end_line(o);
+}
+
 void output_flush(struct output *o)
 {
     if (!o->error && fflush(stdout) != 0)

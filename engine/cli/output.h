@@ -37,6 +37,7 @@ void output_more(struct output *o, struct slice s);  // the same, in pieces up t
 void outputf(struct output *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void output_style(struct output *o, enum style style); // only where colour is
 void output_end_line(struct output *o);                // unless at the start of one
+void output_line(struct output *o, const char *s);     // as it is, then output_end_line
 void output_flush(struct output *o);
 
 // One line on standard error: "parley: …". A note is left out when quiet; an error never.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // transcript.c: `parley show`, and the transcripts that chat prints and saves.
-#include "cli/cli.h"
+#include "cli/listing.h"
 
 enum { TRANSCRIPT_MAX = 256 << 20, TIME_START = 11, MINUTES_END = 16 };
 
@@ -89,21 +89,10 @@ static int print_text(struct cli *cli, const struct json_doc *doc)
 
 int transcript_print(struct cli *cli, const struct answer *answer)
 {
-    struct json key, turn, turns = json_get(json_root(&answer->doc), "turns");
-    struct json_iter it = {0};
+    struct json turns = json_get(json_root(&answer->doc), "turns");
 
-    if (cli->options.format == FORMAT_TABLE)
-        return print_text(cli, &answer->doc);
-    if (cli->options.format == FORMAT_JSON) {
-        output_str(&cli->output, answer->event->json);
-        output_end_line(&cli->output);
-        return PARLEY_OK;
-    }
-    while (json_next(turns, &it, &key, &turn)) {
-        output_bytes(&cli->output, json_raw(turn));
-        output_str(&cli->output, "\n");
-    }
-    return PARLEY_OK;
+    return listing_json(cli, answer->event->json, turns) ? PARLEY_OK
+                                                         : print_text(cli, &answer->doc);
 }
 
 // A transcript with holes says so where errors are said, and by its status.

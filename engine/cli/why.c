@@ -154,8 +154,7 @@ int why_print(struct cli *cli, const parley_scope *scope, uint32_t turn)
     if (code < 0)
         return code;
     if (cli->options.format == FORMAT_JSON) {
-        output_str(&cli->output, answer.event->json);
-        output_end_line(&cli->output);
+        output_line(&cli->output, answer.event->json);
     } else {
         code = print_table(cli, json_root(&answer.doc));
     }
