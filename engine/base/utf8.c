@@ -51,6 +51,17 @@ static int32_t decode(const unsigned char *p, size_t left, size_t *len)
     return (int32_t)cp;
 }
 
+// The length of the character at p if it has two or three bytes and its second one may be any that
+// continues, which is so in most text that is not ASCII; else 0.
+static inline size_t plain_len(const unsigned char *p, size_t left)
+{
+    if (left < 3 || (p[1] & 0xC0) != 0x80)
+        return 0;
+    if (p[0] >= 0xC2 && p[0] <= 0xDF)
+        return 2;
+    return p[0] > 0xE0 && p[0] <= 0xEF && p[0] != 0xED && (p[2] & 0xC0) == 0x80 ? 3 : 0;
+}
+
 size_t utf8_valid_prefix(struct slice s)
 {
     const unsigned char *p = (const unsigned char *)s.ptr;
@@ -69,6 +80,10 @@ size_t utf8_valid_prefix(struct slice s)
         // in another script does not pay for the look ahead at every character.
         size_t stop = s.len - at >= sizeof(word) ? at + sizeof(word) : s.len;
         while (at < stop) {
+            if ((len = plain_len(p + at, s.len - at))) {
+                at += len;
+                continue;
+            }
             if (decode(p + at, s.len - at, &len) < 0)
                 return at;
             at += len;
