@@ -49,6 +49,7 @@ cli_obj  := $(cli_src:%.c=$(B)/%.o)
 embedded := $(sort $(wildcard scripts/*.lua scripts/parley/*.lua scripts/data/* scripts/completion/* \
                                policies/*.lua))
 lib_obj  += $(if $(filter base,$(ROOMS)),$(B)/gen/embedded.o)
+lib_obj  += $(if $(filter tokens,$(ROOMS)),$(B)/engine/tokens/image.o)
 inner    := $(B)/libparley_inner.a
 
 .PHONY: all

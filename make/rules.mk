@@ -22,6 +22,21 @@ $(B)/gen/embedded.c: $(B)/tools/embed $(embedded) $(B)/gen/embedded.list
 	$(call say,GEN,$@)
 	$(Q)$(B)/tools/embed $(embedded) > $@.tmp && mv $@.tmp $@
 
+# The vocabularies of the tokens, ready for use (engine/tokens/image.h).
+encodings := scripts/encodings/unicode-16.0.0.txt scripts/encodings/cl100k_base.merges.zst \
+             scripts/encodings/o200k_base.merges.zst
+$(B)/tools/encodings: tools/encodings.c engine/tokens/image.h
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O2 -Iengine -o $@ $< -lzstd
+
+$(B)/gen/encodings.img: $(B)/tools/encodings $(encodings)
+	$(call say,GEN,$@)
+	$(Q)$(B)/tools/encodings $@.tmp $(encodings) && mv $@.tmp $@
+
+$(B)/engine/tokens/image.o: engine/tokens/image.S $(B)/gen/encodings.img $(stamp)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -c -Wa,-I$(B)/gen -o $@ $<
+
 # Everything with its inner symbols: what the unit tests link.
 $(inner): $(lib_obj)
 	$(call say,AR,$@)
