@@ -264,6 +264,18 @@ PARLEY_API int parley_models(const parley_options *options, char **report, parle
  * do. Names of models are a stranger's text: show them with care. */
 PARLEY_API int parley_discover(const parley_options *options, const uint16_t *ports,
                                size_t ports_len, char **report, parley_error *error);
+enum {
+    PARLEY_TOKEN_IDS = 1,    /**< the tokens' ids too */
+    PARLEY_TOKEN_SPECIAL = 2 /**< special tokens ("<|endoftext|>") in the text are those tokens, and
+                                  not text */
+};
+/** How many tokens a text is: *report (free with parley_free): {tokens, encoding, model, estimated,
+ * ids[]}. In an encoding ("o200k_base", "cl100k_base"), or as a model counts; both NULL: in
+ * o200k_base. The count is exact where the model's vocabulary is public; elsewhere it is estimated,
+ * without encoding, and asking for ids is PARLEY_E_USAGE. At most 64 MiB; bytes that are not UTF-8
+ * count as U+FFFD, one for each maximal ill-formed part. */
+PARLEY_API int parley_tokens(const char *encoding, const char *model, const char *text,
+                             size_t text_bytes, unsigned flags, char **report, parley_error *error);
 
 /* ---- backup and restore; the engine need not be open, and others may be at work */
 

@@ -10,6 +10,7 @@
 //   parley_backup.c   backup and restore, which open one on the copy
 //   parley_models.c   the providers that are configured, the models that are known
 //   parley_discover.c model servers on this machine
+//   parley_tokens.c   counting tokens, which needs none either
 #ifndef PARLEY_INT_H
 #define PARLEY_INT_H
 

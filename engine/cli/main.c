@@ -30,7 +30,7 @@ static int (*const run[])(struct cli *cli) = {
     [CMD_MIGRATE] = command_migrate,   [CMD_BACKUP] = command_backup,
     [CMD_RESTORE] = command_restore,   [CMD_MODELS] = command_models,
     [CMD_VERSION] = command_version,   [CMD_COMPLETION] = command_completion,
-    [CMD_HELP] = command_help,
+    [CMD_HELP] = command_help,         [CMD_TOKENS] = command_tokens,
 };
 
 static int exit_status(int code)

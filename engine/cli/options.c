@@ -51,6 +51,8 @@ const struct command command_table[] = {
      "the providers that are configured, and the models that are known"},
     {"completion", CMD_COMPLETION, "bash|zsh|fish", 0, 1, OFFER_CHOICES, AS_TABLE,
      "prints a completion script for a shell"},
+    {"tokens", CMD_TOKENS, "[FILE]", 0, 1, OFFER_FILES, AS_TABLE | AS_JSON,
+     "counts the tokens of a file or of standard input, at most 64 MiB"},
     {"version", CMD_VERSION, "", 0, 0, OFFER_NOTHING, AS_TABLE | AS_JSON, "prints the version"},
     {"help", CMD_HELP, "[COMMAND]", 0, 1, OFFER_COMMANDS, AS_TABLE, "explains a command"},
     LATER("serve", "", "HTTP API, chat page, operator console"),
@@ -65,7 +67,6 @@ const struct command command_table[] = {
     LATER("audit", "[verify]", "the audit trail and its chain"),
     LATER("keys", "init|status|rotate", "operator key and per-user keys"),
     LATER("replay", "", "back-tests history policies"),
-    LATER("tokens", "[FILE]", "counts tokens of a text"),
     LATER("redact", "[FILE]", "what the redactor makes of a text"),
     LATER("recall", "QUERY", "ranked past turns, facts and journal entries"),
     LATER("tasks", "", "what is waiting or running in the background"),
@@ -132,6 +133,13 @@ const struct flag flag_table[FLAGS] = {
                     "with --discover: looks at these ports (default: the usual ones)"},
     [FLAG_NAMES] = {"names", 0, FLAG_CHOICE, "bots|providers|models|sessions", OFFER_CHOICES,
                     1 << CMD_COMPLETION, "names that there are, one a line, for the scripts"},
+    [FLAG_ENCODING] = {"encoding", 0, FLAG_CHOICE, "cl100k_base|o200k_base", OFFER_CHOICES,
+                       1 << CMD_TOKENS,
+                       "a public vocabulary (default: o200k_base, unless --model names another)"},
+    [FLAG_IDS] = {"ids", 0, FLAG_SWITCH, NULL, OFFER_NOTHING, 1 << CMD_TOKENS,
+                  "prints the tokens' ids"},
+    [FLAG_SPECIAL] = {"special", 0, FLAG_SWITCH, NULL, OFFER_NOTHING, 1 << CMD_TOKENS,
+                      "special tokens such as <|endoftext|> are those tokens, not text"},
 };
 
 // In the order of enum format, as in the table above.

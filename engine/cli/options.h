@@ -27,6 +27,7 @@ enum command_id {
     CMD_RESTORE,
     CMD_MODELS,
     CMD_COMPLETION,
+    CMD_TOKENS,
     CMD_VERSION,
     CMD_HELP,
     CMD_LATER, // known by name and promised, but not in this version
@@ -64,6 +65,9 @@ enum flag_id {
     FLAG_DISCOVER,
     FLAG_PORTS,
     FLAG_NAMES,
+    FLAG_ENCODING,
+    FLAG_IDS,
+    FLAG_SPECIAL,
     FLAGS
 };
 

@@ -48,6 +48,10 @@ static int read_member(struct row *row, struct json key, struct json value, stru
     } else if (json_is_string(key, "cache_min")) {
         ok = number >= 0 && number <= TOKENS_MAX;
         row->caps.cache_min_tokens = ok ? (uint64_t)number : 0;
+    } else if (json_is_string(key, "encoding")) {
+        ok = json_string(value, &text) && text.len && text.len < sizeof(row->caps.encoding);
+        if (ok)
+            memcpy(row->caps.encoding, text.ptr, text.len + 1);
     } else if (json_is_string(key, "window") || json_is_string(key, "output")) {
         ok = number > 0 && number <= TOKENS_MAX;
         if (json_is_string(key, "window"))

@@ -34,6 +34,7 @@ struct llm_caps {
     bool stream_usage;           // OpenAI: accepts stream_options.include_usage
     bool developer_role;         // OpenAI: system prompt goes as role "developer"
     bool temperature;            // accepts sampling parameters
+    char encoding[16];           // its public vocabulary (tokens/encoding.h), "": not public
 };
 struct llm_caps_table;
 // {"source":…,"models":[{"api":"anthropic","model":"claude-…*","window":…,"output":…,

@@ -74,7 +74,8 @@ static struct character wide_character(const uint8_t *p)
         code = (p[0] & 0x0Fu) << 12 | (p[1] & 0x3Fu) << 6 | (p[2] & 0x3Fu);
         len = 3;
     } else {
-        code = (p[0] & 0x07u) << 18 | (p[1] & 0x3Fu) << 12 | (p[2] & 0x3Fu) << 6 | (p[3] & 0x3Fu);
+        code = (p[0] & 0x07u) << 18 | (p[1] & 0x3Fu) << 12 | (p[2] & 0x3Fu) << 6 |
+               (p[3] & 0x3Fu);
         len = 4;
     }
     const uint8_t *block = blocks + (size_t)index[code / CHAR_BLOCK] * CHAR_BLOCK;
@@ -139,8 +140,8 @@ static inline const uint8_t *after_prefix(const uint8_t *p)
 
 // ---- the alternatives
 
-// The end of a contraction ('s 't 're 've 'm 'll 'd, in any case) at p; p if there is none. A long s
-// (U+017F) is an s in another case.
+// The end of a contraction ('s 't 're 've 'm 'll 'd, in any case) at p; p if there is none. A long
+// s (U+017F) is an s in another case.
 static const uint8_t *contraction(const uint8_t *p, const uint8_t *end)
 {
     if (end - p < 2 || *p != '\'')

@@ -55,6 +55,24 @@ says "write one of day|bot|model|user|session"
 refused 2 ask hi -o yaml
 says "write one of table|json|jsonl|csv"
 
+it bad__tokens
+refused 2 tokens /nowhere/text
+says "cannot read /nowhere/text: No such file or directory"
+refused 2 tokens .
+says ".: cannot read the input: Is a directory"
+refused 2 tokens --encoding p50k_base
+says "write one of cl100k_base|o200k_base"
+refused 2 tokens --encoding o200k_base --model gpt-4o
+says "an encoding or a model, not both"
+refused 2 tokens --ids --model claude-opus-4-7
+says "the vocabulary of model 'claude-opus-4-7' is not public"
+refused 2 ask hi --ids
+says "--ids does not go with ask; it is for: tokens"
+head -c 67108865 /dev/zero >large
+refused 2 tokens large
+says "over 64 MiB: count it in parts"
+rm large
+
 it bad__too_many_words
 refused 2 sessions one
 says "write parley sessions"

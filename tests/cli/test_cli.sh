@@ -250,6 +250,43 @@ run why
 code 2
 says "which session?"
 
+# ---- tokens
+
+it cli__tokens
+feed 'Hello, world!' tokens
+code 0
+quiet
+expect "the count alone" test "$(cat out)" = 4
+feed 'Hello, world!' tokens --ids
+expect "the ids" test "$(cat out)" = "13225 11 2375 0"
+feed 'Hello, world!' tokens --ids --encoding cl100k_base
+expect "the ids" test "$(cat out)" = "9906 11 1917 0"
+printf 'Hello, world!' >text
+run tokens text -o json
+has '$.tokens' integer 4
+has '$.encoding' text o200k_base
+has '$.estimated' false
+keys '$' "tokens encoding estimated"
+feed 'a<|endoftext|>' tokens - --ids --special -o json
+has '$.tokens' integer 2
+has '$.ids[1]' integer 199999
+feed '' tokens --ids
+expect "no ids" test "$(cat out)" = ""
+
+it cli__tokens_of_a_model
+run tokens text --model gpt-4o -o json
+has '$.model' text gpt-4o
+has '$.encoding' text o200k_base
+has '$.estimated' false
+run tokens text --model gpt-3.5-turbo --ids
+expect "the ids" test "$(cat out)" = "9906 11 1917 0"
+run tokens text --model claude-opus-4-7 -o json
+code 0
+has '$.model' text claude-opus-4-7
+has '$.estimated' true
+has '$.tokens' integer
+lacks encoding
+
 # ---- usage
 
 it cli__usage_by_each

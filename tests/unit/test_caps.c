@@ -26,6 +26,22 @@ static void test_caps__shipped(void **state)
     // A local server: its own row for what nobody knows, OpenAI's for what they know.
     assert_int_equal(llm_caps_find(t, "local", "qwen3:8b").window_tokens, 4096);
     assert_int_equal(llm_caps_find(t, "local", "gpt-oss:20b").window_tokens, 131072);
+    static const char *const encodings[][2] = {
+        {"gpt-4o-mini-2024-07-18", "o200k_base"}, {"gpt-4.1", "o200k_base"},
+        {"gpt-4.5-preview", "o200k_base"}, {"gpt-5-nano", "o200k_base"}, {"o1", "o200k_base"},
+        {"o3-mini", "o200k_base"}, {"o4-mini", "o200k_base"}, {"gpt-oss-20b", "o200k_base"},
+        {"chatgpt-4o-latest", "o200k_base"}, {"gpt-4", "cl100k_base"},
+        {"gpt-4-0613", "cl100k_base"}, {"gpt-4-32k-0314", "cl100k_base"},
+        {"gpt-4-turbo-2024-04-09", "cl100k_base"}, {"gpt-4-1106-preview", "cl100k_base"},
+        {"gpt-3.5-turbo-16k", "cl100k_base"}, {"gpt-35-turbo", "cl100k_base"},
+        {"deepseek-chat", ""}, {"some-model-of-theirs", ""}};
+    for (size_t i = 0; i < sizeof(encodings) / sizeof(encodings[0]); i++) {
+        c = llm_caps_find(t, "openai", encodings[i][0]);
+        assert_string_equal(c.encoding, encodings[i][1]);
+    }
+    assert_string_equal(llm_caps_find(t, "anthropic", "claude-opus-4-7").encoding, "");
+    assert_int_equal(llm_caps_find(t, "openai", "gpt-4-0613").window_tokens, 8192);
+    assert_int_equal(llm_caps_find(t, "openai", "gpt-4-1106-preview").window_tokens, 128000);
     llm_caps_free(t);
 }
 
@@ -70,6 +86,7 @@ static void test_caps__refused(void **state)
          "\"windows\""},
         {"{\"models\":[{\"api\":\"a\",\"api\":\"b\",\"model\":\"*\"}]}", "\"api\""},
         {"{\"models\":[{\"api\":\"a\",\"model\":\"*\",\"temperature\":1}]}", "\"temperature\""},
+        {"{\"models\":[{\"api\":\"a\",\"model\":\"*\",\"encoding\":\"\"}]}", "\"encoding\""},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

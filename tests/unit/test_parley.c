@@ -351,9 +351,37 @@ static void test_parley__bad_input(void **state)
     parley_close(engine);
 }
 
+static void test_parley__tokens(void **state)
+{
+    parley_error error = PARLEY_ERROR_INIT;
+    char *report;
+
+    (void)state;
+    assert_int_equal(parley_tokens(NULL, NULL, "a\0b", 3, PARLEY_TOKEN_IDS, &report, &error), 0);
+    assert_string_equal(report, "{\"tokens\":3,\"encoding\":\"o200k_base\",\"estimated\":false,"
+                                "\"ids\":[64,188,65]}");
+    parley_free(report);
+    assert_int_equal(parley_tokens("cl100k_base", NULL, NULL, 0, 0, &report, &error), 0);
+    assert_string_equal(report,
+                        "{\"tokens\":0,\"encoding\":\"cl100k_base\",\"estimated\":false}");
+    parley_free(report);
+    assert_int_equal(parley_tokens(NULL, "say \"x\"", "hi", 2, 0, &report, &error), 0);
+    assert_string_equal(report, "{\"tokens\":1,\"model\":\"say \\\"x\\\"\",\"estimated\":true}");
+    parley_free(report);
+    assert_int_equal(parley_tokens("o20k_base", NULL, "hi", 2, 0, &report, &error),
+                     PARLEY_E_USAGE);
+    assert_null(report);
+    assert_non_null(strstr(error.message, "did you mean 'o200k_base'?"));
+    assert_int_equal(parley_tokens(NULL, "\xFF", "hi", 2, 0, &report, &error), PARLEY_E_USAGE);
+    assert_int_equal(parley_tokens(NULL, NULL, "hi", (64 << 20) + 1, 0, &report, &error),
+                     PARLEY_E_USAGE);
+    assert_null(report);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_parley__tokens),
         cmocka_unit_test(test_parley__remembers),
         cmocka_unit_test(test_parley__two_engines_in_one_process),
         cmocka_unit_test(test_parley__wakeup_descriptor),
