@@ -20,10 +20,15 @@ $(B)/tests/%: tests/%.c $(inner) $(if $(whole),$(cli_test_obj)) $(stamp)
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests -MMD -MP $(LDFLAGS_) -o $@ $< $(if $(whole),$(cli_test_obj)) $(inner) \
 	    $(PKG_LIBS) -lcmocka -lm $(if $(whole),-ledit)
 
--include $(unit_bin:=.d)
+# What a test in another language has in C.
+helper_src := tests/peers/tokens_compare.c
+helper_bin := $(helper_src:%.c=$(B)/%)
+
+-include $(unit_bin:=.d) $(helper_bin:=.d)
 
 # One test while working on a room:  make unit ROOMS="base model" T=test_json
-.PHONY: unit unit-bin
+.PHONY: unit unit-bin helper-bin
+helper-bin: $(helper_bin)
 unit-bin: $(unit_bin)
 unit: $(if $(T),$(filter %/$(T),$(unit_bin)),$(unit_bin))
 	$(Q)for t in $^; do CMOCKA_MESSAGE_OUTPUT=TAP $$t || exit 1; done
@@ -58,7 +63,7 @@ test: deps-test peers
 	$(Q)$(MAKE) -s test-list | PARLEY_BUILD=build CC=gcc tests/run.sh build/test
 
 test-build:
-	$(Q)$(MAKE) B=build CC=gcc all
+	$(Q)$(MAKE) B=build CC=gcc all helper-bin
 	$(Q)$(MAKE) B=$(SANB) CC=clang SAN=address unit-bin $(SANB)/parley
 	$(Q)$(MAKE) B=$(FUZZB) CC=clang SAN=fuzzer-no-link,address,undefined fuzz-bin
 
