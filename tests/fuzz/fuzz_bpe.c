@@ -10,9 +10,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
-// At each place the tokens are tried that begin with one another, at most 86 (of blanks, in cl100k_base),
-// and each of them once more when the walk steps back over it. No place is come to again once the
-// walk has stepped back from it.
+// At each place the tokens are tried that begin with one another, at most 86 (of blanks, in
+// cl100k_base), and each of them once more when the walk steps back over it. No place is come to
+// again once the walk has stepped back from it.
 enum { STEPS_PER_BYTE = 2 * 86, RUN_BYTES = 1 << 12 };
 
 static struct buf well_formed(struct slice text)
