@@ -180,11 +180,31 @@ static int store_fingerprint(parley *e, const char *fingerprint, struct err *err
                : code;  // another process was faster; it is compared on the next open
 }
 
+// Whether anything is in the store.
+static int any_partition(parley *e, bool *any, struct err *err)
+{
+    struct blocking b = {.op = {.verb = STORE_PARTITIONS, .limit = 1}};
+    int code = run_blocking(e, &b, err);
+    *any = b.op.rows_len > 0;
+    store_op_release(&b.op);
+    return code;
+}
+
 // Everything in a store is sealed under one keyring. With another one, users would look like
 // strangers to their own conversations, so that is refused before anything is made.
-static int check_fingerprint(parley *e, const char *stored, const char *path, struct err *err)
+static int check_fingerprint(parley *e, char *stored, const char *path, struct err *err)
 {
     char ours[VAULT_DIGEST_BYTES];
+    bool any = false;
+    int code = stored[0] ? E_OK : any_partition(e, &any, err);
+    // Another process may have made the record meanwhile.
+    if (!code && any)
+        code = stored_fingerprint(e, stored, err);
+    if (!code && any && !stored[0])
+        code = err_set(err, E_CORRUPT, "the store no longer says which keyring it was sealed with: "
+                       "restore a backup of it");
+    if (code)
+        return code;
     seal_fingerprint(e->vault, SEAL_NOW, ours);
     if (!stored[0])
         return store_fingerprint(e, ours, err);

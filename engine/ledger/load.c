@@ -216,7 +216,10 @@ static int check_whole(struct work *w)
         int code = err_set(&w->op->err, E_CORRUPT, "turn %u is not there; run `parley verify`", n);
         if (!pass_over(w, code))
             return code;
-        s->turns[n - s->first] = (struct turn){.n = n, .damaged = true};
+        s->turns[n - s->first] =
+            (struct turn){.n = n,
+                          .damaged = true,
+                          .superseded = session_is_superseded(&s->chat->head, n)};
     }
     return E_OK;
 }

@@ -102,6 +102,30 @@ int sqlite_salvage(struct sqlite_conn *c, struct store_op *op)
     return rc;
 }
 
+int sqlite_read_back(struct sqlite_conn *c, const struct store_op *op)
+{
+    sqlite3_stmt *st = c->statements[SQL_GET];
+    int rc = SQLITE_OK;
+    for (uint32_t i = 0; i < op->items_len && rc == SQLITE_OK; i++) {
+        const struct store_item *item = &op->items[i];
+        bind_text(st, 1, op->partition);
+        bind_text(st, 2, item->key);
+        rc = sqlite3_step(st);
+        bool gone = item->verb == STORE_DELETE;
+        if (rc == SQLITE_DONE)
+            rc = gone ? SQLITE_OK : SQLITE_CORRUPT;
+        else if (rc == SQLITE_ROW) {
+            struct record r = sqlite_row(st, op->partition);
+            bool same = slice_eq(r.key, item->key) && slice_eq(r.meta, item->meta) &&
+                        slice_eq(r.body.bytes, item->body.bytes);
+            // A counter keeps the meta and the body that it was made with.
+            rc = !gone && (same || item->verb == STORE_ADD) ? SQLITE_OK : SQLITE_CORRUPT;
+        }
+        sqlite3_reset(st);
+    }
+    return rc;
+}
+
 // --- the check ----------------------------------------------------------------------------------
 
 static const char *const checks[] = {

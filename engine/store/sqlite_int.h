@@ -16,7 +16,9 @@
 //      (SQLite 3.7.0 to 3.51.2 can lose a WAL that two connections reset at once.)
 //   2. The reader's connection is query_only.
 //   3. Nothing is completed with E_OK before the transaction it belongs to is durable.
-//   4. After an error of the disk the connection is closed and opened anew: what its cache holds
+//   4. In a file where damage was met, nothing is committed that cannot be read back: a damaged
+//      page takes what is written to it without a word.
+//   5. After an error of the disk the connection is closed and opened anew: what its cache holds
 //      is not to be trusted.
 #ifndef STORE_SQLITE_INT_H
 #define STORE_SQLITE_INT_H
@@ -25,6 +27,7 @@
 
 #include <pthread.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 
 // --- claim.c ----------------------------------------------------------------------------------
 
@@ -139,6 +142,7 @@ struct sqlite_store {
     const struct schema *schema;
     bool read_only;
     int64_t busy_ms;            // how long a write waits for others
+    atomic_bool damaged;        // damage was met: what is written is read back, then committed
     struct lock_file lock;
     struct sqlite_conn write_conn, read_conn;  // each its thread's
     struct writer *writer;      // owned; NULL when read-only
@@ -183,6 +187,8 @@ bool sqlite_row_fits(const struct store_op *op, const struct record *row);
 // A GET or SCAN that met damage, again: the keys out of the index alone, then each record by
 // itself; what cannot be read comes as store.h says. An SQLite result code.
 int sqlite_salvage(struct sqlite_conn *c, struct store_op *op);
+// What a commit wrote is found again, in the transaction that wrote it. SQLITE_CORRUPT if not.
+int sqlite_read_back(struct sqlite_conn *c, const struct store_op *op);
 // STORE_CHECK. An SQLite result code.
 int sqlite_check(struct sqlite_conn *c, struct store_op *op);
 

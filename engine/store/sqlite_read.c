@@ -111,8 +111,15 @@ int sqlite_read(struct sqlite_store *s, struct sqlite_conn *c, struct store_op *
     case STORE_GET:
     case STORE_SCAN:
         rc = op->verb == STORE_GET ? read_get(c, op) : read_scan(c, op);
-        return (rc & 0xff) == SQLITE_CORRUPT ? sqlite_salvage(c, op) : rc;
-    case STORE_CHECK: return sqlite_check(c, op);
+        if ((rc & 0xff) != SQLITE_CORRUPT)
+            return rc;
+        atomic_store(&s->damaged, true);
+        return sqlite_salvage(c, op);
+    case STORE_CHECK:
+        rc = sqlite_check(c, op);
+        if (op->rows_len)
+            atomic_store(&s->damaged, true);
+        return rc;
     case STORE_DUE: return read_due(c, op);
     case STORE_PARTITIONS: return read_partitions(c, op);
     case STORE_CLAIM_ALIVE: op->alive = lock_file_alive(&s->lock, op->key); return SQLITE_OK;

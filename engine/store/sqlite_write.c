@@ -182,7 +182,7 @@ static int do_commit(struct writer *w, struct store_op *op)
         rc = apply_item(w, partition, &op->items[i], &found[i], after[i]);
         w->outcomes[w->outcomes_len++] = (struct outcome){after[i].version, after[i].count};
     }
-    return rc;
+    return rc == SQLITE_OK && w->s->damaged ? sqlite_read_back(w->c, op) : rc;
 }
 
 static int do_drop(struct writer *w, struct store_op *op)
@@ -304,6 +304,7 @@ static void roll_back(struct writer *w)
 static void note_error(struct writer *w, int rc, const char *doing, struct err *err)
 {
     conn_error(w->c->db, rc, w->s->path, doing, err);  // before the rollback forgets it
+    w->s->damaged |= (rc & 0xff) == SQLITE_CORRUPT;
     roll_back(w);
     if (conn_is_sick(rc)) {
         log_line(w->s->log, LOG_ERROR, "store: reopening after an error: %s", err->message);

@@ -33,14 +33,20 @@ static void checked(struct ledger_op *op)
     v->sessions += op->sessions;
     v->turns += op->turns;
     v->orphans += op->orphans;
-    v->users++;
+    v->users += run->partition[0] != '~';
     walk_next(run);
 }
 
 static void each(struct run *run)
 {
     struct verification *v = run->extra;
-    if (!run->user_key) {
+    if (run->partition[0] == '~' && strcmp(run->partition, "~house") != 0) {
+        buf_addf(&v->report, "partition %s: nothing of ours; restore the store from a backup\n",
+                 run->partition);
+        walk_next(run);
+        return;
+    }
+    if (!run->user_key && run->partition[0] != '~') {
         buf_addf(&v->report,
                  "partition %s: its key is not in the keyring: its texts cannot be read; "
                  "restore the keyring\n",

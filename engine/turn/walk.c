@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // walk.c: partition after partition, for what is about one user or about everybody. Reads pages of
 // partitions; for each it finds the user's key and name, then calls `each`. Partitions of the house
-// (their names begin with "~") are left out.
+// (their names begin with "~") are left out, but for a verification.
 #include "turn/turn_int.h"
 
 enum { WALK_PAGE = 100 };
@@ -144,7 +144,8 @@ static void page_read(struct store_op *op)
             buf_clear(&walk->last);
             buf_add_slice(&walk->last, p);
         }
-        if (p.len == 0 || p.ptr[0] == '~')
+        bool house = p.len > 0 && p.ptr[0] == '~';
+        if (p.len == 0 || (house && run->job->verb != JOB_VERIFY))
             continue;
         // One that is no user's has no key, which `each` then tells.
         for (size_t at = 0; at < len; at++)

@@ -364,6 +364,61 @@ code 4
 sqlite3 parley.db .dump | grep -v '^PRAGMA' >after
 expect "nothing was changed" cmp before after
 
+it bad__one_damaged_session_and_the_rest
+restore
+run ask "Another one." -o json
+other=$(value '$.session')
+run ask "And one more." --context kitchen -o json
+hurt=$(value '$.session')
+sqlite3 parley.db "UPDATE records SET meta = replace(meta, '\"turns\":1', '\"turns\":0') WHERE key = 'session/$hurt'"
+run sessions
+code 0
+prints "quarantined"
+prints "$other"
+says "1 session could not be read, and is quarantined: run \`parley verify\`"
+run sessions -o json
+expect "it is marked" test "$(grep -o '"quarantined":true' out | wc -l)" = 1
+expect "and it alone" test "$(grep -o '"quarantined":false' out | wc -l)" = 3
+run ask --session "$hurt" "Are you there?"
+code 4
+silent
+says "session $hurt is quarantined: record session/$hurt: damaged, or moved from its place"
+says "restore the store from a backup, or start a new session"
+run ask -c --context kitchen "Are you there?"
+code 4
+says "session $hurt is quarantined"
+run show "$hurt"
+code 4
+silent
+run ask --session "$other" "Go on."
+code 0
+run ask --context kitchen "A new one."
+code 0
+run ask -c --context kitchen "Go on."
+code 0
+run verify -o json
+code 4
+prints "session $hurt: record session/$hurt"
+sqlite3 parley.db "UPDATE records SET meta = '{}' WHERE key LIKE 'head/%'"
+run ask -c "And now?"
+code 0
+says "which session is the newest could not be read"
+sqlite3 parley.db "UPDATE records SET meta = replace(meta, '1', '2') WHERE key LIKE 'attempt/%'"
+run usage
+code 0
+says "could not be read and are not counted"
+
+it bad__store_without_its_user_or_house
+restore
+sqlite3 parley.db "UPDATE partitions SET name = upper(name) || 'x' WHERE name NOT LIKE '~%'"
+run verify
+code 4
+prints "its key is not in the keyring"
+sqlite3 parley.db "DELETE FROM records WHERE key = 'keyring'; DELETE FROM partitions WHERE name = '~house'"
+run sessions
+code 4
+says "the store no longer says which keyring it was sealed with"
+
 it bad__store_that_is_a_folder
 restore
 rm -f parley.db
