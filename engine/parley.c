@@ -275,9 +275,19 @@ static int open_wire(parley *e, struct hand *h, struct err *err)
                          : wire_new_curl(&h->wire, h->loop, err);
 }
 
+// In the middle of a hook; its worker is there by then.
+static bool pause_hook(void *user)
+{
+    struct hand *h = user;
+    return worker_pause(h->worker);
+}
+
 static int open_hand(parley *e, unsigned index, unsigned count, struct err *err)
 {
     struct hand *h = &e->hands[index];
+    struct lua_env lua = e->lua;
+    lua.pause = e->seams.clock ? NULL : pause_hook;
+    lua.pause_user = h;
     h->engine = e;
     e->hands_len = index + 1;
     int code = e->seams.clock ? loop_new_sim(&h->loop, e->seams.clock, err)
@@ -285,7 +295,7 @@ static int open_hand(parley *e, unsigned index, unsigned count, struct err *err)
     if (!code)
         code = open_wire(e, h, err);
     if (!code)
-        code = lua_loader_new(&h->loader, &e->lua, err);
+        code = lua_loader_new(&h->loader, &lua, err);
     if (code)
         return code;
     uint64_t live_bytes = (uint64_t)conf_int(e->settings.conf, "live_bytes", 0);

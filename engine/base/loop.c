@@ -42,6 +42,11 @@ const struct clock *loop_clock(const struct loop *l)
     return l->clock;
 }
 
+uint64_t loop_callbacks(const struct loop *l)
+{
+    return l->callbacks;
+}
+
 static void wake(struct loop *l)
 {
     if (!l->sleeping)
@@ -187,6 +192,7 @@ static bool run_tasks(struct loop *l)
             break;
         }
         struct loop_task *next = task->next; // the task may be gone once it ran
+        l->callbacks++;
         task->fn(task);
         ran = true;
         task = next;
@@ -208,6 +214,7 @@ static bool run_timers(struct loop *l)
         if (t->due_ns > now || t->order >= started_later)
             break;
         loop_timer_stop(l, t);
+        l->callbacks++;
         t->fn(t);
         ran = true;
     }

@@ -62,8 +62,10 @@ static void tell(struct loop_epoll *l, const struct epoll_event *event)
     if (event->events & (EPOLLERR | EPOLLHUP))
         seen |= LOOP_READ | LOOP_WRITE;
     seen &= w->events;
-    if (seen && !loop_stopping(&l->base))
-        w->fn(w, seen);
+    if (!seen || loop_stopping(&l->base))
+        return;
+    l->base.callbacks++;
+    w->fn(w, seen);
 }
 
 static void poll_once(struct loop_epoll *l, int timeout_ms)

@@ -11,6 +11,9 @@
 
 #include <stdio.h>
 
+// A protected call, and what an error takes that comes through it: its message, its way out.
+enum { PCALL_UNITS = 10, ERROR_UNITS = 60, REQUIRE_UNITS = 20 };
+
 static const char loaded_key;  // registry: module name -> what it returned
 
 // ---- protected calls
@@ -21,6 +24,7 @@ LJMP static int finish_pcall(lua_State *L, int status, lua_KContext below)
         return sandbox_raise_stop(L);
     if (status == LUA_OK || status == LUA_YIELD)
         return lua_gettop(L) - (int)below;
+    sandbox_charge(L, ERROR_UNITS);
     lua_pushboolean(L, 0);                              // … message false
     lua_insert(L, -2);
     return 2;
@@ -29,6 +33,7 @@ LJMP static int finish_pcall(lua_State *L, int status, lua_KContext below)
 LJMP static int base_pcall(lua_State *L)
 {
     luaL_checkany(L, 1);
+    sandbox_charge(L, PCALL_UNITS);
     lua_pushboolean(L, 1);
     lua_insert(L, 1);                                   // true f args…
     int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, finish_pcall);
@@ -52,6 +57,7 @@ LJMP static int base_xpcall(lua_State *L)
     int args = lua_gettop(L) - 2;
 
     luaL_checktype(L, 2, LUA_TFUNCTION);
+    sandbox_charge(L, PCALL_UNITS);
     lua_pushvalue(L, 2);
     lua_pushcclosure(L, handle_message, 1);
     lua_replace(L, 2);                                  // f handler args…
@@ -136,6 +142,7 @@ LJMP static int base_require(lua_State *L)
     char path[96];
 
     lua_settop(L, 1);
+    sandbox_charge(L, REQUIRE_UNITS);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &loaded_key);     // name loaded
     lua_pushvalue(L, 1);
     if (lua_rawget(L, 2) != LUA_TNIL)

@@ -5,7 +5,8 @@
 #include "lua/pattern.h"
 #include "lua/sandbox.h"
 
-enum { BYTES_PER_UNIT = 8, SHORT_BYTES = 512, PAY_STEPS = 256 };
+enum { BYTES_PER_UNIT = 8, SHORT_BYTES = 512, PAY_STEPS = 256, REPLACE_UNITS = 10,
+       GMATCH_UNITS = 10, ITEM_UNITS = 50, DIGITS_UNITS = 300, CODE_UNITS = 5 };
 
 // ---- patterns
 
@@ -184,6 +185,7 @@ LJMP static int gmatch_next(lua_State *L)
 
         if (end < 0 || end == last)
             continue;
+        p.steps += GMATCH_UNITS;
         pay_steps(L, &p);
         lua_pushinteger(L, end);
         lua_copy(L, -1, lua_upvalueindex(3));
@@ -284,6 +286,7 @@ LJMP static int str_gsub(lua_State *L)
             pay_steps(L, &p);
         if (end >= 0 && end != last) {
             n++;
+            p.steps += REPLACE_UNITS;
             changed |= add_replacement(L, &b, &p, at, (size_t)end);
             at = (size_t)end;
             last = end;
@@ -362,6 +365,33 @@ LJMP static int str_unpack(lua_State *L)
     return sandbox_charged(L);
 }
 
+// As upvalue 1, with each of its items charged: what is quoted grows, and a large number has
+// hundreds of digits.
+LJMP static int str_format(lua_State *L)
+{
+    struct slice text = check_slice(L, 1);
+    size_t units = 0;
+
+    for (size_t i = 0; i + 1 < text.len; i++)
+        if (text.ptr[i] == '%')
+            units += ITEM_UNITS;
+    for (int i = lua_gettop(L); i > 1; i--) {
+        if (lua_type(L, i) == LUA_TSTRING)
+            units += lua_rawlen(L, i) / 2;
+        else if (lua_type(L, i) == LUA_TNUMBER && !lua_isinteger(L, i))
+            units += DIGITS_UNITS;
+    }
+    sandbox_charge(L, units);
+    return sandbox_charged(L);
+}
+
+// As upvalue 1, utf8.codes, whose iterator is Lua's own: it is paid for before it runs.
+LJMP static int utf8_codes(lua_State *L)
+{
+    sandbox_charge(L, check_slice(L, 1).len * CODE_UNITS);
+    return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
 static const luaL_Reg pattern_functions[] = {
     {"find", str_find}, {"match", str_match}, {"gmatch", str_gmatch}, {"gsub", str_gsub},
     {"sub", str_sub},
@@ -370,7 +400,7 @@ static const luaL_Reg pattern_functions[] = {
 
 LJMP void lib_string_open(lua_State *L)
 {
-    static const char *const string_names[] = {"char", "format", "lower", "pack",
+    static const char *const string_names[] = {"char", "lower", "pack",
                                                "packsize", "reverse", "upper", NULL};
     static const char *const utf8_names[] = {"char", "len", "offset", NULL};
     static const char *const rep_name[] = {"rep", NULL}, *const byte_name[] = {"byte", NULL};
@@ -378,6 +408,8 @@ LJMP void lib_string_open(lua_State *L)
                                                    "__div", "__idiv", "__unm", NULL};
     static const char *const unpack_name[] = {"unpack", NULL};
     static const char *const codepoint_name[] = {"codepoint", NULL};
+    static const char *const format_name[] = {"format", NULL};
+    static const char *const codes_name[] = {"codes", NULL};
 
     lua_pushcfunction(L, luaopen_string);               // makes the string metatable too
     lua_call(L, 0, 1);                                  // env string
@@ -385,6 +417,7 @@ LJMP void lib_string_open(lua_State *L)
     lua_setfield(L, -2, "dump");
     sandbox_wrap(L, string_names, sandbox_charged);
     sandbox_wrap(L, rep_name, str_rep);
+    sandbox_wrap(L, format_name, str_format);
     sandbox_wrap(L, byte_name, ranged);
     sandbox_wrap(L, unpack_name, str_unpack);
     luaL_setfuncs(L, pattern_functions, 0);
@@ -393,6 +426,7 @@ LJMP void lib_string_open(lua_State *L)
     lua_call(L, 0, 1);                                  // env utf8
     sandbox_wrap(L, utf8_names, sandbox_charged);
     sandbox_wrap(L, codepoint_name, ranged);
+    sandbox_wrap(L, codes_name, utf8_codes);
     lua_setfield(L, -2, "utf8");                        // env
     lua_pushliteral(L, "");
     lua_getmetatable(L, -1);                            // env "" mt

@@ -3,7 +3,7 @@
 // loops outlives the deadline whatever a __len says. Same results as Lua's library otherwise.
 #include "lua/sandbox.h"
 
-enum { ITEM_UNITS = 4 };
+enum { ITEM_UNITS = 8, CALL_UNITS = 5 };
 
 LJMP static void check_table(lua_State *L, int idx)
 {
@@ -100,6 +100,7 @@ LJMP static int tab_concat(lua_State *L)
     lua_Integer i = luaL_optinteger(L, 3, 1), last = luaL_optinteger(L, 4, size);
     luaL_Buffer b;
 
+    sandbox_charge(L, CALL_UNITS);
     luaL_buffinit(L, &b);
     for (; i < last; i++) {
         add_item(L, &b, i);

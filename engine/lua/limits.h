@@ -32,6 +32,8 @@ static inline struct sandbox_options limits_sandbox(const struct lua_env *env)
         .log = env->log,
         .memory_bytes = env->limits.memory_bytes ? env->limits.memory_bytes : LUA_MEMORY_BYTES,
         .timer_signal = env->timer_signal,
+        .pause = env->pause,
+        .pause_user = env->pause_user,
     };
 }
 

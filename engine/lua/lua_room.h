@@ -18,8 +18,8 @@ struct lua_limits {
 };
 // Where a clock runs, time ends what only counts before fuel does; where it stands still
 // (simulation), fuel ends it in about as long.
-enum { LUA_MEMORY_BYTES = 32 << 20, LUA_HOOK_MS = 100, LUA_LOAD_MS = 1000,
-       LUA_HOOK_FUEL = 20000000, LUA_LOAD_FUEL = 400000000, LUA_FILE_BYTES_MAX = 1 << 20 };
+enum { LUA_MEMORY_BYTES = 16 << 20, LUA_HOOK_MS = 100, LUA_LOAD_MS = 1000,
+       LUA_HOOK_FUEL = 10000000, LUA_LOAD_FUEL = 100000000, LUA_FILE_BYTES_MAX = 1 << 20 };
 
 struct lua_env {
     const char *policies_dir;   // searched for <bot>.lua, then the policies inside the binary
@@ -30,6 +30,11 @@ struct lua_env {
     // counted, which is slower, and the same in every run. With a signal, what is made from here
     // belongs to the thread that makes it.
     int timer_signal;
+    // For policies only, on their worker's thread: lets other turns go on while a hook takes long
+    // (or a file takes long to load), and returns when it may go on; false, at once: it cannot be
+    // put aside. NULL: hooks run in one piece. Another hook of the same policy may run meanwhile.
+    bool (*pause)(void *user);
+    void *pause_user;
 };
 
 // A loader for policy_host; one per worker (states are not shared between threads).

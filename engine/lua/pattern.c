@@ -151,7 +151,7 @@ static bool single(const struct pattern *p, const char *s, const char *t, const 
 
 static size_t class_cost(const char *t, const char *end)
 {
-    return 1 + (size_t)(end - t) / 8;
+    return 1 + (size_t)(end - t) / 4;
 }
 
 static struct end most(struct pattern *p, const char *s, const char *t, const char *end)
@@ -339,7 +339,7 @@ static struct end match(struct pattern *p, const char *s, const char *t)
     while (!e.at && e.why == 0) {
         if (t == text_end(p))
             e.at = s;
-        else if (!step(p, 1 + (*t == '[' ? (size_t)(text_end(p) - t) / 8 : 0)))
+        else if (!step(p, 1 + (*t == '[' ? (size_t)(text_end(p) - t) / 4 : 0)))
             e = STOPPED;
         else
             e = item(p, &s, &t);

@@ -5,7 +5,8 @@
 //   hook: view handle in ─ sandbox_call ─▶ fresh table ─ plans_read ─▶ plan
 //
 // Invariants
-// 1. One state per version; after loading everything in it is read-only (freeze.h).
+// 1. One state per version, and up to STATES_MAX - 1 copies of it, made when a hook is called while
+//    the others are put aside in the middle of one; after loading all is read-only (freeze.h).
 // 2. A hook that fails leaves the plan as the plain policy makes it, and says where and why.
 // 3. math.random depends on session and turn only.
 // 4. A hook that runs out of its budget again and again is left alone for a while, longer each
@@ -28,7 +29,9 @@
 #include <stdio.h>
 
 enum { WHERE_BYTES = 128, PATH_BYTES = 4096,
-       STRIKES = 3, REST_MS = 1000, REST_DOUBLINGS = 6 };
+       STRIKES = 3, REST_MS = 1000, REST_DOUBLINGS = 6, STATES_MAX = 4 };
+
+enum { ON_MESSAGE, ON_REPLY, HISTORY, HOOKS };
 
 // One hook of a policy: its function and where it stands.
 struct hook {
@@ -47,16 +50,21 @@ struct lua_policy {
     const struct clock *clock;
     char *file, *title, *model;  // owned; info borrows them
     struct safe_buf system;
-    struct hook on_message, on_reply, history;
+    struct hook hooks[HOOKS];
     struct history_plan plan;  // when `history` is no function
+    struct lua_policy *next;   // a copy, owned; strikes are the first one's
+    unsigned states;           // the first one's: with its copies, those being made too
+    bool busy;                 // a hook is under way in it
+    struct lua_env env;        // for copies, as is the file's text
+    struct buf text;
 };
 
 // ---- hooks
 
 struct hook_call {
-    const struct lua_policy *policy;
-    const struct hook *hook;
+    int hook;
     const struct policy_view *view;
+    const struct lua_policy *policy;      // the state that runs it
     struct safe_text reply;               // on_reply only
     struct plan *plan;                    // on_message, on_reply
     struct history_plan *history;         // history
@@ -65,10 +73,11 @@ struct hook_call {
 LJMP static int run_hook(lua_State *L)
 {
     const struct hook_call *call = lua_touserdata(L, 1);
+    const struct hook *hook = &call->policy->hooks[call->hook];
     int args = 1;
 
     sandbox_seed(L, call->view->turn, (uint64_t)call->view->chat->head.created_at_ms);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, call->hook->function);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, hook->function);
     values_push_view(L, call->view);
     if (call->reply.ptr) {
         lua_pushlstring(L, call->reply.ptr, call->reply.len);
@@ -76,9 +85,9 @@ LJMP static int run_hook(lua_State *L)
     }
     lua_call(L, args, 1);
     if (call->history)
-        plans_read_history(L, call->hook->where, call->view->turn, call->history);
+        plans_read_history(L, hook->where, call->view->turn, call->history);
     else
-        plans_read(L, call->policy->redactor, call->hook->where, call->plan);
+        plans_read(L, call->policy->redactor, hook->where, call->plan);
     return 0;
 }
 
@@ -99,18 +108,80 @@ static void count_strike(const struct lua_policy *p, struct hook *hook)
         hook->rests_until_ns = clock_mono_ns(p->clock) + ((int64_t)REST_MS * 1000000 << doublings);
 }
 
-static int call_hook(const struct lua_policy *p, struct hook *hook, const struct hook_call *call,
-                     struct err *err)
+static int policy_new(struct lua_policy **out, const struct lua_env *env, const char *file,
+                      struct slice text, struct err *err);
+
+// One more state. Others may take and give back states while it is being loaded.
+static int add_state(struct lua_policy *p, struct err *err)
 {
+    struct lua_policy *copy;
+    struct lua_env quiet = p->env;
+
+    quiet.log = NULL;  // what is to be said of the file has been said
+    p->states++;
+    int code = policy_new(&copy, &quiet, p->file, buf_slice(&p->text), err);
+    if (code != E_OK) {
+        p->states--;
+        return code;
+    }
+    copy->next = p->next;
+    p->next = copy;
+    return E_OK;
+}
+
+// A state without a hook under way, busy from now on. Waits for one where all are. NULL with err.
+static struct lua_policy *take_state(struct lua_policy *p, struct err *err)
+{
+    int64_t until_ns = clock_mono_ns(p->clock) + 2 * p->limits.hook.ms * 1000000;
+
+    for (;;) {
+        struct lua_policy *s = p;
+
+        while (s && s->busy)
+            s = s->next;
+        if (s) {
+            s->busy = true;
+            return s;
+        }
+        if (p->states < STATES_MAX) {
+            if (add_state(p, err) != E_OK)
+                return NULL;
+        } else if (!p->env.pause || clock_mono_ns(p->clock) >= until_ns ||
+                   !p->env.pause(p->env.pause_user)) {
+            err_set(err, E_POLICY, "%s: not run, for %u calls of this policy's hooks are under way",
+                    p->file, p->states);
+            return NULL;
+        }
+    }
+}
+
+static int run_in_state(struct lua_policy *p, struct hook_call *call, bool *ran_out,
+                        struct err *err)
+{
+    struct lua_policy *state = take_state(p, err);
+
+    if (!state)
+        return err->code;
+    call->policy = state;
+    int code = sandbox_call(state->sandbox, p->limits.hook, run_hook, call, err);
+    *ran_out = sandbox_ran_out(state->sandbox);
+    state->busy = false;
+    return code;
+}
+
+static int call_hook(struct lua_policy *p, struct hook_call *call, struct err *err)
+{
+    struct hook *hook = &p->hooks[call->hook];
     struct err own = ERR_INIT;
+    bool ran_out = false;
     int64_t rest_ns = hook->strikes ? hook->rests_until_ns - clock_mono_ns(p->clock) : 0;
 
     if (rest_ns > 0)
         return err_set(err, E_POLICY, "%s: not run, for it was stopped %u times in a row; it is "
                                       "tried again in %lld ms (in %s)", hook->where, hook->strikes,
                        (long long)(rest_ns / 1000000 + 1), hook->name);
-    int code = sandbox_call(p->sandbox, p->limits.hook, run_hook, (void *)(uintptr_t)call, &own);
-    if (code != E_OK && sandbox_ran_out(p->sandbox))
+    int code = run_in_state(p, call, &ran_out, &own);
+    if (code != E_OK && ran_out)
         count_strike(p, hook);
     else
         hook->strikes = 0;
@@ -120,11 +191,11 @@ static int call_hook(const struct lua_policy *p, struct hook *hook, const struct
     return err_set(err, E_POLICY, "%s (in %s)", own.message, hook->name);
 }
 
-static int plan_hook(struct lua_policy *p, struct hook *hook, const struct policy_view *view,
+static int plan_hook(struct policy *base, int hook, const struct policy_view *view,
                      struct safe_text reply, struct plan *plan, struct err *err)
 {
-    struct hook_call call = {.policy = p, .hook = hook, .view = view, .reply = reply, .plan = plan};
-    int code = call_hook(p, hook, &call, err);
+    struct hook_call call = {.hook = hook, .view = view, .reply = reply, .plan = plan};
+    int code = call_hook((struct lua_policy *)base, &call, err);
 
     if (code != E_OK)
         plan_release(plan);  // as after plan_init: go on
@@ -134,30 +205,26 @@ static int plan_hook(struct lua_policy *p, struct hook *hook, const struct polic
 static int on_message(struct policy *base, const struct policy_view *view, struct plan *plan,
                       struct err *err)
 {
-    struct lua_policy *p = (struct lua_policy *)base;
-
-    return plan_hook(p, &p->on_message, view, SAFE_NONE, plan, err);
+    return plan_hook(base, ON_MESSAGE, view, SAFE_NONE, plan, err);
 }
 
 static int on_reply(struct policy *base, const struct policy_view *view, struct safe_text reply,
                     struct plan *plan, struct err *err)
 {
-    struct lua_policy *p = (struct lua_policy *)base;
-
-    return plan_hook(p, &p->on_reply, view, reply.ptr ? reply : SAFE_LIT(""), plan, err);
+    return plan_hook(base, ON_REPLY, view, reply.ptr ? reply : SAFE_LIT(""), plan, err);
 }
 
 static int on_history(struct policy *base, const struct policy_view *view,
                       struct history_plan *plan, struct err *err)
 {
     struct lua_policy *p = (struct lua_policy *)base;
-    struct hook_call call = {.policy = p, .hook = &p->history, .view = view, .history = plan};
+    struct hook_call call = {.hook = HISTORY, .view = view, .history = plan};
 
-    if (p->history.function == LUA_NOREF) {
+    if (p->hooks[HISTORY].function == LUA_NOREF) {
         *plan = p->plan;
         return E_OK;
     }
-    int code = call_hook(p, &p->history, &call, err);
+    int code = call_hook(p, &call, err);
     if (code != E_OK)
         history_plan_full(plan);
     return code;
@@ -167,13 +234,20 @@ static void policy_free(struct policy *base)
 {
     struct lua_policy *p = (struct lua_policy *)base;
 
-    sandbox_free(p->sandbox);
-    redactor_free(p->redactor);
-    safe_buf_release(&p->system);
-    mem_free(p->file);
-    mem_free(p->title);
-    mem_free(p->model);
-    mem_free(p);
+    while (p) {
+        struct lua_policy *next = p->next;
+
+        BUG_ON(p->busy);
+        sandbox_free(p->sandbox);
+        redactor_free(p->redactor);
+        safe_buf_release(&p->system);
+        buf_release(&p->text);
+        mem_free(p->file);
+        mem_free(p->title);
+        mem_free(p->model);
+        mem_free(p);
+        p = next;
+    }
 }
 
 static const struct policy_ops lua_policy_ops = {
@@ -189,6 +263,7 @@ struct load {
     struct lua_policy *policy;
     struct slice text;
     const struct log *log;
+    size_t memory_bytes;  // in: the engine's limit; out: the policy's
     bool no_memory;
 };
 
@@ -223,17 +298,21 @@ LJMP static void keep_shape(lua_State *L, struct load *load, const struct shape 
     if (code != E_OK)
         luaL_error(L, "%s: system: %s", p->file, err.message);
     p->plan = shape->plan;
+    p->limits.hook = (struct sandbox_budget){shape->limits.fuel, shape->limits.time_ms};
+    load->memory_bytes = (size_t)shape->limits.memory_bytes;
     p->base.info.max_output_tokens = shape->max_output_tokens;
-    set_hook(L, &p->on_message, "on_message", shape->on_message);
-    set_hook(L, &p->on_reply, "on_reply", shape->on_reply);
-    set_hook(L, &p->history, "history", shape->history);
+    set_hook(L, &p->hooks[ON_MESSAGE], "on_message", shape->on_message);
+    set_hook(L, &p->hooks[ON_REPLY], "on_reply", shape->on_reply);
+    set_hook(L, &p->hooks[HISTORY], "history", shape->history);
 }
 
 LJMP static int load_policy(lua_State *L)
 {
     struct load *load = lua_touserdata(L, 1);
     struct lua_policy *p = load->policy;
-    struct shape_source source = {p->file, load->text};
+    const struct sandbox_budget *most = &p->limits.hook;
+    struct shape_source source = {
+        p->file, load->text, {most->ms, most->fuel, (int64_t)load->memory_bytes}};
     struct shape shape;
 
     values_open(L);
@@ -247,7 +326,7 @@ LJMP static int load_policy(lua_State *L)
     keep_shape(L, load, &shape);
     lua_settop(L, 2);
     freeze_value(L);
-    for (unsigned i = 0; i < shape.idle_len; i++)
+    for (unsigned i = 0; load->log && i < shape.idle_len; i++)
         log_line(load->log, LOG_WARN, "%s:%d: %s has no effect yet", p->file, shape.idle[i].line,
                  shape.idle[i].name);
     return 0;
@@ -281,12 +360,12 @@ static void fill_info(struct lua_policy *p, struct slice text)
         info->system_hash = hash_of(safe_slice(info->system));
         info->system_hash += info->system_hash == 0;
     }
-    info->needs_turns = p->history.function == LUA_NOREF ? 0 : UINT32_MAX;
-    info->has_on_message = p->on_message.function != LUA_NOREF;
-    info->has_on_reply = p->on_reply.function != LUA_NOREF;
+    info->needs_turns = p->hooks[HISTORY].function == LUA_NOREF ? 0 : UINT32_MAX;
+    info->has_on_message = p->hooks[ON_MESSAGE].function != LUA_NOREF;
+    info->has_on_reply = p->hooks[ON_REPLY].function != LUA_NOREF;
 }
 
-static int policy_new(struct policy **out, const struct lua_env *env, const char *file,
+static int policy_new(struct lua_policy **out, const struct lua_env *env, const char *file,
                       struct slice text, struct err *err)
 {
     struct lua_policy *p = mem_zalloc(sizeof(*p));
@@ -295,19 +374,30 @@ static int policy_new(struct policy **out, const struct lua_env *env, const char
 
     if (!p)
         return err_set(err, E_NOMEM, "%s: out of memory", file);
-    struct load load = {.policy = p, .text = text, .log = env->log};
+    struct load load = {.policy = p, .text = text, .log = env->log,
+                        .memory_bytes = options.memory_bytes};
     p->base.ops = &lua_policy_ops;
     p->base.refs = 1;
     p->limits = limits_of(env);
     p->clock = env->clock;
+    p->env = *env;
+    p->env.policies_dir = NULL;  // the loader's; copies are made of the text
+    p->states = 1;
+    buf_init(&p->text, LUA_FILE_BYTES_MAX);
+    buf_add_slice(&p->text, text);
     safe_buf_init(&p->system, LUA_FILE_BYTES_MAX);
     file = source_shown(file);
     p->file = mem_strdup(file);
-    int code = p->file ? redactor_new(&p->redactor, &own) : err_set(&own, E_NOMEM, "out of memory");
+    int code = p->file ? buf_check(&p->text, "its text", &own)
+                       : err_set(&own, E_NOMEM, "out of memory");
+    if (code == E_OK)
+        code = redactor_new(&p->redactor, &own);
     if (code == E_OK)
         code = sandbox_new(&p->sandbox, &options, &own);
     if (code == E_OK)
         code = sandbox_call(p->sandbox, p->limits.load, load_policy, &load, &own);
+    if (code == E_OK)
+        code = sandbox_set_memory(p->sandbox, load.memory_bytes, &own);
     if (code != E_OK) {
         name_place(file, &own);
         err_set(err, load.no_memory ? E_NOMEM : code, "%s", own.message);
@@ -315,12 +405,12 @@ static int policy_new(struct policy **out, const struct lua_env *env, const char
         return load.no_memory ? E_NOMEM : code;
     }
     fill_info(p, text);
-    *out = &p->base;
+    *out = p;
     return E_OK;
 }
 
 // E_NOT_FOUND when there is no such file.
-static int load_path(const struct lua_env *env, const char *path, struct policy **out,
+static int load_path(const struct lua_env *env, const char *path, struct lua_policy **out,
                      struct err *err)
 {
     struct buf text = BUF_INIT(LUA_FILE_BYTES_MAX);
@@ -360,6 +450,7 @@ void lua_loader_free(struct lua_loader *l)
 static int loader_load(void *self, const char *bot, struct policy **out, struct err *err)
 {
     const struct lua_env *env = &((struct lua_loader *)self)->env;
+    struct lua_policy *policy = NULL;
     char path[PATH_BYTES];
     int code = E_NOT_FOUND;
 
@@ -368,13 +459,16 @@ static int loader_load(void *self, const char *bot, struct policy **out, struct 
                        bot, BOT_NAME_MAX);
     if (env->policies_dir &&
         snprintf(path, sizeof(path), "%s/%s.lua", env->policies_dir, bot) < (int)sizeof(path))
-        code = load_path(env, path, out, err);
-    if (code != E_NOT_FOUND)
-        return code;
-    snprintf(path, sizeof(path), "policies/%s.lua", bot);
-    const struct embed_file *file = embed_find(path);
-    return file ? policy_new(out, env, path, file->bytes, err)
-                : bots_refuse_unknown(env->policies_dir, bot, err);
+        code = load_path(env, path, &policy, err);
+    if (code == E_NOT_FOUND) {
+        snprintf(path, sizeof(path), "policies/%s.lua", bot);
+        const struct embed_file *file = embed_find(path);
+        code = file ? policy_new(&policy, env, path, file->bytes, err)
+                    : bots_refuse_unknown(env->policies_dir, bot, err);
+    }
+    if (code == E_OK)
+        *out = &policy->base;
+    return code;
 }
 
 struct policy_loader lua_loader_ops(struct lua_loader *l)
@@ -411,11 +505,12 @@ void lua_bots(const struct lua_env *env, void (*fn)(void *user, const char *bot,
 
 int lua_check_policy(const struct lua_env *env, const char *path, struct err *err)
 {
-    struct policy *policy = NULL;
+    struct lua_policy *policy = NULL;
     int code = load_path(env, path, &policy, err);
 
     if (code == E_NOT_FOUND)
         return err_set(err, E_POLICY, "%s: there is no such file", path);
-    policy_unref(policy);
+    if (code == E_OK)
+        policy_unref(&policy->base);
     return code;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// sandbox.c: the allocator, fuel, deadline, protected calls. Invariants and thread: sandbox.h.
+// sandbox.c: fuel, slices of time, the deadline, protected calls. Invariants and thread: sandbox.h.
 //
 //   allocator, each block ─────────────────┐
 //   library functions, by what they look at┼─▶ fuel ──────┬─▶ stop: why it ran out, sticky;
@@ -7,53 +7,34 @@
 //   timed mode: the timer (deadline.h) ───────────────────┤   at its next instruction ──▶ error
 //   allocator: over the limit with all garbage collected ─┘
 //   error ─▶ pcall, xpcall, resume, close raise it again on the way out ─▶ sandbox_call
-#include "lua/sandbox.h"
+#include "lua/sandbox_int.h"
 
 #include "base/mem.h"
-#include "lua/deadline.h"
 #include "lua/freeze.h"
 
-#include <signal.h>
 #include <stdio.h>
+#include <time.h>
 
 enum {
     HOOK_COUNT = 16,        // one instruction may cost as much as a chain of __call: 20 ms
     CHECK_UNITS = 10000,    // some 50 µs
-    ALLOC_UNITS = 10,       // a block, whatever its size
-    BYTES_PER_UNIT = 32,    // and its bytes
+    CALL_UNITS = 5,         // of a library function, whatever it looks at
     LOOK_BYTES_PER_UNIT = 8,    // of a string that a library function looks at
-    STRING_HEADER = 64,     // what Lua adds to a string's bytes, rounded up
-    VALUE_BYTES = 16,       // of a value on a stack
-    NODE_BYTES = 24,        // of a table's hash part, for each key
-    LONG_MS = 1000,         // a deadline that has time for larger tables
-    DEEP_LEVELS = SANDBOX_STACK_MAX / 256,  // a call of Lua's has up to 255 values
     COLLECT_BYTES = 1 << 20,
-    BACKSTOP_FACTOR = 20,   // times the deadline, in real time, where the clock stands still
-    WHERE_BYTES = 128,
+    FIRST_SLICE_US = 1000,  // until a call makes way; what most hooks need is a tenth of it
+    SLICE_US = 50,          // from then on, and at first where the last call had to
+    SLICES_FACTOR = 2,      // times its own time, and a call is over that had to make way
+    COLLECT_STEP_KIB = 64,
+    BACKSTOP_FACTOR = 2,    // times the deadline, in processor time, where the clock stands still
     WHERE_LEVELS = 32,
 };
 
-enum stop { RUNNING, OUT_OF_FUEL, OUT_OF_TIME, OUT_OF_MEMORY };
-
-struct sandbox {
-    lua_State *main;
-    lua_State *volatile running;    // the coroutine that runs now; the timer reads it
-    const struct clock *clock;
-    struct deadline *timer;         // owned; NULL: counting mode
-    uint64_t generation;
-    const void *subject;            // borrowed; see sandbox_set_subject
-    size_t used, limit;             // bytes
-    size_t collect_at;              // counting mode: bytes at which garbage is collected
-    int64_t fuel;                   // units left; below 0: none
-    int64_t check_at;               // the clock is looked at when fuel is below
-    struct sandbox_budget budget;   // of the call
-    int64_t deadline_ns, backstop_ns;
-    bool in_call;
-    bool refused;                   // the allocator said no; Lua mostly collects and asks again
-    bool too_long, too_deep, too_many;  // it was asked for too large a string, stack, table
-    volatile sig_atomic_t stop;     // enum stop; sticky until the next call
-    char where[WHERE_BYTES];        // where it was stopped: "file:line: " or ""
-};
+// Fuel is to end a script on a slow machine too.
+#ifdef PARLEY_SANITIZED
+enum { SLOWER = 4 };
+#else
+enum { SLOWER = 1 };
+#endif
 
 static const char env_key, seed_key;  // their addresses are keys of the registry
 
@@ -67,20 +48,28 @@ static struct sandbox *sandbox_of(lua_State *L)
 LJMP static void on_count(lua_State *L, lua_Debug *ar);
 
 // The first cause counts. May be called wherever Lua is, and by the timer's signal.
-static void stop(struct sandbox *s, enum stop why)
+void sandbox_stop(struct sandbox *s, enum stop why)
 {
     if (s->stop == RUNNING)
         s->stop = why;
     lua_sethook(s->running, on_count, LUA_MASKCOUNT, 1);
 }
 
+// The timer: the call's own time is over, or its slice.
 static void on_deadline(void *user)
 {
-    stop(user, OUT_OF_TIME);
+    struct sandbox *s = user;
+
+    if (clock_mono_ns(s->clock) >= s->deadline_ns) {
+        sandbox_stop(s, OUT_OF_TIME);
+        return;
+    }
+    s->slice_over = true;
+    lua_sethook(s->running, on_count, LUA_MASKCOUNT, 1);
 }
 
 // Notes the innermost line of the script in L, unless it is known.
-static void note_where(struct sandbox *s, lua_State *L)
+void sandbox_note_where(struct sandbox *s, lua_State *L)
 {
     lua_Debug ar;
 
@@ -93,7 +82,7 @@ static void note_where(struct sandbox *s, lua_State *L)
 // L's own hook is armed too: what unwinds now, such as __close, is stopped at once.
 LJMP static int raise_stop(lua_State *L, struct sandbox *s)
 {
-    note_where(s, L);
+    sandbox_note_where(s, L);
     lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
     lua_pushliteral(L, "stopped");
     return lua_error(L);
@@ -109,18 +98,63 @@ LJMP int sandbox_raise_stop(lua_State *L)
     return raise_stop(L, sandbox_of(L));
 }
 
-// ---- fuel and time
+// Where time stands still in a call (simulation) the fuel ends it. There are single instructions
+// that can be made to cost a thousand times as much, and are not looked into: comparing megabytes,
+// a chain of 2000 __index, next in a list that was emptied. What they cost is bounded by the
+// processor's time, so there alone the place where a script is stopped may differ.
+static int64_t processor_ns(void)
+{
+    struct timespec t;
 
-// Where time stands still in a call (simulation) the fuel ends it. What a unit of it can be made to
-// cost by instructions that are not looked into (comparing long strings) is bounded by real time.
-static bool is_late(const struct sandbox *s)
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+static bool is_late(struct sandbox *s)
 {
     if (s->timer)
         return false;  // it will say so itself
-    if (clock_mono_ns(s->clock) >= s->deadline_ns)
+    int64_t now_ns = clock_mono_ns(s->clock);
+    s->slice_over = s->may_pause && now_ns >= s->slice_ends_ns;
+    if (now_ns >= s->deadline_ns)
         return true;
-    return s->clock != clock_system() && clock_mono_ns(clock_system()) >= s->backstop_ns;
+    return s->clock != clock_system() && clock_mono_ns(clock_system()) >= s->backstop_ns &&
+           processor_ns() >= s->backstop_cpu_ns;
 }
+
+// ---- slices
+
+static void begin_slice(struct sandbox *s, int64_t slice_ns)
+{
+    s->slice_over = false;
+    s->slice_began_ns = clock_mono_ns(s->clock);
+    s->deadline_ns = s->slice_began_ns + s->left_ns;
+    s->slice_ends_ns = s->may_pause && slice_ns < s->left_ns ? s->slice_began_ns + slice_ns
+                                                             : s->deadline_ns;
+    if (s->timer)
+        deadline_set(s->timer, s->slice_ends_ns);
+}
+
+// Lets others work, and begins a new slice.
+static void let_others(struct sandbox *s)
+{
+    s->left_ns -= clock_mono_ns(s->clock) - s->slice_began_ns;
+    if (s->timer)
+        deadline_clear(s->timer);
+    s->may_pause = s->pause(s->pause_user);
+    s->was_slow |= s->may_pause;
+    begin_slice(s, SLICE_US * INT64_C(1000));
+    if (s->may_pause && s->stop == RUNNING && s->slice_began_ns >= s->ends_ns)
+        sandbox_stop(s, OUT_OF_TURN);
+}
+
+void sandbox_make_way(struct sandbox *s)
+{
+    if (s->slice_over && s->in_call && s->stop == RUNNING)
+        let_others(s);
+}
+
+// ---- fuel and time
 
 static void look(struct sandbox *s)
 {
@@ -128,12 +162,12 @@ static void look(struct sandbox *s)
     if (!s->in_call || s->stop != RUNNING)
         return;
     if (s->fuel < 0)
-        stop(s, OUT_OF_FUEL);
+        sandbox_stop(s, OUT_OF_FUEL);
     else if (is_late(s))
-        stop(s, OUT_OF_TIME);
+        sandbox_stop(s, OUT_OF_TIME);
 }
 
-static void spend(struct sandbox *s, size_t units)
+void sandbox_spend(struct sandbox *s, size_t units)
 {
     s->fuel -= (int64_t)units;
     if (s->fuel < s->check_at)
@@ -157,11 +191,14 @@ LJMP static void on_count(lua_State *L, lua_Debug *ar)
     struct sandbox *s = sandbox_of(L);
 
     (void)ar;
-    if (s->stop == RUNNING) {
+    if (s->timer) {
+        lua_sethook(L, NULL, 0, 0);  // it was armed for what comes now
+    } else if (s->stop == RUNNING) {
         s->fuel -= HOOK_COUNT;
         look(s);
         collect(s, L);
     }
+    sandbox_make_way(s);
     if (s->stop != RUNNING)
         raise_stop(L, s);
 }
@@ -170,7 +207,8 @@ bool sandbox_tick(lua_State *L, size_t units)
 {
     struct sandbox *s = sandbox_of(L);
 
-    spend(s, units);
+    sandbox_spend(s, units);
+    sandbox_make_way(s);
     return s->stop != RUNNING;
 }
 
@@ -178,7 +216,8 @@ LJMP void sandbox_charge(lua_State *L, size_t units)
 {
     struct sandbox *s = sandbox_of(L);
 
-    spend(s, units);
+    sandbox_spend(s, units);
+    sandbox_make_way(s);
     if (s->stop != RUNNING)
         raise_stop(L, s);
 }
@@ -190,7 +229,7 @@ LJMP int sandbox_charged(lua_State *L)
     for (int i = lua_gettop(L); i > 0; i--)
         if (lua_type(L, i) == LUA_TSTRING)
             bytes += lua_rawlen(L, i);
-    sandbox_charge(L, 1 + bytes / LOOK_BYTES_PER_UNIT);
+    sandbox_charge(L, CALL_UNITS + bytes / LOOK_BYTES_PER_UNIT);
     return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
@@ -229,109 +268,13 @@ LJMP int sandbox_close(lua_State *L, lua_State *co)
     return status;
 }
 
-// ---- memory
-
-// Lua collects all its garbage and asks once more. The second time it is over.
-static void *refuse(struct sandbox *s)
-{
-    bool last = s->refused;
-
-    s->refused = !last;
-    spend(s, s->used / BYTES_PER_UNIT);
-    if (last && s->in_call) {
-        stop(s, OUT_OF_MEMORY);
-        note_where(s, s->running);
-    }
-    return NULL;
-}
-
-// How many values a call holds: locals and temporaries with sign 1, surplus arguments with -1.
-static int values_of(lua_State *L, const lua_Debug *ar, int sign)
-{
-    int n = 0;
-
-    for (int step = SANDBOX_STACK_MAX; step > 0; step /= 2) {
-        if (!lua_getlocal(L, ar, sign * (n + step)))
-            continue;
-        lua_pop(L, 1);
-        n += step;
-    }
-    return n;
-}
-
-// Whether the stack of L is so full that a new block of more than SANDBOX_STACK_MAX values is for a
-// larger stack, if not for a table of somebody who nests calls that deeply.
-static bool is_deep(lua_State *L)
-{
-    lua_Debug ar;
-    int values = 0, level = 0;
-
-    for (; level < DEEP_LEVELS && lua_getstack(L, level, &ar); level++)
-        values += values_of(L, &ar, 1) + values_of(L, &ar, -1);
-    return level == DEEP_LEVELS || values > SANDBOX_STACK_MAX / 2;
-}
-
-// Whether a new block is a hash part with too many keys: all of them are put into it at once, and
-// keys that a script chose to collide cost their number's square.
-static bool is_large_hash(const struct sandbox *s, size_t bytes)
-{
-    size_t nodes = bytes / NODE_BYTES;
-    size_t max = s->budget.ms < LONG_MS ? SANDBOX_KEYS_MAX : 4 * SANDBOX_KEYS_MAX;
-
-    return nodes > max && bytes % NODE_BYTES == 0 && (nodes & (nodes - 1)) == 0;
-}
-
-// What is too large for one instruction to work on. Lua then collects all garbage and asks again.
-static bool is_too_large(struct sandbox *s, const void *old, size_t kind, size_t bytes)
-{
-    if (old || !s->in_call)
-        return false;
-    if (kind == LUA_TSTRING && bytes > SANDBOX_STRING_MAX + STRING_HEADER)
-        s->too_long = true;
-    else if (kind == 0 && bytes > SANDBOX_STACK_MAX * VALUE_BYTES && is_deep(s->running))
-        s->too_deep = true;
-    else if (kind == 0 && is_large_hash(s, bytes))
-        s->too_many = true;
-    else
-        return false;
-    spend(s, s->used / BYTES_PER_UNIT);
-    return true;
-}
-
-static void *allocate(void *self, void *old, size_t old_bytes, size_t bytes)
-{
-    struct sandbox *s = self;
-    size_t had = old ? old_bytes : 0;  // for a new block old_bytes tells its kind
-
-    if (bytes == 0) {
-        mem_free(old);
-        s->used -= had;
-        return NULL;
-    }
-    spend(s, ALLOC_UNITS + bytes / BYTES_PER_UNIT);
-    if (is_too_large(s, old, old_bytes, bytes))
-        return NULL;
-    if (bytes > had && bytes - had > s->limit - s->used)
-        return refuse(s);
-    void *p = mem_realloc(old, bytes);
-    if (!p && bytes > had)
-        return NULL;
-    s->refused = s->refused && bytes <= had;
-    s->used = s->used - had + bytes;
-    return p ? p : old;  // Lua counts on it that shrinking does not fail
-}
-
-size_t sandbox_memory(const struct sandbox *s)
-{
-    return s->used;
-}
-
 // ---- calls
 
 static int tell_memory(const struct sandbox *s, struct err *err)
 {
-    return err_set(err, E_POLICY, "%sstopped: out of memory: limit %zu MiB", s->where,
-                   s->limit >> 20);
+    bool whole = s->limit % (1 << 20) == 0;
+    return err_set(err, E_POLICY, "%sstopped: out of memory: limit %zu %s", s->where,
+                   s->limit >> (whole ? 20 : 10), whole ? "MiB" : "KiB");
 }
 
 static int tell_stop(const struct sandbox *s, struct err *err)
@@ -342,6 +285,10 @@ static int tell_stop(const struct sandbox *s, struct err *err)
                        (long long)s->budget.fuel);
     case OUT_OF_MEMORY:
         return tell_memory(s, err);
+    case OUT_OF_TURN:
+        return err_set(err, E_POLICY, "%sstopped: it was not through in %lld ms, beside others' "
+                                      "turns", s->where,
+                       (long long)(SLICES_FACTOR * s->budget.ms));
     default:
         return err_set(err, E_POLICY, "%sstopped: it ran longer than %lld ms", s->where,
                        (long long)s->budget.ms);
@@ -388,6 +335,7 @@ static int tell_failure(struct sandbox *s, int status, struct err *err)
 static void begin_call(struct sandbox *s, struct sandbox_budget budget)
 {
     int64_t ns = budget.ms * 1000000;
+    int64_t slice_ns = (s->was_slow ? SLICE_US : FIRST_SLICE_US) * INT64_C(1000);
 
     BUG_ON(s->in_call);
     s->generation++;
@@ -399,25 +347,45 @@ static void begin_call(struct sandbox *s, struct sandbox_budget budget)
     s->running = s->main;
     s->stop = RUNNING;
     s->in_call = true;
-    if (s->timer) {
-        deadline_set(s->timer, clock_mono_ns(s->clock) + ns);
+    s->may_pause = s->pause != NULL;
+    s->was_slow = false;
+    s->left_ns = ns;
+    begin_slice(s, slice_ns);
+    s->ends_ns = s->slice_began_ns + SLICES_FACTOR * ns;
+    if (s->timer)
+        return;
+    lua_sethook(s->main, on_count, LUA_MASKCOUNT, HOOK_COUNT);
+    if (s->clock == clock_system())
+        return;
+    s->backstop_ns = clock_mono_ns(clock_system()) + BACKSTOP_FACTOR * SLOWER * ns;
+    s->backstop_cpu_ns = processor_ns() + BACKSTOP_FACTOR * SLOWER * ns;
+}
+
+// The next call is not to pay for the garbage of this one, which was stopped. Twice around: what
+// had been marked when it was stopped is garbage only the next time.
+static void collect_all(struct sandbox *s)
+{
+    if (!s->pause) {
+        lua_gc(s->main, LUA_GCCOLLECT);
         return;
     }
-    s->deadline_ns = clock_mono_ns(s->clock) + ns;
-    s->backstop_ns = clock_mono_ns(clock_system()) + BACKSTOP_FACTOR * ns;
-    lua_sethook(s->main, on_count, LUA_MASKCOUNT, HOOK_COUNT);
+    for (int cycles = 0; cycles < 2;) {
+        cycles += lua_gc(s->main, LUA_GCSTEP, COLLECT_STEP_KIB);
+        if (clock_mono_ns(s->clock) >= s->slice_ends_ns)
+            let_others(s);
+    }
 }
 
 static void end_call(struct sandbox *s)
 {
-    if (s->timer)
-        deadline_clear(s->timer);
-    s->in_call = false;
-    lua_sethook(s->main, NULL, 0, 0);
     lua_settop(s->main, 0);
     s->subject = NULL;
     if (s->stop != RUNNING)
-        lua_gc(s->main, LUA_GCCOLLECT);  // the next call is not to pay for this one's garbage
+        collect_all(s);
+    if (s->timer)
+        deadline_clear(s->timer);
+    lua_sethook(s->main, NULL, 0, 0);
+    s->in_call = false;
 }
 
 int sandbox_call(struct sandbox *s, struct sandbox_budget budget, lua_CFunction fn, void *user,
@@ -559,8 +527,10 @@ int sandbox_new(struct sandbox **out, const struct sandbox_options *options, str
         return err_set(err, E_NOMEM, "out of memory");
     s->clock = options->clock;
     s->limit = options->memory_bytes;
+    s->pause = options->pause;
+    s->pause_user = options->pause_user;
     s->collect_at = COLLECT_BYTES;
-    s->main = lua_newstate(allocate, s);
+    s->main = lua_newstate(sandbox_allocate, s);
     if (!s->main) {
         bool small = s->refused;
 

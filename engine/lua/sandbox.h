@@ -9,7 +9,8 @@
 // 2. Time. A call ends soon after its deadline. In timed mode a timer of the thread arms the hook
 //    then, and nothing is hooked before; in counting mode a hook runs every few instructions of
 //    each coroutine, looks at the clock, and counts. Counting is exact: with the same script and
-//    the same input a call uses the same fuel and stops at the same place.
+//    the same input a call uses the same fuel and stops at the same place. A call that takes long
+//    makes way for others (`pause`) again and again; what passes meanwhile is not its own time.
 // 3. Memory. The state's allocator gives at most its limit, and no string above SANDBOX_STRING_MAX
 //    (one VM instruction on a string is then short enough for the hook to be in time). What the
 //    engine allocates for the script's results is not the state's, and outside the limit. Nor is
@@ -41,7 +42,7 @@ enum {
     SANDBOX_STRING_MAX = 1 << 20,  // bytes of one string
     SANDBOX_RANGE_MAX = 1 << 20,   // items that one library call may touch
     SANDBOX_KEYS_MAX = 1 << 14,    // keys of a table beside its list; more while loading
-    SANDBOX_STACK_MAX = 1 << 14,   // values on a coroutine's stack, of all its calls together
+    SANDBOX_STACK_MAX = 1 << 13,   // values on a coroutine's stack, of all its calls together
 };
 
 struct sandbox;
@@ -51,6 +52,11 @@ struct sandbox_options {
     const struct log *log;  // NULL: silent
     size_t memory_bytes;    // the limit
     int timer_signal;       // for timed mode; 0: counting mode
+    // Called from inside a call, wherever it stands, when its slice of time is over: lets others
+    // work, and returns when the call may go on; false, at once: nothing can go on meanwhile, and
+    // it is not asked again in this call. NULL: calls run in one piece.
+    bool (*pause)(void *user);
+    void *pause_user;
 };
 // What one call may use.
 struct sandbox_budget {
@@ -103,6 +109,8 @@ LJMP int sandbox_close(lua_State *L, lua_State *co);
 size_t sandbox_memory(const struct sandbox *s);  // bytes in use
 // What the value at idx is, for a sentence: "nothing", "a number" …
 const char *sandbox_value_word(lua_State *L, int idx);
+// Another limit, between calls. E_POLICY when what is there takes too much of it.
+int sandbox_set_memory(struct sandbox *s, size_t bytes, struct err *err);
 
 // Library openers, each in its own lib_x.c: they put their functions into the table on top.
 LJMP void lib_base_open(lua_State *L);

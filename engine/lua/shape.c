@@ -9,6 +9,9 @@
 
 enum { PATH_MAX_KEYS = 3, PATH_BYTES = 192 };
 
+// The least of a policy's limits: less would not let the smallest hook through.
+enum { TIME_MS_MIN = 1, FUEL_MIN = 10000, MEMORY_BYTES_MIN = 1 << 20 };
+
 enum { T_STRING = 1 << LUA_TSTRING, T_TABLE = 1 << LUA_TTABLE, T_FUNCTION = 1 << LUA_TFUNCTION,
        T_COUNT = 1 << LUA_TNUMBER /* a whole number, not negative */ };
 
@@ -37,6 +40,9 @@ static const struct key policy_keys[] = {
 
 static const struct key limits_keys[] = {
     {"max_output_tokens", T_COUNT, false},
+    {"time_ms", T_COUNT, false},
+    {"fuel", T_COUNT, false},
+    {"memory_bytes", T_COUNT, false},
 };
 
 // The history strategies that are data; parley.history makes tables {strategy = …, options = {…}}.
@@ -243,13 +249,43 @@ LJMP static void find_idle(lua_State *L, int idx, struct place *at, struct shape
     at->depth = 0;
 }
 
+// A limit of the table at idx (absolute), between what any hook needs and what the engine gives.
+LJMP static int64_t read_limit(lua_State *L, int idx, struct place *at, const char *name,
+                               int64_t least, int64_t most)
+{
+    int64_t n = (int64_t)read_count(L, idx, name, (uint64_t)most);
+
+    if (n <= most && (n >= least || n == most))
+        return n;
+    at->keys[at->depth++] = name;
+    lua_pushfstring(L, "must be from %I to %I, which is what the engine gives", (LUAI_UACINT)least,
+                    (LUAI_UACINT)most);
+    complain(L, at, lua_tostring(L, -1));
+    return 0;
+}
+
+LJMP static void read_limits(lua_State *L, int idx, struct place *at, struct shape *out)
+{
+    const struct shape_limits *most = &at->source->limits;
+
+    check_members(L, idx, at, limits_keys, COUNT_OF(limits_keys));
+    out->max_output_tokens = read_count(L, idx, "max_output_tokens", 0);
+    out->limits = (struct shape_limits){
+        .time_ms = read_limit(L, idx, at, "time_ms", TIME_MS_MIN, most->time_ms),
+        .fuel = read_limit(L, idx, at, "fuel", FUEL_MIN, most->fuel),
+        .memory_bytes = read_limit(L, idx, at, "memory_bytes", MEMORY_BYTES_MIN,
+                                   most->memory_bytes),
+    };
+}
+
 LJMP void shape_read(lua_State *L, const struct shape_source *source, struct shape *out)
 {
     struct place at = {.source = source};
     int idx = lua_gettop(L);
 
     freeze_reveal(L);
-    *out = (struct shape){.on_message = LUA_NOREF, .on_reply = LUA_NOREF, .history = LUA_NOREF};
+    *out = (struct shape){.on_message = LUA_NOREF, .on_reply = LUA_NOREF, .history = LUA_NOREF,
+                          .limits = source->limits};
     check_members(L, idx, &at, policy_keys, COUNT_OF(policy_keys));
     out->title = read_text(L, idx, "title");
     out->system = read_text(L, idx, "system");
@@ -266,8 +302,7 @@ LJMP void shape_read(lua_State *L, const struct shape_source *source, struct sha
     if (shape_field(L, idx, "limits") == LUA_TTABLE) {
         at.keys[0] = "limits";
         at.depth = 1;
-        check_members(L, idx + 1, &at, limits_keys, COUNT_OF(limits_keys));
-        out->max_output_tokens = read_count(L, idx + 1, "max_output_tokens", 0);
+        read_limits(L, idx + 1, &at, out);
         at.depth = 0;
     }
     lua_settop(L, idx);

@@ -10,9 +10,15 @@
 
 enum { SHAPE_WARNINGS_MAX = 32 };
 
+// What a hook may use.
+struct shape_limits {
+    int64_t time_ms, fuel, memory_bytes;
+};
+
 struct shape_source {
     const char *file;      // as messages call it
     struct slice text;
+    struct shape_limits limits;  // the engine's: a policy may ask for less
 };
 
 // What a policy's table says. Strings are borrowed from the state; functions are registry
@@ -20,6 +26,7 @@ struct shape_source {
 struct shape {
     struct slice title, system, model;
     uint64_t max_output_tokens;
+    struct shape_limits limits;
     int on_message, on_reply, history;   // LUA_NOREF where there is none
     struct history_plan plan;            // what `history` says when it is no function
     // Keys that are known but not in effect yet, with their lines.

@@ -47,15 +47,28 @@ void policy_host_free(struct policy_host *h)
     mem_free(h);
 }
 
+bool policy_host_has(const struct policy_host *h, const char *bot)
+{
+    return map_get(h->current, slice_str(bot)) != NULL;
+}
+
 int policy_host_get(struct policy_host *h, const char *bot, struct policy **out, struct err *err)
 {
     struct policy *policy = map_get(h->current, slice_str(bot));
 
     if (!policy) {
+        struct policy *other;
         int code = h->loader.load(h->loader.self, bot, &policy, err);
 
         if (code != E_OK)
             return code;
+        other = map_get(h->current, slice_str(bot));
+        if (other) {  // loaded by another turn, while this load was put aside
+            policy_unref(policy);
+            policy_ref(other);
+            *out = other;
+            return E_OK;
+        }
         code = map_set(h->current, slice_str(bot), policy, NULL);
         if (code != E_OK) {
             policy_unref(policy);

@@ -49,7 +49,9 @@ struct policy_info {
 struct policy;
 struct policy_ops {
     // Each hook: 0, or E_POLICY with file:line in err, the plan then as plain's. Never longer than
-    // the deadline. on_message and on_reply are called only if info says that there is one.
+    // the deadline; a hook that takes long may be put aside meanwhile (lua_env.pause), so what it
+    // borrows must stay until it returns, and the same policy may be called again.
+    // on_message and on_reply are called only if info says that there is one.
     int (*on_message)(struct policy *p, const struct policy_view *view, struct plan *plan,
                       struct err *err);
     int (*history)(struct policy *p, const struct policy_view *view, struct history_plan *plan,
@@ -82,6 +84,8 @@ struct policy_host;
 int policy_host_new(struct policy_host **out, const struct policy_loader *loader,
                     const struct log *log, struct err *err);
 void policy_host_free(struct policy_host *h);
+// Whether policy_host_get has no file to load for it.
+bool policy_host_has(const struct policy_host *h, const char *bot);
 // The bot's current version, loaded at first use; the caller gets a reference (policy_unref).
 int policy_host_get(struct policy_host *h, const char *bot, struct policy **out, struct err *err);
 

@@ -61,11 +61,11 @@ static void open_loaded(struct ledger_op *op)
     } else if (op->code) {
         emit_error(run, op->code, &op->err);
     } else {
-        answer_open(run);
+        aside_run(run, answer_open);
     }
 }
 
-static void open_have(struct run *run)
+static void open_prepare(struct run *run)
 {
     struct err err = ERR_INIT;
     int code = turn_prepare(run, &err);
@@ -79,6 +79,11 @@ static void open_have(struct run *run)
     }
     turn_op_start(run, open_loaded);
     ledger_load(run->live->chat, 1, &run->op);
+}
+
+static void open_have(struct run *run)
+{
+    aside_run(run, open_prepare);
 }
 
 static void open_located(struct run *run)

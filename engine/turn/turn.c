@@ -171,22 +171,32 @@ static void refuse_stopped(struct run *run)
     emit_error(run, E_CANCELLED, &err);
 }
 
-static void owned(struct run *run)
+static void prepare(struct run *run)
 {
     struct err err = ERR_INIT;
-    if (run->stopped) {
-        refuse_stopped(run);
-        return;
-    }
     int code = turn_prepare(run, &err);
     if (code) {
         emit_error(run, code, &err);
+        return;
+    }
+    if (run->stopped) {  // while the policy's file was loaded
+        refuse_stopped(run);
         return;
     }
     run->state = RUN_ACCEPTING;
     const struct session_head *head = &run->live->chat->head;
     run->gap_ms = head->turns ? clock_wall_ms(run->w->env.clock) - head->last_active_at_ms : 0;
     begin_accept(run);
+}
+
+static void owned(struct run *run)
+{
+    if (run->stopped)
+        refuse_stopped(run);
+    else if (policy_host_has(run->w->policies, run->job->bot))
+        prepare(run);
+    else
+        aside_run(run, prepare);
 }
 
 static void accepted(struct ledger_op *op);

@@ -12,12 +12,14 @@
 //   predict.c   what a request will cost
 //   reply.c     the reply chain: redact, keep, show
 //   replay.c    a key that was used before: the stored turn answers
+//   aside.c     turns whose hooks take long, put aside so that others go on
 //   emit.c      events and their JSON
 //   ask.c why.c list.c usage.c verify.c import.c   the other jobs
 //   walk.c      partition after partition, for jobs that are about everybody
 #ifndef TURN_TURN_INT_H
 #define TURN_TURN_INT_H
 
+#include "base/fiber.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "ledger/rules.h"
@@ -43,6 +45,16 @@ enum {
 
 struct run;
 struct walk;
+
+// Turns in the middle of a hook that takes long. aside.c draws when they go on.
+struct aside {
+    struct fiber_pool *fibers;
+    struct fiber_queue queue;
+    uint32_t len;                  // in the queue
+    struct loop_task task;
+    struct loop_timer timer;
+    uint64_t callbacks;            // of the loop, when the last slice was over
+};
 
 // A session in memory. Parked sessions have none: everything about them is in the store.
 struct live {
@@ -71,6 +83,7 @@ struct worker {
     struct map *keys;              // partition/key hash -> struct run * under way
     struct run *runs;              // all runs under way
     struct live *newest, *oldest;
+    struct aside aside;
     struct worker_stats stats;
     bool draining;
     void (*idle)(void *user);
@@ -119,6 +132,7 @@ struct run {
     struct vault_request vault_request;
     struct session_find find;
     void (*then)(struct run *run); // what to do when the resolving under way is through
+    void (*aside_fn)(struct run *run);  // what runs on a stack of its own
     bool make;                     // a session that is not there is to be made
     struct loop_task wake;         // runs `then`: the session that we waited for is ours
     struct live *target;           // found and pinned, not ours yet
@@ -190,6 +204,12 @@ void live_give_back(struct run *run);
 void live_swap(struct run *run, struct live *other);
 void live_discard(struct worker *w, struct live *live);  // nobody's, and not findable
 void live_free_all(struct worker *w);
+
+// aside.c
+int aside_init(struct worker *w, struct err *err);
+void aside_release(struct worker *w);
+// Calls fn, which may call hooks: when one of them takes long this returns, and fn goes on later.
+void aside_run(struct run *run, void (*fn)(struct run *run));
 
 // provider.c
 int provider_choose(struct run *run, struct err *err);  // fills provider, model, llm, caps

@@ -180,13 +180,22 @@ static void ask_policy(struct run *run)
     plan_release(&p);
 }
 
+static void start_asking(struct run *run)
+{
+    const struct policy_info *info = &run->policy->info;
+    if (info->has_on_message || info->needs_turns)
+        aside_run(run, ask_policy);
+    else
+        ask_policy(run);
+}
+
 static void all_loaded(struct ledger_op *op)
 {
     struct run *run = turn_op_over(op);
     if (op->code)
         turn_fail(run, op->code, &op->err);
     else
-        ask_policy(run);
+        start_asking(run);
 }
 
 void turn_plan(struct run *run)
@@ -203,6 +212,6 @@ void turn_plan(struct run *run)
         turn_op_start(run, all_loaded);
         ledger_load(run->live->chat, 1, &run->op);
     } else {
-        ask_policy(run);
+        start_asking(run);
     }
 }

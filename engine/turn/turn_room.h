@@ -103,6 +103,9 @@ void worker_post(struct worker *w, struct job *job);
 void worker_stop_request(struct worker *w, uint64_t request);
 // On the worker's thread: cancels every turn under way and calls `idle` when the last has settled.
 void worker_drain(struct worker *w, void (*idle)(void *user), void *user);
+// On the worker's thread, in the middle of a hook: puts its turn aside until others have gone on.
+// false, at once: this one cannot be put aside.
+bool worker_pause(struct worker *w);
 // On the worker's thread, for figures.
 struct worker_stats { uint32_t live_sessions, turns_open; uint64_t live_bytes, turns_done; };
 struct worker_stats worker_stats(const struct worker *w);

@@ -26,7 +26,7 @@ static void run_on_reply(struct run *run)
     struct err err = ERR_INIT;
     struct plan p;
     struct safe_buf text;
-    if (!run->policy->info.has_on_reply || content_empty(&run->reply_content))
+    if (content_empty(&run->reply_content))
         return;
     plan_init(&p);
     safe_buf_init(&text, CONTENT_BYTES_MAX);
@@ -114,11 +114,19 @@ static void write_end(struct run *run)
     ledger_settle(run->live->chat, &run->settle, &run->op);
 }
 
+static void finish(struct run *run)
+{
+    run_on_reply(run);
+    write_end(run);
+}
+
 void turn_settle(struct run *run)
 {
     run->state = RUN_SETTLING;
     run->tries = 0;
     reply_stop_keeping(run);
-    run_on_reply(run);
-    write_end(run);
+    if (run->policy->info.has_on_reply)
+        aside_run(run, finish);
+    else
+        write_end(run);
 }

@@ -55,7 +55,12 @@ int worker_new(struct worker **out, const struct worker_env *env, struct err *er
                                     .clock = env->clock,
                                     .rand = env->rand,
                                     .log = env->log};
-    int code = make_maps(w);
+    int code = aside_init(w, err);
+    if (code) {
+        mem_free(w);
+        return code;
+    }
+    code = make_maps(w);
     if (code)
         err_set(err, code, "out of memory for a worker");
     if (!code)
@@ -75,6 +80,7 @@ void worker_free(struct worker *w)
     if (!w)
         return;
     BUG_ON(w->runs);
+    aside_release(w);
     live_free_all(w);
     size_t cursor = 0;
     void *provider;

@@ -6,14 +6,16 @@
 // do: goes over a history, looks for words, counts, builds a text. Each figure is the median of the
 // rounds' ratios, so that a disturbance of one round does not count.
 //
-// Then the other users' turns, through parley.h: a closed loop of them alone, and the same beside
-// one user whose policy never ends. In memory, so that no disk disturbs.
+// Then the other users' turns, through parley.h: sixteen users beside a 17th whose policy
+// misbehaves, against the same sixteen beside a 17th whose policy behaves, in turns, each kind many
+// times; the median of the ratios of their p99. In memory, so that no disk disturbs; on one worker.
 //
-//   bench_lua [quick]
+//   bench_lua [quick|others]
 #include "parley.h"
 
 #include "lua/sandbox.h"
 
+#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -210,100 +212,201 @@ static void bench_overhead(const char *name, const char *code, int calls)
 
 // ---- other users' turns
 
-enum { OTHERS = 16, TURNS_MAX = 1 << 20 };
+enum { OTHERS = 16, TURNS_MAX = 1 << 20, PAUSE_MS = 5, SLOTS_MAX = 64 };
+
+// What the 17th user's policy does. The first is the control: it behaves, and its turns go where
+// those of a policy go that was stopped, to the provider.
+static const struct {
+    const char *name, *code;
+} kinds[] = {
+    {"control", "return {}\n"},
+    {"endless", "return { on_message = function(view) while true do end end }\n"},
+    {"caught", "return { on_message = function(view) while true do pcall(function()\n"
+               "  while true do end end) end end }\n"},
+    {"slow", "return { on_message = function(view) for i = 1, 1e7 do end end }\n"},
+    {"comparator", "return { on_message = function(view) table.sort({ 3, 2, 1 }, function()\n"
+                   "  while true do end end) end }\n"},
+    {"pattern", "return { on_message = function(view)\n"
+                "  return (('a'):rep(1e5)):match('.-.-.-.-b') end }\n"},
+    {"memory", "return { on_message = function(view) local t = {}\n"
+               "  while true do t[#t + 1] = { {} } end end }\n"},
+    {"garbage", "return { on_message = function(view)\n"
+                "  while true do local t = { ('x'):rep(1e5) } end end }\n"},
+    {"coroutines", "return { on_message = function(view)\n"
+                   "  while true do coroutine.wrap(function() end)() end end }\n"},
+    {"on_reply", "return { on_reply = function(view) while true do end end }\n"},
+    {"loading", "while true do end\n"},
+};
+enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 
 static char folder[] = "/tmp/parley-bench-XXXXXX";
 
 static void write_file(const char *name, const char *text)
 {
     char path[512];
-    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    snprintf(path, sizeof(path), "%s/%s.lua", folder, name);
     FILE *f = fopen(path, "w");
     if (!f || fputs(text, f) < 0 || fclose(f) != 0)
         die(path);
 }
 
+// One worker, so that all users meet.
 static parley *open_engine(void)
 {
     parley_options options = PARLEY_OPTIONS_INIT;
     parley_error error = PARLEY_ERROR_INIT;
     parley *engine = NULL;
+    static const char *const set[] = {"workers=1", NULL};
     options.config = "";
     options.no_environment = 1;
     options.store = "memory:";
     options.policies = folder;
     options.bot = "good";
+    options.settings = set;
     options.timer_signal = SIGRTMIN + 4;
     if (parley_open(&engine, &options, &error) < 0)
         die(error.message);
     return engine;
 }
 
+// The processor time that the worker's thread has used: what a turn waits for in these units does
+// not depend on what else the machine does.
+static clockid_t find_worker_clock(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    struct dirent *task;
+    long tid = 0;
+    while (tasks && !tid && (task = readdir(tasks)) != NULL) {
+        char path[300], comm[32] = "";
+        snprintf(path, sizeof(path), "/proc/self/task/%s/comm", task->d_name);
+        FILE *f = fopen(path, "r");
+        if (f && fgets(comm, sizeof(comm), f) && strcmp(comm, "parley-worker\n") == 0)
+            tid = atol(task->d_name);
+        if (f)
+            fclose(f);
+    }
+    closedir(tasks);
+    if (!tid)
+        die("there is no worker's thread");
+    return (clockid_t)(~(unsigned)tid << 3 | 6);  // CLOCK_THREAD_CPUTIME_ID of another thread
+}
+
+static double seconds_of(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
 struct slot {
-    uint64_t request;
-    double sent_at;
+    uint64_t request;  // 0: none under way
+    double at;         // when it was sent, or is to be
+    double worked;     // by the worker, when it was sent
+};
+
+struct p99 {
+    double us, worker_us;
 };
 
 // Every turn is a session of its own, so that all turns cost the same.
-static void send_turn(parley *engine, struct slot *slot, int user)
+static void send_turn(parley *engine, struct slot *slot, int user, const char *last_bot,
+                      clockid_t worker)
 {
     parley_message m = PARLEY_MESSAGE_INIT;
     parley_error error = PARLEY_ERROR_INIT;
     char name[32];
     snprintf(name, sizeof(name), "user-%d", user);
     m.user = name;
-    m.bot = user == OTHERS ? "endless" : "good";
+    m.bot = user == OTHERS ? last_bot : "good";
     m.text = "Could you tell me a little more about that, please?";
-    slot->sent_at = now_s();
+    slot->at = now_s();
+    slot->worked = seconds_of(worker);
     if (parley_send(engine, &m, &slot->request, &error) < 0)
         die(error.message);
 }
 
-static double others_p99_us(bool misbehaves, double seconds)
+// Sends what is due; how long until the next is, in ms, or -1.
+static int send_due(parley *engine, struct slot *slots, const char *last_bot, clockid_t worker,
+                    bool ending)
 {
-    static double us[TURNS_MAX];
-    struct slot slots[OTHERS + 1] = {0};
+    double next = 1e9, now = now_s();
+    for (int u = 0; u <= OTHERS && !ending; u++) {
+        if (!slots[u].request && slots[u].at <= now)
+            send_turn(engine, &slots[u], u, last_bot, worker);
+        else if (!slots[u].request && slots[u].at - now < next)
+            next = slots[u].at - now;
+    }
+    return next == 1e9 ? -1 : (int)(next * 1e3) + 1;
+}
+
+// 17 users, each of whom sends PAUSE_MS after the last answer.
+static struct p99 others_p99(const char *last_bot, double seconds)
+{
+    static double us[TURNS_MAX], worker_us[TURNS_MAX];
+    struct slot slots[OTHERS + 1] = {{0}};
     size_t len = 0;
-    int under_way = OTHERS + misbehaves;
+    int under_way = 0;
     parley *engine = open_engine();
+    clockid_t worker = find_worker_clock();
     double begin = now_s();
-    for (int u = 0; u < under_way; u++)
-        send_turn(engine, &slots[u], u);
-    while (under_way > 0) {
+    for (int u = 0; u <= OTHERS; u++)
+        slots[u].at = begin + 1e-3 * PAUSE_MS * u / (OTHERS + 1);
+    for (bool ending = false; !ending || under_way > 0;) {
         parley_event *event;
-        if (parley_wait(engine, -1, &event) != 1)
-            die("no event");
+        ending = now_s() - begin >= seconds;
+        int wait_ms = send_due(engine, slots, last_bot, worker, ending);
+        under_way = 0;
+        for (int u = 0; u <= OTHERS; u++)
+            under_way += slots[u].request != 0;
+        if (under_way == 0 && ending)
+            break;
+        if (parley_wait(engine, wait_ms, &event) != 1)
+            continue;
         bool last = event->type == PARLEY_EVENT_DONE || event->type == PARLEY_EVENT_ERROR;
         for (int u = 0; last && u <= OTHERS; u++) {
             if (slots[u].request != event->request)
                 continue;
-            if (u < OTHERS && len < TURNS_MAX)
-                us[len++] = (now_s() - slots[u].sent_at) * 1e6;
-            if (now_s() - begin < seconds)
-                send_turn(engine, &slots[u], u);
-            else
-                under_way--;
+            if (u < OTHERS && len < TURNS_MAX) {
+                worker_us[len] = (seconds_of(worker) - slots[u].worked) * 1e6;
+                us[len++] = (now_s() - slots[u].at) * 1e6;
+            }
+            slots[u] = (struct slot){.at = now_s() + 1e-3 * PAUSE_MS};
             break;
         }
         parley_event_free(event);
     }
     parley_close(engine);
-    return quantile(us, len, 0.99);
+    return (struct p99){quantile(us, len, 0.99), quantile(worker_us, len, 0.99)};
 }
 
 static void bench_others(bool quick)
 {
-    double seconds = quick ? 3 : 20;
+    static double ratio[KINDS][SLOTS_MAX], worker_ratio[KINDS][SLOTS_MAX];
+    static double us[SLOTS_MAX], worker_us[SLOTS_MAX];
+    int rounds = quick ? 5 : 31;
+    double seconds = quick ? 0.3 : 0.5;
     char command[64];
     if (!mkdtemp(folder))
         die("cannot make a folder in /tmp");
-    write_file("good.lua",
-               "return { on_message = function(view) return { say = view.text } end }\n");
-    write_file("endless.lua", "return { on_message = function(view) while true do end end }\n");
-    double alone = others_p99_us(false, seconds), beside = others_p99_us(true, seconds);
-    double again = others_p99_us(false, seconds);
-    printf("others' p99: alone %.0f us  beside a policy that never ends %.0f us  alone again "
-           "%.0f us  = %.3f x\n", alone, beside, again, beside / ((alone + again) / 2));
+    write_file("good", "return { on_message = function(view) return { say = view.text } end }\n");
+    for (int k = 0; k < KINDS; k++)
+        write_file(kinds[k].name, kinds[k].code);
+    // The control comes before each of the others: a machine that is busy by and by is so for both.
+    for (int round = 0; round < rounds; round++)
+        for (int k = 1; k < KINDS; k++) {
+            struct p99 control = others_p99(kinds[0].name, seconds);
+            struct p99 p99 = others_p99(kinds[k].name, seconds);
+            ratio[k][round] = p99.us / control.us;
+            worker_ratio[k][round] = p99.worker_us / control.worker_us;
+            us[round] = control.us;
+            worker_us[round] = control.worker_us;
+        }
+    printf("others' p99 beside a 17th user who behaves: %.0f us, the worker's own time %.0f us\n",
+           quantile(us, (size_t)rounds, 0.5), quantile(worker_us, (size_t)rounds, 0.5));
+    for (int k = 1; k < KINDS; k++)
+        printf("  beside one with %-10s  %.3f x  worker's own time %.3f x\n", kinds[k].name,
+               quantile(ratio[k], (size_t)rounds, 0.5),
+               quantile(worker_ratio[k], (size_t)rounds, 0.5));
     snprintf(command, sizeof(command), "rm -r '%s'", folder);
     if (system(command) != 0)
         fprintf(stderr, "bench: %s is left behind\n", folder);
@@ -313,7 +416,8 @@ int main(int argc, char **argv)
 {
     bool quick = argc > 1 && strcmp(argv[1], "quick") == 0;
     int calls = quick ? 50 : 500;
-    for (size_t i = 0; i < sizeof(hooks) / sizeof(hooks[0]); i++)
+    bool others_only = argc > 1 && strcmp(argv[1], "others") == 0;
+    for (size_t i = 0; !others_only && i < sizeof(hooks) / sizeof(hooks[0]); i++)
         bench_overhead(hooks[i].name, hooks[i].code, calls);
     bench_others(quick);
     return 0;

@@ -55,7 +55,7 @@ static const struct probe endless[] = {
     {"local s = ('x'):rep(1e6) local t = {} for i = 1, 1e4 do t[i] = s .. (i % 2) end", NULL},
     {"local x, y = ('x'):rep(1e6) .. 1, ('x'):rep(1e6) .. 2 local t = {} "
      "for i = 1, 1e5 do t[i] = i % 2 == 0 and x or y end table.sort(t)", "stopped"},
-    {"local t = {} for i = 1, 8e3 do t[i] = i end while true do select('#', table.unpack(t)) "
+    {"local t = {} for i = 1, 3e3 do t[i] = i end while true do select('#', table.unpack(t)) "
      "end",
      "stopped"},
     {"while true do ('x'):rep(1e6) end", "stopped"},
@@ -132,11 +132,11 @@ static const struct probe endless[] = {
     {"local function deep(n) if n > 0 then return 1 + deep(n - 1) end return 0 end "
      "pcall(deep, 1e6) local t = setmetatable({}, {}) getmetatable(t).__call = t while true do "
      "pcall(t) end", "stopped"},
-    {"local t = function() end for i = 1, 8000 do t = setmetatable({}, {__call = t}) end "
+    {"local t = function() end for i = 1, 3000 do t = setmetatable({}, {__call = t}) end "
      "while true do t() end", "stopped"},
     {"local function f(...) return f(1, 2, 3, 4, 5, 6, 7, 8, ...) end while true do pcall(f) end",
      "stopped"},
-    {"local t = {} for i = 1, 4000 do t[i] = i end local function f(...) while true do "
+    {"local t = {} for i = 1, 2000 do t[i] = i end local function f(...) while true do "
      "local n = select('#', ...) end end f(table.unpack(t))", "stopped"},
     {"local t = setmetatable({}, {}) getmetatable(t).__index = t return t.x", ""},
     {"local t = {} for i = 1, 1900 do t = setmetatable({}, {__index = t}) end while true do "
@@ -172,8 +172,8 @@ static const struct probe endless[] = {
     {"local s = ('b'):rep(1e4) while true do s:unpack(('x'):rep(1e4)) end", NULL},
     {"while true do string.packsize(('i16'):rep(3e5)) end", NULL},
     {"while true do ('%q'):format(('\\0'):rep(2e5)) end", "stopped"},
-    {"while true do utf8.codepoint(('x'):rep(1e4), 1, 9e3) end", "stopped"},
-    {"local s = ('x'):rep(1e4) while true do s:byte(1, 9e3) end", "stopped"},
+    {"while true do utf8.codepoint(('x'):rep(1e4), 1, 7e3) end", "stopped"},
+    {"local s = ('x'):rep(1e4) while true do s:byte(1, 7e3) end", "stopped"},
     {"while true do for _ in utf8.codes(('x'):rep(1e5)) do end end", "stopped"},
     {"local t = {} for i = 1, 3e5 do t[i] = i end for i = 1, 3e5 do t[i] = nil end "
      "while true do next(t) end", "stopped"},
@@ -195,6 +195,58 @@ static const struct probe endless[] = {
      "stopped"},
     {"while true do pcall(function() local t = {} while true do t[#t + 1] = {} end end) end",
      "stopped"},
+    {"local t = {} while true do t[#t + 1] = { {} } end", "stopped"},
+    {"local t = {} while true do t = { t } end", "stopped"},
+    {"local t = {} while true do t[#t + 1] = function() return t end end", "stopped"},
+    {"local t = {} while true do t[#t + 1] = coroutine.create(print or next) end", "stopped"},
+    {"local s = 0 while true do for i = 1, 1e5 do s = s + i end end", "stopped"},
+    {"local t = setmetatable({}, {__mode = 'k'}) for i = 1, 1e4 do t[{}] = { t } end "
+     "while true do local u = {} end", "stopped"},
+    {"local w = setmetatable({}, {__mode = 'k'}) local k = {} for i = 1, 1e4 do local n = {} "
+     "w[n] = k k = n end while true do local u = {k} end", "stopped"},
+    {"local ts = {} for i = 1, 200 do local w = setmetatable({}, {__mode = 'k'}) local k = {} "
+     "for j = 1, 100 do local n = {} w[n] = k k = n end ts[i] = w ts[k] = i end "
+     "while true do local u = {ts} end", "stopped"},
+    {"local t = {} for i = 1, 1e6 do t[i] = 0 end while true do local n = #t t[n] = nil t[n] = 0 "
+     "end", "stopped"},
+    {"local t = {} for i = 1, 3000 do t[i] = i end while true do table.pack(table.unpack(t)) end",
+     "stopped"},
+    {"local t = {} for i = 1, 8000 do t[i] = 'x' end while true do local s = string.char(120, "
+     "table.unpack({120, 120, 120})) .. table.concat(t, ',') end", "stopped"},
+    {"local s = ('x '):rep(1e5) while true do s:gsub('%w+', { x = 'y' }) end", "stopped"},
+    {"local s = ('x '):rep(1e5) while true do s:gsub('(%w)(%s)', '%2%1') end", "stopped"},
+    {"while true do select(-1, table.unpack({1, 2, 3})) end", "stopped"},
+    {"while true do string.format('%s%s%s', 1.5, {}, nil) end", "stopped"},
+    {"local mt = {__name = ('x'):rep(1e5)} while true do tostring(setmetatable({}, mt)) end",
+     "stopped"},
+    {"local f = string.rep while true do pcall(f) pcall(f, {}) pcall(f, 'x', {}) end", "stopped"},
+    {"local mt = {__eq = function() return true end} local a, b = setmetatable({}, mt), "
+     "setmetatable({}, mt) while true do local c = a == b end", "stopped"},
+    {"local mt = {} mt.__concat = function(a, b) return setmetatable({}, mt) end "
+     "while true do local c = setmetatable({}, mt) .. 'x' .. 'y' .. 'z' end", "stopped"},
+    {"local x = ('x'):rep(1000) while true do local s = x .. x .. x .. x .. x .. x .. x .. x end",
+     "stopped"},
+    {"while true do local a <close> = setmetatable({}, {__close = function() end}) end",
+     "stopped"},
+    {"while true do local ok = pcall(function() local a <close> = setmetatable({}, {__close = "
+     "function() error('x') end}) error('y') end) end", "stopped"},
+    {"while true do math.random(1, 100) math.sin(1) math.tointeger('8') end", "stopped"},
+    {"local s = ('9'):rep(300) while true do local n = s + 0 math.floor(n) end", "stopped"},
+    {"while true do string.pack('i16s4z', 1, 'abc', 'def') end", "stopped"},
+    {"while true do utf8.char(8364, 8364, 8364) utf8.offset('a', 1) end", "stopped"},
+    {"while true do for k, v in pairs(math) do end end", "stopped"},
+    {"while true do for k, v in ipairs({1, 2, 3, 4, 5}) do end end", "stopped"},
+    {"while true do rawset({}, 1, 1) end", ""},
+    {"while true do xpcall(string.rep, function(m) return m .. m end) end", "stopped"},
+    {"while true do coroutine.close(coroutine.create(function() end)) end", "stopped"},
+    {"while true do local co = coroutine.wrap(error) pcall(co) end", "stopped"},
+    {"local t = {} for i = 1, 16000 do t['k' .. i] = i end while true do for k in pairs(t) do "
+     "end end", "stopped"},
+    {"local t = {} for i = 1, 16000 do t['k' .. i] = i end for i = 1, 16000 do t['k' .. i] = nil "
+     "end while true do next(t) end", "stopped"},
+    {"local s = ('a'):rep(5e5) while true do local x = s < s .. 'a' end", "stopped"},
+    {"local a, b = ('ä'):rep(2e5) .. 1, ('ä'):rep(2e5) .. 2 while true do "
+     "local x = a <= b end", "stopped"},
     {"local t = {} while true do pcall(string.rep, 'x', 1 << 40) end", "stopped"},
     {"while true do pcall(string.format, '%d', 'x') end", "stopped"},
     {"while true do pcall(require, 'nothing') end", "stopped"},

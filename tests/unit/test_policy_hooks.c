@@ -259,6 +259,37 @@ static void test_policy_hooks__view_does_not_outlive(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(test_policy_hooks__##name, set_up, tear_down)
 
+// A policy asks for less than the engine gives.
+static void test_policy_hooks__limits(void **state)
+{
+    static const struct { const char *limits, *body, *message; } cases[] = {
+        {"time_ms = 20", "while true do end",
+         "policies/kiosk.lua:1: stopped: it ran longer than 20 ms (in on_message)"},
+        {"fuel = 20000", "while true do local s = ('x'):rep(99) end",
+         "policies/kiosk.lua:1: stopped: it used up its fuel of 20000 units (in on_message)"},
+        {"memory_bytes = 3 << 19", "local t = {} while true do t[#t + 1] = {} end",
+         "policies/kiosk.lua:1: stopped: out of memory: limit 1536 KiB (in on_message)"},
+    };
+    struct fixture *f = *state;
+    struct talk t;
+
+    talk_init(&t, "ann", SAFE_LIT("hi"));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[512];
+        struct err err = ERR_INIT;
+        struct plan plan;
+
+        snprintf(text, sizeof(text),
+                 "return { limits = { %s }, on_message = function(view) %s end }", cases[i].limits,
+                 cases[i].body);
+        struct policy *p = load_text(f, text);
+        plan_init(&plan);
+        assert_int_equal(ask(p, &t.view, &plan, &err), E_POLICY);
+        assert_string_equal(err.message, cases[i].message);
+        policy_unref(p);
+    }
+}
+
 // What is stopped again and again is not run for a while; then it is tried again.
 static void test_policy_hooks__rest(void **state)
 {
@@ -303,7 +334,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(view), TEST(plans), TEST(failing_hooks), TEST(history_hook),
-        TEST(view_does_not_outlive), TEST(rest),
+        TEST(view_does_not_outlive), TEST(limits), TEST(rest),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

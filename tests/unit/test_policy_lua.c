@@ -114,6 +114,23 @@ static const struct { const char *text, *message; } refusals[] = {
      "policies/kiosk.lua:3: history.hybrid: there is no such strategy; there are full, "
      "truncate and "
      "window"},
+    {"return { limits = {\n time_ms = 101 } }",
+     "policies/kiosk.lua:2: limits.time_ms: must be from 1 to 100, which is what the engine gives"},
+    {"return { limits = { time_ms = 0 } }",
+     "policies/kiosk.lua:1: limits.time_ms: must be from 1 to 100, which is what the engine gives"},
+    {"return { limits = { fuel = 9999 } }",
+     "policies/kiosk.lua:1: limits.fuel: must be from 10000 to 10000000, which is what the engine "
+     "gives"},
+    {"return { limits = { fuel = 1 << 40 } }",
+     "policies/kiosk.lua:1: limits.fuel: must be from 10000 to 10000000, which is what the engine "
+     "gives"},
+    {"return { limits = { fuel = 'much' } }",
+     "policies/kiosk.lua:1: limits.fuel: must be a whole number, 0 or more, not a string"},
+    {"return { limits = { memory_bytes = 17 << 20 } }",
+     "policies/kiosk.lua:1: limits.memory_bytes: must be from 1048576 to 16777216, which is what "
+     "the engine gives"},
+    {"local t = ('x'):rep(999999)\nreturn { limits = { memory_bytes = 1 << 20 }, title = t }",
+     NULL},
     {"return { limits = {\n max_output_token = 1 } }",
      "policies/kiosk.lua:2: limits.max_output_token: unknown key (did you mean "
      "max_output_tokens?)"},
@@ -134,7 +151,7 @@ static const struct { const char *text, *message; } refusals[] = {
     {"return { system = '\\255' }", NULL},
     {"\n\nwhile true do end", "policies/kiosk.lua:3: stopped: it ran longer than 300 ms"},
     {"local t = {} for i = 1, 1e9 do t[i] = i end",
-     "policies/kiosk.lua:1: stopped: out of memory: limit 32 MiB"},
+     "policies/kiosk.lua:1: stopped: out of memory: limit 16 MiB"},
     {"n = 0 return {}", "policies/kiosk.lua:1: 'n' cannot be set: what outlives a call is "
                         "read-only; "
      "declare a local, or return it in the plan's state"},

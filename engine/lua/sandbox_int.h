@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// sandbox_int.h: what the files of the sandbox share: its state, and how it stops.
+//
+//   sandbox.c         calls, fuel, slices, coroutines, what makes a call stop
+//   sandbox_memory.c  the allocator and its limits
+#ifndef LUA_SANDBOX_INT_H
+#define LUA_SANDBOX_INT_H
+
+#include "lua/deadline.h"
+#include "lua/sandbox.h"
+
+#include <signal.h>
+
+enum { WHERE_BYTES = 128 };
+
+enum stop { RUNNING, OUT_OF_FUEL, OUT_OF_TIME, OUT_OF_TURN, OUT_OF_MEMORY };
+
+struct sandbox {
+    lua_State *main;
+    lua_State *volatile running;    // the coroutine that runs now; the timer reads it
+    const struct clock *clock;
+    struct deadline *timer;         // owned; NULL: counting mode
+    uint64_t generation;
+    const void *subject;            // borrowed; see sandbox_set_subject
+    size_t used, limit;             // bytes
+    size_t collect_at;              // counting mode: bytes at which garbage is collected
+    int64_t fuel;                   // units left; below 0: none
+    int64_t check_at;               // the clock is looked at when fuel is below
+    struct sandbox_budget budget;   // of the call
+    int64_t left_ns;                // of its own time, when the slice began
+    int64_t slice_began_ns, slice_ends_ns, deadline_ns;
+    int64_t ends_ns;                // when it is over however little of it ran
+    int64_t backstop_ns, backstop_cpu_ns;  // where the clock stands still; see is_late
+    bool (*pause)(void *user);      // see sandbox_options; NULL: none
+    void *pause_user;
+    bool may_pause;                 // in this call, as far as is known
+    bool was_slow;                  // the last call had to make way
+    volatile sig_atomic_t slice_over;
+    bool in_call;
+    bool refused;                   // the allocator said no; Lua mostly collects and asks again
+    bool too_long, too_deep, too_many;  // it was asked for too large a string, stack, table
+    volatile sig_atomic_t stop;     // enum stop; sticky until the next call
+    char where[WHERE_BYTES];        // where it was stopped: "file:line: " or ""
+};
+
+// The first cause counts. May be called wherever Lua is, and by the timer's signal.
+void sandbox_stop(struct sandbox *s, enum stop why);
+// Notes the innermost line of the script in L, unless it is known.
+void sandbox_note_where(struct sandbox *s, lua_State *L);
+// Counts units. Looks whether something has run out, and leaves nothing.
+void sandbox_spend(struct sandbox *s, size_t units);
+// Lets others work if the slice is over.
+void sandbox_make_way(struct sandbox *s);
+// A lua_Alloc; `self` is the sandbox.
+void *sandbox_allocate(void *self, void *old, size_t old_bytes, size_t bytes);
+
+#endif
