@@ -107,10 +107,10 @@ LJMP int sandbox_resume(lua_State *L, lua_State *co, int nargs, int *nresults);
 // As lua_resetthread: closes what is pending in co. Leaves when something has run out.
 LJMP int sandbox_close(lua_State *L, lua_State *co);
 size_t sandbox_memory(const struct sandbox *s);  // bytes in use
-// What the value at idx is, for a sentence: "nothing", "a number" …
-const char *sandbox_value_word(lua_State *L, int idx);
 // Another limit, between calls. E_POLICY when what is there takes too much of it.
 int sandbox_set_memory(struct sandbox *s, size_t bytes, struct err *err);
+// What the value at idx is, for a sentence: "nothing", "a number" …
+const char *sandbox_value_word(lua_State *L, int idx);
 
 // Library openers, each in its own lib_x.c: they put their functions into the table on top.
 LJMP void lib_base_open(lua_State *L);
