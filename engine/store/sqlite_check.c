@@ -149,13 +149,31 @@ _Static_assert(RECORD_META_BYTES_MAX == 16384 && RECORD_BODY_BYTES_MAX == 262144
                RECORD_KEY_BYTES_MAX == 255 && STORE_PARTITION_BYTES_MAX == 64,
                "the limits as the checks have them");
 
-// False: enough is told, or out of memory.
+// What integrity_check says of a page for which it found no memory, and goes on: that is no damage
+// (SQLite 3.40.1, src/btree.c, checkTreePage; 7 is SQLITE_NOMEM, 3082 SQLITE_IOERR_NOMEM).
+static bool lacks_memory(struct slice line)
+{
+    static const char *const ends[] = {"error code=7", "error code 7", "error code=3082"};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        size_t len = strlen(ends[i]);
+        if (line.len >= len && memcmp(line.ptr + line.len - len, ends[i], len) == 0)
+            return true;
+    }
+    return false;
+}
+
+// False: enough is told, or out of memory (then op->code says so).
 static bool add_line(struct store_op *op, struct slice line)
 {
     struct record row = {.meta = slice_of(line.ptr, line.len < LINE_BYTES_MAX ? line.len
                                                                               : LINE_BYTES_MAX)};
     if (slice_is(line, "ok") || slice_starts(line, SLICE_LIT("***")) || line.len == 0)
         return true;
+    if (lacks_memory(line)) {
+        store_op_release(op);
+        op_fail(op, E_NOMEM, "store: sqlite: out of memory while checking");
+        return false;
+    }
     op->more = op->rows_len == op->limit;
     return !op->more && op_add_row(op, &row);
 }
