@@ -202,7 +202,7 @@ int rule_lease(struct store_op *op, struct lease *lease, int64_t now_ms, uint64_
 
 int rule_fence(struct store_op *op, const struct lease *lease)
 {
-    if (op->fence_epoch == 0 || (lease->holder[0] && lease->epoch == op->fence_epoch))
+    if (lease->holder[0] && lease->epoch == op->fence_epoch)
         return E_OK;
     return op_fail(op, E_FENCED, "%.*s: epoch %" PRIu64 " is over: somebody else owns this now",
                    SLICE_FMT(op->fence_key), op->fence_epoch);

@@ -156,8 +156,13 @@ static int open_immutable(struct sqlite_conn *c, const char *path)
 {
     struct buf name = BUF_INIT(1 << 16);
     struct stat wal;
+    int rc = SQLITE_NOMEM;
     buf_addf(&name, "%s-wal", path);
-    bool has_wal = buf_ok(&name) && stat(name.ptr, &wal) == 0 && wal.st_size > 0;
+    if (!buf_ok(&name))
+        goto out;
+    rc = SQLITE_CANTOPEN;
+    if (stat(name.ptr, &wal) == 0 && wal.st_size > 0)
+        goto out;
     buf_clear(&name);
     buf_add_str(&name, "file:");
     for (const char *p = path; *p; p++) {
@@ -167,11 +172,10 @@ static int open_immutable(struct sqlite_conn *c, const char *path)
             buf_add_char(&name, *p);
     }
     buf_add_str(&name, "?immutable=1");
-    int rc = SQLITE_CANTOPEN;
-    if (!buf_ok(&name))
-        rc = SQLITE_NOMEM;
-    else if (!has_wal)
+    rc = SQLITE_NOMEM;
+    if (buf_ok(&name))
         rc = open_file(c, name.ptr, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, CONN_READ_ONLY);
+out:
     buf_release(&name);
     return rc;
 }
@@ -181,7 +185,8 @@ int conn_open(struct sqlite_conn *c, const char *path, enum conn_kind kind, stru
     *c = (struct sqlite_conn){0};
     int flags = kind == CONN_READ_ONLY ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
     int rc = open_file(c, path, flags, kind);
-    if (kind == CONN_READ_ONLY && (rc & 0xff) == SQLITE_CANTOPEN) {
+    bool no_file_beside = (rc & 0xff) == SQLITE_CANTOPEN || rc == SQLITE_READONLY_DIRECTORY;
+    if (kind == CONN_READ_ONLY && no_file_beside) {
         conn_close(c);
         rc = open_immutable(c, path);
     }
@@ -216,7 +221,7 @@ int conn_run(struct sqlite_conn *c, enum statement which)
     sqlite3_stmt *st = c->statements[which];
     int rc = sqlite3_step(st);
     int end = sqlite3_reset(st);
-    return rc == SQLITE_DONE || rc == SQLITE_ROW ? end : rc;
+    return rc == SQLITE_DONE ? end : rc;
 }
 
 // Bound values outlive the statement's run, and are bound anew before the next. The only ways for

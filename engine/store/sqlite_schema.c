@@ -118,7 +118,7 @@ static int read_number(sqlite3 *db, const char *sql, int64_t *out)
     if (rc == SQLITE_ROW)
         *out = sqlite3_column_int64(st, 0);
     int end = sqlite3_finalize(st);
-    return rc == SQLITE_ROW || rc == SQLITE_DONE ? end : rc;
+    return rc == SQLITE_ROW ? end : rc;
 }
 
 int schema_read(sqlite3 *db, const char *path, const struct schema *schema, unsigned *version,

@@ -294,19 +294,18 @@ static void fail_ops(struct writer *w, const struct err *err, bool ambiguous)
     }
 }
 
-static void roll_back(struct writer *w)
+static int roll_back(struct writer *w)
 {
-    if (w->c->db && !sqlite3_get_autocommit(w->c->db))
-        conn_run(w->c, SQL_ROLLBACK);
+    return sqlite3_get_autocommit(w->c->db) ? SQLITE_OK : conn_run(w->c, SQL_ROLLBACK);
 }
 
-// Sets err for rc; closes the connection when its cache is not to be trusted any more.
+// Sets err for rc; closes the connection when its cache is not to be trusted any more, or its
+// transaction does not end otherwise.
 static void note_error(struct writer *w, int rc, const char *doing, struct err *err)
 {
     conn_error(w->c->db, rc, w->s->path, doing, err);  // before the rollback forgets it
     w->s->damaged |= (rc & 0xff) == SQLITE_CORRUPT;
-    roll_back(w);
-    if (conn_is_sick(rc)) {
+    if (roll_back(w) != SQLITE_OK || conn_is_sick(rc)) {
         log_line(w->s->log, LOG_ERROR, "store: reopening after an error: %s", err->message);
         conn_close(w->c);
     }
@@ -540,7 +539,7 @@ static void gather(struct writer *w)
     int64_t until_ns = clock_mono_ns(clock_system()) + wait_ns;
     struct timespec until = {until_ns / 1000000000, (long)(until_ns % 1000000000)};
     s->wake_writer_at = w->last_group;
-    while (s->writes.len < w->last_group && !s->stopping)
+    while (s->writes.len < w->last_group)
         if (pthread_cond_timedwait(&s->writer_wakes, &s->mutex, &until))
             break;
     s->wake_writer_at = 0;

@@ -31,7 +31,7 @@ static int find_store(const char *url, const struct store_ops **ops, const char 
     const char *near = hint_nearest(scheme, names, STORES_LEN);
     int code = err_set(err, E_STORE, "store: \"%s\" names no kind of store%s%s%s; known: %s", url,
                        near ? " (did you mean " : "", near ? near : "", near ? "?)" : "",
-                       buf_ok(&known) && known.ptr ? known.ptr : "sqlite:PATH");
+                       buf_ok(&known) ? known.ptr : "sqlite:PATH");
     buf_release(&known);
     return code;
 }

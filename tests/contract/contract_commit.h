@@ -265,8 +265,81 @@ static void test_store_contract__op_limits(void **state)
     assert_int_equal(run(b, &op), E_USAGE);
     op = (struct store_op){.verb = (enum store_verb)99};
     assert_int_equal(run(b, &op), E_USAGE);
-    op = (struct store_op){.verb = STORE_DROP};
+    for (int verb = STORE_SCAN; verb <= (int)STORE_LEASE; verb++) {  // all that need a partition
+        op = (struct store_op){.verb = (enum store_verb)verb, .limit = 1, .holder = SLICE_LIT("a"),
+                               .ttl_ms = 1, .partition = slice_of(big, sizeof big)};
+        if (verb == STORE_PARTITIONS)
+            op.after = slice_of(big, sizeof big);
+        assert_int_equal(run(b, &op), E_USAGE);
+    }
+    op = (struct store_op){.verb = STORE_DUE, .limit = 1, .after = SLICE_LIT("no partition")};
     assert_int_equal(run(b, &op), E_USAGE);
+    op = (struct store_op){.verb = STORE_DUE, .limit = 1, .partition = SLICE_LIT(USER),
+                           .after = slice_of(big, RECORD_KEY_BYTES_MAX + 1)};
+    assert_int_equal(run(b, &op), E_USAGE);
+    op = (struct store_op){.verb = STORE_CLAIM_ALIVE};
+    assert_int_equal(run(b, &op), E_USAGE);
+    op = scan_op(USER, "", "", 1, false);
+    op.key = slice_of(big, RECORD_KEY_BYTES_MAX + 1);
+    assert_int_equal(run(b, &op), E_USAGE);
+    struct store_item item = put((enum store_item_verb)99, "k", 0, "x");
+    assert_int_equal(commit(b, USER, &item, 1), E_USAGE);
+}
+
+static void test_store_contract__read_only(void **state)
+{
+    struct bench *b = *state;
+    assert_int_equal(insert(b, USER, "k", "x"), E_OK);
+    struct store *writer = b->store;  // by whom the records stay, wherever they are
+    b->env.read_only = true;
+    b->store = open_again(b);
+    b->env.read_only = false;
+    struct store_item item = put(STORE_PUT, "k", 0, "no");
+    struct store_op op = {.verb = STORE_DROP, .partition = SLICE_LIT(USER)};
+    assert_int_equal(commit(b, USER, &item, 1), E_REFUSED);
+    assert_int_equal(run(b, &op), E_REFUSED);
+    op = (struct store_op){.verb = STORE_LEASE, .partition = SLICE_LIT(USER), .key = SLICE_LIT("l"),
+                           .holder = SLICE_LIT("ann"), .ttl_ms = 1};
+    assert_int_equal(run(b, &op), E_REFUSED);
+    assert_int_equal(version_of(b, USER, "k", "x"), 1);
+    store_free(b->store);
+    b->store = writer;
+    assert_int_equal(commit(b, USER, &item, 1), E_OK);
+}
+
+// Each allocation of each kind of op fails once: it says so, and leaves no trace.
+static void test_store_contract__every_allocation(void **state)
+{
+    struct bench *b = *state;
+    for (int kind = 0; kind < 8; kind++) {
+        int code = E_NOMEM;
+        assert_int_equal(version_of(b, USER, "seed", NULL), (uint64_t)kind);
+        struct store_item seed = put(STORE_PUT, "seed", 0, "x");
+        assert_int_equal(commit(b, USER, &seed, 1), E_OK);
+        for (uint64_t n = 1; code && n < 20; n++) {
+            struct store_item items[] = {put(STORE_INSERT, "new", 0, "x"),
+                                         put(STORE_ADD, "sum", 0, "")};
+            struct store_op ops[] = {
+                commit_op(OTHER, items, 2), get_op(USER, SLICE_LIT("seed")),
+                scan_op(USER, "", "", 9, false), scan_op(USER, "", "", 9, true),
+                {.verb = STORE_DUE, .before_ms = 9, .limit = 9},
+                {.verb = STORE_PARTITIONS, .limit = 9},
+                {.verb = STORE_LEASE, .partition = SLICE_LIT(OTHER), .key = SLICE_LIT("l"),
+                 .holder = SLICE_LIT("ann"), .ttl_ms = 1000},
+                {.verb = STORE_DROP, .partition = SLICE_LIT(OTHER)}};
+            struct store_op *op = &ops[kind];
+            mem_fail_at(n, 0);
+            code = run(b, op);
+            mem_fail_at(0, 0);
+            assert_true(code == E_OK || code == E_NOMEM);
+            assert_true(code == E_OK || op->rows_len == 0);
+            assert_false(op->ambiguous);
+            store_op_release(op);
+            if (kind == 0)
+                assert_int_equal(version_of(b, OTHER, "new", "x"), code == E_OK);
+        }
+        assert_int_equal(code, E_OK);
+    }
 }
 
 static void test_store_contract__batch_limits(void **state)
@@ -322,6 +395,6 @@ static void test_store_contract__drop(void **state)
     CONTRACT_TEST(batch_is_whole_or_absent), CONTRACT_TEST(put_replaces_everything), \
     CONTRACT_TEST(counters), CONTRACT_TEST(bytes_come_back), CONTRACT_TEST(any_partition), \
     CONTRACT_TEST(item_limits), CONTRACT_TEST(op_limits), CONTRACT_TEST(batch_limits), \
-    CONTRACT_TEST(drop)
+    CONTRACT_TEST(drop), CONTRACT_TEST(read_only), CONTRACT_TEST(every_allocation)
 
 #endif

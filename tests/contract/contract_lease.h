@@ -86,6 +86,13 @@ static void test_store_contract__lease_limits(void **state)
     op.holder = SLICE_LIT("zero");
     op.ttl_ms = 0;
     assert_int_equal(run(b, &op), E_USAGE);
+    op.ttl_ms = 1;
+    op.holder = slice_of("a\0b", 3);
+    assert_int_equal(run(b, &op), E_USAGE);
+    op.holder = SLICE_LIT("zero");
+    op.key = SLICE_NONE;
+    assert_int_equal(run(b, &op), E_USAGE);
+    op.key = SLICE_LIT("lease");
     op.ttl_ms = INT64_MAX;
     op.epoch = UINT64_MAX;
     assert_int_equal(run(b, &op), E_OK);
@@ -131,7 +138,12 @@ static void test_store_contract__epochs_outlive_a_drop(void **state)
     struct store_op op, drop = {.verb = STORE_DROP, .partition = slice_str(USER)};
     uint64_t ann = 0, bob = 0;
     assert_int_equal(lease(b, "ann", &ann, &op), E_OK);
+    op.partition = SLICE_LIT(OTHER);  // which stays
+    op.epoch = 0;
+    assert_int_equal(run(b, &op), E_OK);
     assert_int_equal(run(b, &drop), E_OK);
+    op.epoch = 0;
+    assert_int_equal(run(b, &op), E_REFUSED);
     assert_int_equal(fenced(b, "a", ann), E_FENCED);
     assert_int_equal(lease(b, "bob", &bob, &op), E_OK);
     assert_true(bob > ann);

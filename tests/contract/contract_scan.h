@@ -186,6 +186,10 @@ static void test_store_contract__due_cursor(void **state)
     struct store_item item = put(STORE_DELETE, "b", 0, "");
     assert_int_equal(commit(b, USER, &item, 1), E_OK);
     assert_true(expect_rows(b, due_op(100, USER, "b", 1), "a"));
+    // So does one that is not due any more.
+    item = put(STORE_PUT, "a", 0, "");
+    assert_int_equal(commit(b, USER, &item, 1), E_OK);
+    assert_true(expect_rows(b, due_op(100, USER, "a", 1), "same00"));
 }
 
 static void test_store_contract__partitions(void **state)
@@ -206,6 +210,8 @@ static void test_store_contract__partitions(void **state)
     assert_true(expect_rows(b, op, USER " " OTHER " zebra"));
     op.after = SLICE_LIT(USER);
     assert_true(expect_rows(b, op, OTHER " zebra ~house"));
+    op.after = SLICE_LIT("!");  // before them all
+    assert_true(expect_rows(b, op, "0 0011 00112233445566778899AABBCCDDEEFF"));
     op.after = SLICE_LIT("zeb");
     assert_false(expect_rows(b, op, "zebra ~house \xff"));
     op.after = SLICE_LIT("\xff");

@@ -166,6 +166,26 @@ static void test_faulty__out_of_memory(void **state)
     assert_int_equal(version_of(b, USER, "k", NULL), 0);
 }
 
+static void test_faulty__a_read_whose_answer_is_lost(void **state)
+{
+    struct bench *b = *state;
+    reopen(b, "fail_at=1,mode=after");
+    struct store_op op = get_op(USER, SLICE_LIT("k"));
+    assert_int_equal(run(b, &op), E_STORE);
+    assert_int_equal(op.rows_len, 0);
+    assert_int_equal(run(b, &op), E_OK);
+}
+
+static void test_faulty__migrates_what_it_wraps(void **state)
+{
+    (void)state;
+    struct buf report = BUF_INIT(1 << 10);
+    assert_int_equal(store_migrate("faulty:fail_at=1;memory:", false, &report, NULL), E_OK);
+    assert_non_null(strstr(report.ptr, "nothing to migrate"));
+    assert_int_equal(store_migrate("faulty:fail_at=1", false, &report, NULL), E_STORE);
+    buf_release(&report);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_faulty__##name, bench_up, bench_down)
 
 int main(void)
@@ -173,6 +193,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(before_leaves_no_trace), TEST(after_is_done_but_not_told), TEST(any_op_counts),
         TEST(seed_repeats), TEST(crash_is_sigkill), TEST(bad_urls), TEST(out_of_memory),
+        TEST(a_read_whose_answer_is_lost), TEST(migrates_what_it_wraps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
