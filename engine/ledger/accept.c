@@ -61,7 +61,7 @@ static int read_key(struct work *w, const char *text_digest)
         op->key_session[session.len] = '\0';
         op->key_turn = (uint32_t)turn;
         op->key_taken = true;
-        op->key_same_text = text_digest && json_is_string(json_get(meta, "digest"), text_digest);
+        op->key_same_text = json_is_string(json_get(meta, "digest"), text_digest);
     }
     buf_release(&scratch);
     return code;

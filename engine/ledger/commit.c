@@ -149,8 +149,7 @@ int commit_close(struct commit *b, struct err *err)
     if (!b->code)
         fail(b, buf_check(&b->arena, "this message with its records", &b->err));
     if (b->code) {
-        if (err)
-            *err = b->err;
+        *err = b->err;
         return b->code;
     }
     for (uint32_t i = 0; i < b->len; i++) {

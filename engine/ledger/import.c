@@ -32,7 +32,7 @@ static void imported(struct work *w)
     struct importing *s = w->state;
 
     // Another session of this context became the newest meanwhile: compare with that one.
-    if (w->store.code == E_CONFLICT && !w->store.ambiguous && ++s->tries < POINTER_TRIES_MAX) {
+    if (w->store.code == E_CONFLICT && ++s->tries < POINTER_TRIES_MAX) {
         look_at_pointer(w);
         return;
     }

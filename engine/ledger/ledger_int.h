@@ -236,6 +236,9 @@ int reader_end(struct reader *r, struct err *err);
 // The ordinals in a key "kind/<session>/<a>/<b>/<c>"; how many there are, 0 if it is not one of
 // these.
 unsigned key_ordinals(struct slice key, struct slice *session, uint32_t out[3]);
+// Drops a key's last ordinal: what it and its siblings begin with. A key that found no memory stays
+// one.
+void key_siblings(struct buf *key);
 
 // ---- load.c
 

@@ -67,7 +67,7 @@ static bool pass_over(struct work *w, int code)
 {
     struct loading *s = w->state;
 
-    if (code != E_CORRUPT || !s || !s->lenient)
+    if (code != E_CORRUPT || !s->lenient)
         return false;
     buf_add_str(&s->chat->damage, w->op->err.message);
     buf_add_char(&s->chat->damage, '\n');
@@ -171,7 +171,7 @@ static void load_system(struct work *w)
         return;
     }
     key_event(&w->prefix, c->head.id, 0);
-    buf_truncate(&w->prefix, w->prefix.len - strlen("0000000000"));
+    key_siblings(&w->prefix);
     buf_clear(&w->after);
     work_scan_back(w, c->head.partition, events_read);
 }
@@ -186,13 +186,14 @@ static int take_turn(void *user, struct turn *t, struct err *err)
     bool open = n == h->open_turn;
     bool whole = t->steps_len > 0 && !s->reader.damaged;
 
-    if (n < s->first || n > s->last || (!whole && !s->lenient)) {
+    BUG_ON(n > s->last);  // what comes after is not given to the reader
+    bool expected = n >= s->first && s->turns[n - s->first].n == 0;
+    if (!expected || (!whole && !s->lenient)) {
         turn_release(t);
         return err_set(err, E_CORRUPT, "turn %u is damaged; run `parley verify`", n);
     }
     t->superseded = session_is_superseded(h, n);
     t->damaged = !whole || (!open && t->status == TURN_OPEN);
-    BUG_ON(s->turns[n - s->first].n);  // scans are in the order of keys
     s->turns[n - s->first] = *t;
     if (!whole)
         return E_OK;
@@ -403,7 +404,7 @@ static void attempts_read(struct work *w)
     if (work_scan_more(w))
         return;
     key_part(&w->prefix, c->head.id, c->head.open_turn, 1, 0);
-    buf_truncate(&w->prefix, w->prefix.len - strlen("0000000000"));
+    key_siblings(&w->prefix);
     buf_clear(&w->after);
     work_scan(w, c->head.partition, parts_read);
 }
@@ -464,7 +465,7 @@ static void head_read(struct work *w)
         return;
     }
     key_attempt(&w->prefix, c->head.id, c->head.open_turn, 0);
-    buf_truncate(&w->prefix, w->prefix.len - strlen("0000000000"));
+    key_siblings(&w->prefix);
     buf_clear(&w->after);
     work_scan(w, c->head.partition, attempts_read);
 }

@@ -26,6 +26,12 @@ unsigned key_ordinals(struct slice key, struct slice *session, uint32_t out[3])
     return len - 2;
 }
 
+void key_siblings(struct buf *key)
+{
+    if (buf_ok(key))
+        buf_truncate(key, key->len - strlen("0000000000"));
+}
+
 void reader_init(struct reader *r, struct ledger *l, const struct user_key *key)
 {
     *r = (struct reader){.ledger = l, .key = key};

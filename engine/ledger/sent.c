@@ -42,6 +42,6 @@ void ledger_find_sent(struct chat *c, uint32_t turn, struct sent *out, struct le
         return;
     f->out = out;
     key_attempt(&w->prefix, c->head.id, turn, 0);
-    buf_truncate(&w->prefix, w->prefix.len - strlen("0000000000"));
+    key_siblings(&w->prefix);
     work_scan_back(w, c->head.partition, attempts_read);
 }

@@ -27,6 +27,8 @@ static void add_block(struct step *s, struct block *blocks, char *word)
         *b = (struct block){.type = BLOCK_TOOL_USE, .id = kit_text(value)};
     else if (strcmp(word, "res") == 0)
         *b = (struct block){.type = BLOCK_TOOL_RESULT, .id = kit_text(value)};
+    else if (strcmp(word, "think") == 0)
+        *b = (struct block){.type = BLOCK_THINKING, .text = kit_text(value)};
     else
         b->text = kit_text(value);
     s->content.blocks = blocks;
@@ -105,6 +107,10 @@ static void test_rules__messages_say_something(void **state)
     assert_string_equal(BROKEN("ut:"), "R4");
     assert_string_equal(BROKEN("ut: \t\r\n\v\f"), "R4");
     assert_string_equal(BROKEN("ut:\xc2\xa0\xe2\x80\x83\xe3\x80\x80\xe2\x80\xa8"), "R4");
+    assert_string_equal(BROKEN("ut:\xc2\x85\xe1\x9a\x80\xe2\x80\xa9"), "R4");
+    assert_string_equal(BROKEN("ut:\xe2\x80\xaf\xe2\x81\x9f"), "R4");
+    assert_string_equal(BROKEN("ut:\x01"), "");
+    assert_string_equal(BROKEN("ut:x", "athink:hm", "ut:y"), "R4");
     assert_string_equal(BROKEN("ut: ,t: x"), "");
     assert_string_equal(BROKEN("ut:x", "at: ", "ut:y"), "R4");
     assert_string_equal(BROKEN("ut:\xe2\x80\x8b"), "");  // zero width, but no white space
@@ -121,6 +127,7 @@ static void test_rules__tool_uses_are_answered(void **state)
     assert_string_equal(BROKEN("ut:x", "ause:1", "ut:y|res:1"), "R5");   // after text
     assert_string_equal(BROKEN("ut:x", "ause:1", "ures:1|res:1"), "R5"); // twice
     assert_string_equal(BROKEN("ut:x", "ause:1", "ures:1|res:2"), "R5"); // to nothing
+    assert_string_equal(BROKEN("ut:x", "ause:1"), "R5");                 // by nobody
     assert_string_equal(BROKEN("ures:1"), "R5");
     assert_string_equal(BROKEN("ut:x", "at:y", "ures:1|t:z"), "R5");
     assert_string_equal(BROKEN("ut:x", "ause:1|use:1", "ures:1"), "R5"); // one id, two uses
@@ -157,6 +164,12 @@ static void test_rules__stored_turns(void **state)
     assert_int_equal(rules_check_turns(&h, t, 3, &err), E_REFUSED);
     assert_non_null(strstr(err.message, "turn 3"));
     make_turns(t, s);
+    t[0].steps_len = 0;
+    assert_int_equal(rules_check_turns(&h, t, 3, &err), E_REFUSED);
+    make_turns(t, s);
+    t[0].n = 0;
+    assert_int_equal(rules_check_turns(&h, t, 3, &err), E_REFUSED);
+    make_turns(t, s);
     t[0].steps_len = 1;  // done without a reply
     assert_int_equal(rules_check_turns(&h, t, 3, &err), E_REFUSED);
     t[0].status = TURN_FAILED;
@@ -177,9 +190,11 @@ static void test_rules__stored_turns(void **state)
     assert_int_equal(rules_check_turns(&h, t, 3, &err), E_REFUSED);
     assert_int_equal(session_supersede(&h, 2, 2, &err), E_OK);
     assert_int_equal(rules_check_turns(&h, t, 3, &err), E_OK);
+    t[1].superseded = false;
+    assert_int_equal(rules_check_turns(&h, t, 3, &err), E_REFUSED);
+    assert_non_null(strstr(err.message, "is not superseded"));
     h.turns = 2;
     session_head_release(&h);
-    t[1].superseded = false;
     assert_int_equal(rules_check_turns(&h, t, 3, &err), E_REFUSED);
 }
 
