@@ -1,6 +1,7 @@
 # parley: build, test, install. `make help` lists the targets.
 #
 # Variables: B=build folder · SAN=address|thread|undefined|memory · CC=gcc|clang · V=1 (show commands)
+#            COV=1 (clang: counts what runs) · SLOW=50 (to run under a tool that is so many times slower)
 #            ROOMS="base model" (only these rooms, for work on one room) · PREFIX=/usr/local
 B        ?= build
 CC       ?= gcc
@@ -36,8 +37,17 @@ OPT      := -O1 -g
 CFLAGS_  += -fsanitize=$(SAN)$(if $(filter address,$(SAN)),$(comma)undefined) \
             -fno-sanitize-recover=all -fno-omit-frame-pointer -DPARLEY_SANITIZED=1
 LDFLAGS_ += -fsanitize=$(SAN)$(if $(filter address,$(SAN)),$(comma)undefined)
+else ifdef COV
+# Counters are in the file as they change, so that a process that is killed has counted, too.
+OPT      := -O2 -g
+CFLAGS_  += -fprofile-instr-generate -fcoverage-mapping -fprofile-update=atomic \
+            -mllvm -runtime-counter-relocation
+LDFLAGS_ += -fprofile-instr-generate
 else
 CFLAGS_  += -D_FORTIFY_SOURCE=2
+endif
+ifdef SLOW
+CFLAGS_  += -DLUA_SLOW=$(SLOW)
 endif
 ALL_CFLAGS = $(CFLAGS_) $(OPT) $(CFLAGS)
 
@@ -59,5 +69,6 @@ include make/rules.mk
 include make/deps.mk
 include make/test.mk
 include make/install.mk
+include make/deep.mk
 -include make/bench.mk
 include make/fault.mk

@@ -5,12 +5,16 @@ BUILD_DEBS := gcc libc6-dev make pkg-config binutils liblua5.4-dev libcurl4-open
 TEST_DEBS  := g++ clang libclang-rt-14-dev llvm libcmocka-dev lua5.4 sqlite3 gzip procps ca-certificates \
               zsh fish man-db mandoc
 
-.PHONY: deps deps-test
+DEEP_DEBS  := valgrind
+
+.PHONY: deps deps-test deps-deep
 deps:
 	$(Q)tools/deps.sh $(BUILD_DEBS)
 deps-test: deps
 	$(Q)tools/deps.sh $(TEST_DEBS)
 	$(Q)command -v npm >/dev/null || tools/deps.sh nodejs npm
+deps-deep: deps-test
+	$(Q)tools/deps.sh $(DEEP_DEBS)
 
 # The protocol peers of the tests and the Node.js that runs them (Debian 12's is too old for them),
 # from npm, pinned by its lock file. Without a registry their test says that it is skipped.

@@ -34,6 +34,8 @@ help:
 	  'make check      the same: what CI runs' \
 	  'make bench      figures, as ratios against raw limits in the same run' \
 	  'make fault      the long fault harnesses' \
+	  'make check-deep ThreadSanitizer and valgrind over the tests and the command line (about 30 minutes)' \
+	  'make coverage   lines and branches that the tests reach; ledger/ and store/ are held to all' \
 	  'make fuzz       every fuzz target for FUZZ_SECONDS (600)' \
 	  'make unit T=x   one test program' \
 	  'make install    PREFIX=/usr/local DESTDIR=' \

@@ -249,8 +249,8 @@ static void test_turn_meta__what_was_sent(void **state)
         "{\"sent\":{\"strategy\":\"s\",\"by\":\"x\"}}",
         "{\"sent\":{\"strategy\":\"s\",\"by\":\"x\",\"runs\":[[2,1,\"newest\"]]}}",
         "{\"sent\":{\"strategy\":\"s\",\"by\":\"x\",\"runs\":[[1,1,\"why\"]]}}",
-        "{\"sent\":{\"strategy\":\"s\",\"by\":\"x\","
-        "\"runs\":[[3,3,\"newest\"],[3,4,\"newest\"]]}}",
+        ("{\"sent\":{\"strategy\":\"s\",\"by\":\"x\","
+         "\"runs\":[[3,3,\"newest\"],[3,4,\"newest\"]]}}"),
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_int_equal(sent_read_meta(&back, slice_str(bad[i]), &err), E_CORRUPT);
