@@ -31,6 +31,7 @@ static void begin_pattern(struct pattern *p, lua_State *L, struct slice subject,
     p->tick = on_tick;
     p->user = L;
     p->captures = p->steps = 0;
+    p->has_first = p->looked_for_first = false;
 }
 
 // Takes the anchor off the text; true if there was one.
@@ -144,6 +145,9 @@ LJMP static int find_or_match(lua_State *L, bool find)
     begin_pattern(&p, L, subject, text);
     bool anchored = take_anchor(&p.text);
     do {
+        at = anchored ? at : pattern_skip(&p, at);
+        if (at > p.subject.len)
+            break;
         ptrdiff_t end = try_match(L, &p, at);
 
         if (end < 0)
@@ -181,6 +185,9 @@ LJMP static int gmatch_next(lua_State *L)
     begin_pattern(&p, L, subject, text);
     lua_Integer last = lua_tointeger(L, lua_upvalueindex(4));
     for (size_t at = (size_t)lua_tointeger(L, lua_upvalueindex(3)); at <= p.subject.len; at++) {
+        at = pattern_skip(&p, at);
+        if (at > p.subject.len)
+            break;
         ptrdiff_t end = try_match(L, &p, at);
 
         if (end < 0 || end == last)
@@ -280,6 +287,12 @@ LJMP static int str_gsub(lua_State *L)
     ptrdiff_t last = -1;
     luaL_buffinit(L, &b);
     while (n < max) {
+        size_t to = anchored ? at : pattern_skip(&p, at);
+
+        to = to < p.subject.len ? to : p.subject.len;
+        if (to > at)
+            luaL_addlstring(&b, p.subject.ptr + at, to - at);
+        at = to;
         ptrdiff_t end = try_match(L, &p, at);
 
         if (p.steps >= PAY_STEPS)

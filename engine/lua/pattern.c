@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { SHORT_CLASS = 16, SKIPPED_PER_STEP = 2 };
+
 // Where a match ended, or why there is none.
 struct end {
     const char *at;  // NULL: none
@@ -354,6 +356,44 @@ ptrdiff_t pattern_match(struct pattern *p, size_t at)
     p->depth = PATTERN_DEPTH_MAX;
     struct end e = match(p, p->subject.ptr + at, p->text.ptr);
     return e.at ? e.at - p->subject.ptr : e.why;
+}
+
+// A pattern that begins with one character of a class, which has to be there. What is wrong with
+// the pattern behind it shows only where that character is, in Lua too.
+static void look_for_first(struct pattern *p)
+{
+    const char *t = p->text.ptr;
+
+    p->looked_for_first = true;
+    while (text_at(p, t) == '(' && text_at(p, t + 1) != ')')
+        t++;
+    char c = text_at(p, t), next = t < text_end(p) ? text_at(p, t + 1) : '\0';
+    bool is_end = c == '$' && t + 1 == text_end(p);
+    bool is_other = c == '%' && (next == 'b' || next == 'f' || (next >= '0' && next <= '9'));
+    if (t == text_end(p) || c == '(' || c == ')' || is_end || is_other)
+        return;
+    struct end class = class_end(p, t);
+    if (!class.at || class.at - t > SHORT_CLASS)
+        return;
+    char suffix = text_at(p, class.at);
+    p->has_first = suffix != '*' && suffix != '?' && suffix != '-';
+    p->first = t;
+    p->first_end = class.at;
+}
+
+size_t pattern_skip(struct pattern *p, size_t at)
+{
+    if (!p->looked_for_first)
+        look_for_first(p);
+    if (!p->has_first)
+        return at;
+    const char *from = p->subject.ptr + at, *s = from, *end = subject_end(p);
+    if (end - from > PATTERN_TICK_STEPS)
+        end = from + PATTERN_TICK_STEPS;
+    while (s < end && !single(p, s, p->first, p->first_end))
+        s++;
+    p->steps += (unsigned)(s - from) / SKIPPED_PER_STEP;
+    return s == subject_end(p) ? p->subject.len + 1 : at + (size_t)(s - from);
 }
 
 bool pattern_is_plain(struct slice text)

@@ -38,11 +38,17 @@ struct pattern {
     char error[PATTERN_ERROR_BYTES];  // with PATTERN_MALFORMED
     // private
     unsigned depth, steps;
+    bool has_first;             // the class at `first` is known to be what a match begins with
+    bool looked_for_first;
+    const char *first, *first_end;
 };
 
 // Matches at byte `at` of the subject, nowhere else. The offset after the match, or PATTERN_NONE,
 // PATTERN_MALFORMED, PATTERN_STOPPED.
 ptrdiff_t pattern_match(struct pattern *p, size_t at);
+// The next place from `at` on where a match may begin, found faster than by trying; at most
+// PATTERN_TICK_STEPS further on. Behind the subject's end: there is none.
+size_t pattern_skip(struct pattern *p, size_t at);
 // Whether the text has no special characters, so that it matches itself.
 bool pattern_is_plain(struct slice text);
 

@@ -216,6 +216,10 @@ LJMP void sandbox_charge(lua_State *L, size_t units)
 {
     struct sandbox *s = sandbox_of(L);
 
+    if (s->fuel - (int64_t)units >= s->check_at && !s->slice_over && s->stop == RUNNING) {
+        s->fuel -= (int64_t)units;
+        return;
+    }
     sandbox_spend(s, units);
     sandbox_make_way(s);
     if (s->stop != RUNNING)

@@ -282,7 +282,8 @@ static void on_line(void *user, parley_log_level level, const char *line)
 {
     struct told *told = user;
 
-    if (level == PARLEY_LOG_ERROR && strstr(line, "policy:"))
+    (void)level;
+    if (strstr(line, " failed: "))
         snprintf(told->line, sizeof(told->line), "%s", line);
 }
 

@@ -242,7 +242,7 @@ static void test_sandbox_budget__charges(void **state)
         {"local s = ('x'):rep(10)", "local s = ('x'):rep(1e6)", 100000},
         {"local s = ('x'):rep(9e5)", "local s = ('x'):rep(9e5):reverse()", 100000},
         {"local s = ('x'):rep(9e5)", "local s = ('x'):rep(9e5):find('y', 1, true)", 100000},
-        {"local s = ('x'):rep(9e5)", "local s = ('x'):rep(9e5):find('[y]')", 900000},
+        {"local s = ('x'):rep(9e5)", "local s = ('x'):rep(9e5):find('[y]')", 400000},
         {"local s = ('x'):rep(9e5)", "local s = ('x'):rep(9e5):gsub('x', 'y')", 900000},
         {"local s = ('x'):rep(9e5)", "local s = ('%s'):format(('x'):rep(9e5))", 100000},
         {"local s = ('x'):rep(9e5)", "local s = utf8.len(('x'):rep(9e5))", 100000},
