@@ -9,8 +9,9 @@
 //    the others are put aside in the middle of one; after loading all is read-only (freeze.h).
 // 2. A hook that fails leaves the plan as the plain policy makes it, and says where and why.
 // 3. math.random depends on session and turn only.
-// 4. A hook that runs out of its budget again and again is left alone for a while, longer each
-//    time, so that a worker does not spend its time on one policy instead of other users' turns.
+// 4. A hook that runs out of its budget again and again, or of memory, is left alone for a while,
+//    longer each time, so that a worker does not spend its time on one policy instead of other
+//    users' turns.
 // Owned by one worker's thread.
 #include "lua/lua_room.h"
 
@@ -99,11 +100,14 @@ static int name_place(const char *file, struct err *err)
     return err ? err->code : E_OK;
 }
 
-static void count_strike(const struct lua_policy *p, struct hook *hook)
+static void count_strikes(const struct lua_policy *p, struct hook *hook, unsigned strikes)
 {
     unsigned doublings = hook->strikes < STRIKES ? 0 : hook->strikes - STRIKES + 1;
 
-    hook->strikes += hook->strikes < STRIKES + REST_DOUBLINGS;
+    if (hook->strikes < STRIKES)
+        hook->strikes = hook->strikes + strikes < STRIKES ? hook->strikes + strikes : STRIKES;
+    else
+        hook->strikes += hook->strikes < STRIKES + REST_DOUBLINGS;
     if (hook->strikes >= STRIKES)
         hook->rests_until_ns = clock_mono_ns(p->clock) + ((int64_t)REST_MS * 1000000 << doublings);
 }
@@ -155,7 +159,14 @@ static struct lua_policy *take_state(struct lua_policy *p, struct err *err)
     }
 }
 
-static int run_in_state(struct lua_policy *p, struct hook_call *call, bool *ran_out,
+// What a call that was stopped counts for. Memory counts for all: giving it back is what holds the
+// others up longest, for the collector marks in one piece.
+static unsigned strikes_of(const struct sandbox *s)
+{
+    return sandbox_ran_out_of_memory(s) ? STRIKES : sandbox_ran_out(s) ? 1 : 0;
+}
+
+static int run_in_state(struct lua_policy *p, struct hook_call *call, unsigned *strikes,
                         struct err *err)
 {
     struct lua_policy *state = take_state(p, err);
@@ -164,7 +175,7 @@ static int run_in_state(struct lua_policy *p, struct hook_call *call, bool *ran_
         return err->code;
     call->policy = state;
     int code = sandbox_call(state->sandbox, p->limits.hook, run_hook, call, err);
-    *ran_out = sandbox_ran_out(state->sandbox);
+    *strikes = strikes_of(state->sandbox);
     state->busy = false;
     return code;
 }
@@ -173,16 +184,16 @@ static int call_hook(struct lua_policy *p, struct hook_call *call, struct err *e
 {
     struct hook *hook = &p->hooks[call->hook];
     struct err own = ERR_INIT;
-    bool ran_out = false;
+    unsigned strikes = 0;
     int64_t rest_ns = hook->strikes ? hook->rests_until_ns - clock_mono_ns(p->clock) : 0;
 
     if (rest_ns > 0)
         return err_set(err, E_POLICY, "%s: not run, for it was stopped %u times in a row; it is "
                                       "tried again in %lld ms (in %s)", hook->where, hook->strikes,
                        (long long)(rest_ns / 1000000 + 1), hook->name);
-    int code = run_in_state(p, call, &ran_out, &own);
-    if (code != E_OK && ran_out)
-        count_strike(p, hook);
+    int code = run_in_state(p, call, &strikes, &own);
+    if (code != E_OK && strikes)
+        count_strikes(p, hook, strikes);
     else
         hook->strikes = 0;
     if (code == E_OK)

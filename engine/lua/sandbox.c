@@ -21,7 +21,7 @@ enum {
     CALL_UNITS = 5,         // of a library function, whatever it looks at
     LOOK_BYTES_PER_UNIT = 8,    // of a string that a library function looks at
     COLLECT_BYTES = 1 << 20,
-    FIRST_SLICE_US = 1000,  // until a call makes way; what most hooks need is a tenth of it
+    FIRST_SLICE_US = 300,   // until a call makes way; most hooks need a tenth of it
     SLICE_US = 50,          // from then on, and at first where the last call had to
     SLICES_FACTOR = 2,      // times its own time, and a call is over that had to make way
     COLLECT_STEP_KIB = 64,
@@ -412,6 +412,11 @@ int sandbox_call(struct sandbox *s, struct sandbox_budget budget, lua_CFunction 
 bool sandbox_ran_out(const struct sandbox *s)
 {
     return s->stop != RUNNING;
+}
+
+bool sandbox_ran_out_of_memory(const struct sandbox *s)
+{
+    return s->stop == OUT_OF_MEMORY;
 }
 
 int64_t sandbox_used_fuel(const struct sandbox *s)

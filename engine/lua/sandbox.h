@@ -77,6 +77,7 @@ int sandbox_call(struct sandbox *s, struct sandbox_budget budget, lua_CFunction 
                  struct err *err);
 // Whether the last call ran out of fuel, time or memory.
 bool sandbox_ran_out(const struct sandbox *s);
+bool sandbox_ran_out_of_memory(const struct sandbox *s);
 // Units that the last call used.
 int64_t sandbox_used_fuel(const struct sandbox *s);
 // Compiles text (never bytecode) in the sandbox's environment and pushes the function. Call inside
