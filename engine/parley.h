@@ -182,6 +182,11 @@ PARLEY_API int parley_show(parley *engine, const parley_scope *scope, uint64_t *
  * strategy is "" for a turn that sent nothing. */
 PARLEY_API int parley_why(parley *engine, const parley_scope *scope, uint32_t turn,
                           uint64_t *request, parley_error *error);
+/** [{kind, session, turn, role, text, score, why}]: the k (0: 10; at most 256) messages of this
+ * user's talks with this bot, in this context, that bear on query (UTF-8), best first; kind is
+ * "turn". */
+PARLEY_API int parley_recall(parley *engine, const parley_scope *scope, const char *query,
+                             unsigned k, uint64_t *request, parley_error *error);
 /** {rows[], total{}}, with unknown_calls for those whose end nobody knows; by is "day", "bot",
  * "model", "user" or "session". */
 PARLEY_API int parley_usage(parley *engine, const parley_scope *scope, const char *by,

@@ -142,6 +142,7 @@ void parley_stop(parley *e, uint64_t request)
 struct question {
     const char *by;
     uint32_t turn;
+    struct slice text;
 };
 
 static int ask_about(parley *e, enum job_verb verb, const parley_scope *s,
@@ -161,6 +162,9 @@ static int ask_about(parley *e, enum job_verb verb, const parley_scope *s,
     int code = copy_names(job, &names, &err);
     if (!code)
         code = copy(job->by, sizeof(job->by), q->by, "by", &err);
+    buf_add_slice(&job->text, q->text);
+    if (!code)
+        code = buf_check(&job->text, "the query", &err);
     if (code) {
         drop_job(job);
         return public_error(error, &err);
@@ -195,6 +199,16 @@ int parley_why(parley *e, const parley_scope *scope, uint32_t turn, uint64_t *re
 {
     const struct question q = {.turn = turn};
     return ask_about(e, JOB_WHY, scope, &q, request, error);
+}
+
+int parley_recall(parley *e, const parley_scope *scope, const char *query, unsigned k,
+                  uint64_t *request, parley_error *error)
+{
+    const struct question q = {.turn = k, .text = slice_str(query ? query : "")};
+    struct err err = ERR_INIT;
+    if (check_text(q.text, &err))
+        return public_error(error, &err);
+    return ask_about(e, JOB_RECALL, scope, &q, request, error);
 }
 
 int parley_usage(parley *e, const parley_scope *scope, const char *by, uint64_t *request,

@@ -10,6 +10,8 @@ local FLOOR = {
 local FUNCTION_LINES_MAX, FILE_LINES_MAX, COLUMNS_MAX = 70, 600, 100
 -- Only these may make safe text out of other text.
 local SAFE_TEXT_MAKERS = { model = true, vault = true, redact = true }
+-- Only this may seal bytes that are no text.
+local SEALS_BYTES = { ["engine/turn/recall_keep.c"] = true }
 -- Functions that are unsafe, or that a seam stands in for, and the files that may use them
 -- all the same.
 local BANNED = {
@@ -123,6 +125,14 @@ do -- safe text
         end
     end
     result("tidy__only_three_rooms_make_safe_text", problems)
+    problems = {}
+    for _, path in ipairs(c_files) do
+        if read(path):match("vault_seal_bytes") and not SEALS_BYTES[path]
+           and room_of(path) ~= "vault" then
+            problems[#problems + 1] = path .. ": bytes that are no text are recall's segments only"
+        end
+    end
+    result("tidy__only_recall_seals_what_is_no_text", problems)
 end
 
 do -- banned functions

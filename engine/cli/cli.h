@@ -119,6 +119,7 @@ int command_ask(struct cli *cli);
 int command_sessions(struct cli *cli);
 int command_show(struct cli *cli);
 int command_why(struct cli *cli);
+int command_recall(struct cli *cli);
 int command_usage(struct cli *cli);
 int command_check(struct cli *cli);
 int command_verify(struct cli *cli);

@@ -24,7 +24,7 @@ enum {
 static int (*const run[])(struct cli *cli) = {
     [CMD_CHAT] = command_chat,         [CMD_ASK] = command_ask,
     [CMD_SESSIONS] = command_sessions, [CMD_SHOW] = command_show,
-    [CMD_WHY] = command_why,
+    [CMD_WHY] = command_why,           [CMD_RECALL] = command_recall,
     [CMD_USAGE] = command_usage,       [CMD_CHECK] = command_check,
     [CMD_VERIFY] = command_verify,     [CMD_IMPORT] = command_import,
     [CMD_MIGRATE] = command_migrate,   [CMD_BACKUP] = command_backup,

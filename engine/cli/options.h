@@ -18,6 +18,7 @@ enum command_id {
     CMD_SESSIONS,
     CMD_SHOW,
     CMD_WHY,
+    CMD_RECALL,
     CMD_USAGE,
     CMD_CHECK,
     CMD_VERIFY,
@@ -67,6 +68,7 @@ enum flag_id {
     FLAG_NAMES,
     FLAG_ENCODING,
     FLAG_IDS,
+    FLAG_K,
     FLAG_SPECIAL,
     FLAGS
 };

@@ -104,6 +104,17 @@ void ledger_read(struct chat *c, struct ledger_op *op);
 // What the newest attempt of a turn that sent something was made of; *out stays the caller's until
 // done. E_NOT_FOUND: none did, or nobody knows; *out is then empty.
 void ledger_find_sent(struct chat *c, uint32_t turn, struct sent *out, struct ledger_op *op);
+// Turns first … last of a session, in order, for who only reads them: no chat is needed, and what
+// is damaged is left out. `take` borrows the turn (superseded is not filled in); what it returns
+// other than E_OK ends the reading. Names are borrowed until done.
+struct ledger_pick {
+    const char *partition, *session;
+    const struct user_key *key;
+    uint32_t first, last;
+    int (*take)(void *user, const struct turn *t, struct err *err);
+    void *user;
+};
+void ledger_pick(struct ledger *l, const struct ledger_pick *pick, struct ledger_op *op);
 // Reads the head again (after E_CONFLICT) and drops what is loaded if it changed; of an open turn
 // also its newest attempt (c->attempt, with the owner) and what was kept, so that its owner can go
 // on.

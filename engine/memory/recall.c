@@ -331,6 +331,25 @@ uint32_t recall_docs(const struct recall *r)
     return n;
 }
 
+static void covers(const struct segment *s,
+                   void (*each)(void *user, struct slice session, uint32_t last_turn), void *user)
+{
+    // Of one session's talk in a row the last turn tells for all, mostly.
+    for (uint32_t i = 0; i < s->docs_len; i++) {
+        const struct doc *d = &s->docs[i];
+        bool ends = i + 1 == s->docs_len || d[1].session != d->session || d[1].turn < d->turn;
+        if (ends && d->kind == RECALL_TURN)
+            each(user, s->sessions[d->session].id, d->turn);
+    }
+}
+
+void recall_covers(const struct recall *r,
+                   void (*each)(void *user, struct slice session, uint32_t last_turn), void *user)
+{
+    for (size_t i = 0; i + r->tail_viewed < r->pieces.len; i++)
+        covers(VEC_AT(&r->pieces, struct piece, i)->segment, each, user);
+}
+
 // ---- segments
 
 int recall_load(struct recall *r, uint32_t number, char *bytes, size_t len, struct err *err)
@@ -494,6 +513,10 @@ int recall_drop(struct recall *r, struct recall_change *change)
         return 0;
     struct piece *oldest = VEC_AT(&r->pieces, struct piece, 0);
     change->put = oldest->number;
+    for (uint32_t i = 0; i < oldest->segment->docs_len; i++) {
+        int64_t at_ms = oldest->segment->docs[i].at_ms;
+        change->until_ms = at_ms > change->until_ms ? at_ms : change->until_ms;
+    }
     segment_free(oldest->segment);
     vec_remove(&r->pieces, 0);
     r->placed = false;

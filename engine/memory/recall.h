@@ -83,6 +83,10 @@ int recall_add(struct recall *r, const struct recall_item *item, struct err *err
 // Counts them. What is loaded later is not affected: load first, forget then.
 uint32_t recall_forget(struct recall *r, struct slice session, uint32_t first, uint32_t last);
 uint32_t recall_docs(const struct recall *r);  // messages that can be found
+// Tells of what was loaded which sessions are in it, and up to which turn; a session may
+// come several times.
+void recall_covers(const struct recall *r,
+                   void (*each)(void *user, struct slice session, uint32_t last_turn), void *user);
 
 // ---- segments
 
@@ -94,6 +98,7 @@ struct recall_change {
                                    // is left of it, drop it too
     uint32_t drop[RECALL_FANOUT];  // numbers of segments that it replaces
     unsigned drop_len;
+    int64_t until_ms;  // recall_drop: when the newest of what left was said
 };
 // Adds a segment as it was put, in the order of their numbers, before anything is added. Takes
 // bytes (mem_alloc), also when it fails. E_CORRUPT (nothing is lost but the index: build it anew

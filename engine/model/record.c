@@ -81,6 +81,27 @@ void key_idem(struct buf *out, const char *hash)
     begin(out, SLICE_LIT("key/"), hash);
 }
 
+void key_recall(struct buf *out, const char *bot)
+{
+    begin(out, SLICE_LIT("recall/"), bot);
+}
+
+void key_recall_parts(struct buf *out, const char *bot)
+{
+    key_recall(out, bot);
+    buf_add_char(out, '/');
+}
+
+void key_recall_part(struct buf *out, const char *bot, uint32_t number, const char *stamp,
+                     uint32_t part)
+{
+    key_recall(out, bot);
+    add_number(out, number);
+    buf_add_char(out, '/');
+    buf_add_str(out, stamp);
+    add_number(out, part);
+}
+
 unsigned key_split(struct slice key, struct slice *parts, unsigned max)
 {
     unsigned n = 0;

@@ -39,6 +39,11 @@ void key_part(struct buf *out, const char *session, uint32_t n, uint32_t step, u
 void key_attempt(struct buf *out, const char *session, uint32_t turn, uint32_t n);
 void key_event(struct buf *out, const char *session, uint32_t n);           // event/<session>/<n>
 void key_idem(struct buf *out, const char *hash);                           // key/<hash>
+void key_recall(struct buf *out, const char *bot);                          // recall/<bot>
+void key_recall_parts(struct buf *out, const char *bot);                    // recall/<bot>/
+// recall/<bot>/<number>/<stamp>/<part>; stamp: what parts two that wrote the same number at once
+void key_recall_part(struct buf *out, const char *bot, uint32_t number, const char *stamp,
+                     uint32_t part);
 // Splits at '/'; returns the number of parts, at most max (what is more stays in the last).
 unsigned key_split(struct slice key, struct slice *parts, unsigned max);
 // A ten-digit number as keys hold it; false if it is none.

@@ -11,6 +11,8 @@
 
 enum { PAGE_RECORDS = 500 };
 
+static const struct slice prefix = {"session/", 8};
+
 static int newer_first(const void *a, const void *b)
 {
     const struct session_head *x = a, *y = b;
@@ -42,7 +44,10 @@ static void finish(struct session_list *l, int code)
 static int add(struct session_list *l, const struct record *row)
 {
     struct session_head head;
+    struct slice id = slice_of(row->key.ptr + prefix.len, row->key.len - prefix.len);
 
+    if (l->known && l->known(l->user, id, row->version))
+        return E_OK;
     if (l->heads_len == l->heads_cap && l->heads_cap >= 2 * l->limit)
         keep_newest(l);
     if (l->heads_len == l->heads_cap) {
@@ -95,7 +100,7 @@ static void next_page(struct session_list *l)
         .loop = l->env->loop,
         .done = page_read,
         .partition = slice_str(l->partition),
-        .key = SLICE_LIT("session/"),
+        .key = prefix,
         .after = buf_slice(&l->after),
         .limit = PAGE_RECORDS,
     };

@@ -29,6 +29,9 @@ struct session_list {
     char partition[PARTITION_BYTES];
     const struct user_key *key;            // NULL: none of them can be read
     uint32_t limit;                        // 0: SESSION_LIST_MAX
+    // Whether this head is known already, as it is in this version, and is not to be read; NULL:
+    // none is. Called for every session.
+    bool (*known)(void *user, struct slice id, uint64_t version);
     void (*done)(struct session_list *l);
     void *user;
     // out: newest activity first, quarantined ones last; owned, released by session_list_release

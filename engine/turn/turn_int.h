@@ -14,6 +14,8 @@
 //   replay.c    a key that was used before: the stored turn answers
 //   aside.c     turns whose hooks take long, put aside so that others go on
 //   emit.c      events and their JSON
+//   recall.c    recall indexes: loaded, made true to the ledger, kept up; recall_keep.c: their
+//               records; recall_ask.c: `parley recall`
 //   ask.c why.c list.c usage.c verify.c import.c   the other jobs
 //   walk.c      partition after partition, for jobs that are about everybody
 #ifndef TURN_TURN_INT_H
@@ -45,6 +47,8 @@ enum {
 
 struct run;
 struct walk;
+struct shelf;
+struct recall;
 
 // Turns in the middle of a hook that takes long. aside.c draws when they go on.
 struct aside {
@@ -82,6 +86,9 @@ struct worker {
     struct map *fresh;             // partition/bot/context -> struct live * not stored yet
     struct map *keys;              // partition/key hash -> struct run * under way
     struct run *runs;              // all runs under way
+    struct map *shelves;           // partition/bot -> struct shelf *: recall indexes in memory
+    struct shelf *newest_shelf, *oldest_shelf;
+    uint64_t shelf_bytes;          // at most half of live_bytes_max, but for those in use
     struct live *newest, *oldest;
     struct aside aside;
     struct worker_stats stats;
@@ -182,12 +189,32 @@ struct run {
     char import_id[ID_TEXT_BYTES]; // the id that a recorded conversation brings; empty: a new one
     unsigned polls;                // of a turn that another process has under way
     struct walk *walk;             // walk.c's; owned
+    struct shelf *shelf;           // the recall index that it asked for, pinned
+    struct run *shelf_next;        // shelf->line
+    struct err recall_err;         // why it has none
     void *extra;                   // of the job's own file (list, usage, import …)
     void (*extra_free)(void *extra);
 };
 
 // worker.c
 void worker_run_over(struct run *run);  // the last event is out: frees the run and its job
+
+// Tells whoever drains the worker, if nothing is under way any more.
+void worker_check_idle(struct worker *w);
+
+// recall.c. Whose: run's partition and bot, always.
+// Makes the index of run's user and bot true to the ledger, and calls `then`, now or later: it asks
+// shelf_recall at once, and nothing of the index is valid after `then` returns.
+void shelf_open(struct run *run, void (*then)(struct run *run));
+// NULL: it could not be had; *err says why.
+struct recall *shelf_recall(struct run *run, struct err *err);
+// run is done with it; what is new is indexed and written, off anybody's path. Harmless without.
+void shelf_close(struct run *run);
+bool shelves_busy(const struct worker *w);
+void shelves_free(struct worker *w);
+
+// recall_ask.c
+void recall_start(struct run *run);
 
 // live.c
 int live_new(struct live **out, struct worker *w, struct session_head *head,

@@ -20,6 +20,7 @@ enum job_verb {
     JOB_RESET,      // a new, stored session for bot and context
     JOB_UNDO,       // supersede the newest turn that is not
     JOB_SESSIONS, JOB_SHOW, JOB_WHY, JOB_USAGE, JOB_VERIFY, JOB_RECOVER,
+    JOB_RECALL,     // text is the query; turn: how many messages
     JOB_IMPORT,     // text is one line of INTERFACES.md's import format
 };
 

@@ -3,7 +3,7 @@
 // but worker_post and worker_stop_request, which only post to it.
 #include "turn/turn_int.h"
 
-enum { PROVIDERS_MAX = 256, KEYS_MAX = 65536 };
+enum { PROVIDERS_MAX = 256, KEYS_MAX = 65536, SHELVES_MAX = 65536 };
 
 int job_new(struct job **out, struct err *err)
 {
@@ -31,6 +31,8 @@ static int make_maps(struct worker *w)
         code = map_new(&w->fresh, LIVE_SESSIONS_MAX);
     if (!code)
         code = map_new(&w->keys, KEYS_MAX);
+    if (!code)
+        code = map_new(&w->shelves, SHELVES_MAX);
     return code;
 }
 
@@ -82,6 +84,7 @@ void worker_free(struct worker *w)
     BUG_ON(w->runs);
     aside_release(w);
     live_free_all(w);
+    shelves_free(w);
     size_t cursor = 0;
     void *provider;
     while (w->providers && map_next(w->providers, &cursor, NULL, &provider))
@@ -90,6 +93,7 @@ void worker_free(struct worker *w)
     map_free(w->live);
     map_free(w->fresh);
     map_free(w->keys);
+    map_free(w->shelves);
     policy_host_free(w->policies);
     ledger_free(w->ledger);
     mem_free(w);
@@ -122,9 +126,9 @@ static void say_idle(struct loop_task *task)
     w->idle(w->idle_user);
 }
 
-static void check_idle(struct worker *w)
+void worker_check_idle(struct worker *w)
 {
-    if (!w->draining || w->runs || w->idle_posted)
+    if (!w->draining || w->runs || w->idle_posted || shelves_busy(w))
         return;
     w->idle_posted = true;
     w->idle_task.fn = say_idle;
@@ -147,6 +151,7 @@ void worker_run_over(struct run *run)
     }
     loop_timer_stop(w->env.loop, &run->timer);
     reply_release(run);
+    shelf_close(run);
     live_unpin(run);
     live_give_back(run);
     policy_unref(run->policy);
@@ -161,7 +166,7 @@ void worker_run_over(struct run *run)
     job_free(run->job);
     mem_free(run);
     w->stats.turns_open--;
-    check_idle(w);
+    worker_check_idle(w);
 }
 
 // ---- jobs
@@ -198,6 +203,9 @@ static void start_job(struct run *run)
         return;
     case JOB_RECOVER:
         ask_recover(run);
+        return;
+    case JOB_RECALL:
+        recall_start(run);
         return;
     case JOB_IMPORT:
         import_start(run);
@@ -286,7 +294,7 @@ void worker_drain(struct worker *w, void (*idle)(void *user), void *user)
         turn_stop(run);
         run = w->runs;
     }
-    check_idle(w);
+    worker_check_idle(w);
 }
 
 struct worker_stats worker_stats(const struct worker *w)

@@ -185,6 +185,12 @@ int vault_seal(struct vault *v, const struct user_key *k, const struct vault_pla
     return E_OK;
 }
 
+int vault_seal_bytes(struct vault *v, const struct user_key *k, const struct vault_place *at,
+                     struct slice bytes, struct buf *out, struct sealed *sealed, struct err *err)
+{
+    return vault_seal(v, k, at, safe_text_vouch(bytes), out, sealed, err);
+}
+
 // Checks the tag and writes the text, still packed if it was, to `to`.
 static int decrypt(const struct user_key *k, const struct vault_place *at, struct slice envelope,
                    char *to, struct err *err)

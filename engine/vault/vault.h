@@ -88,6 +88,10 @@ static inline struct vault_place vault_place_of(const struct record *r)
 // that helps.
 int vault_seal(struct vault *v, const struct user_key *k, const struct vault_place *at,
                struct safe_text body, struct buf *out, struct sealed *sealed, struct err *err);
+// The same for bytes that were computed from safe text and are no text (recall's segments): who
+// seals them answers for that. tests/tidy.lua knows who may.
+int vault_seal_bytes(struct vault *v, const struct user_key *k, const struct vault_place *at,
+                     struct slice bytes, struct buf *out, struct sealed *sealed, struct err *err);
 // Opens; what was stored was safe text, so safe text comes out. Nothing is appended to out unless
 // body, place and meta are all what was sealed. E_CORRUPT: not ours, moved, or damaged;
 // E_NOT_FOUND: k is NULL.

@@ -250,6 +250,49 @@ run why
 code 2
 says "which session?"
 
+# ---- recall
+
+it cli__recall_ranks_what_was_said
+cat >talks.jsonl <<'END'
+{"user":"ann","messages":[{"role":"user","content":"I bought red tulips for my garden."},{"role":"assistant","content":"Lovely."},{"role":"user","content":"The dog ate the manual."},{"role":"assistant","content":"Oh no."}]}
+{"user":"ann","context":"work","messages":[{"role":"user","content":"Our tulips are late again."},{"role":"assistant","content":"Noted."}]}
+{"user":"bob","messages":[{"role":"user","content":"Tulips make me sneeze."},{"role":"assistant","content":"Bless you."}]}
+END
+run import talks.jsonl --store sqlite:recall.db
+run recall "which tulips did I buy?" --user ann --store sqlite:recall.db -o json
+code 0
+quiet
+keys '$[0]' "kind session turn role text score why"
+has '$[0].kind' text turn
+has '$[0].turn' text 1
+matches '$[0].session' "$id_of"
+has '$[0].role' text user
+has '$[0].text' text 'I bought red tulips for my garden.'
+has '$[0].score' real
+expect "a reason" test -n "$(query "j ->> '\$[0].why'")"
+lacks sneeze
+lacks late
+run recall which tulips -k 1 --user ann --store sqlite:recall.db -o json
+expect "no more than asked for" test "$(query "json_array_length(j)")" = 1
+run recall tulips --user ann --context work --store sqlite:recall.db
+prints "user: Our tulips are late again."
+lacks bought
+run recall tulips --user nobody --store sqlite:recall.db -o json
+code 0
+prints '[]'
+run recall tulips -k none --store sqlite:recall.db
+code 2
+says "-k none"
+run recall
+code 2
+
+it cli__recall_finds_what_was_said_since_and_not_what_was_undone
+run ask "I like orchids." -c --user ann --store sqlite:recall.db
+run recall orchids --user ann -k 1 --store sqlite:recall.db
+prints "user: I like orchids."
+run verify --store sqlite:recall.db
+code 0
+
 # ---- tokens
 
 it cli__tokens

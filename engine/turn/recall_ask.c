@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+// recall_ask.c: `parley recall`: the ranking for a query, each message with its text and why it is
+// there.
+#include "turn/recall_int.h"
+
+#include "base/json.h"
+
+enum { WHY_BYTES_MAX = 2048, RECALL_K_DEFAULT = 10 };
+
+struct found {
+    char session[ID_TEXT_BYTES];
+    uint32_t turn, score;
+    uint8_t step;
+    struct buf why;
+    enum role role;
+    struct safe_buf text;
+    bool there;  // its turn was read
+};
+
+struct asking {
+    struct recall_hit hits[RECALL_HITS_MAX];
+    struct found found[RECALL_HITS_MAX];
+    uint32_t len, at;
+};
+
+static void asking_free(void *extra)
+{
+    struct asking *a = extra;
+    for (uint32_t i = 0; i < a->len; i++) {
+        buf_release(&a->found[i].why);
+        safe_buf_release(&a->found[i].text);
+    }
+    mem_free(a);
+}
+
+// "tulip 8.120, garden ~ gardening 4.031, nearby 2.210; speaker x1.50"
+static void write_why(struct buf *out, const struct recall_hit *hit)
+{
+    uint32_t around = 0;
+    for (unsigned i = 0; i < hit->why_len; i++) {
+        const struct recall_why *why = &hit->why[i];
+        around += why->around;
+        if (!why->own)
+            continue;
+        buf_addf(out, "%s%s", out->len ? ", " : "", why->term);
+        if (why->asked[0] && strcmp(why->asked, why->term) != 0)
+            buf_addf(out, " (as %s)", why->asked);
+        buf_addf(out, " %u.%03u", why->own / 1000, why->own % 1000);
+    }
+    if (around)
+        buf_addf(out, "%saround it %u.%03u", out->len ? ", " : "", around / 1000, around % 1000);
+    const struct { const char *name; uint16_t factor; } factors[] = {
+        {"speaker", hit->speaker}, {"date", hit->date}, {"recent", hit->recency},
+        {"asks", hit->asking},
+    };
+    for (size_t i = 0; i < sizeof(factors) / sizeof(factors[0]); i++) {
+        uint32_t percent = factors[i].factor * 100u / 256;
+        if (percent != 100)
+            buf_addf(out, "; %s x%u.%02u", factors[i].name, percent / 100, percent % 100);
+    }
+    if (hit->cosine)
+        buf_addf(out, "; cosine %s%d.%03d", hit->cosine < 0 ? "-" : "", abs(hit->cosine) / 1000,
+                 abs(hit->cosine) % 1000);
+}
+
+static int copy_hits(struct asking *a, struct err *err)
+{
+    for (uint32_t i = 0; i < a->len; i++) {
+        const struct recall_hit *hit = &a->hits[i];
+        struct found *f = &a->found[i];
+        buf_init(&f->why, WHY_BYTES_MAX);
+        safe_buf_init(&f->text, CONTENT_BYTES_MAX);
+        snprintf(f->session, sizeof(f->session), "%.*s", SLICE_FMT(hit->session));
+        f->turn = hit->turn;
+        f->step = hit->step;
+        f->score = hit->score;
+        write_why(&f->why, hit);
+    }
+    for (uint32_t i = 0; i < a->len; i++) {
+        int code = buf_check(&a->found[i].why, "why a message was recalled", err);
+        if (code)
+            return code;
+    }
+    return E_OK;
+}
+
+static void answer(struct run *run)
+{
+    struct asking *a = run->extra;
+    struct buf json = BUF_INIT(RESULT_BYTES_MAX);
+    struct json_writer w;
+    char turn[16];
+    jw_init(&w, &json);
+    jw_array(&w);
+    for (uint32_t i = 0; i < a->len; i++) {
+        const struct found *f = &a->found[i];
+        if (!f->there)
+            continue;
+        snprintf(turn, sizeof(turn), "%u", f->turn);
+        jw_object(&w);
+        jw_kv_str(&w, "kind", "turn");
+        jw_kv_str(&w, "session", f->session);
+        jw_kv_str(&w, "turn", turn);
+        jw_kv_str(&w, "role", role_word(f->role));
+        jw_kv_slice(&w, "text", safe_slice(safe_buf_text(&f->text)));
+        jw_kv_double(&w, "score", (double)f->score / 1000);
+        jw_kv_slice(&w, "why", buf_slice(&f->why));
+        jw_object_end(&w);
+    }
+    jw_array_end(&w);
+    emit_result(run, &json);
+}
+
+static int take_turn(void *user, const struct turn *t, struct err *err)
+{
+    struct asking *a = user;
+    struct found *f = &a->found[a->at];
+    if (f->step >= t->steps_len)
+        return E_OK;
+    f->there = true;
+    f->role = t->steps[f->step].role;
+    content_text(&t->steps[f->step].content, &f->text);
+    return safe_buf_check(&f->text, "a message", err);
+}
+
+static void read_next(struct run *run);
+
+static void text_read(struct ledger_op *op)
+{
+    struct run *run = turn_op_over(op);
+    struct asking *a = run->extra;
+    if (op->code) {
+        emit_error(run, op->code, &op->err);
+        return;
+    }
+    a->at++;
+    read_next(run);
+}
+
+static void read_next(struct run *run)
+{
+    struct asking *a = run->extra;
+    if (a->at == a->len) {
+        answer(run);
+        return;
+    }
+    const struct found *f = &a->found[a->at];
+    struct ledger_pick pick = {.partition = run->partition,
+                               .session = f->session,
+                               .key = run->user_key,
+                               .first = f->turn,
+                               .last = f->turn,
+                               .take = take_turn,
+                               .user = a};
+    turn_op_start(run, text_read);
+    ledger_pick(run->w->ledger, &pick, &run->op);
+}
+
+static void asked(struct run *run)
+{
+    struct asking *a = run->extra;
+    struct err err = ERR_INIT;
+    struct recall *r = shelf_recall(run, &err);
+    if (!r) {
+        emit_error(run, err.code, &err);
+        return;
+    }
+    struct slice text = safe_slice(safe_buf_text(&run->text));
+    struct recall_query q = {
+        .scope = {slice_str(run->partition), slice_str(run->job->bot),
+                  slice_str(run->job->context)},
+        .text = slice_of(text.ptr, text.len < RECALL_QUERY_BYTES_MAX ? text.len
+                                                                     : RECALL_QUERY_BYTES_MAX),
+        .now_ms = clock_wall_ms(run->w->env.clock),
+        .k = run->job->turn ? run->job->turn : RECALL_K_DEFAULT,
+        .explain = true,
+    };
+    int code = recall_query(r, &q, a->hits, &a->len, &err);
+    if (!code)
+        code = copy_hits(a, &err);
+    if (code)
+        emit_error(run, code, &err);
+    else
+        read_next(run);
+}
+
+static void have_user(struct run *run)
+{
+    struct asking *a = mem_zalloc(sizeof(*a));
+    struct err err = ERR_INIT;
+    if (!a) {
+        emit_error(run, err_set(&err, E_NOMEM, "out of memory for a query"), &err);
+        return;
+    }
+    run->extra = a;
+    run->extra_free = asking_free;
+    if (!run->user_key)
+        answer(run);  // a stranger has said nothing
+    else
+        shelf_open(run, asked);
+}
+
+void recall_start(struct run *run)
+{
+    struct err err = ERR_INIT;
+    safe_buf_init(&run->text, CONTENT_BYTES_MAX);
+    // What was said is stored as it was redacted; a query is looked for in the same words.
+    int code = redact_text(run->w->env.redactor, buf_slice(&run->job->text), &run->text, &err);
+    if (!code && run->job->turn > RECALL_HITS_MAX)
+        code = err_set(&err, E_USAGE, "recall gives %d messages at most, not %u", RECALL_HITS_MAX,
+                       run->job->turn);
+    if (code)
+        emit_error(run, code, &err);
+    else
+        resolve_user(run, false, have_user);
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+// recall_int.h: what the files of recall share: recall.c (indexes in memory, made true to the
+// ledger) and recall_keep.c (their records).
+//
+// Records, in the user's partition, sealed like all others:
+//   recall/<bot>                              the manifest. Meta: {"segments":[[number,"stamp",
+//                                             parts],…],"from":ms}; no body
+//   recall/<bot>/<number>/<stamp>/<part>      a segment's bytes, 200 KiB each. Meta: {"base":n}, the
+//                                             manifest's version that it was made for
+//
+// Invariants:
+//   1. The ledger is the truth. Which turns an index holds is read off its segments; what is not in
+//      them is added before anybody asks, what was superseded since is forgotten. So a crash between
+//      a turn and its indexing loses nothing, and nothing comes twice.
+//   2. The manifest moves at its version, in one commit with the last parts of what it names and
+//      without what it names no more. Whoever loses that race (another process) loses only work: it
+//      drops its index and reads it again.
+//   3. A part that no manifest names, made for an older one, will never be named: it is deleted with
+//      the next commit.
+//   4. One operation of an index at a time; queries are answered between them.
+#ifndef TURN_RECALL_INT_H
+#define TURN_RECALL_INT_H
+
+#include "memory/recall.h"
+#include "memory/segment.h"
+#include "turn/turn_int.h"
+
+enum {
+    RECALL_PART_BYTES = 200 << 10,
+    RECALL_PARTS_OF_COMMIT = 4,   // so that a commit stays within a MiB
+    RECALL_STAMP_BYTES = 9,
+};
+
+// A segment that the manifest names.
+struct kept {
+    uint32_t number, parts;
+    char stamp[RECALL_STAMP_BYTES];
+};
+
+// What is known of a session.
+struct seen {
+    uint64_t version;      // of its head as it was read; 0: not read yet
+    uint64_t superseded;   // hash of its superseded ranges that were forgotten
+    uint32_t covered;      // its turns up to this one are in the index, or need not be
+    uint32_t round;        // that saw it last
+};
+
+// The index of one user with one bot, in memory.
+struct shelf {
+    struct worker *w;
+    char partition[PARTITION_BYTES], bot[BOT_NAME_BYTES];
+    char *name;                       // its key in worker->shelves, owned
+    const struct user_key *key;       // borrowed from the vault
+    struct shelf *newer, *older;      // least recently used order
+    uint64_t bytes;                   // as counted in the worker's total
+    uint32_t pins;                    // runs that have it
+    struct run *line, *line_end;      // runs that wait for it, oldest first
+    bool busy;                        // an operation is under way
+    bool stale;                       // upkeep: the ledger is to be looked at
+    bool unwritten;                   // upkeep: something may be to be written
+    uint32_t steps;                   // of upkeep since the engine began to close
+
+    struct recall *recall;            // owned; NULL: not loaded
+    struct map *seen;                 // session id -> struct seen *, owned
+    uint32_t tail;                    // messages that no segment holds
+    // its records
+    uint64_t version;                 // of the manifest; 0: there is none
+    struct vec kept;                  // struct kept, in the order of their numbers
+    int64_t from_ms;                  // what was said up to then was dropped, as there was too much
+    struct buf sweep;                 // keys of parts that no manifest will name, NUL after each
+
+    // the operation under way
+    void (*then)(struct shelf *s), (*round_then)(struct shelf *s);
+    int code;
+    struct err err;
+    uint32_t round;
+    uint32_t allowance;               // turns that this round may still add
+    struct session_list list;
+    uint32_t list_at;                 // heads that were gone through, from the oldest on
+    uint32_t pick_last;               // turns up to this one are being added
+    bool behind;                      // this round left turns for the next
+    struct session_head *head;        // whose turns are being added
+    struct safe_buf text;
+    struct ledger_op op;
+    struct store_op store;
+    struct keep *keep;                // recall_keep.c's; owned
+    struct loop_task task;
+};
+
+// recall_keep.c
+// Loads recall, kept, version, from_ms and sweep; calls `then`, later, with s->code.
+void shelf_load(struct shelf *s, void (*then)(struct shelf *s));
+// Writes what a piece of work changed; calls `then`, later, with s->code.
+void shelf_write(struct shelf *s, const struct recall_change *change,
+                 void (*then)(struct shelf *s));
+void keep_free(struct keep *k);
+
+#endif
