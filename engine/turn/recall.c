@@ -9,8 +9,8 @@
 //
 // A round asks the ledger which sessions changed since the last one, adds what is new of them and
 // forgets what was superseded; so an index is never believed, neither after a crash nor beside
-// another process. A turn that finds much to add (a first use) adds some of it and goes on; the rest
-// follows in upkeep, off the user's path. Who asks comes before upkeep, between any two steps.
+// another process. A turn that finds much to add (a first use) adds some of it and goes on; the
+// rest follows in upkeep, off the user's path. Who asks comes before upkeep, between two steps.
 //
 // Users whose policy never recalls have no index: it is made at the first need.
 #include "turn/recall_int.h"

@@ -3,20 +3,20 @@
 // ledger) and recall_keep.c (their records).
 //
 // Records, in the user's partition, sealed like all others:
-//   recall/<bot>                              the manifest. Meta: {"segments":[[number,"stamp",
-//                                             parts],…],"from":ms}; no body
-//   recall/<bot>/<number>/<stamp>/<part>      a segment's bytes, 200 KiB each. Meta: {"base":n}, the
-//                                             manifest's version that it was made for
+//   recall/<bot>                           the manifest. Meta: {"segments":[[number,"stamp",
+//                                          parts],…],"from":ms}; no body
+//   recall/<bot>/<number>/<stamp>/<part>   a segment's bytes, 200 KiB each. Meta: {"base":n}, the
+//                                          manifest's version that it was made for
 //
 // Invariants:
-//   1. The ledger is the truth. Which turns an index holds is read off its segments; what is not in
-//      them is added before anybody asks, what was superseded since is forgotten. So a crash between
-//      a turn and its indexing loses nothing, and nothing comes twice.
+//   1. The ledger is the truth. Which turns an index holds is read off its segments; what is not
+//      in them is added before anybody asks, what was superseded since is forgotten. So a crash
+//      between a turn and its indexing loses nothing, and nothing comes twice.
 //   2. The manifest moves at its version, in one commit with the last parts of what it names and
-//      without what it names no more. Whoever loses that race (another process) loses only work: it
-//      drops its index and reads it again.
-//   3. A part that no manifest names, made for an older one, will never be named: it is deleted with
-//      the next commit.
+//      without what it names no more. Whoever loses that race (another process) loses only work:
+//      it drops its index and reads it again.
+//   3. A part that no manifest names, made for an older one, will never be named: it is deleted
+//      with the next commit.
 //   4. One operation of an index at a time; queries are answered between them.
 #ifndef TURN_RECALL_INT_H
 #define TURN_RECALL_INT_H
