@@ -35,3 +35,5 @@ bench: deps-test bench-peers
 	$(Q)$(MAKE) -j$(JOBS) bench-bin
 	$(Q)for b in $(bench_bin); do echo "== $$(basename $$b)"; $$b $(BENCH_ARGS) || exit 1; done
 	$(Q)echo "== bench_peers"; tests/bench/bench_peers.sh build/tests/bench/bench_turns $(BENCH_ARGS)
+	$(Q)echo "== bench_tokens, beside others"; \
+	    tests/bench/bench_tokens.sh build/tests/bench/bench_tokens $(BENCH_ARGS)
