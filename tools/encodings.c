@@ -352,6 +352,26 @@ static void put_pairs(struct vocabulary *v)
     free(pairs);
 }
 
+static void put_words(struct vocabulary *v)
+{
+    struct word *words = make(1u << WORD_TABLE_BITS, sizeof(*words));
+
+    for (size_t i = 0; i < v->len; i++) {
+        uint64_t bytes = 0, len = v->tokens[i].length;
+
+        if (len > WORD_BYTES_MAX)
+            continue;
+        for (size_t j = len; j-- > 0;)
+            bytes = bytes << 8 | v->texts[i][j];
+        uint64_t key = word_key(bytes, len);
+        struct word *place = &words[word_place(key)];
+        if (!place->key)
+            *place = (struct word){key, i};
+    }
+    v->head->words_at = put(words, sizeof(*words) << WORD_TABLE_BITS);
+    free(words);
+}
+
 // The encoding's name is the file's up to its first dot.
 static void put_vocabulary(struct image_vocabulary *head, const char *file)
 {
@@ -365,6 +385,7 @@ static void put_vocabulary(struct image_vocabulary *head, const char *file)
     read_merges(&v);
     put_trie(&v);
     put_pairs(&v);
+    put_words(&v);
     head->tokens_len = (uint32_t)v.len;
     head->tokens_at = put(v.tokens, v.len * sizeof(*v.tokens));
     free(v.tokens);

@@ -80,10 +80,10 @@ size_t utf8_valid_prefix(struct slice s)
         // in another script does not pay for the look ahead at every character.
         size_t stop = s.len - at >= sizeof(word) ? at + sizeof(word) : s.len;
         while (at < stop) {
-            if ((len = plain_len(p + at, s.len - at))) {
+            while ((len = plain_len(p + at, s.len - at)))
                 at += len;
-                continue;
-            }
+            if (at >= stop)
+                break;
             if (decode(p + at, s.len - at, &len) < 0)
                 return at;
             at += len;

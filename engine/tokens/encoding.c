@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-enum { SPECIALS_MAX = 5, REPLACEMENT_BYTES = 3 };
+enum { SPECIALS_MAX = 5, REPLACEMENT_BYTES = 3, PIECES_AT_ONCE = 256 };
 
 struct special {
     struct slice text;
@@ -20,7 +20,7 @@ struct special {
 
 struct encoding {
     const struct image_vocabulary *vocabulary;
-    piece_rule *piece;
+    piece_rule *pieces;
     struct special specials[SPECIALS_MAX];  // those that are there come first
 };
 
@@ -29,12 +29,12 @@ struct encoding {
 // Rules and special tokens as of tiktoken 0.9 (openai_public.py).
 static const struct encoding encodings[IMAGE_VOCABULARIES] = {
     {&encodings_image.vocabularies[0],
-     piece_cl100k,
+     pieces_cl100k,
      {SPECIAL("<|endoftext|>", 100257), SPECIAL("<|fim_prefix|>", 100258),
       SPECIAL("<|fim_middle|>", 100259), SPECIAL("<|fim_suffix|>", 100260),
       SPECIAL("<|endofprompt|>", 100276)}},
     {&encodings_image.vocabularies[1],
-     piece_o200k,
+     pieces_o200k,
      {SPECIAL("<|endoftext|>", 199999), SPECIAL("<|endofprompt|>", 200018)}},
 };
 
@@ -60,13 +60,14 @@ static int add_ordinary(const struct encoding *e, struct merger *m, struct slice
                         struct err *err)
 {
     const uint8_t *p = (const uint8_t *)text.ptr, *end = p + text.len;
+    uint32_t lengths[PIECES_AT_ONCE];
+    size_t n;
     int rc = E_OK;
 
-    while (p < end && !rc) {
-        const uint8_t *piece = p;
-
-        p = e->piece(p, end);
-        rc = merger_add(m, piece, (size_t)(p - piece), err);
+    while (!rc && (n = e->pieces(p, end, lengths, PIECES_AT_ONCE)) > 0) {
+        rc = merger_add(m, p, end, lengths, n, err);
+        for (size_t i = 0; i < n; i++)
+            p += lengths[i];
     }
     return rc;
 }

@@ -64,6 +64,26 @@ enum { TRIE_LABEL_BITS = 9, TRIE_LABEL_MASK = 0x1FF, TRIE_FREE = 256, TRIE_BLOCK
 enum { PAIR_TAG_BITS = 32 - TOKEN_BITS };
 #define PAIR_FREE UINT32_MAX
 
+// The commonest short tokens, to be found at once: a table in which a token has one place, which the
+// lowest id gets. The key is the token's bytes, the first one lowest, with their number above them;
+// 0: nobody is here.
+struct word {
+    uint64_t key;
+    uint64_t token;
+};
+enum { WORD_BYTES_MAX = 7, WORD_TABLE_BITS = 15 };
+
+// bytes: of the text, the first one lowest; those past len do not matter.
+static inline uint64_t word_key(uint64_t bytes, uint64_t len)
+{
+    return (bytes & (((uint64_t)1 << 8 * len) - 1)) | len << 8 * WORD_BYTES_MAX;
+}
+
+static inline uint64_t word_place(uint64_t key)
+{
+    return key * 0x9E3779B97F4A7C15u >> (64 - WORD_TABLE_BITS);  // 2^64 / golden ratio
+}
+
 static inline uint64_t pair_hash(uint32_t left, uint32_t right)
 {
     uint64_t x = ((uint64_t)left << 32 | right) * 0x9E3779B97F4A7C15u;  // 2^64 / golden ratio
@@ -79,6 +99,7 @@ struct image_vocabulary {
     uint32_t tokens_at;  // struct token[tokens_len]
     uint32_t nodes_at;   // struct trie_node[nodes_len]
     uint32_t pairs_at;   // uint32_t[pair_mask + 1]
+    uint32_t words_at;   // struct word[1 << WORD_TABLE_BITS]
     uint8_t bytes[BYTE_TOKENS];  // of the first tokens
 };
 

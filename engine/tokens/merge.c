@@ -25,6 +25,7 @@
 
 #include "base/mem.h"
 
+#include <endian.h>
 #include <string.h>
 
 enum { SHORT_BYTES = 512, WORD_BITS = 64, FIRST_IDS = 64 };
@@ -37,6 +38,7 @@ struct vocabulary vocabulary_of(const struct image_vocabulary *v)
         .tokens = (const void *)(image + v->tokens_at),
         .nodes = (const void *)(image + v->nodes_at),
         .pairs = (const void *)(image + v->pairs_at),
+        .words = (const void *)(image + v->words_at),
         .pair_mask = v->pair_mask,
         .tokens_len = v->tokens_len,
         .bytes = v->bytes,
@@ -50,26 +52,20 @@ static inline bool step_down(const struct vocabulary *v, uint8_t byte, struct tr
     return (node->label_token & TRIE_LABEL_MASK) == byte;
 }
 
-// The token that is the text as a whole; TOKEN_NONE if there is none.
-static inline uint32_t whole_token(const struct vocabulary *v, const uint8_t *text, size_t len)
-{
-    struct trie_node node = v->nodes[0];
-
-    for (size_t i = 0; i < len; i++)
-        if (!step_down(v, text[i], &node))
-            return TOKEN_NONE;
-    return node.label_token >> TRIE_LABEL_BITS;
-}
-
-// The longest token that the text begins with. len > 0: as every byte is a token, there is one.
-static inline uint32_t longest_token(const struct vocabulary *v, const uint8_t *text, size_t len)
+// The longest token that the text begins with, and its length. len > 0: as every byte is a token,
+// there is one.
+static inline uint32_t longest_token(const struct vocabulary *v, const uint8_t *text, size_t len,
+                                     size_t *token_len)
 {
     struct trie_node node = v->nodes[0];
     uint32_t best = TOKEN_NONE;
 
-    for (size_t i = 0; i < len && step_down(v, text[i], &node); i++)
-        if (node.label_token >> TRIE_LABEL_BITS != TOKEN_NONE)
+    for (size_t i = 0; i < len && step_down(v, text[i], &node); i++) {
+        if (node.label_token >> TRIE_LABEL_BITS != TOKEN_NONE) {
             best = node.label_token >> TRIE_LABEL_BITS;
+            *token_len = i + 1;
+        }
+    }
     return best;
 }
 
@@ -123,13 +119,12 @@ static inline bool is_dead(const uint64_t *dead, size_t at)
 }
 
 // Writes the tokens of text to out, which has room for one a byte, and returns how many they are.
-// `dead` has a bit for each place, all 0.
-static size_t merge(struct merger *m, const uint8_t *text, size_t len, uint32_t *out,
-                    uint64_t *dead)
+// `token` is the longest at its start; `dead` has a bit for each place, all 0.
+static size_t merge(struct merger *m, const uint8_t *text, size_t len, uint32_t token,
+                    uint32_t *out, uint64_t *dead)
 {
     const struct vocabulary *v = &m->vocabulary;
-    uint32_t token = longest_token(v, text, len);
-    size_t at = 0, n = 0;
+    size_t at = 0, n = 0, token_len;
 
     while (at < len) {
         for (; token != TOKEN_NONE; token = v->tokens[token].prefix) {
@@ -141,7 +136,7 @@ static size_t merge(struct merger *m, const uint8_t *text, size_t len, uint32_t 
         if (token != TOKEN_NONE) {
             out[n++] = token;
             at += v->tokens[token].length;
-            token = longest_token(v, text + at, len - at);
+            token = longest_token(v, text + at, len - at, &token_len);
         } else {
             BUG_ON(n == 0);
             dead[at / WORD_BITS] |= (uint64_t)1 << at % WORD_BITS;
@@ -189,7 +184,7 @@ static int no_memory(struct err *err)
     return err_set(err, E_NOMEM, "out of memory while counting tokens");
 }
 
-int merger_add_token(struct merger *m, uint32_t id, struct err *err)
+static inline int add_token(struct merger *m, uint32_t id, struct err *err)
 {
     if (m->keep) {
         if (!ids_reserve(&m->ids, 1))
@@ -200,7 +195,13 @@ int merger_add_token(struct merger *m, uint32_t id, struct err *err)
     return E_OK;
 }
 
-static int add_long(struct merger *m, const uint8_t *piece, size_t len, struct err *err)
+int merger_add_token(struct merger *m, uint32_t id, struct err *err)
+{
+    return add_token(m, id, err);
+}
+
+static int add_long(struct merger *m, const uint8_t *piece, size_t len, uint32_t first,
+                    struct err *err)
 {
     size_t words = len / WORD_BITS + 1;
 
@@ -214,19 +215,20 @@ static int add_long(struct merger *m, const uint8_t *piece, size_t len, struct e
     if (!m->dead || !ids_reserve(&m->ids, len))
         return no_memory(err);
     memset(m->dead, 0, words * sizeof(*m->dead));
-    size_t n = merge(m, piece, len, m->ids.ptr + m->ids.len, m->dead);
+    size_t n = merge(m, piece, len, first, m->ids.ptr + m->ids.len, m->dead);
     m->ids.len += n;
     m->count += n;
     return E_OK;
 }
 
-static int add_short(struct merger *m, const uint8_t *piece, size_t len, struct err *err)
+static int add_short(struct merger *m, const uint8_t *piece, size_t len, uint32_t first,
+                     struct err *err)
 {
     uint64_t dead[SHORT_BYTES / WORD_BITS + 1];
     uint32_t ids[SHORT_BYTES];
 
     memset(dead, 0, (len / WORD_BITS + 1) * sizeof(*dead));
-    size_t n = merge(m, piece, len, ids, dead);
+    size_t n = merge(m, piece, len, first, ids, dead);
     m->count += n;
     if (!m->keep)
         return E_OK;
@@ -237,11 +239,43 @@ static int add_short(struct merger *m, const uint8_t *piece, size_t len, struct 
     return E_OK;
 }
 
-int merger_add(struct merger *m, const uint8_t *piece, size_t len, struct err *err)
+static int add_piece(struct merger *m, const uint8_t *piece, size_t len, struct err *err)
 {
-    uint32_t token = whole_token(&m->vocabulary, piece, len);
+    size_t token_len = 0;
+    uint32_t token = longest_token(&m->vocabulary, piece, len, &token_len);
 
-    if (token != TOKEN_NONE)
-        return merger_add_token(m, token, err);
-    return (len > SHORT_BYTES ? add_long : add_short)(m, piece, len, err);
+    if (token_len == len)
+        return add_token(m, token, err);
+    return (len > SHORT_BYTES ? add_long : add_short)(m, piece, len, token, err);
+}
+
+// The entry that a piece has if it is a common short token.
+static inline struct word word_at(const struct vocabulary *v, const uint8_t *piece, size_t len,
+                                  uint64_t *key)
+{
+    uint64_t bytes;
+
+    memcpy(&bytes, piece, sizeof(bytes));
+    *key = word_key(le64toh(bytes), len);
+    return v->words[word_place(*key)];
+}
+
+int merger_add(struct merger *m, const uint8_t *p, const uint8_t *end, const uint32_t *lengths,
+               size_t n, struct err *err)
+{
+    int rc = E_OK;
+
+    for (size_t i = 0; i < n && !rc; p += lengths[i++]) {
+        uint64_t key;
+
+        if (lengths[i] <= WORD_BYTES_MAX && end - p >= (ptrdiff_t)sizeof(key)) {
+            struct word word = word_at(&m->vocabulary, p, lengths[i], &key);
+            if (word.key == key) {
+                rc = add_token(m, (uint32_t)word.token, err);
+                continue;
+            }
+        }
+        rc = add_piece(m, p, lengths[i], err);
+    }
+    return rc;
 }

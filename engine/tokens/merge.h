@@ -14,6 +14,7 @@ struct vocabulary {
     const struct token *tokens;
     const struct trie_node *nodes;
     const uint32_t *pairs;
+    const struct word *words;
     uint32_t pair_mask;
     uint32_t tokens_len;
     const uint8_t *bytes;
@@ -31,8 +32,10 @@ struct merger {
     uint64_t steps;        // tokens that were tried: what the time is in proportion to
 };
 void merger_release(struct merger *m);
-// Adds the tokens of one piece of len > 0 bytes. E_NOMEM: m can only be released.
-int merger_add(struct merger *m, const uint8_t *piece, size_t len, struct err *err);
+// Adds the tokens of n pieces, which follow one another from p on and have these lengths, > 0; end
+// is that of the text. E_NOMEM: m can only be released.
+int merger_add(struct merger *m, const uint8_t *p, const uint8_t *end, const uint32_t *lengths,
+               size_t n, struct err *err);
 // Adds one token.
 int merger_add_token(struct merger *m, uint32_t id, struct err *err);
 

@@ -59,8 +59,17 @@ struct character {
     const uint8_t *end;
 };
 
+// The first bytes of three whose characters are all other letters: most of Han and of Hangul.
+static inline bool leads_letter(uint8_t lead)
+{
+    return (lead >= 0xE5 && lead <= 0xE8) || lead == 0xEB || lead == 0xEC;
+}
+
 static struct character wide_character(const uint8_t *p)
 {
+    if (leads_letter(*p))
+        return (struct character){CHAR_LETTER, p + 3};
+
     const char *image = (const char *)&encodings_image;
     const uint16_t *index = (const void *)(image + encodings_image.char_index_at);
     const uint8_t *blocks = (const void *)(image + encodings_image.char_blocks_at);
@@ -213,13 +222,15 @@ static const uint8_t *no_word(const uint8_t *p, const uint8_t *end, struct chara
     return p;
 }
 
-const uint8_t *piece_cl100k(const uint8_t *p, const uint8_t *end)
+static inline const uint8_t *cl100k_end(const uint8_t *p, const uint8_t *end)
 {
     const uint8_t *letters = after_prefix(p);
-    const uint8_t *plain = skip_ascii_letters(letters, end, true);
 
-    if (plain > letters && word_ends(plain, end) && *p != '\'')
-        return plain;
+    if (letters < end && ascii[*letters] & LETTERS && *p != '\'') {
+        const uint8_t *plain = skip_ascii_letters(letters, end, true);
+        if (word_ends(plain, end))
+            return plain;
+    }
     struct character first = character_at(p);
 
     if (first.char_class & LETTERS)
@@ -265,15 +276,20 @@ static const uint8_t *word(const uint8_t *p, const uint8_t *end)
     return q > p ? q : NULL;
 }
 
-const uint8_t *piece_o200k(const uint8_t *p, const uint8_t *end)
+static inline const uint8_t *o200k_end(const uint8_t *p, const uint8_t *end)
 {
     const uint8_t *letters = after_prefix(p);
+    bool may_be_word = letters < end && (!ascii[*letters] || ascii[*letters] & LETTERS);
 
-    letters += letters < end && ascii[*letters] & CHAR_UPPER;
-    const uint8_t *plain = skip_ascii_letters(letters, end, false);
-    if (plain > letters && word_ends(plain, end))
-        return plain;
+    if (may_be_word && ascii[*letters]) {
+        letters += ascii[*letters] == CHAR_UPPER;
+        const uint8_t *plain = skip_ascii_letters(letters, end, false);
+        if (plain > letters && word_ends(plain, end))
+            return plain;
+    }
     struct character first = character_at(p);
+    if (!may_be_word && ascii[*p])
+        return no_word(p, end, first, true);
     const uint8_t *q;
 
     if (first.char_class & LETTERS) {
@@ -288,4 +304,26 @@ const uint8_t *piece_o200k(const uint8_t *p, const uint8_t *end)
         q = word(first.end, end);
     }
     return q ? contraction(q, end) : no_word(p, end, first, true);
+}
+
+size_t pieces_cl100k(const uint8_t *p, const uint8_t *end, uint32_t *lengths, size_t max)
+{
+    size_t n = 0;
+
+    for (const uint8_t *next; p < end && n < max; p = next) {
+        next = cl100k_end(p, end);
+        lengths[n++] = (uint32_t)(next - p);
+    }
+    return n;
+}
+
+size_t pieces_o200k(const uint8_t *p, const uint8_t *end, uint32_t *lengths, size_t max)
+{
+    size_t n = 0;
+
+    for (const uint8_t *next; p < end && n < max; p = next) {
+        next = o200k_end(p, end);
+        lengths[n++] = (uint32_t)(next - p);
+    }
+    return n;
 }
