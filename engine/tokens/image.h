@@ -64,9 +64,9 @@ enum { TRIE_LABEL_BITS = 9, TRIE_LABEL_MASK = 0x1FF, TRIE_FREE = 256, TRIE_BLOCK
 enum { PAIR_TAG_BITS = 32 - TOKEN_BITS };
 #define PAIR_FREE UINT32_MAX
 
-// The commonest short tokens, to be found at once: a table in which a token has one place, which the
-// lowest id gets. The key is the token's bytes, the first one lowest, with their number above them;
-// 0: nobody is here.
+// The commonest short tokens, to be found at once: a table in which a token has one place, which
+// the lowest id gets. The key is the token's bytes, the first one lowest, with their number above
+// them; 0: nobody is here.
 struct word {
     uint64_t key;
     uint64_t token;

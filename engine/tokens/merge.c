@@ -45,7 +45,6 @@ struct vocabulary vocabulary_of(const struct image_vocabulary *v)
     };
 }
 
-// The root's place is taken by no label, so that it is no child of itself.
 static inline bool step_down(const struct vocabulary *v, uint8_t byte, struct trie_node *node)
 {
     *node = v->nodes[node->base ^ byte];
