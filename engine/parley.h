@@ -282,6 +282,54 @@ enum {
 PARLEY_API int parley_tokens(const char *encoding, const char *model, const char *text,
                              size_t text_bytes, unsigned flags, char **report, parley_error *error);
 
+/* ---- back-tests */
+
+/** What to replay, and through what. */
+typedef struct parley_replay_options {
+    unsigned version; /**< PARLEY_REPLAY_OPTIONS_VERSION */
+    unsigned flags;   /**< 0 */
+    /** NULL-terminated, at most 15: files of policies (names with a "/" or that end in ".lua") or
+     * names of bots */
+    const char *const *policies;
+    /** A conversation a line, as parley_import takes them, and with questions?: [{turn?, evidence:
+     * [turn, …]}], where `evidence` are turns that hold what the question asks for, and `turn` is
+     * the one that asks (none: after the conversation). */
+    const char *file;
+    /** Whose prices, window and cache rules: "provider:model". NULL: the configured default, or
+     * anthropic:claude-sonnet-4-5 where that is the offline one, which costs nothing */
+    const char *model;
+    /** Of a window of so many messages that slides by one, for comparison; 0: none */
+    uint32_t baseline_messages;
+    /** Called after each conversation, on the calling thread, with how much of the file was read;
+     * other than 0 stops (PARLEY_E_CANCELLED). NULL: not called. */
+    int (*progress)(void *user, uint64_t done_bytes, uint64_t total_bytes);
+    void *user; /**< for progress */
+} parley_replay_options;
+#define PARLEY_REPLAY_OPTIONS_VERSION 1
+#define PARLEY_REPLAY_OPTIONS_INIT {PARLEY_REPLAY_OPTIONS_VERSION, 0, 0, 0, 0, 0, 0, 0}
+
+/** Runs recorded conversations through policies, as live turns would go, without calling a model
+ * or storing anything. *report (free with parley_free): {conversations, turns, timed_turns,
+ * assumed_seconds, provider, model, window_tokens, cache_min_tokens, policies[]}; turns without a
+ * time are assumed_seconds apart.
+ *
+ * A policy is {policy, baseline, strategy, by, …, recall, by_turn[], conversations[], hook_error},
+ * where … are turns, requests, answered (by the policy itself), refused (the text alone is too
+ * long), invalid (the request breaks a rule), overflows (the plan wanted more than the window
+ * holds), cuts (how often the beginning of what is sent moved), resets, sent_turns and
+ * dropped_turns (summed over requests), input_tokens, cached_tokens, cache_write_tokens, hit_rate
+ * (cached of input), output_tokens, cost_usd and hook_failures. Of these the cache's figures and
+ * cost_usd are for a cache that keeps five minutes, those with _1h for one that keeps an hour;
+ * output_usd is the part of the cost that no policy changes.
+ *
+ * recall is null, or {questions, evidence, found, recall, k}: evidence turns, those that would have
+ * been sent, their share, and how many turns were sent at a question, on the average. by_turn is
+ * {turn, requests, input_tokens, cost_usd}, means. Of the first 1,000 conversations each policy
+ * tells {conversation, … as above, dropped[[first, last]], dropped_more}: the turns that its last
+ * request left out. PARLEY_E_USAGE names the line of the file; PARLEY_E_POLICY. */
+PARLEY_API int parley_replay(const parley_options *options, const parley_replay_options *how,
+                             char **report, parley_error *error);
+
 /* ---- backup and restore; the engine need not be open, and others may be at work */
 
 enum {

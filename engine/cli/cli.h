@@ -130,6 +130,7 @@ int command_restore(struct cli *cli);
 int command_models(struct cli *cli);
 int command_completion(struct cli *cli);
 int command_tokens(struct cli *cli);
+int command_replay(struct cli *cli);
 int command_version(struct cli *cli);
 int command_help(struct cli *cli);
 

@@ -11,7 +11,8 @@ enum {
     BAR_WIDTH = 20,
     EIGHTHS = 8,
     MINUTES_END = 16,
-    RIGHT = 1 << KIND_COUNT | 1 << KIND_MONEY | 1 << KIND_PRICE, // aligned there
+    RIGHT = 1 << KIND_COUNT | 1 << KIND_MONEY | 1 << KIND_PRICE |
+            1 << KIND_SHARE, // aligned there
 };
 
 static const struct column session_columns[] = {
@@ -72,6 +73,14 @@ static void add_money(struct buf *out, double usd)
         buf_addf(out, "$%.*f", usd > 0 && usd < 1 ? 6 : 2, usd);
 }
 
+static void add_share(struct buf *out, double share)
+{
+    if (isnan(share))
+        buf_add_str(out, "-");
+    else
+        buf_addf(out, "%.1f %%", share * 100);
+}
+
 // Prices have two decimals, or three where the third says something.
 static void add_price(struct buf *out, double usd)
 {
@@ -116,6 +125,8 @@ static void read_cell(struct buf *out, enum kind kind, struct json value, bool c
         add_money(out, json_double(value, NAN));
     else if (kind == KIND_PRICE && !csv)
         add_price(out, json_double(value, NAN));
+    else if (kind == KIND_SHARE && !csv)
+        add_share(out, json_double(value, NAN));
     else if (kind == KIND_LIST)
         add_list(out, value);
     buf_release(&scratch);

@@ -17,6 +17,7 @@ enum kind {
     KIND_PRICE, // dollars for a million tokens
     KIND_TIME,
     KIND_FLAG, // true or false
+    KIND_SHARE, // of 1, shown as percent
     KIND_LIST, // of texts
 };
 

@@ -56,6 +56,9 @@ const struct command command_table[] = {
      "prints a completion script for a shell"},
     {"tokens", CMD_TOKENS, "[FILE]", 0, 1, OFFER_FILES, AS_TABLE | AS_JSON,
      "counts the tokens of a file or of standard input, at most 64 MiB"},
+    {"replay", CMD_REPLAY, "[FILE…]", 0, WORDS_ANY, OFFER_FILES,
+     AS_TABLE | AS_JSON | AS_JSONL | AS_CSV,
+     "what policies would have sent in recorded conversations, and its cost"},
     {"version", CMD_VERSION, "", 0, 0, OFFER_NOTHING, AS_TABLE | AS_JSON, "prints the version"},
     {"help", CMD_HELP, "[COMMAND]", 0, 1, OFFER_COMMANDS, AS_TABLE, "explains a command"},
     LATER("serve", "", "HTTP API, chat page, operator console"),
@@ -69,7 +72,6 @@ const struct command command_table[] = {
     LATER("erase", "", "erases a user's data, with a signed receipt"),
     LATER("audit", "[verify]", "the audit trail and its chain"),
     LATER("keys", "init|status|rotate", "operator key and per-user keys"),
-    LATER("replay", "", "back-tests history policies"),
     LATER("redact", "[FILE]", "what the redactor makes of a text"),
     LATER("tasks", "", "what is waiting or running in the background"),
     LATER("new", "policy NAME", "starts a policy from a template"),
@@ -144,6 +146,15 @@ const struct flag flag_table[FLAGS] = {
                 "so many messages at most (default: 10)"},
     [FLAG_SPECIAL] = {"special", 0, FLAG_SWITCH, NULL, OFFER_NOTHING, 1 << CMD_TOKENS,
                       "special tokens such as <|endoftext|> are those tokens, not text"},
+    [FLAG_POLICY] = {"policy", 0, FLAG_MANY, "FILE", OFFER_FILES, 1 << CMD_REPLAY,
+                     "a policy's file, or a bot's name; may be repeated, or further ones follow"},
+    [FLAG_FROM] = {"from", 0, FLAG_TEXT, "FILE.jsonl", OFFER_FILES, 1 << CMD_REPLAY,
+                   "recorded conversations, as import takes them; - is standard input"},
+    [FLAG_BASELINE] = {"baseline", 0, FLAG_TEXT, "N", OFFER_NOTHING, 1 << CMD_REPLAY,
+                       "beside them a window of N messages that slides by one (default: 40; 0: "
+                       "none)"},
+    [FLAG_SVG] = {"svg", 0, FLAG_TEXT, "FILE", OFFER_NOTHING, 1 << CMD_REPLAY,
+                  "draws cost and tokens per turn by policy"},
 };
 
 // In the order of enum format, as in the table above.
@@ -217,10 +228,20 @@ static int add_setting(struct options *o, const char *value, struct err *err)
     return E_OK;
 }
 
+static int add_policy(struct options *o, const char *value, struct err *err)
+{
+    if (o->n_policies == NAMED_POLICIES_MAX)
+        return err_set(err, E_USAGE, "more than %d --policy options", NAMED_POLICIES_MAX);
+    o->policies[o->n_policies++] = value;
+    return E_OK;
+}
+
 static int take_value(struct options *o, const struct flag *f, const char *value, struct err *err)
 {
     if (f->type == FLAG_LIST)
         return add_setting(o, value, err);
+    if (f->type == FLAG_MANY && add_policy(o, value, err))
+        return err->code;
     if (f->type == FLAG_CHOICE && !is_choice(f->argument, value))
         return err_set(err, E_USAGE, "--%s %s: write one of %s", f->name, value, f->argument);
     o->value[f - flag_table] = value;

@@ -29,6 +29,7 @@ enum command_id {
     CMD_MODELS,
     CMD_COMPLETION,
     CMD_TOKENS,
+    CMD_REPLAY,
     CMD_VERSION,
     CMD_HELP,
     CMD_LATER, // known by name and promised, but not in this version
@@ -70,6 +71,10 @@ enum flag_id {
     FLAG_IDS,
     FLAG_K,
     FLAG_SPECIAL,
+    FLAG_POLICY,
+    FLAG_FROM,
+    FLAG_BASELINE,
+    FLAG_SVG,
     FLAGS
 };
 
@@ -104,6 +109,7 @@ enum flag_type {
     FLAG_TEXT,   // any text
     FLAG_CHOICE, // one of the words of `argument`
     FLAG_LIST,   // name=value, may be repeated
+    FLAG_MANY,   // any text, may be repeated
 };
 
 struct flag {
@@ -119,13 +125,15 @@ struct flag {
 extern const struct command command_table[];
 extern const struct flag flag_table[FLAGS];
 
-enum { SETTINGS_MAX = 64 };
+enum { SETTINGS_MAX = 64, NAMED_POLICIES_MAX = 32 };
 
 struct options {
     const struct command *command;
     const char *value[FLAGS];               // NULL: not given; a switch that is on: ""
     const char *settings[SETTINGS_MAX + 1]; // --set, ends with NULL
     size_t n_settings;
+    const char *policies[NAMED_POLICIES_MAX]; // --policy
+    size_t n_policies;
     char **words; // the command's own arguments
     size_t n_words;
     enum format format;

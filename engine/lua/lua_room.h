@@ -51,6 +51,9 @@ void lua_bots(const struct lua_env *env, void (*fn)(void *user, const char *bot,
               void *user);
 // E_POLICY with the nearest name when there is no such bot.
 int lua_find_bot(const struct lua_env *env, const char *bot, struct err *err);
+// Loads one policy file; the caller gets the reference. E_POLICY as file:line: message.
+int lua_load_policy(const struct lua_env *env, const char *path, struct policy **out,
+                    struct err *err);
 // Loads and checks one policy file, and runs nothing of it but its loading. E_POLICY as file:line:
 // message.
 int lua_check_policy(const struct lua_env *env, const char *path, struct err *err);

@@ -514,7 +514,8 @@ void lua_bots(const struct lua_env *env, void (*fn)(void *user, const char *bot,
     bots_each(env->policies_dir, fn, user);
 }
 
-int lua_check_policy(const struct lua_env *env, const char *path, struct err *err)
+int lua_load_policy(const struct lua_env *env, const char *path, struct policy **out,
+                    struct err *err)
 {
     struct lua_policy *policy = NULL;
     int code = load_path(env, path, &policy, err);
@@ -522,6 +523,15 @@ int lua_check_policy(const struct lua_env *env, const char *path, struct err *er
     if (code == E_NOT_FOUND)
         return err_set(err, E_POLICY, "%s: there is no such file", path);
     if (code == E_OK)
-        policy_unref(&policy->base);
+        *out = &policy->base;
+    return code;
+}
+
+int lua_check_policy(const struct lua_env *env, const char *path, struct err *err)
+{
+    struct policy *policy = NULL;
+    int code = lua_load_policy(env, path, &policy, err);
+
+    policy_unref(policy);
     return code;
 }

@@ -17,6 +17,8 @@
 //   recall.c    recall indexes: loaded, made true to the ledger, kept up; recall_keep.c: their
 //               records; recall_ask.c: `parley recall`
 //   ask.c why.c list.c usage.c verify.c import.c   the other jobs
+//   recorded.c  a recorded conversation => turns
+//   backtest*.c policies over turns that are over (backtest_int.h)
 //   walk.c      partition after partition, for jobs that are about everybody
 #ifndef TURN_TURN_INT_H
 #define TURN_TURN_INT_H

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+// backtest_int.h: what the files of the back-test share.
+//
+//   backtest.c         conversations through lanes
+//   backtest_window.c  the lane of the sliding window
+//   backtest_report.c  the figures as JSON
+#ifndef TURN_BACKTEST_INT_H
+#define TURN_BACKTEST_INT_H
+
+#include "tokens/cachemodel.h"
+#include "turn/backtest.h"
+#include "turn/recorded.h"
+#include "turn/turn_int.h"
+
+enum {
+    CACHE_FIVE_MINUTES, CACHE_HOUR, CACHES,
+    TALKS_TOLD_MAX = 1000,     // conversations that the report tells one by one
+    DROPPED_RUNS_MAX = 64,     // of each
+};
+
+// Sums over requests.
+struct tally {
+    uint64_t turns;
+    uint64_t requests;
+    uint64_t answered;         // turns that the policy answered itself
+    uint64_t refused;          // turns whose text alone does not fit
+    uint64_t invalid;          // requests that the rules refuse
+    uint64_t overflows;        // requests for which the plan wanted more than fits
+    uint64_t cuts;             // requests at which the cut moved
+    uint64_t resets;           // by the policy
+    uint64_t input_tokens, output_tokens;
+    uint64_t read_tokens[CACHES], written_tokens[CACHES];
+    int64_t cost_nusd[CACHES]; // meaningful if the price is known
+    uint64_t sent_turns, dropped_turns;
+    uint64_t hook_failures;
+};
+
+// All conversations' n-th turns.
+struct point {
+    uint64_t requests, tokens;
+    int64_t cost_nusd;
+};
+
+struct dropped_run {
+    uint32_t first, last;
+};
+
+// One conversation in one lane.
+struct told {
+    struct tally sum;
+    struct dropped_run dropped[DROPPED_RUNS_MAX];  // from its last request
+    uint32_t dropped_len;
+    bool dropped_more;
+};
+
+struct recall_sum {
+    uint64_t questions, evidence, found, sent_turns;
+};
+
+// A policy, or the sliding window, and what is known of it.
+struct lane {
+    const struct backtest_env *env;
+    struct policy *policy;     // referenced; of the sliding window: whose system prompt it has
+    bool sliding;              // it is the window
+    char *name;                // owned
+    char strategy[PLAN_STRATEGY_BYTES], by[PLAN_BY_BYTES];
+    char hook_error[ERR_MESSAGE_BYTES];  // the first
+    struct cache_model caches[CACHES];
+    struct vec units;          // of struct cache_unit: of the request
+    struct tally sum;
+    struct recall_sum recall;
+    struct vec points;         // of struct point
+    struct vec told;           // of struct told
+    // The conversation under way, as a live turn sees it.
+    struct turn *turns;        // owned: copies that share the recording's steps
+    uint32_t turns_cap;
+    uint32_t base;             // turns before the last reset
+    struct chat chat;
+    struct live live;
+    struct job job;
+    struct worker worker;
+    struct clock clock;
+    int64_t now_ms;
+    struct run run;
+};
+
+struct backtest {
+    struct backtest_env env;
+    struct price price;
+    bool priced;
+    struct lane *lanes[BACKTEST_POLICIES_MAX + 1];
+    uint32_t lanes_len;
+    uint64_t conversations, turns, timed;
+    struct vec names;          // of char *, owned: as many as are told
+};
+
+// Assembles the window's request for the lane's turn into its context. E_REFUSED: not valid, or the
+// text alone does not fit; E_NOMEM.
+int backtest_window(struct lane *lane, struct err *err);
+
+#endif

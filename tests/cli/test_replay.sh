@@ -1,0 +1,219 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# parley replay: policies over recorded conversations, side by side.
+# shellcheck disable=SC2154 # variables of tap.sh
+. tests/support/tap.sh
+
+# A conversation of N turns, each about 90 tokens, with a question at its end about turns 70 to 79
+# and one at turn 50 about the first.
+long_talk() { # long_talk ID TURNS
+    awk -v id="$1" -v turns="$2" 'BEGIN {
+        printf "{\"id\":\"%s\",\"user\":\"ann\",\"messages\":[", id
+        for (i = 1; i <= turns; i++) {
+            printf "%s{\"role\":\"user\",\"content\":\"Request %d:", (i > 1 ? "," : ""), i
+            for (w = 0; w < 20; w++) printf " word%d", (i * 7 + w) % 97
+            printf "\"},{\"role\":\"assistant\",\"content\":\"Answer %d:", i
+            for (w = 0; w < 8; w++) printf " reply%d", (i * 5 + w) % 89
+            printf "\"}"
+        }
+        printf "],\"questions\":[{\"evidence\":[%d,%d]},{\"turn\":\"50\",\"evidence\":[1]}]}\n",
+               turns - 30, turns - 21
+    }'
+}
+
+policy() { # policy FILE HISTORY
+    cat >"$1" <<EOF
+local history = require "parley.history"
+return { system = "You are the desk.", history = history.$2 }
+EOF
+}
+
+policy marks.lua 'window { keep_turns = 40 }'
+policy full.lua 'full {}'
+policy few.lua 'window { keep_turns = 8, pin_first = 1 }'
+{ long_talk a 120; long_talk b 150; } >long.jsonl
+
+is_true() { # is_true WHAT SQL, over the JSON j
+    [ "$(query "$2")" = 1 ] || wrong "$1: not so: $2"
+}
+
+it replay__water_marks_cost_half_of_a_sliding_window
+run replay --policy ./marks.lua --policy ./full.lua --from long.jsonl --baseline 80 -o json
+code 0
+says 'tell no time: each is taken to be 60 s'
+has '$.conversations' integer 2
+has '$.turns' integer 270
+has '$.policies[0].baseline' true
+has '$.policies[1].strategy' text window
+has '$.policies[2].strategy' text full
+is_true 'cost' "json_extract(j,'$.policies[1].cost_usd') * 2 <= json_extract(j,'$.policies[0].cost_usd')"
+is_true 'cost, an hour' \
+    "json_extract(j,'$.policies[1].cost_usd_1h') * 2 <= json_extract(j,'$.policies[0].cost_usd_1h')"
+is_true 'recall' \
+    "json_extract(j,'$.policies[1].recall.recall') >= json_extract(j,'$.policies[0].recall.recall')"
+is_true 'hit rate' "json_extract(j,'$.policies[1].hit_rate') > 0.8"
+is_true 'the cut moves seldom' "json_extract(j,'$.policies[1].cuts') BETWEEN 2 AND 8"
+is_true 'full sends all' "json_extract(j,'$.policies[2].dropped_turns') = 0"
+is_true 'the same replies' \
+    "json_extract(j,'$.policies[1].output_tokens') = json_extract(j,'$.policies[0].output_tokens')"
+
+it replay__fields
+keys '$' 'timed_turns assumed_seconds provider model window_tokens cache_min_tokens'
+keys '$.policies[1]' 'policy by turns requests answered refused invalid overflows cuts resets
+    sent_turns dropped_turns input_tokens cached_tokens cache_write_tokens hit_rate cached_tokens_1h
+    cache_write_tokens_1h hit_rate_1h output_tokens cost_usd cost_usd_1h output_usd hook_failures
+    recall.questions recall.evidence recall.found recall.recall recall.k
+    by_turn[0].turn by_turn[0].requests by_turn[0].input_tokens by_turn[0].cost_usd
+    conversations[0].conversation conversations[0].dropped conversations[0].dropped_more'
+has '$.policies[1].conversations[1].conversation' text b
+matches '$.policies[1].by' '.*marks.lua:2'
+
+it replay__evidence_that_is_sent
+run replay --policy ./few.lua ./marks.lua --from long.jsonl --baseline 0 -o json
+code 0
+# few sends 8 to 16 turns and the first: none of the 8 turns that the last questions mean, both firsts
+has '$.policies[0].recall.evidence' integer 6
+has '$.policies[0].recall.found' integer 2
+has '$.policies[0].conversations[0].dropped[0][0]' integer 2
+# marks sends 40 to 80: all 4, and of turn 50 everything before
+has '$.policies[1].recall.found' integer 6
+
+it replay__the_table_and_the_picture
+run replay --policy ./marks.lua full.lua hello --from long.jsonl --svg cost.svg
+code 0
+prints 'last 40 messages'
+prints 'OF BASELINE'
+prints './marks.lua'
+says 'as anthropic:claude-sonnet-4-5 would bill them'
+expect 'a picture' grep -q '^<svg xmlns' cost.svg
+expect 'both grounds' grep -q 'prefers-color-scheme:dark' cost.svg
+expect 'a line for each in each chart' test "$(grep -c '<path class="line' cost.svg)" = 12
+run replay --policy ./marks.lua --from long.jsonl -o csv
+prints 'policy,baseline,strategy,requests'
+run replay --policy ./marks.lua --from long.jsonl -q
+quiet
+
+it replay__prices_of_another_model
+run replay --policy ./marks.lua --from long.jsonl --model openai:gpt-4.1 -o json
+code 0
+has '$.provider' text openai
+is_true 'writes are not billed' \
+    "json_extract(j,'$.policies[1].cost_usd') = json_extract(j,'$.policies[1].cost_usd_1h')"
+run replay --policy ./marks.lua --from long.jsonl --model openai:nobody-knows -o json
+has '$.policies[1].cost_usd' null
+run replay --policy ./marks.lua --from long.jsonl --model gpt-4.1
+code 2
+says 'PROVIDER:MODEL'
+run replay --policy ./marks.lua --from long.jsonl --model nobody:x
+code 3
+says 'parley models'
+
+it replay__times_of_the_recording_count
+cat >timed.jsonl <<'EOF'
+{"messages":[{"role":"user","content":"one","at":"2026-01-01T10:00:00Z"},{"role":"assistant","content":"1"},{"role":"user","content":"two","at":"2026-01-01T10:20:00Z"},{"role":"assistant","content":"2"}]}
+EOF
+awk 'BEGIN { printf "return { system = [["; for (i = 0; i < 2000; i++) printf "word%d ", i; print "]] }" }' >prompt.lua
+run replay --policy ./prompt.lua --from timed.jsonl --baseline 0 -o json
+has '$.timed_turns' integer 2
+has '$.policies[0].cached_tokens' integer 0
+is_true 'an hour keeps it' "json_extract(j,'$.policies[0].cached_tokens_1h') > 2000"
+
+it replay__hooks_decide_as_they_do_live
+cat >hooks.lua <<'EOF'
+return {
+    on_message = function(view)
+        if view.text == "two" then return { say = "I know." } end
+        if view.text == "three" then return { reset = true } end
+        if view.text == "four" then error("no") end
+    end,
+}
+EOF
+cat >hooks.jsonl <<'EOF'
+{"messages":[{"role":"user","content":"one"},{"role":"assistant","content":"1"},{"role":"user","content":"two"},{"role":"assistant","content":"2"},{"role":"user","content":"three"},{"role":"assistant","content":"3"},{"role":"user","content":"four"}]}
+EOF
+run replay --policy ./hooks.lua --from hooks.jsonl --baseline 0 -o json
+code 0
+has '$.policies[0].answered' integer 1
+has '$.policies[0].resets' integer 1
+has '$.policies[0].requests' integer 3
+has '$.policies[0].sent_turns' integer 1
+has '$.policies[0].hook_failures' integer 1
+has '$.policies[0].conversations[0].dropped[0][1]' integer 2
+says 'hooks.lua:5'
+
+it replay__tools_stay_whole
+cat >tools.jsonl <<'EOF'
+{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"Let me see.","tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c1","content":"r"},{"role":"assistant","content":"A"},{"role":"user","content":"b"},{"role":"assistant","content":"B"}]}
+EOF
+run replay --policy ./marks.lua --from tools.jsonl --baseline 3 -o json
+code 0
+has '$.policies[0].invalid' integer 1
+has '$.policies[1].invalid' integer 0
+
+it replay__what_does_not_fit
+{ long_talk c 400; } >huge.jsonl
+run replay --policy ./full.lua --from huge.jsonl --model anthropic:claude-sonnet-4-5 \
+    --set providers.anthropic.window=12000 -o json
+code 0
+is_true 'overflows are told' "json_extract(j,'$.policies[1].overflows') > 0"
+has '$.policies[1].invalid' integer 0
+run replay --policy ./full.lua --from huge.jsonl --set providers.anthropic.window=8 -o json
+has '$.policies[1].refused' integer 400
+
+it replay__bad_input
+run replay --from long.jsonl
+code 2
+says '--policy FILE'
+run replay --policy ./marks.lua
+code 2
+says '--from FILE.jsonl'
+run replay --policy ./gone.lua --from long.jsonl
+code 3
+says 'gone.lua: there is no such file'
+run replay --policy helo --from long.jsonl
+code 3
+says hello
+run replay --policy ./marks.lua --from gone.jsonl
+code 2
+says 'cannot read gone.jsonl'
+: >empty.jsonl
+run replay --policy ./marks.lua --from empty.jsonl
+code 2
+says 'there is no conversation in it'
+printf '{"messages":[{"role":"user","content":"a"}]}\n\n{"messages":oops}\n' >bad.jsonl
+run replay --policy ./marks.lua --from bad.jsonl
+code 2
+says 'bad.jsonl: line 3: '
+silent
+for bad in '{"turn":9,"evidence":[1]}' '{"evidence":[]}' '{"turn":2,"evidence":[2]}' \
+    '{"turn":"x","evidence":[1]}' '{"evidence":["1x"]}' '7'; do
+    printf '{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"A"},{"role":"user","content":"b"}],"questions":[%s]}\n' "$bad" >bad.jsonl
+    run replay --policy ./marks.lua --from bad.jsonl
+    code 2
+    says 'bad.jsonl: line 1: questions[0]'
+done
+run replay --policy ./marks.lua --from long.jsonl --baseline many
+code 2
+says '--baseline many'
+run replay --policy ./marks.lua --from long.jsonl --svg /nowhere/a.svg
+code 2
+says 'cannot write /nowhere/a.svg'
+
+it replay__the_given_recordings
+shared=$(cd "$root" && realpath ../shared/cases/dialogues 2>/dev/null)
+if [ -r "$shared/tau_airline.jsonl.gz" ]; then
+    gzip -dc "$shared/tau_airline.jsonl.gz" >raw
+    sqlite3 :memory: "WITH lines(n, line) AS (
+        SELECT key, value FROM json_each('[' || replace(trim(CAST(readfile('raw') AS TEXT), char(10)),
+                                                        char(10), ',') || ']'))
+        SELECT json_object('id', 'tau' || n, 'messages', json(json_extract(line, '\$.traj')))
+        FROM lines" >tau.jsonl
+    run replay --policy ./marks.lua --from tau.jsonl -o json
+    code 0
+    has '$.conversations' integer 100
+    has '$.policies[1].invalid' integer 0
+else
+    skip replay__the_given_recordings "no recordings here"
+fi
+
+plan
