@@ -293,20 +293,24 @@ typedef struct parley_replay_options {
     const char *const *policies;
     /** A conversation a line, as parley_import takes them, and with questions?: [{turn?, evidence:
      * [turn, …]}], where `evidence` are turns that hold what the question asks for, and `turn` is
-     * the one that asks (none: after the conversation). */
+     * the one that asks (none: after the conversation). "-": standard input. NULL: the sessions of
+     * the configured store, which is only read */
     const char *file;
+    const char *user, *bot; /**< of the store: only theirs; NULL: everybody's */
+    int64_t since_ms; /**< of the store: sessions that were active then (Unix time) or later */
     /** Whose prices, window and cache rules: "provider:model". NULL: the configured default, or
      * anthropic:claude-sonnet-4-5 where that is the offline one, which costs nothing */
     const char *model;
     /** Of a window of so many messages that slides by one, for comparison; 0: none */
     uint32_t baseline_messages;
-    /** Called after each conversation, on the calling thread, with how much of the file was read;
-     * other than 0 stops (PARLEY_E_CANCELLED). NULL: not called. */
-    int (*progress)(void *user, uint64_t done_bytes, uint64_t total_bytes);
-    void *user; /**< for progress */
+    /** Called now and then on the calling thread, with how much of the file was read, or how many
+     * sessions of the store went through; total is 0 where it is not known. Other than 0 stops
+     * (PARLEY_E_CANCELLED). NULL: not called. */
+    int (*progress)(void *progress_user, uint64_t done, uint64_t total);
+    void *progress_user;
 } parley_replay_options;
 #define PARLEY_REPLAY_OPTIONS_VERSION 1
-#define PARLEY_REPLAY_OPTIONS_INIT {PARLEY_REPLAY_OPTIONS_VERSION, 0, 0, 0, 0, 0, 0, 0}
+#define PARLEY_REPLAY_OPTIONS_INIT {PARLEY_REPLAY_OPTIONS_VERSION, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /** Runs recorded conversations through policies, as live turns would go, without calling a model
  * or storing anything. *report (free with parley_free): {conversations, turns, timed_turns,

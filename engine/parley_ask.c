@@ -143,6 +143,8 @@ struct question {
     const char *by;
     uint32_t turn;
     struct slice text;
+    struct backtest *backtest;
+    int64_t since_ms;
 };
 
 static int ask_about(parley *e, enum job_verb verb, const parley_scope *s,
@@ -159,6 +161,8 @@ static int ask_about(parley *e, enum job_verb verb, const parley_scope *s,
     struct names names = {s->user, s->bot, s->context, s->session, s->provider, s->model};
     job->flags = s->flags;
     job->turn = q->turn;
+    job->backtest = q->backtest;
+    job->since_ms = q->since_ms;
     int code = copy_names(job, &names, &err);
     if (!code)
         code = copy(job->by, sizeof(job->by), q->by, "by", &err);
@@ -224,6 +228,13 @@ int parley_usage(parley *e, const parley_scope *scope, const char *by, uint64_t 
     err_set(&err, E_USAGE, "usage by \"%s\": it is by day, bot, model, user or session",
             by ? by : "");
     return public_error(error, &err);
+}
+
+int engine_backtest(parley *e, const parley_scope *scope, int64_t since_ms, struct backtest *b,
+                    parley_error *error)
+{
+    const struct question q = {.backtest = b, .since_ms = since_ms};
+    return ask_about(e, JOB_BACKTEST, scope, &q, NULL, error);
 }
 
 int parley_verify(parley *e, const parley_scope *scope, uint64_t *request, parley_error *error)

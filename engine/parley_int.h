@@ -151,6 +151,13 @@ int public_error(parley_error *error, const struct err *err);
 // The tables inside the binary. Both are the caller's, also after a failure.
 int tables_load(struct prices **prices, struct llm_caps_table **caps, struct err *err);
 
+// ---- parley_ask.c
+
+// Every session of the scope that was active since then goes through b, which is borrowed until the
+// one answer.
+int engine_backtest(parley *e, const parley_scope *scope, int64_t since_ms, struct backtest *b,
+                    parley_error *error);
+
 // ---- parley_offline.c
 
 enum { REPORT_BYTES_MAX = 16 << 20 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// parley_replay.c: policies over recorded conversations, without an engine. The file is streamed; a
-// line that cannot be read ends it, as figures over a part would mislead.
+// parley_replay.c: policies over recorded conversations. A file is streamed; a line that cannot be
+// read ends it, as figures over a part would mislead. The store's sessions are read by an engine
+// that writes nothing.
 #include "parley_int.h"
 
 #include "turn/backtest.h"
@@ -14,6 +15,7 @@
 enum {
     CHUNK_BYTES = 64 << 10,
     NAME_BYTES = 256,
+    WATCH_MS = 100,
     EVIDENCE_MAX = 4096,     // turns of one conversation's questions
     QUESTIONS_MAX = 4096,    // of one conversation
 };
@@ -135,8 +137,6 @@ static int set_up(struct replay *r, struct err *err)
     struct backtest_env env = {.baseline_messages = r->how->baseline_messages};
     if (r->how->version != PARLEY_REPLAY_OPTIONS_VERSION)
         return err_set(err, E_USAGE, "begin with PARLEY_REPLAY_OPTIONS_INIT");
-    if (!r->how->file || !r->how->file[0])
-        return err_set(err, E_USAGE, "no file of conversations is named: --from FILE.jsonl");
     int code = settings_load(&r->settings, r->options, err);
     if (!code)
         code = tables_load(&r->prices, &r->caps, err);
@@ -154,7 +154,8 @@ static int set_up(struct replay *r, struct err *err)
     r->lua = (struct lua_env){.policies_dir = conf_str(r->settings.conf, "policies"),
                               .clock = clock_system(),
                               .log = &r->log,
-                              .timer_signal = r->options->timer_signal};
+                              // in the store's worker hooks run on its thread, not on this one
+                              .timer_signal = r->how->file ? r->options->timer_signal : 0};
     code = lua_loader_new(&r->loader, &r->lua, err);
     if (!code)
         code = backtest_new(&r->backtest, &env, err);
@@ -315,7 +316,7 @@ static int take_line(struct replay *r, struct slice line, struct err *err)
     int code = is_blank(line) ? E_OK : read_line(r, line, err);
     if (code)
         return err_prefix(err, "%s: line %llu: ", how->file, (unsigned long long)r->line);
-    if (how->progress && how->progress(how->user, r->done_bytes, r->total_bytes))
+    if (how->progress && how->progress(how->progress_user, r->done_bytes, r->total_bytes))
         return err_set(err, E_CANCELLED, "stopped");
     return E_OK;
 }
@@ -380,6 +381,53 @@ static int read_file(struct replay *r, struct err *err)
     return code;
 }
 
+// ---- the store
+
+// Until the one answer.
+static int wait_answer(struct replay *r, parley *e, struct err *err)
+{
+    const parley_replay_options *how = r->how;
+    for (;;) {
+        parley_event *event;
+        if (how->progress &&
+            how->progress(how->progress_user, backtest_conversations(r->backtest), 0))
+            return err_set(err, E_CANCELLED, "stopped");
+        if (parley_wait(e, WATCH_MS, &event) != 1)
+            continue;
+        bool last = event->type == PARLEY_EVENT_RESULT || event->type == PARLEY_EVENT_ERROR;
+        int code = E_OK;
+        if (event->type == PARLEY_EVENT_ERROR)
+            code = err_set(err, event->code, "%s", event->text);
+        else if (event->type == PARLEY_EVENT_WARNING)
+            log_line(&r->log, LOG_WARN, "%s", event->text);
+        parley_event_free(event);
+        if (last)
+            return code;
+    }
+}
+
+static int read_store(struct replay *r, struct err *err)
+{
+    parley_scope scope = PARLEY_SCOPE_INIT;
+    parley_error error = PARLEY_ERROR_INIT;
+    parley *e;
+    scope.user = r->how->user;
+    scope.bot = r->how->bot;
+    scope.flags = r->how->user ? 0 : PARLEY_ALL_USERS;
+    int code = engine_open_copy(&e, r->options, conf_str(r->settings.conf, "store"), &error);
+    if (!code)
+        code = engine_backtest(e, &scope, r->how->since_ms, r->backtest, &error);
+    if (code)
+        err_set(err, code, "%s", error.message);
+    else
+        code = wait_answer(r, e, err);
+    parley_close(e);
+    if (!code && backtest_conversations(r->backtest) == 0)
+        code = err_set(err, E_USAGE, "the store has no such conversation; --from FILE.jsonl reads "
+                       "recorded ones");
+    return code;
+}
+
 static void tear_down(struct replay *r)
 {
     backtest_free(r->backtest);
@@ -407,8 +455,8 @@ int parley_replay(const parley_options *options, const parley_replay_options *ho
     r.log = (struct log){.sink = log_to_options, .user = &r, .min_level = LOG_WARN};
     int code = set_up(&r, &err);
     if (!code)
-        code = read_file(&r, &err);
-    if (!code && !r.talks)
+        code = how->file ? read_file(&r, &err) : read_store(&r, &err);
+    if (!code && how->file && !r.talks)
         code = err_set(&err, E_USAGE, "%s: there is no conversation in it", how->file);
     if (!code) {
         jw_init(&w, &json);

@@ -149,7 +149,10 @@ const struct flag flag_table[FLAGS] = {
     [FLAG_POLICY] = {"policy", 0, FLAG_MANY, "FILE", OFFER_FILES, 1 << CMD_REPLAY,
                      "a policy's file, or a bot's name; may be repeated, or further ones follow"},
     [FLAG_FROM] = {"from", 0, FLAG_TEXT, "FILE.jsonl", OFFER_FILES, 1 << CMD_REPLAY,
-                   "recorded conversations, as import takes them; - is standard input"},
+                   "recorded conversations, as import takes them; - is standard input (without "
+                   "it: the store's sessions)"},
+    [FLAG_SINCE] = {"since", 0, FLAG_TEXT, "SPAN", OFFER_NOTHING, 1 << CMD_REPLAY,
+                    "of the store, sessions that were active lately, as in 7d or 12h"},
     [FLAG_BASELINE] = {"baseline", 0, FLAG_TEXT, "N", OFFER_NOTHING, 1 << CMD_REPLAY,
                        "beside them a window of N messages that slides by one (default: 40; 0: "
                        "none)"},

@@ -73,6 +73,7 @@ enum flag_id {
     FLAG_SPECIAL,
     FLAG_POLICY,
     FLAG_FROM,
+    FLAG_SINCE,
     FLAG_BASELINE,
     FLAG_SVG,
     FLAGS

@@ -67,7 +67,8 @@ static void draw_bar(struct bar *bar, uint64_t done, uint64_t total)
     bar->drawn_ns = now_ns;
     bar->shown = true;
     if (total == 0 || done > total) {
-        fprintf(stderr, "\r%" PRIu64 " KiB", done >> 10);
+        // bytes of a stream, or sessions
+        fprintf(stderr, "\r%" PRIu64, done);
         return;
     }
     int filled = (int)(done * BAR_WIDTH / total);
@@ -244,6 +245,26 @@ static int read_baseline(struct cli *cli, uint32_t *out)
     return PARLEY_OK;
 }
 
+static int read_since(struct cli *cli, int64_t *since_ms)
+{
+    const char *text = cli->options.value[FLAG_SINCE];
+    struct err err = ERR_INIT;
+    int64_t span_ms = 0;
+
+    if (!text)
+        return PARLEY_OK;
+    if (cli->options.value[FLAG_FROM]) {
+        output_error(&cli->output, "--since is for the store, --from for a file: leave one out");
+        return PARLEY_E_USAGE;
+    }
+    if (clock_parse_span(slice_str(text), &span_ms, &err)) {
+        err_prefix(&err, "--since: ");
+        return cli_fail_err(cli, &err);
+    }
+    *since_ms = clock_wall_ms(clock_system()) - span_ms;
+    return PARLEY_OK;
+}
+
 // Those of --policy, then the words.
 static int name_policies(struct cli *cli, const char *names[NAMES_MAX + 1])
 {
@@ -274,13 +295,16 @@ int command_replay(struct cli *cli)
     struct report report;
     char *text = NULL;
 
-    if (read_baseline(cli, &how.baseline_messages) || name_policies(cli, names))
+    if (read_baseline(cli, &how.baseline_messages) || read_since(cli, &how.since_ms) ||
+        name_policies(cli, names))
         return PARLEY_E_USAGE;
     how.policies = names;
     how.file = o->value[FLAG_FROM];
     how.model = o->value[FLAG_MODEL];
+    how.user = o->value[FLAG_USER];
+    how.bot = o->value[FLAG_BOT];
     how.progress = progress;
-    how.user = &bar;
+    how.progress_user = &bar;
     cli_engine_options(cli, &options);
     int made = parley_replay(&options, &how, &text, &error);
     clear_bar(&bar);

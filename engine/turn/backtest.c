@@ -108,6 +108,11 @@ void backtest_free(struct backtest *b)
     mem_free(b);
 }
 
+uint64_t backtest_conversations(struct backtest *b)
+{
+    return atomic_load(&b->conversations);
+}
+
 int backtest_add(struct backtest *b, struct policy *policy, const char *name, struct err *err)
 {
     char window[64];
@@ -543,7 +548,7 @@ int backtest_run(struct backtest *b, const struct backtest_talk *talk, struct er
     int code = keep_name(b, talk->name, err);
     for (uint32_t i = 0; i < b->lanes_len && !code; i++)
         code = run_lane(b, b->lanes[i], talk, err);
-    b->conversations++;
+    atomic_fetch_add(&b->conversations, 1);
     b->turns += talk->turns_len;
     b->timed += talk->timed;
     return code;

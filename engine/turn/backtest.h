@@ -52,8 +52,11 @@ struct backtest_talk {
 // One conversation through every policy; everything borrowed during the call. E_NOMEM.
 int backtest_run(struct backtest *b, const struct backtest_talk *talk, struct err *err);
 
+// How many conversations went through. Any thread.
+uint64_t backtest_conversations(struct backtest *b);
+
 // Members of an open object: conversations, turns, timed_turns, assumed_seconds, provider, model,
 // window_tokens, cache_min_tokens, policies[] (parley.h tells the members).
-void backtest_write(const struct backtest *b, struct json_writer *w);
+void backtest_write(struct backtest *b, struct json_writer *w);
 
 #endif

@@ -3,6 +3,7 @@
 //
 //   backtest.c         conversations through lanes
 //   backtest_window.c  the lane of the sliding window
+//   backtest_store.c   the job: the store's sessions
 //   backtest_report.c  the figures as JSON
 #ifndef TURN_BACKTEST_INT_H
 #define TURN_BACKTEST_INT_H
@@ -11,6 +12,7 @@
 #include "turn/backtest.h"
 #include "turn/recorded.h"
 #include "turn/turn_int.h"
+#include <stdatomic.h>
 
 enum {
     CACHE_FIVE_MINUTES, CACHE_HOUR, CACHES,
@@ -90,7 +92,8 @@ struct backtest {
     bool priced;
     struct lane *lanes[BACKTEST_POLICIES_MAX + 1];
     uint32_t lanes_len;
-    uint64_t conversations, turns, timed;
+    atomic_uint_fast64_t conversations;
+    uint64_t turns, timed;
     struct vec names;          // of char *, owned: as many as are told
 };
 

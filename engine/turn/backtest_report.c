@@ -131,9 +131,9 @@ static void write_lane(const struct backtest *b, const struct lane *lane, struct
     jw_object_end(w);
 }
 
-void backtest_write(const struct backtest *b, struct json_writer *w)
+void backtest_write(struct backtest *b, struct json_writer *w)
 {
-    write_count(w, "conversations", b->conversations);
+    write_count(w, "conversations", backtest_conversations(b));
     write_count(w, "turns", b->turns);
     write_count(w, "timed_turns", b->timed);
     jw_kv_i64(w, "assumed_seconds", BACKTEST_TURN_MS / 1000);

@@ -360,6 +360,7 @@ void list_sessions(struct run *run);
 void usage_start(struct run *run);
 void verify_start(struct run *run);
 void import_start(struct run *run);
+void backtest_start(struct run *run);
 
 // walk.c: every partition in turn, or one. `each` is called with run->partition set (and its key,
 // if there is one, in run->user_key); it calls walk_next when it is through. `end` comes last.

@@ -12,6 +12,7 @@
 #include "session/session.h"
 #include "tokens/tokens.h"
 
+struct backtest;
 struct worker;
 
 enum job_verb {
@@ -21,6 +22,7 @@ enum job_verb {
     JOB_UNDO,       // supersede the newest turn that is not
     JOB_SESSIONS, JOB_SHOW, JOB_WHY, JOB_USAGE, JOB_VERIFY, JOB_RECOVER,
     JOB_RECALL,     // text is the query; turn: how many messages
+    JOB_BACKTEST,   // sessions through `backtest`
     JOB_IMPORT,     // text is one line of INTERFACES.md's import format
 };
 
@@ -45,6 +47,8 @@ struct job {
     char by[16];                   // usage: day bot model user session
     char import_id[256];           // IMPORT: the conversation's id; empty: a new one
     uint32_t turn;                 // WHY: which one; 0: the newest
+    struct backtest *backtest;     // BACKTEST: borrowed until the last event
+    int64_t since_ms;              // BACKTEST: sessions that were active then or later
     uint32_t edit_turn;            // SEND: replaces this turn and all after it
     struct buf text;               // owned
     struct loop_task task;

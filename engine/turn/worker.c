@@ -207,6 +207,9 @@ static void start_job(struct run *run)
     case JOB_RECALL:
         recall_start(run);
         return;
+    case JOB_BACKTEST:
+        backtest_start(run);
+        return;
     case JOB_IMPORT:
         import_start(run);
         return;

@@ -164,9 +164,12 @@ it replay__bad_input
 run replay --from long.jsonl
 code 2
 says '--policy FILE'
-run replay --policy ./marks.lua
+run replay --policy ./marks.lua --from long.jsonl --since 7d
 code 2
-says '--from FILE.jsonl'
+says 'leave one out'
+run replay --policy ./marks.lua --since 7x
+code 2
+says '--since'
 run replay --policy ./gone.lua --from long.jsonl
 code 3
 says 'gone.lua: there is no such file'
@@ -198,6 +201,32 @@ says '--baseline many'
 run replay --policy ./marks.lua --from long.jsonl --svg /nowhere/a.svg
 code 2
 says 'cannot write /nowhere/a.svg'
+
+it replay__the_store
+run replay --policy ./marks.lua --store sqlite:none.db
+code 4
+expect 'nothing is made' test ! -e none.db
+run import long.jsonl --store sqlite:talks.db
+run ask "My name is Ann." --user bob --store sqlite:talks.db
+run ask "What is my name?" -c --user bob --store sqlite:talks.db
+run ask "Tell me more." -c --user bob --store sqlite:talks.db
+before=$(sha256sum talks.db)
+run replay --policy ./marks.lua --baseline 80 --store sqlite:talks.db -o json
+code 0
+has '$.conversations' integer 3
+has '$.turns' integer 273
+has '$.timed_turns' integer 273
+has '$.policies[1].invalid' integer 0
+expect 'nothing is written' test "$before" = "$(sha256sum talks.db)"
+run replay --policy ./marks.lua --user bob --store sqlite:talks.db -o json
+has '$.conversations' integer 1
+has '$.turns' integer 3
+run replay --policy ./marks.lua --since 1h --store sqlite:talks.db --bot nobody -o json
+code 2
+says 'no such conversation'
+run replay --policy ./marks.lua --since 1h --store sqlite:talks.db -q
+code 0
+quiet
 
 it replay__the_given_recordings
 shared=$(cd "$root" && realpath ../shared/cases/dialogues 2>/dev/null)
