@@ -178,8 +178,8 @@ PARLEY_API int parley_show(parley *engine, const parley_scope *scope, uint64_t *
                            parley_error *error);
 /** What a turn's request was made of (turn 0: the session's newest): {session, turn, status,
  * policy, provider, model, strategy, by, cut_moved, system_tokens, text_tokens, sent[{turn, tokens,
- * why, by}], dropped[{turn, tokens, why, by}], summary, recalled[], predicted{}, billed{}};
- * strategy is "" for a turn that sent nothing. */
+ * why, by}], dropped[{turn, tokens, why, by}], summary, recalled_tokens, recalled[{session, turn,
+ * score, why}], predicted{}, billed{}}; strategy is "" for a turn that sent nothing. */
 PARLEY_API int parley_why(parley *engine, const parley_scope *scope, uint32_t turn,
                           uint64_t *request, parley_error *error);
 /** [{kind, session, turn, role, text, score, why}]: the k (0: 10; at most 256) messages of this

@@ -313,9 +313,33 @@ local function answer_smalltalk(messages, lower)
     end
 end
 
-return function(request)
-    local messages = request.messages
+-- What the engine recalled stands quoted in the newest message: it is taken as what it is, things
+-- said before.
+local function unquote(messages)
     local text = messages[#messages].text
+    local first = text:find("<recalled>\n", 1, true)
+    local _, last = text:find("\n</recalled>", first or 1, true)
+    if not first or not last then
+        return messages, text
+    end
+    local all = {}
+    for line in text:sub(first, last):gmatch("[^\n]+") do
+        local said = line:match("^> user: (.*)")
+        if said then
+            all[#all + 1] = { role = "user", text = said }
+            all[#all + 1] = { role = "assistant", text = "" }
+        end
+    end
+    for i = 1, #messages - 1 do
+        all[#all + 1] = messages[i]
+    end
+    text = text:sub(1, first - 1) .. text:sub(last + 1):gsub("^%s+", "")
+    all[#all + 1] = { role = "user", text = text }
+    return all, text
+end
+
+return function(request)
+    local messages, text = unquote(request.messages)
     local lower = text:lower()
 
     return answer_question(messages, text, lower)

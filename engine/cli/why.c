@@ -74,6 +74,28 @@ static void add_fixed(struct table *t, const char *what, int64_t turn, int64_t t
     add_row(t, &s);
 }
 
+// A line for each: they are of any session, and have scores; their tokens are those of all.
+static void add_recalled(struct table *t, struct json root)
+{
+    struct json_iter it = {0};
+    struct json key, item;
+    struct buf session = BUF_INIT(64);
+    int64_t tokens = json_i64(json_get(root, "recalled_tokens"), 0);
+    char turn[96], sum[24];
+
+    while (json_next(json_get(root, "recalled"), &it, &key, &item)) {
+        struct slice id = json_text(json_get(item, "session"), &session);
+        snprintf(turn, sizeof turn, "%" PRId64 " of %.*s (%.3f)", number_of(item),
+                 (int)id.len, id.ptr, json_double(json_get(item, "score"), 0));
+        snprintf(sum, sizeof sum, "%" PRId64, tokens);
+        table_add_str(t, "recalled");
+        table_add_str(t, turn);
+        table_add_str(t, tokens ? sum : "");
+        tokens = 0;
+    }
+    buf_release(&session);
+}
+
 static void print_usage(struct output *o, const char *what, struct json usage)
 {
     double cost = json_double(json_get(usage, "cost_usd"), -1);
@@ -131,6 +153,7 @@ static int print_table(struct cli *cli, struct json root)
     snprintf(system, sizeof system, "%" PRId64, json_i64(json_get(root, "system_tokens"), 0));
     table_add_str(&t, system);
     add_turns(&t, json_get(root, "sent"));
+    add_recalled(&t, root);
     add_fixed(&t, "new", turn, json_i64(json_get(root, "text_tokens"), 0));
     add_turns(&t, json_get(root, "dropped"));
     int code = table_print(&t, o, &err);

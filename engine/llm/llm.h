@@ -66,6 +66,8 @@ struct llm_request {
     // The next request will begin like this one: ask the provider to cache it (Anthropic; others
     // do by themselves).
     bool cache;
+    // But for its last message, which holds what the next one will not repeat.
+    bool fresh;
 };
 // Appends the JSON body for a dialect; prefix-stable. Steps' wire forms are rendered when missing.
 int llm_render(enum llm_dialect dialect, const struct llm_caps *caps,

@@ -10,7 +10,8 @@
 //
 // Invariants:
 //   1. The same request renders to the same bytes; a request that only appends messages begins with
-//      the bytes of the one before, up to the end of its last message.
+//      the bytes of the one before, up to the end of its last message: but for the mark of a cache
+//      breakpoint, where that message is fresh (anthropic_breakpoint), which is not cached itself.
 //   2. Nothing invalid is sent: empty and blank text blocks, thinking that is unsigned or that
 //      nothing follows (Anthropic) and what a dialect has no words for are left out. A user message
 //      that then says nothing is refused; of an assistant's, which a session cannot get rid of, an
@@ -161,6 +162,25 @@ static bool anthropic_message(struct buf *out, const struct llm_message *m)
     return any;
 }
 
+static bool caches(const struct llm_caps *caps, const struct llm_request *r)
+{
+    return r->cache && caps->cache_min_tokens > 0;
+}
+
+// A breakpoint at the end of the message that was added last. What is before the marks counts for
+// the provider's cache, not the marks: the next request may carry them elsewhere.
+static void anthropic_breakpoint(struct buf *out)
+{
+    static const char end[] = "}]}";
+    size_t len = sizeof(end) - 1;
+
+    if (!buf_ok(out) || out->len < len || memcmp(out->ptr + out->len - len, end, len) != 0)
+        return;
+    buf_truncate(out, out->len - len);
+    buf_add_str(out, "," CACHE_CONTROL);
+    buf_add_str(out, end);
+}
+
 static void anthropic_head(struct buf *out, const struct llm_caps *caps,
                            const struct llm_request *r)
 {
@@ -174,8 +194,8 @@ static void anthropic_head(struct buf *out, const struct llm_caps *caps,
     buf_add_str(out, ",\"stream\":true");
     // The automatic breakpoint is at the end of the messages and moves with them, outside of their
     // bytes. A long system prompt gets one of its own: other sessions begin with it too.
-    bool cache = r->cache && caps->cache_min_tokens > 0;
-    if (cache)
+    bool cache = caches(caps, r);
+    if (cache && !r->fresh)
         buf_add_str(out, "," CACHE_CONTROL);
     if (cache && r->system.len && r->system_tokens >= caps->cache_min_tokens) {
         add_member(out, ",\"system\":[{\"type\":\"text\",\"text\":", r->system);
@@ -370,6 +390,10 @@ int llm_render(enum llm_dialect dialect, const struct llm_caps *caps,
         int rc = render_message(dialect, &request->messages[i], out, err);
         if (rc)
             return err_prefix(err, "request: message %u: ", i + 1), rc;
+        // An automatic one would cache the last message, which nobody reads again as it is.
+        if (dialect == LLM_ANTHROPIC && request->fresh && caches(caps, request) &&
+            i + 2 == request->messages_len)
+            anthropic_breakpoint(out);
     }
     buf_add_str(out, "]}");
     return buf_check(out, "the request's body", err);

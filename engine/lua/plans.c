@@ -262,10 +262,31 @@ LJMP static void read_pins(lua_State *L, int idx, const char *where, uint32_t tu
     order_pins(plan);
 }
 
+LJMP static void read_recall(lua_State *L, int idx, const char *where, struct history_plan *plan)
+{
+    static const char *const names[] = {"k", "budget_tokens"};
+    int type = shape_field(L, idx, "recall"), at = lua_gettop(L);
+
+    if (type == LUA_TTABLE) {
+        shape_only_keys(L, at, names, sizeof(names) / sizeof(names[0]), where);
+        uint64_t k = read_count(L, at, "k", where, PLAN_RECALL_DEFAULT);
+        if (k > PLAN_RECALL_MAX)
+            luaL_error(L, "%s: recall.k: at most %d turns can be recalled", where,
+                       PLAN_RECALL_MAX);
+        plan->recall = (uint32_t)k;
+        plan->recall_tokens =
+            read_count(L, at, "budget_tokens", where, PLAN_RECALL_TOKENS_DEFAULT);
+    } else if (type != LUA_TNIL) {
+        luaL_error(L, "%s: recall: must be a table such as { k = 5 }", where);
+    }
+    lua_pop(L, 1);
+}
+
 LJMP void plans_read_history(lua_State *L, const char *where, uint32_t turn,
                              struct history_plan *plan)
 {
-    static const char *const names[] = {"last", "slack", "pin", "pin_first", "budget_tokens"};
+    static const char *const names[] = {"last", "slack", "pin", "pin_first", "budget_tokens",
+                                        "recall"};
     int idx = lua_gettop(L);
 
     freeze_reveal(L);
@@ -285,5 +306,6 @@ LJMP void plans_read_history(lua_State *L, const char *where, uint32_t turn,
     plan->slack = slack < UINT32_MAX ? (uint32_t)slack : UINT32_MAX;
     plan->pin_first = first < UINT32_MAX ? (uint32_t)first : UINT32_MAX;
     plan->budget_tokens = read_count(L, idx, "budget_tokens", where, 0);
+    read_recall(L, idx, where, plan);
     read_pins(L, idx, where, turn, plan);
 }

@@ -13,7 +13,8 @@ enum { PATH_MAX_KEYS = 3, PATH_BYTES = 192 };
 enum { TIME_MS_MIN = 1, FUEL_MIN = 10000, MEMORY_BYTES_MIN = 1 << 20 };
 
 enum { T_STRING = 1 << LUA_TSTRING, T_TABLE = 1 << LUA_TTABLE, T_FUNCTION = 1 << LUA_TFUNCTION,
-       T_COUNT = 1 << LUA_TNUMBER /* a whole number, not negative */ };
+       T_COUNT = 1 << LUA_TNUMBER /* a whole number, not negative */,
+       T_SHARE = 1 << 16 /* a number from 0 to 1 */ };
 
 struct key {
     const char *name;
@@ -48,12 +49,18 @@ static const struct key limits_keys[] = {
 // The history strategies that are data; parley.history makes tables {strategy = …, options = {…}}.
 static const struct strategy {
     const char *name;
-    struct key options[3];
+    struct key options[6];
 } strategies[] = {
     {"full", {{0}}},
     {"truncate", {{"budget_tokens", T_COUNT, false}}},
     {"window", {{"keep_turns", T_COUNT, false}, {"slack_turns", T_COUNT, false},
                 {"pin_first", T_COUNT, false}}},
+    {"recall", {{"k", T_COUNT, false}, {"budget_tokens", T_COUNT, false},
+                {"keep_turns", T_COUNT, false}, {"slack_turns", T_COUNT, false},
+                {"pin_first", T_COUNT, false}}},
+    {"hybrid", {{"recall", T_COUNT, false}, {"recall_tokens", T_COUNT, false},
+                {"keep_turns", T_COUNT, false}, {"slack_turns", T_COUNT, false},
+                {"pin_first", T_COUNT, false}, {"summarise_at", T_SHARE, true}}},
 };
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
@@ -101,6 +108,7 @@ static const char *types_word(int types)
     case T_TABLE: return "a table";
     case T_FUNCTION: return "a function";
     case T_TABLE | T_FUNCTION: return "a table or a function";
+    case T_SHARE: return "a number from 0 to 1";
     default: return "a whole number, 0 or more";
     }
 }
@@ -111,11 +119,14 @@ LJMP static void check_type(lua_State *L, const struct place *at, const struct k
     int type = lua_type(L, -1), is_integer = 1;
     lua_Integer n = 0;
 
+    if ((key->types & T_SHARE) && type == LUA_TNUMBER && lua_tonumber(L, -1) >= 0 &&
+        lua_tonumber(L, -1) <= 1)
+        return;
     if (type == LUA_TNUMBER)
         n = lua_tointegerx(L, -1, &is_integer);
     if ((key->types & 1 << type) && is_integer && n >= 0)
         return;
-    if (type == LUA_TNUMBER && (key->types & T_COUNT))
+    if (type == LUA_TNUMBER && (key->types & (T_COUNT | T_SHARE)))
         lua_pushfstring(L, "must be %s", types_word(key->types));
     else
         lua_pushfstring(L, "must be %s, not %s", types_word(key->types), sandbox_value_word(L, -1));
@@ -181,6 +192,19 @@ static uint32_t to_u32(uint64_t n)
     return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
 }
 
+LJMP static void read_recall(lua_State *L, int options, struct place *at, const char *count,
+                             const char *tokens, struct history_plan *plan)
+{
+    uint64_t k = read_count(L, options, count, PLAN_RECALL_DEFAULT);
+
+    if (k > PLAN_RECALL_MAX) {
+        lua_pushfstring(L, "%s: at most %d turns can be recalled", count, PLAN_RECALL_MAX);
+        complain(L, at, lua_tostring(L, -1));
+    }
+    plan->recall = to_u32(k);
+    plan->recall_tokens = read_count(L, options, tokens, PLAN_RECALL_TOKENS_DEFAULT);
+}
+
 // `history` as a table, at idx (absolute).
 LJMP static void read_strategy(lua_State *L, int idx, struct place *at, struct history_plan *plan)
 {
@@ -200,7 +224,8 @@ LJMP static void read_strategy(lua_State *L, int idx, struct place *at, struct h
         const char *near = hint_nearest(name, names, COUNT_OF(strategies));
 
         lua_pushfstring(L, "'%s' is no strategy (%s%s)", name.ptr,
-                        near ? "did you mean " : "there are full, truncate, window",
+                        near ? "did you mean " : "there are full, truncate, window, "
+                                        "recall, hybrid",
                         near ? near : "");
         complain(L, at, lua_tostring(L, -1));
         return;
@@ -214,11 +239,18 @@ LJMP static void read_strategy(lua_State *L, int idx, struct place *at, struct h
     check_members(L, options, at, found->options, len);
     *plan = (struct history_plan){.last = UINT32_MAX};
     snprintf(plan->strategy, sizeof(plan->strategy), "%s", found->name);
-    plan->last = to_u32(read_count(L, options, "keep_turns", UINT32_MAX));
+    bool recalls = slice_is(name, "recall"), hybrid = slice_is(name, "hybrid");
+    uint64_t keep = recalls || hybrid ? PLAN_KEEP_DEFAULT : UINT32_MAX;
+    plan->last = to_u32(read_count(L, options, "keep_turns", keep));
     plan->slack = to_u32(read_count(L, options, "slack_turns", history_slack(plan->last)));
     plan->pin_first = to_u32(read_count(L, options, "pin_first", 0));
-    plan->budget_tokens = read_count(L, options, "budget_tokens", 0);
-    lua_pop(L, 1);
+    if (recalls)
+        read_recall(L, options, at, "k", "budget_tokens", plan);
+    else if (hybrid)
+        read_recall(L, options, at, "recall", "recall_tokens", plan);
+    else
+        plan->budget_tokens = read_count(L, options, "budget_tokens", 0);
+    lua_settop(L, options - 1);
     snprintf(plan->by, sizeof(plan->by), "%s:%d", at->source->file, line_at(at));
 }
 
@@ -234,8 +266,24 @@ LJMP static void check_model(lua_State *L, struct place *at, struct slice model)
     at->depth = 0;
 }
 
+// history.options.summarise_at: there are no summaries yet.
+LJMP static void find_idle_option(lua_State *L, int idx, struct place *at, struct shape *out)
+{
+    if (shape_field(L, idx, "history") == LUA_TTABLE &&
+        shape_field(L, idx + 1, "options") == LUA_TTABLE &&
+        shape_field(L, idx + 2, "summarise_at") != LUA_TNIL &&
+        out->idle_len < SHAPE_WARNINGS_MAX) {
+        at->keys[0] = "history";
+        at->depth = 1;
+        out->idle[out->idle_len].name = "history: summarise_at";
+        out->idle[out->idle_len++].line = line_at(at);
+    }
+    lua_settop(L, idx);
+}
+
 LJMP static void find_idle(lua_State *L, int idx, struct place *at, struct shape *out)
 {
+    find_idle_option(L, idx, at, out);
     for (size_t i = 0; i < COUNT_OF(policy_keys); i++) {
         if (policy_keys[i].idle && shape_field(L, idx, policy_keys[i].name) != LUA_TNIL &&
             out->idle_len < SHAPE_WARNINGS_MAX) {

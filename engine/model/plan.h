@@ -8,7 +8,8 @@
 #include <stdint.h>
 
 enum { PLAN_PINNED_MAX = 256, PLAN_BY_BYTES = 128, PLAN_STRATEGY_BYTES = 32,
-       PLAN_STATE_BYTES_MAX = 16 << 10 };
+       PLAN_STATE_BYTES_MAX = 16 << 10, PLAN_RECALL_MAX = 32, PLAN_RECALL_DEFAULT = 5,
+       PLAN_RECALL_TOKENS_DEFAULT = 1000, PLAN_KEEP_DEFAULT = 5 };
 
 // Which turns of the history to send. Turns are the only unit, so any choice makes a valid request.
 // What is sent grows from `last` turns (the low water mark) to `last + slack` or `budget_tokens`
@@ -23,6 +24,9 @@ struct history_plan {
     uint64_t budget_tokens;              // of history, at most; 0: as much as the window holds
     uint32_t pinned[PLAN_PINNED_MAX];    // further turns by ordinal, ascending
     uint32_t pinned_len;
+    uint32_t recall;                     // further turns that bear on the message, quoted in front
+                                         // of it; 0: none, at most PLAN_RECALL_MAX
+    uint64_t recall_tokens;              // of them together, at most
 };
 void history_plan_full(struct history_plan *p);  // all turns that fit
 // The slack of a window that names none: as many turns again, so that the cut moves once in `last`

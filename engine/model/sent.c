@@ -41,6 +41,23 @@ bool sent_has(const struct sent *s, uint32_t n)
     return low < s->runs_len && s->runs[low].first <= n;
 }
 
+static void write_recalled(const struct sent *s, struct json_writer *w)
+{
+    if (s->recalled_len == 0)
+        return;
+    jw_key(w, "recalled");
+    jw_array(w);
+    for (uint32_t i = 0; i < s->recalled_len; i++) {
+        jw_array(w);
+        jw_str(w, s->recalled[i].session);
+        jw_i64(w, s->recalled[i].turn);
+        jw_i64(w, s->recalled[i].score);
+        jw_array_end(w);
+    }
+    jw_array_end(w);
+    jw_kv_i64(w, "recalled_tokens", (int64_t)s->recalled_tokens);
+}
+
 void sent_write_meta(const struct sent *s, struct json_writer *w)
 {
     jw_key(w, "sent");
@@ -59,6 +76,7 @@ void sent_write_meta(const struct sent *s, struct json_writer *w)
     jw_array_end(w);
     if (s->more)
         jw_kv_bool(w, "more", true);
+    write_recalled(s, w);
     if (s->cut_moved)
         jw_kv_bool(w, "cut", true);
     jw_kv_i64(w, "system", (int64_t)s->system_tokens);
@@ -109,6 +127,42 @@ static void read_runs(struct sent *s, struct meta *m)
     }
 }
 
+static bool read_recalled_turn(struct json v, struct sent_recalled *out)
+{
+    struct buf scratch = BUF_INIT(ID_TEXT_BYTES);
+    struct slice session = json_text(json_at(v, 0), &scratch);
+    int64_t turn = json_i64(json_at(v, 1), 0), score = json_i64(json_at(v, 2), -1);
+    bool good = id_valid(session) && turn > 0 && turn <= UINT32_MAX && score >= 0 &&
+                score <= UINT32_MAX;
+
+    *out = (struct sent_recalled){.turn = (uint32_t)turn, .score = (uint32_t)score};
+    if (good)
+        memcpy(out->session, session.ptr, session.len);
+    buf_release(&scratch);
+    return good;
+}
+
+static void read_recalled(struct sent *s, struct meta *m)
+{
+    struct json list = json_get(m->root, "recalled");
+    struct json_iter it = {0};
+    struct json key, v;
+
+    if (m->code || json_type(list) == JSON_NONE)
+        return;
+    if (json_type(list) != JSON_ARRAY || json_count(list) > PLAN_RECALL_MAX) {
+        meta_fail(m, "recalled");
+        return;
+    }
+    while (json_next(list, &it, &key, &v)) {
+        if (!read_recalled_turn(v, &s->recalled[s->recalled_len])) {
+            meta_fail(m, "recalled");
+            return;
+        }
+        s->recalled_len++;
+    }
+}
+
 int sent_read_meta(struct sent *s, struct slice attempt_meta, struct err *err)
 {
     struct meta m;
@@ -126,6 +180,8 @@ int sent_read_meta(struct sent *s, struct slice attempt_meta, struct err *err)
     meta_chars(&m, "by", true, s->by, sizeof(s->by));
     read_runs(s, &m);
     s->more = meta_has(&m, "more");
+    read_recalled(s, &m);
+    s->recalled_tokens = (uint64_t)meta_i64_or(&m, "recalled_tokens", 0, INT64_MAX, 0);
     s->cut_moved = meta_has(&m, "cut");
     s->system_tokens = (uint64_t)meta_i64_or(&m, "system", 0, INT64_MAX, 0);
     s->history_tokens = (uint64_t)meta_i64_or(&m, "history", 0, INT64_MAX, 0);

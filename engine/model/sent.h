@@ -6,6 +6,7 @@
 #ifndef MODEL_SENT_H
 #define MODEL_SENT_H
 
+#include "base/id.h"
 #include "model/plan.h"
 #include "model/usage.h"
 
@@ -21,6 +22,13 @@ struct sent_run {
     enum sent_why why;
 };
 
+// A turn, of whichever session, that was quoted in front of the message, and its score in the
+// ranking, in thousandths.
+struct sent_recalled {
+    char session[ID_TEXT_BYTES];
+    uint32_t turn, score;
+};
+
 enum { SENT_RUNS_MAX = 96 };
 
 struct sent {
@@ -29,6 +37,9 @@ struct sent {
     struct sent_run runs[SENT_RUNS_MAX];
     uint32_t runs_len;                  // ascending, disjoint
     bool more;                          // there were more runs than are kept: the last ones lack
+    struct sent_recalled recalled[PLAN_RECALL_MAX];  // oldest first
+    uint32_t recalled_len;
+    uint64_t recalled_tokens;           // of the whole quotation
     bool cut_moved;
     uint64_t system_tokens, history_tokens;
     struct usage predicted;             // of the request, before it was sent; always `estimated`
@@ -39,8 +50,9 @@ void sent_add(struct sent *s, uint32_t n, enum sent_why why);
 bool sent_has(const struct sent *s, uint32_t n);
 
 // Member "sent" of an attempt's meta, into the writer's open object: {"strategy","by",
-// "runs":[[first,last,"newest"],…],"more":true,"cut":true,"system":n,"history":n,
-// "predicted":{usage members}}; what is false or empty is left out.
+// "runs":[[first,last,"newest"],…],"more":true,"recalled":[["session",turn,score],…],
+// "recalled_tokens":n,"cut":true,"system":n,"history":n,"predicted":{usage members}}; what is false
+// or empty is left out.
 void sent_write_meta(const struct sent *s, struct json_writer *w);
 // Reads it out of the attempt's meta. E_NOT_FOUND: it has none (nothing was sent, or the process
 // died first); E_CORRUPT names the member.

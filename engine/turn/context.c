@@ -42,6 +42,7 @@ static uint64_t output_reserve(const struct run *run)
 uint64_t context_budget(const struct run *run)
 {
     uint64_t used = output_reserve(run) + run->system_tokens + run->text_tokens;
+    used += run->context.recalled ? run->context.recalled->step.tokens : 0;
     return run->caps.window_tokens > used ? run->caps.window_tokens - used : 0;
 }
 
@@ -122,6 +123,8 @@ static bool build(struct context *c, const struct chat *chat, const struct histo
             return false;
     }
     c->dropped = now->n - 1 - c->sent;
+    if (c->recalled && !add_step(c, &c->recalled->step))
+        return false;
     if (!add_step(c, &now->steps[0]))
         return false;
     point_messages(c);
@@ -167,6 +170,14 @@ static void choose(struct run *run, const struct history_cut *cut)
     if (run->ladder_tokens && run->ladder_tokens < budget)
         budget = run->ladder_tokens;
     choose_turns(&run->context, run->live->chat, &run->plan, cut, run->turn, budget);
+}
+
+uint32_t context_first(const struct run *run)
+{
+    struct context next = {0};
+    struct history_cut cut = cut_before(run);
+    choose_turns(&next, run->live->chat, &run->plan, &cut, run->turn, context_budget(run));
+    return next.first;
 }
 
 uint64_t context_next_tokens(const struct run *run)
@@ -230,6 +241,11 @@ static void tell_sent(struct run *run, const struct turn *now)
     sent->cut_moved = c->cut.turn == run->turn && c->cut.first > 1;
     sent->system_tokens = run->system_tokens;
     sent->history_tokens = c->history_tokens;
+    if (c->recalled) {
+        sent->recalled_len = c->recalled->len;
+        sent->recalled_tokens = c->recalled->step.tokens;
+        memcpy(sent->recalled, c->recalled->list, sizeof(sent->recalled));
+    }
     predict_usage(run, &sent->predicted);
 }
 
@@ -244,6 +260,7 @@ static void make_request(struct run *run)
         .messages = c->messages.ptr,
         .messages_len = (uint32_t)c->messages.len,
         .max_output_tokens = asked ? asked : output_reserve(run),
+        .fresh = c->recalled != NULL,
         .cache = !(run->job->flags & JOB_STATELESS),
     };
 }
@@ -266,6 +283,8 @@ int context_assemble(struct run *run, struct err *err)
     const struct chat *chat = run->live->chat;
     const struct turn *now = chat_turn(chat, run->turn);
     bool stateless = run->job->flags & JOB_STATELESS;
+    // The first thing to go where the provider says that it does not fit.
+    c->recalled = run->ladder_tokens ? NULL : run->recalled;
     if (stateless) {
         use_system(run, SAFE_NONE);
         c->first = run->turn;
@@ -280,6 +299,7 @@ int context_assemble(struct run *run, struct err *err)
     if (!build(c, chat, &run->plan, now))
         return err_set(err, E_NOMEM, "out of memory while assembling the request");
     c->total_tokens = run->system_tokens + run->text_tokens + c->history_tokens;
+    c->total_tokens += c->recalled ? c->recalled->step.tokens : 0;
     if (!stateless) {
         run->settle.cut = &c->cut;
         run->settle.system = run->system;

@@ -38,8 +38,12 @@ static uint64_t cached_tokens(const struct run *run)
     if (!warm || c->cut.turn == run->turn || c->new_prompt || run->turn == 1)
         return 0;
     uint64_t before = run->system_tokens + c->history_tokens;
-    uint64_t reply = reply_tokens(chat_turn(run->live->chat, run->turn - 1));
-    uint64_t cached = before > reply ? before - reply : 0;
+    const struct turn *last = chat_turn(run->live->chat, run->turn - 1);
+    uint64_t fresh = reply_tokens(last);
+    // Beside something fresh, the last message was not put into the cache.
+    if (c->recalled && last)
+        fresh += last->steps[0].tokens;
+    uint64_t cached = before > fresh ? before - fresh : 0;
     return cached >= run->caps.cache_min_tokens ? cached : 0;
 }
 
@@ -49,10 +53,12 @@ void predict_usage(const struct run *run, struct usage *out)
     bool caches = run->caps.cache_min_tokens && total >= run->caps.cache_min_tokens;
     uint64_t cached = caches ? cached_tokens(run) : 0;
     bool writes = caches && run->request.cache;
+    uint64_t stable = run->system_tokens + run->context.history_tokens;
+    uint64_t kept = run->context.recalled ? stable : total;
     *out = (struct usage){
         .input_tokens = (int64_t)total,
         .cached_tokens = (int64_t)cached,
-        .cache_write_tokens = writes ? (int64_t)(total - cached) : 0,
+        .cache_write_tokens = writes ? (int64_t)(kept > cached ? kept - cached : 0) : 0,
         .output_tokens = (int64_t)mean_reply(run),
         .estimated = true,
     };

@@ -15,7 +15,7 @@
 //   aside.c     turns whose hooks take long, put aside so that others go on
 //   emit.c      events and their JSON
 //   recall.c    recall indexes: loaded, made true to the ledger, kept up; recall_keep.c: their
-//               records; recall_ask.c: `parley recall`
+//               records; recall_turn.c: what a turn recalls; recall_ask.c: `parley recall`
 //   ask.c why.c list.c usage.c verify.c import.c   the other jobs
 //   recorded.c  a recorded conversation => turns
 //   backtest*.c policies over turns that are over (backtest_int.h)
@@ -51,6 +51,7 @@ struct run;
 struct walk;
 struct shelf;
 struct recall;
+struct recalling;
 
 // Turns in the middle of a hook that takes long. aside.c draws when they go on.
 struct aside {
@@ -107,6 +108,13 @@ enum run_state {
     RUN_OVER,
 };
 
+// What recall_turn.c found for a turn.
+struct recalled {
+    struct step step;              // the quotation, to stand before the user's step; not stored
+    struct sent_recalled list[PLAN_RECALL_MAX];  // oldest first
+    uint32_t len;
+};
+
 // What context.c chose to send.
 struct context {
     struct vec messages;           // of struct llm_message
@@ -119,6 +127,7 @@ struct context {
     uint64_t history_tokens;       // of the chosen turns
     uint64_t total_tokens;         // system, history and the new text
     uint32_t sent, dropped;        // turns
+    struct recalled *recalled;     // quoted in the newest message; NULL: nothing is
     bool squeezed;                 // the plan wanted more than the window holds
 };
 
@@ -194,6 +203,9 @@ struct run {
     struct shelf *shelf;           // the recall index that it asked for, pinned
     struct run *shelf_next;        // shelf->line
     struct err recall_err;         // why it has none
+    struct recalling *recalling;   // recall_turn.c's; owned
+    void (*recall_then)(struct run *run);
+    struct recalled *recalled;     // owned; NULL: nothing
     void *extra;                   // of the job's own file (list, usage, import …)
     void (*extra_free)(void *extra);
 };
@@ -214,6 +226,12 @@ struct recall *shelf_recall(struct run *run, struct err *err);
 void shelf_close(struct run *run);
 bool shelves_busy(const struct worker *w);
 void shelves_free(struct worker *w);
+
+// recall_turn.c
+// Finds what run's plan wants recalled, into run->recalled, and calls `then`, now or later. What
+// cannot be had is left out, with a warning.
+void recalled_find(struct run *run, void (*then)(struct run *run));
+void recalled_free(struct run *run);
 
 // recall_ask.c
 void recall_start(struct run *run);
@@ -288,6 +306,8 @@ uint64_t context_budget(const struct run *run);
 // prompt in force must be.
 uint32_t context_first_needed(const struct run *run);
 bool context_needs_prompt(const struct run *run);
+// The oldest turn of the run of newest ones that run's request will have, about.
+uint32_t context_first(const struct run *run);
 // About how many tokens the next request without new text has: by run's plan, all turns counted.
 uint64_t context_next_tokens(const struct run *run);
 // Chooses, and builds messages that end with the user's step of `turn`; says in run->settle what is

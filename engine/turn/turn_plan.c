@@ -122,13 +122,21 @@ static void assemble(struct run *run)
     turn_call(run);
 }
 
+static void have_history(struct run *run)
+{
+    if (run->plan.recall && !(run->job->flags & JOB_STATELESS))
+        recalled_find(run, assemble);
+    else
+        assemble(run);
+}
+
 static void history_loaded(struct ledger_op *op)
 {
     struct run *run = turn_op_over(op);
     if (op->code)
         turn_fail(run, op->code, &op->err);
     else
-        assemble(run);
+        have_history(run);
 }
 
 static void choose_history(struct run *run)
@@ -141,7 +149,7 @@ static void choose_history(struct run *run)
     bool stateless = run->job->flags & JOB_STATELESS;
     uint32_t first = stateless ? run->turn : context_first_needed(run);
     if (first >= run->live->chat->first && (stateless || !context_needs_prompt(run))) {
-        assemble(run);
+        have_history(run);
         return;
     }
     turn_op_start(run, history_loaded);

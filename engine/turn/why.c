@@ -2,8 +2,8 @@
 // why.c: what a turn's request was made of, and by whose choice.
 //
 // Told from what the turn's last attempt kept (model/sent.h) and from the turns themselves: what is
-// not among those that were sent was left out. A turn that sent nothing (its policy answered, or
-// its process died) says so with an empty strategy.
+// not among those that were sent, or quoted, was left out. A turn that sent nothing (its policy
+// answered, or its process died) says so with an empty strategy.
 #include "turn/turn_int.h"
 
 static void why_user(struct run *run);
@@ -43,6 +43,16 @@ static void write_sent(struct json_writer *w, const struct run *run, const struc
     jw_array_end(w);
 }
 
+static bool was_recalled(const struct run *run, const struct sent *sent, uint32_t n)
+{
+    for (uint32_t i = 0; i < sent->recalled_len; i++) {
+        const struct sent_recalled *r = &sent->recalled[i];
+        if (r->turn == n && strcmp(r->session, run->live->chat->head.id) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void write_dropped(struct json_writer *w, const struct run *run, const struct sent *sent)
 {
     const struct chat *chat = run->live->chat;
@@ -50,8 +60,26 @@ static void write_dropped(struct json_writer *w, const struct run *run, const st
     jw_array(w);
     for (uint32_t n = 1; n < run->turn && sent->strategy[0]; n++) {
         const struct turn *t = chat_turn(chat, n);
-        if (t && !sent_has(sent, n))
+        if (t && !sent_has(sent, n) && !was_recalled(run, sent, n))
             write_turn(w, t, t->superseded ? "superseded" : "before the cut", sent->by);
+    }
+    jw_array_end(w);
+}
+
+static void write_recalled(struct json_writer *w, const struct sent *sent)
+{
+    char number[16];
+    jw_kv_i64(w, "recalled_tokens", (int64_t)sent->recalled_tokens);
+    jw_key(w, "recalled");
+    jw_array(w);
+    for (uint32_t i = 0; i < sent->recalled_len; i++) {
+        snprintf(number, sizeof(number), "%u", sent->recalled[i].turn);
+        jw_object(w);
+        jw_kv_str(w, "session", sent->recalled[i].session);
+        jw_kv_str(w, "turn", number);
+        jw_kv_double(w, "score", (double)sent->recalled[i].score / 1000);
+        jw_kv_str(w, "why", "shares words with the message");
+        jw_object_end(w);
     }
     jw_array_end(w);
 }
@@ -88,9 +116,7 @@ static void answer_why(struct run *run, const struct sent *sent)
     write_dropped(&w, run, sent);
     jw_key(&w, "summary");
     jw_null(&w);
-    jw_key(&w, "recalled");
-    jw_array(&w);
-    jw_array_end(&w);
+    write_recalled(&w, sent);
     write_usage(&w, "predicted", &sent->predicted);
     write_usage(&w, "billed", &t->usage);
     jw_object_end(&w);

@@ -151,6 +151,7 @@ void worker_run_over(struct run *run)
     }
     loop_timer_stop(w->env.loop, &run->timer);
     reply_release(run);
+    recalled_free(run);
     shelf_close(run);
     live_unpin(run);
     live_give_back(run);

@@ -74,12 +74,17 @@ error("Cannot require a meta file")
 ---@field pin_first? integer       And so many of the oldest.
 ---@field pin? integer[]           And these, by number; at most 256.
 ---@field budget_tokens? integer   At most so many tokens of history; absent: what the window holds.
+---@field recall? parley.RecallPlan And turns from before that bear on the message; absent: none.
+
+---@class parley.RecallPlan
+---@field k? integer               So many turns at most (5; 32 is the most).
+---@field budget_tokens? integer   Of so many tokens together (1000).
 
 -- ---- require "parley.history"
 
 -- Data, made by the functions of parley.history.
 ---@class parley.HistoryStrategy
----@field strategy "full" | "truncate" | "window"
+---@field strategy "full" | "truncate" | "window" | "recall" | "hybrid"
 ---@field options table
 
 ---@class parley.history
@@ -100,6 +105,34 @@ function history.truncate(options) end
 ---@param options { keep_turns: integer, slack_turns?: integer, pin_first?: integer }
 ---@return parley.HistoryStrategy
 function history.window(options) end
+
+---@class parley.RecallOptions
+---@field k? integer
+---@field budget_tokens? integer
+---@field keep_turns? integer
+---@field slack_turns? integer
+---@field pin_first? integer
+
+---@class parley.HybridOptions
+---@field recall? integer
+---@field recall_tokens? integer
+---@field keep_turns? integer
+---@field slack_turns? integer
+---@field pin_first? integer
+---@field summarise_at? number
+
+-- A window, and up to `k` (5) turns from before it, of any session of this user with this bot in
+-- this context, that bear on what is said now: quoted in front of the message, `budget_tokens`
+-- (1000) of them at most.
+---@param options? parley.RecallOptions
+---@return parley.HistoryStrategy
+function history.recall(options) end
+
+-- A window of `keep_turns` (5), and `recall` (5) turns within `recall_tokens` (1000). The summary
+-- of what lies between is still to come: `summarise_at` has no effect yet, and the log says so.
+---@param options? parley.HybridOptions
+---@return parley.HistoryStrategy
+function history.hybrid(options) end
 
 -- ---- a script of the scripted provider returns function(request): string
 

@@ -30,10 +30,20 @@ M.truncate = strategy "truncate"
 -- `pin_first` oldest.
 M.window = strategy "window"
 
+-- A window, and up to `k` turns from before it, of any session of this user with this bot in this
+-- context, that bear on what is said now: quoted in front of the message, `budget_tokens` of them
+-- at most. Nothing but words is needed to find them. Unless said: k = 5, budget_tokens = 1000,
+-- keep_turns = 5.
+M.recall = strategy "recall"
+
+-- The same by other names, made for production: a window of `keep_turns`, and `recall` turns within
+-- `recall_tokens`. The summary of what lies between (`summarise_at`) is still to come.
+M.hybrid = strategy "hybrid"
+
 return setmetatable(M, {
     __index = function(_, name)
         -- Level 3: between the policy and here is the function that reads read-only tables.
-        error("history." .. name .. ": there is no such strategy; there are full, truncate "
-            .. "and window", 3)
+        error("history." .. name .. ": there is no such strategy; there are full, truncate, "
+            .. "window, recall and hybrid", 3)
     end,
 })

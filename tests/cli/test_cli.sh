@@ -293,6 +293,38 @@ prints "user: I like orchids."
 run verify --store sqlite:recall.db
 code 0
 
+it cli__why_tells_what_was_recalled
+cat >policies/memory.lua <<'END'
+local history = require "parley.history"
+return { history = history.hybrid { keep_turns = 1, recall = 2 } }
+END
+run ask "I planted tulips behind the shed." --bot memory --store sqlite:hybrid.db
+for n in 1 2; do run ask "message $n" --bot memory --store sqlite:hybrid.db -c; done
+run ask "Where are the tulips?" -c --bot memory --store sqlite:hybrid.db
+run why -c --bot memory --store sqlite:hybrid.db -o json
+code 0
+has '$.strategy' text hybrid
+has '$.recalled[0].turn' text 1
+matches '$.recalled[0].session' "$id_of"
+has '$.recalled[0].score' real
+has '$.recalled[0].why' text
+has '$.recalled_tokens' integer
+run why -c --bot memory --store sqlite:hybrid.db
+code 0
+expect "a line for each" grep -q "^recalled  *1 of " out
+run show -c --bot memory --store sqlite:hybrid.db
+lacks "<recalled>"
+
+it cli__check_knows_how_much_can_be_recalled
+cat >policies/wrong.lua <<'END'
+local history = require "parley.history"
+return { history = history.hybrid { recall = 99 } }
+END
+run check policies/wrong.lua
+code 3
+prints "at most 32 turns can be recalled"
+rm -f policies/wrong.lua
+
 # ---- tokens
 
 it cli__tokens

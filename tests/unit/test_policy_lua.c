@@ -110,8 +110,8 @@ static const struct { const char *text, *message; } refusals[] = {
      "policies/kiosk.lua:2: history.x: unknown key"},
     {"local h = require 'parley.history'\nreturn { history = h.full(3) }",
      "policies/kiosk.lua:2: history: options must be a table"},
-    {"local h = require 'parley.history'\n\nreturn { history = h.hybrid {} }",
-     "policies/kiosk.lua:3: history.hybrid: there is no such strategy; there are full, "
+    {"local h = require 'parley.history'\n\nreturn { history = h.summary {} }",
+     "policies/kiosk.lua:3: history.summary: there is no such strategy; there are full, "
      "truncate and "
      "window"},
     {"return { limits = {\n time_ms = 101 } }",

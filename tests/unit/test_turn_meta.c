@@ -238,13 +238,23 @@ static void test_turn_meta__what_was_sent(void **state)
     for (uint32_t n = 100; n < 100 + 4 * SENT_RUNS_MAX; n += 2)
         sent_add(&s, n, SENT_NEWEST);
     assert_true(s.more);
+    for (; s.recalled_len < PLAN_RECALL_MAX; s.recalled_len++)
+        s.recalled[s.recalled_len] = (struct sent_recalled){
+            .session = "0192f0c1-2345-4678-9abc-def012345678",
+            .turn = UINT32_MAX - s.recalled_len, .score = s.recalled_len};
+    s.recalled_tokens = 999;
     buf_clear(&out);
     attempt_write_meta(&a, &s, &out);
     assert_true(buf_ok(&out));
     assert_int_equal(sent_read_meta(&back, buf_slice(&out), &err), E_OK);
     assert_true(back.more);
+    assert_int_equal(back.recalled_len, PLAN_RECALL_MAX);
+    assert_memory_equal(back.recalled, s.recalled, sizeof(s.recalled));
+    assert_int_equal(back.recalled_tokens, 999);
 
     static const char *const bad[] = {
+        "{\"sent\":{\"strategy\":\"s\",\"by\":\"x\",\"runs\":[],\"recalled\":7}}",
+        "{\"sent\":{\"strategy\":\"s\",\"by\":\"x\",\"runs\":[],\"recalled\":[[\"x\",1,1]]}}",
         "{\"sent\":7}", "{\"sent\":{\"by\":\"x\"}}",
         "{\"sent\":{\"strategy\":\"s\",\"by\":\"x\"}}",
         "{\"sent\":{\"strategy\":\"s\",\"by\":\"x\",\"runs\":[[2,1,\"newest\"]]}}",
