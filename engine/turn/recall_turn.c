@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // recall_turn.c: past turns that bear on what the user says now, as quoted data in front of it.
 //
-//   plan wants k turns ─▶ index asked, beside what is sent anyway ─▶ texts read ─▶ one block of text
+//   plan wants k turns ─▶ index asked, beside what is sent anyway ─▶ texts read ─▶ one quotation
 //
 // What was recalled is a step of the request alone: it stands in the newest message, so that all
-// before it stays as it was, and the ledger keeps what the user said and nothing else. Every line of
-// it begins with "> ", and what looks like its frame is escaped: what people or models once said
+// before it stays as it was, and the ledger keeps what the user said and nothing else. Every line
+// of it begins with "> ", and what looks like its frame is escaped: what people or models once said
 // cannot end the quotation. It is never system text.
 //
 //   <recalled>

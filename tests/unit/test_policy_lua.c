@@ -76,6 +76,21 @@ static void test_policy_lua__all_keys(void **state)
     assert_string_equal(f->log, "warn policies/kiosk.lua:7: expiry has no effect yet\n"
                                 "warn policies/kiosk.lua:8: flows has no effect yet\n");
     policy_unref(p);
+    p = load_text(f, "return { history = require('parley.history').hybrid { recall = 3,\n"
+                     "summarise_at = 0.5 } }");
+    assert_int_equal(p->ops->history(p, NULL, &plan, NULL), E_OK);
+    assert_string_equal(plan.strategy, "hybrid");
+    assert_int_equal(plan.recall, 3);
+    assert_int_equal(plan.recall_tokens, PLAN_RECALL_TOKENS_DEFAULT);
+    assert_int_equal(plan.last, PLAN_KEEP_DEFAULT);
+    assert_non_null(strstr(f->log, "history: summarise_at has no effect yet"));
+    policy_unref(p);
+    p = load_text(f, "return { history = require('parley.history').recall { budget_tokens = 7 } }");
+    assert_int_equal(p->ops->history(p, NULL, &plan, NULL), E_OK);
+    assert_int_equal(plan.recall, PLAN_RECALL_DEFAULT);
+    assert_int_equal(plan.recall_tokens, 7);
+    assert_int_equal(plan.budget_tokens, 0);
+    policy_unref(p);
     p = load_text(f, "return { history = require('parley.history').truncate { budget_tokens = 99 "
                      "} }");
     assert_int_equal(p->ops->history(p, NULL, &plan, NULL), E_OK);
@@ -112,8 +127,11 @@ static const struct { const char *text, *message; } refusals[] = {
      "policies/kiosk.lua:2: history: options must be a table"},
     {"local h = require 'parley.history'\n\nreturn { history = h.summary {} }",
      "policies/kiosk.lua:3: history.summary: there is no such strategy; there are full, "
-     "truncate and "
-     "window"},
+     "truncate, window, recall and hybrid"},
+    {"local h = require 'parley.history'\nreturn { history = h.recall { k = 33 } }",
+     "policies/kiosk.lua:2: history: k: at most 32 turns can be recalled"},
+    {"local h = require 'parley.history'\nreturn { history = h.hybrid { summarise_at = 2 } }",
+     "policies/kiosk.lua:2: history.summarise_at: must be a number from 0 to 1"},
     {"return { limits = {\n time_ms = 101 } }",
      "policies/kiosk.lua:2: limits.time_ms: must be from 1 to 100, which is what the engine gives"},
     {"return { limits = { time_ms = 0 } }",
