@@ -334,6 +334,16 @@ static void check_user(struct verify *s, const struct record *row)
                 err.message);
 }
 
+// Made of turns, and can be made again: only the seal is looked at.
+static void check_recall(struct verify *s, const struct record *row)
+{
+    struct err err = ERR_INIT;
+
+    if (!opens(s, row, &err))
+        problem(s, "%.*s: %s; it is made anew when something is to be recalled",
+                SLICE_FMT(row->key), err.message);
+}
+
 static bool is_known(const struct verify *s, struct slice key);
 
 // A key that was changed may name no kind that any other pass reads.
@@ -351,7 +361,8 @@ static const struct pass {
 } passes[] = {
     {"session/", check_session}, {"attempt/", check_attempt},   {"event/", check_event},
     {"key/", check_key},         {"part/", check_part},         {"turn/", check_turn_record},
-    {"head/", check_pointer},    {"user", check_user},       {"", check_kind},
+    {"head/", check_pointer},    {"user", check_user},       {"recall/", check_recall},
+    {"", check_kind},
 };
 enum { PASSES = sizeof(passes) / sizeof(passes[0]) };
 

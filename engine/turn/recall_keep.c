@@ -155,10 +155,13 @@ static void note_orphan(struct shelf *s, const struct record *row)
     struct safe_buf none;
     struct json_doc doc = JSON_DOC_INIT;
     safe_buf_init(&none, RECORD_BODY_BYTES_MAX);
-    // One that is not ours, or not of an older manifest, is let be.
-    if (unseal(s, row, &none, NULL) == E_OK && json_parse(&doc, row->meta, 0, NULL) == E_OK &&
-        json_i64(json_get(json_root(&doc), "base"), INT64_MAX) < (int64_t)s->version &&
-        s->sweep.len + row->key.len + 1 < SWEEP_BYTES_MAX) {
+    // One that is made for this manifest may still be named by the next. One that does not open is
+    // of no use to anybody.
+    int code = unseal(s, row, &none, NULL);
+    bool old = code == E_CORRUPT ||
+               (code == E_OK && json_parse(&doc, row->meta, 0, NULL) == E_OK &&
+                json_i64(json_get(json_root(&doc), "base"), INT64_MAX) < (int64_t)s->version);
+    if (old && s->sweep.len + row->key.len + 1 < SWEEP_BYTES_MAX) {
         buf_add_slice(&s->sweep, row->key);
         buf_add_char(&s->sweep, '\0');
     }
