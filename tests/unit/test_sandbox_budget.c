@@ -133,7 +133,7 @@ static void run_mode(enum mode mode)
 
     run_shared(&tally, mode);
     run_ours(&tally, mode, endless, COUNT_OF(endless));
-    printf("# summary: sandbox, %s: %u shared cases, %u probes of our own: unbounded 0, worst %.0f "
+    printf("# summary: sandbox, %s: %u shared cases, %u probes of our own: all ended, worst %.0f "
            "ms%s, over %d ms %u, poisoned %u\n", mode_words[mode], tally.shared, tally.ours,
            tally.worst_ms, mode == SIMULATED ? " (fuel, or real time as a backstop)" : "",
            BOUND_MS, tally.over, tally.poisoned);
