@@ -28,6 +28,7 @@
 
 #include <sodium.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 enum { WHERE_BYTES = 128, PATH_BYTES = 4096,
        STRIKES = 3, REST_MS = 1000, REST_DOUBLINGS = 6, STATES_MAX = 4 };
@@ -482,9 +483,29 @@ static int loader_load(void *self, const char *bot, struct policy **out, struct 
     return code;
 }
 
+// What a change of the file changes: where it is, its size and times (FNV-1a).
+static uint64_t loader_stamp(void *self, const char *bot)
+{
+    const struct lua_env *env = &((struct lua_loader *)self)->env;
+    uint64_t stamp = 14695981039346656037u;
+    char path[PATH_BYTES];
+    struct stat st;
+
+    if (!env->policies_dir || !bot_name_valid(slice_str(bot)) ||
+        snprintf(path, sizeof(path), "%s/%s.lua", env->policies_dir, bot) >= (int)sizeof(path) ||
+        stat(path, &st) != 0)
+        return 0;
+    const uint64_t parts[] = {st.st_dev, st.st_ino, (uint64_t)st.st_size,
+                              (uint64_t)st.st_mtim.tv_sec, (uint64_t)st.st_mtim.tv_nsec,
+                              (uint64_t)st.st_ctim.tv_sec, (uint64_t)st.st_ctim.tv_nsec};
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        stamp = (stamp ^ parts[i]) * 1099511628211u;
+    return stamp ? stamp : 1;
+}
+
 struct policy_loader lua_loader_ops(struct lua_loader *l)
 {
-    return (struct policy_loader){.load = loader_load, .self = l};
+    return (struct policy_loader){.load = loader_load, .stamp = loader_stamp, .self = l};
 }
 
 struct bot_search {

@@ -78,15 +78,20 @@ struct policy_loader {
     // Loads the bot's file. E_POLICY: no such bot (with the nearest name), or what is wrong at
     // file:line.
     int (*load)(void *self, const char *bot, struct policy **out, struct err *err);
+    // A number that changes when the bot's file does, without reading it; 0: there is no file, or
+    // one that cannot change. NULL: as if always 0.
+    uint64_t (*stamp)(void *self, const char *bot);
     void *self;
 };
 struct policy_host;
 int policy_host_new(struct policy_host **out, const struct policy_loader *loader,
-                    const struct log *log, struct err *err);
+                    const struct clock *clock, const struct log *log, struct err *err);
 void policy_host_free(struct policy_host *h);
 // Whether policy_host_get has no file to load for it.
 bool policy_host_has(const struct policy_host *h, const char *bot);
-// The bot's current version, loaded at first use; the caller gets a reference (policy_unref).
+// The bot's current version, loaded at first use; the caller gets a reference (policy_unref). A
+// file that cannot be loaded is not tried again for a second at first and a minute at most, or
+// until it is changed: the same error is given at once.
 int policy_host_get(struct policy_host *h, const char *bot, struct policy **out, struct err *err);
 
 #endif

@@ -68,7 +68,7 @@ int worker_new(struct worker **out, const struct worker_env *env, struct err *er
     if (!code)
         code = ledger_new(&w->ledger, &ledger_env, err);
     if (!code)
-        code = policy_host_new(&w->policies, &w->env.loader, env->log, err);
+        code = policy_host_new(&w->policies, &w->env.loader, env->clock, env->log, err);
     if (code) {
         worker_free(w);
         return code;

@@ -15,6 +15,8 @@
 struct fake_loader {
     int loads, alive;
     bool fails;
+    uint64_t stamp;
+    struct clock_sim clock;
 };
 
 struct fake_policy {
@@ -51,12 +53,19 @@ static int fake_load(void *self, const char *bot, struct policy **out, struct er
     return E_OK;
 }
 
+static uint64_t fake_stamp(void *self, const char *bot)
+{
+    (void)bot;
+    return ((struct fake_loader *)self)->stamp;
+}
+
 static struct policy_host *host_of(struct fake_loader *l)
 {
-    struct policy_loader loader = {.load = fake_load, .self = l};
+    struct policy_loader loader = {.load = fake_load, .stamp = fake_stamp, .self = l};
     struct policy_host *h = NULL;
 
-    assert_int_equal(policy_host_new(&h, &loader, NULL, NULL), E_OK);
+    clock_sim_init(&l->clock, 0);
+    assert_int_equal(policy_host_new(&h, &loader, &l->clock.clock, NULL, NULL), E_OK);
     return h;
 }
 
@@ -125,6 +134,57 @@ static void test_policy_host__failure_is_not_kept(void **state)
     assert_int_equal(l.alive, 0);
 }
 
+// The same error, from the file as it was, or a load.
+static void assert_fails(struct policy_host *h, const struct fake_loader *l, int loads)
+{
+    struct policy *p = NULL;
+    struct err err = ERR_INIT;
+
+    assert_int_equal(policy_host_get(h, "kiosk", &p, &err), E_POLICY);
+    assert_string_equal(err.message, "policies/kiosk.lua:1: broken");
+    assert_int_equal(err.code, E_POLICY);
+    assert_null(p);
+    assert_int_equal(l->loads, loads);
+}
+
+// 1 s, 2 s, 4 s … 60 s; a file that was changed is loaded at once, and rests 1 s again.
+static void test_policy_host__a_failed_file_rests(void **state)
+{
+    static const int64_t rests_ms[] = {1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000};
+    struct fake_loader l = {.fails = true, .stamp = 7};
+    struct policy_host *h = host_of(&l);
+    struct policy *p = NULL;
+    int loads = 0;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rests_ms) / sizeof(rests_ms[0]); i++) {
+        assert_fails(h, &l, ++loads);
+        assert_fails(h, &l, loads);
+        clock_sim_advance(&l.clock, rests_ms[i] - 1);
+        assert_fails(h, &l, loads);
+        clock_sim_advance(&l.clock, 1);
+    }
+    assert_fails(h, &l, ++loads);
+    l.stamp = 8;
+    assert_fails(h, &l, ++loads);
+    clock_sim_advance(&l.clock, 1000);
+    assert_fails(h, &l, ++loads);
+    l.stamp = 9;
+    l.fails = false;
+    assert_int_equal(policy_host_get(h, "kiosk", &p, NULL), E_OK);
+    policy_unref(p);
+    // What has no file is no failure of a file: it may come to be.
+    struct policy_host *none = host_of(&l);
+    l.fails = true;
+    l.stamp = 0;
+    l.loads = 0;
+    assert_fails(none, &l, 1);
+    assert_fails(none, &l, 2);
+    policy_host_free(none);
+    policy_host_free(h);
+    assert_int_equal(l.alive, 0);
+}
+
 static void test_policy_host__out_of_memory(void **state)
 {
     struct fake_loader l = {0};
@@ -137,7 +197,7 @@ static void test_policy_host__out_of_memory(void **state)
         struct policy *p = NULL;
 
         mem_fail_at((uint64_t)n, 0);
-        if (policy_host_new(&h, &loader, NULL, NULL) == E_OK) {
+        if (policy_host_new(&h, &loader, NULL, NULL, NULL) == E_OK) {
             made = policy_host_get(h, "kiosk", &p, NULL) == E_OK;
             policy_unref(p);
         }
@@ -154,6 +214,7 @@ int main(void)
         cmocka_unit_test(test_policy_host__plain_sends_everything),
         cmocka_unit_test(test_policy_host__loads_once),
         cmocka_unit_test(test_policy_host__failure_is_not_kept),
+        cmocka_unit_test(test_policy_host__a_failed_file_rests),
         cmocka_unit_test(test_policy_host__out_of_memory),
     };
 

@@ -270,6 +270,37 @@ static void test_policy_lua__bots(void **state)
     assert_null(strstr(names, "notes"));
 }
 
+// Through the version host: an endless file is run once, until it is changed.
+static void test_policy_lua__a_file_that_fails_rests(void **state)
+{
+    struct fixture *f = *state;
+    struct clock_sim clock;
+    struct policy_host *h = NULL;
+    struct policy *p = NULL;
+    struct err first = ERR_INIT, err = ERR_INIT;
+
+    use_limits(f, 5000, 20);
+    struct policy_loader ops = lua_loader_ops(f->loader);
+    clock_sim_init(&clock, 0);
+    assert_int_equal(policy_host_new(&h, &ops, &clock.clock, &f->sink, NULL), E_OK);
+    assert_int_equal(ops.stamp(ops.self, "kiosk"), 0);
+    write_file("policies/kiosk.lua", "\nwhile true do end");
+    uint64_t stamp = ops.stamp(ops.self, "kiosk");
+    assert_true(stamp != 0 && stamp == ops.stamp(ops.self, "kiosk"));
+    assert_int_equal(policy_host_get(h, "kiosk", &p, &first), E_POLICY);
+    assert_non_null(strstr(first.message, "policies/kiosk.lua:2: stopped: it ran longer than 20"));
+    // Would it be loaded again, ten thousand times would take minutes.
+    for (int i = 0; i < 10000; i++) {
+        assert_int_equal(policy_host_get(h, "kiosk", &p, &err), E_POLICY);
+        assert_string_equal(err.message, first.message);
+    }
+    write_file("policies/kiosk.lua", "return { system = 'mended' }");
+    assert_true(ops.stamp(ops.self, "kiosk") != stamp);
+    assert_int_equal(policy_host_get(h, "kiosk", &p, NULL), E_OK);
+    policy_unref(p);
+    policy_host_free(h);
+}
+
 static void test_policy_lua__out_of_memory(void **state)
 {
     struct fixture *f = *state;
@@ -312,7 +343,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(shipped), TEST(folder_hides_built_in), TEST(all_keys), TEST(refusals),
-        TEST(unknown_bots), TEST(long_paths), TEST(bots), TEST(out_of_memory),
+        TEST(unknown_bots), TEST(long_paths), TEST(bots),
+        TEST(a_file_that_fails_rests), TEST(out_of_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
