@@ -8,6 +8,7 @@
 #include "turn/recorded.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -38,6 +39,7 @@ struct replay {
     struct vec questions;    // of struct question
     struct vec evidence;     // of uint32_t
     uint64_t line, talks, done_bytes, total_bytes;
+    uint64_t line_bytes;     // of the line that is going through
 };
 
 // One of the line's questions; its evidence is a part of the list, which may move while it grows.
@@ -132,9 +134,20 @@ static int add_policies(struct replay *r, struct err *err)
     return code;
 }
 
+static bool watch_talk(void *user, uint64_t done, uint64_t total)
+{
+    const struct replay *r = user;
+    const parley_replay_options *how = r->how;
+    uint64_t bytes = r->done_bytes + r->line_bytes * done / total;
+    return !how->progress || how->progress(how->progress_user, bytes, r->total_bytes) == 0;
+}
+
 static int set_up(struct replay *r, struct err *err)
 {
-    struct backtest_env env = {.baseline_messages = r->how->baseline_messages};
+    struct backtest_env env = {.baseline_messages = r->how->baseline_messages, .user = r};
+    // In the store's worker hooks run on its thread, not on this one.
+    bool here = r->how->file != NULL;
+    env.watch = here ? watch_talk : NULL;
     if (r->how->version != PARLEY_REPLAY_OPTIONS_VERSION)
         return err_set(err, E_USAGE, "begin with PARLEY_REPLAY_OPTIONS_INIT");
     int code = settings_load(&r->settings, r->options, err);
@@ -154,8 +167,7 @@ static int set_up(struct replay *r, struct err *err)
     r->lua = (struct lua_env){.policies_dir = conf_str(r->settings.conf, "policies"),
                               .clock = clock_system(),
                               .log = &r->log,
-                              // in the store's worker hooks run on its thread, not on this one
-                              .timer_signal = r->how->file ? r->options->timer_signal : 0};
+                              .timer_signal = here ? r->options->timer_signal : 0};
     code = lua_loader_new(&r->loader, &r->lua, err);
     if (!code)
         code = backtest_new(&r->backtest, &env, err);
@@ -308,17 +320,26 @@ static bool is_blank(struct slice line)
     return true;
 }
 
-static int take_line(struct replay *r, struct slice line, struct err *err)
+static int watch(const struct replay *r, struct err *err)
 {
     const parley_replay_options *how = r->how;
-    r->line++;
-    r->done_bytes += line.len + 1;
-    int code = is_blank(line) ? E_OK : read_line(r, line, err);
-    if (code)
-        return err_prefix(err, "%s: line %llu: ", how->file, (unsigned long long)r->line);
     if (how->progress && how->progress(how->progress_user, r->done_bytes, r->total_bytes))
         return err_set(err, E_CANCELLED, "stopped");
     return E_OK;
+}
+
+static int take_line(struct replay *r, struct slice line, struct err *err)
+{
+    r->line++;
+    r->line_bytes = line.len + 1;
+    int code = is_blank(line) ? E_OK : read_line(r, line, err);
+    if (code == E_CANCELLED)
+        return code;
+    if (code)
+        return err_prefix(err, "%s: line %llu: ", r->how->file, (unsigned long long)r->line);
+    r->done_bytes += r->line_bytes;
+    r->line_bytes = 0;
+    return watch(r, err);
 }
 
 // The whole lines of `bytes`, which keeps the rest.
@@ -336,28 +357,37 @@ static int take_lines(struct replay *r, struct buf *bytes, struct err *err)
     return code;
 }
 
+// More of the file; 0 bytes: its end. Whoever waits for a stream can stop.
+static int read_more(struct replay *r, int fd, struct buf *bytes, size_t *got, struct err *err)
+{
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    char *to = buf_reserve(bytes, CHUNK_BYTES);
+    if (!to)
+        return bytes->no_memory ? err_set(err, E_NOMEM, "out of memory for a line")
+                                : err_set(err, E_USAGE, "%s: line %llu: longer than %d bytes",
+                                          r->how->file, (unsigned long long)r->line + 1,
+                                          JOB_TEXT_BYTES_MAX);
+    while (poll(&ready, 1, WATCH_MS) <= 0) {
+        if (watch(r, err))
+            return err->code;
+    }
+    ssize_t n = read(fd, to, CHUNK_BYTES);
+    if (n < 0)
+        return err_set(err, E_USAGE, "%s: %s", r->how->file, strerror(errno));
+    *got = (size_t)n;
+    buf_grew(bytes, *got);
+    return E_OK;
+}
+
 static int read_lines(struct replay *r, int fd, struct err *err)
 {
     struct buf bytes = BUF_INIT(JOB_TEXT_BYTES_MAX + CHUNK_BYTES);
-    ssize_t n = 1;
+    size_t got = 1;
     int code = E_OK;
-    while (!code && n > 0) {
-        char *to = buf_reserve(&bytes, CHUNK_BYTES);
-        if (!to) {
-            code = bytes.no_memory ? err_set(err, E_NOMEM, "out of memory for a line")
-                                   : err_set(err, E_USAGE, "%s: line %llu: longer than %d bytes",
-                                             r->how->file, (unsigned long long)r->line + 1,
-                                             JOB_TEXT_BYTES_MAX);
-            break;
-        }
-        do
-            n = read(fd, to, CHUNK_BYTES);
-        while (n < 0 && errno == EINTR);
-        if (n < 0)
-            code = err_set(err, E_USAGE, "%s: %s", r->how->file, strerror(errno));
-        else
-            buf_grew(&bytes, (size_t)n);
-        if (n > 0 && memchr(to, '\n', (size_t)n))
+    while (!code && got > 0) {
+        got = 0;
+        code = read_more(r, fd, &bytes, &got, err);
+        if (!code && got && memchr(bytes.ptr + bytes.len - got, '\n', got))
             code = take_lines(r, &bytes, err);
     }
     if (!code && bytes.len)

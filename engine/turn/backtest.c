@@ -6,7 +6,7 @@
 // do in turn_plan.c, and the head is moved on as ledger_settle would.
 #include "turn/backtest_int.h"
 
-enum { TALK_UNITS_MAX = 1 << 22, REPORT_POINTS_MAX = RECORDED_TURNS_MAX + 1 };
+enum { WATCH_TURNS = 64, TALK_UNITS_MAX = 1 << 22, REPORT_POINTS_MAX = RECORDED_TURNS_MAX + 1 };
 
 static const int64_t lifetimes_ms[CACHES] = {
     [CACHE_FIVE_MINUTES] = 5 * 60 * 1000,
@@ -504,9 +504,19 @@ static void add_tally(struct tally *sum, const struct tally *t)
     }
 }
 
-static int run_lane(struct backtest *b, struct lane *lane, const struct backtest_talk *talk,
+// `behind`: lanes that the conversation went through already.
+static bool goes_further(const struct backtest *b, const struct backtest_talk *talk,
+                         uint32_t behind, uint32_t turn)
+{
+    uint64_t done = (uint64_t)behind * talk->turns_len + turn;
+    return turn % WATCH_TURNS != WATCH_TURNS - 1 || !b->env.watch ||
+           b->env.watch(b->env.user, done, (uint64_t)b->lanes_len * talk->turns_len);
+}
+
+static int run_lane(struct backtest *b, uint32_t index, const struct backtest_talk *talk,
                     struct err *err)
 {
+    struct lane *lane = b->lanes[index];
     struct told told = {0};
     uint32_t asked = 0;
     int code = prepare(lane, talk, err);
@@ -517,6 +527,8 @@ static int run_lane(struct backtest *b, struct lane *lane, const struct backtest
         if (i + 1 == talk->turns_len)
             each_behind(lane, add_dropped, &told);
         close_turn(lane, &talk->turns[i], i);
+        if (!code && !goes_further(b, talk, index, i))
+            code = err_set(err, E_CANCELLED, "stopped");
     }
     if (!code && asked < talk->questions_len)
         code = ask_after(lane, talk, talk->questions + asked, talk->questions_len - asked, err);
@@ -547,7 +559,7 @@ int backtest_run(struct backtest *b, const struct backtest_talk *talk, struct er
 {
     int code = keep_name(b, talk->name, err);
     for (uint32_t i = 0; i < b->lanes_len && !code; i++)
-        code = run_lane(b, b->lanes[i], talk, err);
+        code = run_lane(b, i, talk, err);
     atomic_fetch_add(&b->conversations, 1);
     b->turns += talk->turns_len;
     b->timed += talk->timed;

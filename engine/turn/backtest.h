@@ -26,6 +26,10 @@ struct backtest_env {
     struct llm_caps caps;           // of the model
     bool marks_everywhere;          // the provider's cache matches every prefix by itself
     uint32_t baseline_messages;     // of the sliding window that is shown beside; 0: none is
+    // Told now and then how much of a conversation went through, of all policies together; false
+    // stops it. May be NULL.
+    bool (*watch)(void *user, uint64_t done, uint64_t total);
+    void *user;
 };
 
 struct backtest;
@@ -49,7 +53,8 @@ struct backtest_talk {
     const struct backtest_question *questions;  // by turn
     uint32_t questions_len;
 };
-// One conversation through every policy; everything borrowed during the call. E_NOMEM.
+// One conversation through every policy; everything borrowed during the call. E_NOMEM,
+// E_CANCELLED.
 int backtest_run(struct backtest *b, const struct backtest_talk *talk, struct err *err);
 
 // How many conversations went through. Any thread.

@@ -228,6 +228,51 @@ run replay --policy ./marks.lua --since 1h --store sqlite:talks.db -q
 code 0
 quiet
 
+# What a live turn sent is in its record: the same turns, and the cut moved at the same ones.
+it replay__is_what_live_turns_did
+mkdir bots
+policy bots/few.lua 'window { keep_turns = 8, pin_first = 1 }'
+live='--policies bots --bot few --store sqlite:live.db'
+turn=0
+while [ $turn -lt 30 ]; do
+    turn=$((turn + 1))
+    # shellcheck disable=SC2086 # several words
+    run ask "This is message $turn." -c $live
+done
+run sessions $live -o json
+session=$(value '$[0].session')
+sent=0 moved=0 turn=0
+while [ $turn -lt 30 ]; do
+    turn=$((turn + 1))
+    run why "$session" $turn $live -o json
+    sent=$((sent + $(query "json_array_length(j,'$.sent')")))
+    moved=$((moved + $(value '$.cut_moved')))
+done
+run replay --policy few $live --baseline 0 -o json
+code 0
+has '$.turns' integer 30
+has '$.policies[0].sent_turns' integer $sent
+has '$.policies[0].cuts' integer $moved
+expect 'the cut moved' test $moved -gt 0
+
+it replay__a_stream_can_be_stopped
+mkfifo stream
+(
+    "$parley" replay --policy ./marks.lua --from - <stream >out 2>err &
+    echo $! >pid
+    wait $!
+    echo $? >status
+) &
+exec 9>stream
+cat long.jsonl >&9
+until [ -s pid ]; do :; done
+kill -INT "$(cat pid)"
+wait
+exec 9>&-
+ran='replay --from - (a stream)' code=$(cat status)
+code 130
+silent
+
 it replay__the_given_recordings
 shared=$(cd "$root" && realpath ../shared/cases/dialogues 2>/dev/null)
 if [ -r "$shared/tau_airline.jsonl.gz" ]; then
