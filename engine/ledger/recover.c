@@ -39,7 +39,7 @@ static int build_reply(struct work *w, struct step *reply, struct err *err)
     *reply = (struct step){.role = ROLE_ASSISTANT, .at_ms = ledger_now(c->ledger)};
     if (kept.len) {
         code = content_make_text(&reply->content, kept, err);
-        reply->tokens = code ? 0 : tokens_of_content(&reply->content);
+        reply->tokens = code ? 0 : tokens_of_content(NULL, &reply->content);
     }
     return code;
 }

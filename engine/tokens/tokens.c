@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// tokens.c: estimates by character class.
+// tokens.c: estimates by character class, for what cannot be counted.
 //
 // Byte-pair encoders give a common word together with the space before it one token, a longer one
 // about one more per few letters, and rarer scripts less text per token. So text is taken as runs
@@ -79,16 +79,23 @@ uint32_t tokens_estimate(struct slice text)
     return cost < UINT32_MAX ? (uint32_t)cost : UINT32_MAX;
 }
 
-uint32_t tokens_of_content(const struct content *c)
+uint32_t tokens_count(const struct encoding *e, struct slice text)
+{
+    uint32_t tokens;
+
+    return e && encoding_count(e, text, 0, &tokens, NULL) == E_OK ? tokens : tokens_estimate(text);
+}
+
+uint32_t tokens_of_content(const struct encoding *e, const struct content *c)
 {
     uint64_t sum = TOKENS_PER_MESSAGE;
 
     for (uint32_t i = 0; i < c->len; i++) {
         const struct block *b = &c->blocks[i];
 
-        sum += tokens_estimate(safe_slice(b->text));
-        sum += tokens_estimate(safe_slice(b->name));
-        sum += tokens_estimate(safe_slice(b->json));
+        sum += tokens_count(e, safe_slice(b->text));
+        sum += tokens_count(e, safe_slice(b->name));
+        sum += tokens_count(e, safe_slice(b->json));
     }
     return sum < UINT32_MAX ? (uint32_t)sum : UINT32_MAX;
 }

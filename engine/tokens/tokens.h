@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // tokens.h: how many tokens a text is, and what tokens cost.
 //
-// Counts here are estimates (`estimated` in outputs): by character class, tuned to be close and
-// rather high. Each message is counted once in its life. Prices are data: scripts/data/prices.json.
+// Counts are exact where the model's vocabulary is public (encoding.h), elsewhere estimates: by
+// character class, tuned to be close and rather high. Each message is counted once in its life, as
+// the model counts that it is counted for. Prices are data: scripts/data/prices.json.
 // The table is read-only once loaded; any thread.
 #ifndef TOKENS_TOKENS_H
 #define TOKENS_TOKENS_H
@@ -11,12 +12,19 @@
 #include "base/slice.h"
 #include "model/message.h"
 #include "model/usage.h"
+#include "tokens/encoding.h"
 
-// What a message costs beyond its text (role and separators), as chat formats count it.
+// What a message costs beyond its text (role and separators), as chat formats count it: for
+// OpenAI's models three, and one for the role (OpenAI Cookbook, "How to count tokens with
+// tiktoken").
 enum { TOKENS_PER_MESSAGE = 4 };
 
 uint32_t tokens_estimate(struct slice text);
-uint32_t tokens_of_content(const struct content *c);  // with TOKENS_PER_MESSAGE
+// In an encoding; NULL: estimated, as is a text that there is no memory to count, or that is over
+// ENCODING_BYTES_MAX.
+uint32_t tokens_count(const struct encoding *e, struct slice text);
+// With TOKENS_PER_MESSAGE.
+uint32_t tokens_of_content(const struct encoding *e, const struct content *c);
 
 struct prices;
 // From JSON:

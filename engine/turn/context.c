@@ -136,7 +136,7 @@ static bool build(struct context *c, const struct chat *chat, const struct histo
 static void use_system(struct run *run, struct safe_text system)
 {
     run->system = system;
-    run->system_tokens = system.len ? tokens_estimate(safe_slice(system)) : 0;
+    run->system_tokens = system.len ? tokens_count(turn_encoding(run), safe_slice(system)) : 0;
 }
 
 static bool prompt_changed(const struct run *run)

@@ -175,7 +175,7 @@ static int compose(const struct recalling *r, struct recalled *out, struct err *
     if (!code)
         code = content_make_text(&out->step.content, safe_buf_text(&text), err);
     safe_buf_release(&text);
-    out->step.tokens = code ? 0 : tokens_of_content(&out->step.content);
+    out->step.tokens = code ? 0 : tokens_of_content(NULL, &out->step.content);
     return code;
 }
 

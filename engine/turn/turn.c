@@ -66,7 +66,6 @@ static int take_text(struct run *run, struct err *err)
         return code;
     if (!rules_says_something(&run->content))
         return err_set(err, E_USAGE, "the message is empty: say something");
-    run->text_tokens = tokens_of_content(&run->content);
     return E_OK;
 }
 
@@ -158,7 +157,8 @@ int turn_prepare(struct run *run, struct err *err)
     if (code)
         return code;
     run->system = run->job->flags & JOB_STATELESS ? SAFE_NONE : policy->info.system;
-    run->system_tokens = run->system.len ? tokens_estimate(safe_slice(run->system)) : 0;
+    run->system_tokens =
+        run->system.len ? tokens_count(turn_encoding(run), safe_slice(run->system)) : 0;
     return E_OK;
 }
 
@@ -183,6 +183,7 @@ static void prepare(struct run *run)
         refuse_stopped(run);
         return;
     }
+    run->text_tokens = tokens_of_content(turn_encoding(run), &run->content);
     run->state = RUN_ACCEPTING;
     const struct session_head *head = &run->live->chat->head;
     run->gap_ms = head->turns ? clock_wall_ms(run->w->env.clock) - head->last_active_at_ms : 0;

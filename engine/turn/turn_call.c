@@ -35,7 +35,8 @@ static void take_usage(struct run *run)
         usage = (struct usage){.estimated = true};
         if (sent && (reply->complete || reply->outcome.end != CALL_STATUS)) {
             usage.input_tokens = (int64_t)run->context.total_tokens;
-            usage.output_tokens = tokens_estimate(safe_slice(safe_buf_text(&run->reply)));
+            usage.output_tokens =
+                tokens_count(turn_encoding(run), safe_slice(safe_buf_text(&run->reply)));
         }
     }
     prices_apply(run->w->env.prices, run->provider, run->model, &usage);

@@ -282,6 +282,11 @@ struct run *turn_op_over(struct ledger_op *op);
 void turn_recover(struct run *run, void (*done)(struct ledger_op *op));
 // Policy, provider, model and system prompt of a run whose job names the bot.
 int turn_prepare(struct run *run, struct err *err);
+// What the run's model counts its tokens in; NULL: not public. Once the model is chosen.
+static inline const struct encoding *turn_encoding(const struct run *run)
+{
+    return encoding_find(slice_str(run->caps.encoding));
+}
 void turn_view(const struct run *run, struct policy_view *view);
 // Tells the operator and the person that a hook failed and the plain policy stood in for it.
 void turn_hook_failed(struct run *run, const char *hook, const struct err *err);

@@ -104,7 +104,8 @@ static void settled(struct ledger_op *op)
 static void write_end(struct run *run)
 {
     run->settle.reply = content_empty(&run->reply_content) ? NULL : &run->reply_content;
-    run->settle.tokens = run->settle.reply ? tokens_of_content(&run->reply_content) : 0;
+    run->settle.tokens =
+        run->settle.reply ? tokens_of_content(turn_encoding(run), &run->reply_content) : 0;
     run->settle.policy = run->policy->info.version;
     run->settle.provider = run->provider;
     run->settle.model = run->model;

@@ -58,6 +58,24 @@ static void test_tokens__long_text(void **state)
     free(text);
 }
 
+static void test_tokens__counted_or_estimated(void **state)
+{
+    const struct encoding *e = encoding_find(SLICE_LIT("o200k_base"));
+    char text[2000];
+
+    (void)state;
+    memset(text, '=', sizeof(text));
+    struct slice long_run = slice_of(text, sizeof(text));
+    assert_int_equal(tokens_count(e, SLICE_LIT("internationalisation")), 2);
+    assert_int_equal(tokens_count(NULL, long_run), tokens_estimate(long_run));
+    uint32_t exact = tokens_count(e, long_run);
+    assert_int_not_equal(exact, tokens_estimate(long_run));
+    mem_fail_at(1, 0);
+    assert_int_equal(tokens_count(e, long_run), tokens_estimate(long_run));
+    mem_fail_at(0, 0);
+    assert_int_equal(tokens_count(e, long_run), exact);
+}
+
 static void test_tokens__of_content(void **state)
 {
     struct block blocks[] = {{.type = BLOCK_TEXT, .text = SAFE_LIT("hello world")},
@@ -66,9 +84,12 @@ static void test_tokens__of_content(void **state)
     struct content c = CONTENT_NONE;
 
     (void)state;
-    assert_int_equal(tokens_of_content(&c), TOKENS_PER_MESSAGE);
+    assert_int_equal(tokens_of_content(NULL, &c), TOKENS_PER_MESSAGE);
     assert_int_equal(content_make(&c, blocks, 2, NULL), E_OK);
-    assert_int_equal(tokens_of_content(&c), TOKENS_PER_MESSAGE + 2 + 1 + 2);
+    assert_int_equal(tokens_of_content(NULL, &c), TOKENS_PER_MESSAGE + 2 + 1 + 2);
+    // "hello" " world"; "find"; "{}"
+    const struct encoding *e = encoding_find(SLICE_LIT("o200k_base"));
+    assert_int_equal(tokens_of_content(e, &c), TOKENS_PER_MESSAGE + 2 + 1 + 1);
     content_release(&c);
 }
 
@@ -292,6 +313,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tokens__by_class),
         cmocka_unit_test(test_tokens__long_text),
+        cmocka_unit_test(test_tokens__counted_or_estimated),
         cmocka_unit_test(test_tokens__of_content),
         cmocka_unit_test(test_tokens__near_a_real_encoder),
         cmocka_unit_test(test_tokens__costs),
