@@ -159,7 +159,8 @@ static int oldest_first(const void *a, const void *b)
     return order ? order : (x->which.turn > y->which.turn) - (x->which.turn < y->which.turn);
 }
 
-static int compose(const struct recalling *r, struct recalled *out, struct err *err)
+static int compose(const struct run *run, const struct recalling *r, struct recalled *out,
+                   struct err *err)
 {
     struct safe_buf text;
     safe_buf_init(&text, QUOTE_BYTES_MAX);
@@ -175,7 +176,7 @@ static int compose(const struct recalling *r, struct recalled *out, struct err *
     if (!code)
         code = content_make_text(&out->step.content, safe_buf_text(&text), err);
     safe_buf_release(&text);
-    out->step.tokens = code ? 0 : tokens_of_content(NULL, &out->step.content);
+    out->step.tokens = code ? 0 : tokens_of_content(turn_encoding(run), &out->step.content);
     return code;
 }
 
@@ -213,7 +214,7 @@ static void finish(struct run *run)
     if (r->len && !run->recalled)
         code = err_set(&err, E_NOMEM, "out of memory");
     while (!code && r->len) {
-        code = compose(r, run->recalled, &err);
+        code = compose(run, r, run->recalled, &err);
         // What is quoted is longer than what was said: the frame, the dates, the line marks.
         if ((code == E_OK && run->recalled->step.tokens <= r->budget_tokens) || code == E_NOMEM)
             break;
