@@ -296,6 +296,10 @@ int context_assemble(struct run *run, struct err *err)
     int code = check_text_fits(run, err);
     if (code)
         return code;
+    // A system prompt that is longer now may leave no room for it.
+    uint64_t fixed = run->system_tokens + run->text_tokens;
+    if (c->recalled && fixed + c->recalled->step.tokens > run->caps.window_tokens)
+        c->recalled = NULL;
     if (!build(c, chat, &run->plan, now))
         return err_set(err, E_NOMEM, "out of memory while assembling the request");
     c->total_tokens = run->system_tokens + run->text_tokens + c->history_tokens;

@@ -547,6 +547,11 @@ static int choose_work(struct shelf *s, struct recall_change *change)
     any = recall_seal(s->recall, RECALL_TAIL_DOCS, change, &s->err);
     if (any > 0)
         s->tail = 0;
+    // A manifest as it is, less the parts that nobody names.
+    if (!any && s->sweep.len) {
+        *change = (struct recall_change){0};
+        any = 1;
+    }
     return any;
 }
 

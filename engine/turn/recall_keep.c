@@ -120,6 +120,18 @@ static int start_empty(struct shelf *s)
     return recall_new(&s->recall, &scope, &none, &s->err);
 }
 
+// All parts of a segment are to be deleted, as far as there is room to note it; the others are
+// found by a later load.
+static void sweep_segment(struct shelf *s, const struct kept *old)
+{
+    struct keep *k = s->keep;
+    for (uint32_t part = 0; part < old->parts && s->sweep.len < SWEEP_BYTES_MAX / 2; part++) {
+        key_recall_part(&k->key, s->bot, old->number, old->stamp, part);
+        buf_add_slice(&s->sweep, buf_slice(&k->key));
+        buf_add_char(&s->sweep, '\0');
+    }
+}
+
 static void read_again(struct shelf *s)
 {
     struct keep *k = s->keep;
@@ -130,7 +142,11 @@ static void read_again(struct shelf *s)
     log_line(s->w->env.log, LOG_WARN, "recall: the index of a user with bot %s cannot be read; it "
              "is built anew from the turns", s->bot);
     s->from_ms = 0;
-    end(s, start_empty(s));
+    int code = start_empty(s);
+    // The next manifest will name none of what this one does.
+    for (size_t i = 0; i < k->wanted.len; i++)
+        sweep_segment(s, VEC_AT(&k->wanted, struct kept, i));
+    end(s, code);
 }
 
 static int take_segment(struct shelf *s)
@@ -392,11 +408,7 @@ static int choose_next(struct shelf *s)
             *kept = *old;
             continue;
         }
-        for (uint32_t part = 0; part < old->parts && s->sweep.len < SWEEP_BYTES_MAX / 2; part++) {
-            key_recall_part(&k->key, s->bot, old->number, old->stamp, part);
-            buf_add_slice(&s->sweep, buf_slice(&k->key));
-            buf_add_char(&s->sweep, '\0');
-        }
+        sweep_segment(s, old);
     }
     if (!parts)
         return E_OK;

@@ -5,6 +5,8 @@
 // not the one that was taken back.
 #include "fault/harness.h"
 
+#include <sqlite3.h>
+
 enum { OPS_MAX = 600, TALKS = 5, TURNS = 40, SAMPLE = 13 };
 
 // What the process that died had acknowledged.
@@ -16,6 +18,14 @@ struct acked {
 struct figures {
     int places, asked, lost, twice, back, problems;
 };
+
+static void make_place(struct place *place)
+{
+    place_make_light(place);
+    place_write(place, "policies/fault.lua",
+                "local history = require \"parley.history\"\n"
+                "return { history = history.recall { k = 2, keep_turns = 1 } }\n");
+}
 
 static void say_talk(struct buf *out, int talk)
 {
@@ -190,7 +200,7 @@ static void crash_everywhere(const char *mode, struct figures *f)
     struct place place;
     struct acked acked;
     int stride = fault_long() ? 1 : 3;
-    place_make_light(&place);
+    make_place(&place);
     for (int n = 1; n < OPS_MAX; n += stride) {
         place_clean(&place);
         bool killed = crashes(&place, mode, n, &acked);
@@ -223,7 +233,7 @@ static void test_recall__control(void **state)
     struct place place;
     struct acked acked;
     struct figures f = {0};
-    place_make_light(&place);
+    make_place(&place);
     assert_false(crashes(&place, "crash_before", OPS_MAX * 100, &acked));
     assert_int_equal(acked.talks, TALKS);
     assert_true(acked.undone);
@@ -237,11 +247,153 @@ static void test_recall__control(void **state)
     place_remove(&place);
 }
 
+// ---- damage, and company
+
+// Runs a statement on the store; its first column, or -1.
+static int64_t sql(const struct place *place, const char *text)
+{
+    char path[NAME_BYTES];
+    sqlite3 *db = NULL;
+    sqlite3_stmt *stmt = NULL;
+    int64_t n = -1;
+    if (sqlite3_open(place_path(place, "db", path), &db) != SQLITE_OK ||
+        sqlite3_prepare_v2(db, text, -1, &stmt, NULL) != SQLITE_OK)
+        give_up("sql: %s", sqlite3_errmsg(db));
+    if (sqlite3_step(stmt) == SQLITE_ROW)
+        n = sqlite3_column_int64(stmt, 0);
+    sqlite3_finalize(stmt);
+    sqlite3_close(db);
+    return n;
+}
+
+// An index that is damaged, wholly or in part, is made anew: nothing is lost, and what was damaged
+// is cleared away.
+static void test_recall__damage(void **state)
+{
+    (void)state;
+    static const char *const damages[] = {
+        "UPDATE records SET body = zeroblob(length(body)) WHERE key LIKE 'recall/%/%'",
+        "UPDATE records SET meta = '{\"segments\":[[1,\"0\",1]]}' WHERE key = 'recall/fault'",
+        "DELETE FROM records WHERE key LIKE 'recall/fault/%'",
+        "DELETE FROM records WHERE key = 'recall/fault'",
+        "UPDATE records SET meta = '{}' WHERE key LIKE 'recall/%/%'",
+    };
+    struct place place;
+    struct acked acked;
+    struct figures f = {0};
+    struct engine_wish wish = {0};
+    parley_error error = PARLEY_ERROR_INIT;
+    parley *e;
+    make_place(&place);
+    assert_false(crashes(&place, "crash_before", OPS_MAX * 100, &acked));
+    for (size_t i = 0; i < sizeof(damages) / sizeof(damages[0]); i++) {
+        struct figures now = {0};
+        assert_true(sql(&place, "SELECT count(*) FROM records WHERE key LIKE 'recall/%'") > 1);
+        sql(&place, damages[i]);
+        judge(&place, &acked, &now);
+        if (now.lost + now.twice + now.back)
+            fprintf(stderr, "after: %s\n", damages[i]);
+        f.asked += now.asked;
+        f.lost += now.lost;
+        f.twice += now.twice;
+        f.back += now.back;
+        if (place_open(&place, &wish, &e, &error) < 0)
+            give_up("damage: %s", error.message);
+        f.problems += problems(e) != 0;
+        parley_close(e);
+    }
+    summary("recall, a damaged index: %d words asked; lost %d, twice %d, undone and back %d, "
+            "problems that stay %d", f.asked, f.lost, f.twice, f.back, f.problems);
+    assert_int_equal(f.lost + f.twice + f.back + f.problems, 0);
+    place_remove(&place);
+}
+
+// Processes that index the same user at once: whoever loses a race reads again.
+static void test_recall__several_processes(void **state)
+{
+    (void)state;
+    enum { PROCESSES = 3, ROUNDS = 4 };
+    struct place place;
+    struct engine_wish wish = {0};
+    parley_error error = PARLEY_ERROR_INIT;
+    int lost = 0, twice = 0, status;
+    parley *e;
+    make_place(&place);
+    if (place_open(&place, &wish, &e, &error) < 0)
+        give_up("several: %s", error.message);
+    parley_close(e);
+    fflush(NULL);
+    for (int p = 0; p < PROCESSES; p++) {
+        pid_t pid = fork();
+        if (pid < 0)
+            give_up("several: %s", strerror(errno));
+        if (pid > 0)
+            continue;
+        struct buf json = BUF_INIT(1 << 20);
+        uint64_t request;
+        if (place_open(&place, &wish, &e, &error) < 0)
+            give_up("several: %s", error.message);
+        for (int i = 0; i < ROUNDS; i++) {
+            say_talk(&json, p * ROUNDS + i);
+            if (parley_import(e, json.ptr, json.len, &request, &error) < 0 || !went_well(e))
+                give_up("several: an import failed");
+            parley_event_free(ask_recall(e, "words", 1));
+        }
+        parley_close(e);
+        _exit(0);
+    }
+    for (int p = 0; p < PROCESSES; p++)
+        assert_true(wait(&status) > 0 && status == 0);
+    if (place_open(&place, &wish, &e, &error) < 0)
+        give_up("several: %s", error.message);
+    for (int talk = 0; talk < PROCESSES * ROUNDS; talk++) {
+        for (int t = 0; t < TURNS; t += SAMPLE) {
+            char word[32];
+            snprintf(word, sizeof(word), "mark%dx%d", talk, t);
+            int n = found(e, word);
+            lost += n < 1;
+            twice += n > 1;
+        }
+    }
+    int wrong = problems(e);
+    parley_close(e);
+    summary("recall, %d processes that index one user: lost %d, twice %d, problems %d", PROCESSES,
+            lost, twice, wrong);
+    assert_int_equal(lost + twice + wrong, 0);
+    place_remove(&place);
+}
+
+// Where there is no room to keep an index it is loaded each time; what crashes and races leave
+// behind is swept.
+static void test_recall__no_room(void **state)
+{
+    (void)state;
+    struct place place;
+    struct acked acked;
+    struct engine_wish wish = {.settings = {"live_bytes=1"}};
+    parley_error error = PARLEY_ERROR_INIT;
+    parley *e;
+    make_place(&place);
+    assert_false(crashes(&place, "crash_before", OPS_MAX * 100, &acked));
+    if (place_open(&place, &wish, &e, &error) < 0)
+        give_up("room: %s", error.message);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(found(e, "mark2x7"), 1);
+    parley_close(e);
+    assert_int_equal(sql(&place, "SELECT count(*) FROM records WHERE key LIKE 'recall/fault/%'"),
+                     sql(&place, "SELECT json_array_length(meta, '$.segments') FROM records "
+                                 "WHERE key = 'recall/fault'"));
+    place_remove(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_recall__crash_at_every_operation),
         cmocka_unit_test(test_recall__control),
+        cmocka_unit_test(test_recall__damage),
+        cmocka_unit_test(test_recall__several_processes),
+        cmocka_unit_test(test_recall__no_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -185,6 +185,11 @@ static void check_case(const struct rand *r)
     make_world(&w, r);
     make_plan(&w.run.plan, r);
     make_cut(&w, r);
+    static struct recalled recalled;
+    recalled = (struct recalled){.step = {ROLE_USER, {&word, 1}, 0, 0, {0}}, .len = 1};
+    recalled.step.tokens = (uint32_t)rand_below(r, context_budget(&w.run) / 2 + 1);
+    if (rand_below(r, 3) == 0)
+        w.run.context.recalled = w.run.recalled = &recalled;
     uint64_t budget = context_budget(&w.run);
     uint64_t sum = oracle(&w, &w.run.plan, budget, sent);
     int code = context_assemble(&w.run, &err);
@@ -198,6 +203,9 @@ static void check_case(const struct rand *r)
     }
     const struct llm_message *last = &w.run.request.messages[w.run.request.messages_len - 1];
     assert_ptr_equal(last->steps[last->len - 1], &w.steps[w.run.turn - 1][0]);
+    if (w.run.recalled)
+        assert_ptr_equal(last->steps[last->len - 2], &recalled.step);
+    assert_int_equal(w.run.context.sent_as.recalled_len, w.run.recalled != NULL);
     assert_true(w.run.context.total_tokens <= w.run.caps.window_tokens);
     context_release(&w.run.context);
 }
