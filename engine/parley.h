@@ -330,7 +330,8 @@ typedef struct parley_replay_options {
  * been sent, their share, and how many turns were sent at a question, on the average. by_turn is
  * {turn, requests, input_tokens, cost_usd}, means. Of the first 1,000 conversations each policy
  * tells {conversation, … as above, dropped[[first, last]], dropped_more}: the turns that its last
- * request left out. PARLEY_E_USAGE names the line of the file; PARLEY_E_POLICY. */
+ * request left out. Recall is not played yet: the strategy of a policy that recalls ends with "(no
+ * recall)". PARLEY_E_USAGE names the line of the file; PARLEY_E_POLICY. */
 PARLEY_API int parley_replay(const parley_options *options, const parley_replay_options *how,
                              char **report, parley_error *error);
 

@@ -327,7 +327,9 @@ static int assemble(struct lane *lane, struct tally *sum, struct err *err)
     if (lane->policy->ops->history(lane->policy, &view, &run->plan, &hook))
         hook_failed(lane, sum, &hook);
     if (!lane->strategy[0]) {
-        memcpy(lane->strategy, run->plan.strategy, sizeof(lane->strategy));
+        // What a plan would have recalled is not in these requests: nobody is to take them for it.
+        snprintf(lane->strategy, sizeof(lane->strategy), "%.16s%s", run->plan.strategy,
+                 run->plan.recall ? " (no recall)" : "");
         memcpy(lane->by, run->plan.by, sizeof(lane->by));
     }
     return context_assemble(run, err);

@@ -37,6 +37,12 @@ is_true() { # is_true WHAT SQL, over the JSON j
     [ "$(query "$2")" = 1 ] || wrong "$1: not so: $2"
 }
 
+it replay__says_that_recall_is_not_played
+policy memory.lua 'hybrid { keep_turns = 8 }'
+run replay --policy ./memory.lua --from long.jsonl -o json
+code 0
+has '$.policies[1].strategy' text 'hybrid (no recall)'
+
 it replay__water_marks_cost_half_of_a_sliding_window
 run replay --policy ./marks.lua --policy ./full.lua --from long.jsonl --baseline 80 -o json
 code 0
