@@ -291,10 +291,10 @@ typedef struct parley_replay_options {
     /** NULL-terminated, at most 15: files of policies (names with a "/" or that end in ".lua") or
      * names of bots */
     const char *const *policies;
-    /** A conversation a line, as parley_import takes them, and with questions?: [{turn?, evidence:
-     * [turn, …]}], where `evidence` are turns that hold what the question asks for, and `turn` is
-     * the one that asks (none: after the conversation). "-": standard input. NULL: the sessions of
-     * the configured store, which is only read */
+    /** A conversation a line, as parley_import takes them, and with questions?: [{turn?, text?,
+     * evidence: [turn, …]}], where `evidence` are turns that hold what the question asks for, and
+     * `turn` is the one that asks (none: after the conversation; then `text` is what is asked).
+     * "-": standard input. NULL: the sessions of the configured store, which is only read */
     const char *file;
     const char *user, *bot; /**< of the store: only theirs; NULL: everybody's */
     int64_t since_ms; /**< of the store: sessions that were active then (Unix time) or later */
@@ -330,8 +330,7 @@ typedef struct parley_replay_options {
  * been sent, their share, and how many turns were sent at a question, on the average. by_turn is
  * {turn, requests, input_tokens, cost_usd}, means. Of the first 1,000 conversations each policy
  * tells {conversation, … as above, dropped[[first, last]], dropped_more}: the turns that its last
- * request left out. Recall is not played yet: the strategy of a policy that recalls ends with "(no
- * recall)". PARLEY_E_USAGE names the line of the file; PARLEY_E_POLICY. */
+ * request left out. PARLEY_E_USAGE names the line of the file; PARLEY_E_POLICY. */
 PARLEY_API int parley_replay(const parley_options *options, const parley_replay_options *how,
                              char **report, parley_error *error);
 

@@ -38,6 +38,7 @@ struct replay {
     struct json_doc doc;     // of the line
     struct vec questions;    // of struct question
     struct vec evidence;     // of uint32_t
+    struct buf texts;        // of the questions, one after the other
     uint64_t line, talks, done_bytes, total_bytes;
     uint64_t line_bytes;     // of the line that is going through
 };
@@ -45,6 +46,7 @@ struct replay {
 // One of the line's questions; its evidence is a part of the list, which may move while it grows.
 struct question {
     uint32_t turn, first, len;
+    size_t text_at, text_len;
 };
 
 static void log_to_options(void *user, enum log_level level, const char *line)
@@ -202,6 +204,12 @@ static int read_question(struct replay *r, struct json item, uint32_t turns, uin
                        "questions: no room for more than %u", index);
     q->turn = json_type(turn) == JSON_NONE ? turns + 1 : ordinal_of(turn, turns + 1);
     q->first = (uint32_t)r->evidence.len;
+    q->text_at = r->texts.len;
+    if (json_type(json_get(item, "text")) != JSON_NONE &&
+        (!json_string(json_get(item, "text"), &r->texts) || !buf_ok(&r->texts)))
+        return err_set(err, E_USAGE, "questions[%u]: text: what is asked, of reasonable length",
+                       index);
+    q->text_len = r->texts.len - q->text_at;
     if (!q->turn)
         return err_set(err, E_USAGE, "questions[%u]: turn: a number from 1 to %u, or nothing for "
                        "a question after the conversation", index, turns + 1);
@@ -238,6 +246,7 @@ static int read_questions(struct replay *r, struct json list, uint32_t turns, st
     int code = E_OK;
     vec_clear(&r->questions);
     vec_clear(&r->evidence);
+    buf_clear(&r->texts);
     if (json_type(list) != JSON_NONE && json_type(list) != JSON_ARRAY)
         return err_set(err, E_USAGE, "questions: a list of {turn, evidence}");
     while (!code && json_next(list, &it, NULL, &item))
@@ -275,6 +284,7 @@ static int run_talk(struct replay *r, struct json root, const struct recorded *r
         const struct question *q = vec_at(&r->questions, i);
         questions[i] = (struct backtest_question){
             .turn = q->turn,
+            .text = q->text_len ? slice_of(r->texts.ptr + q->text_at, q->text_len) : SLICE_NONE,
             .evidence = VEC_AT(&r->evidence, uint32_t, q->first),
             .evidence_len = q->len};
     }
@@ -470,6 +480,7 @@ static void tear_down(struct replay *r)
     json_doc_release(&r->doc);
     vec_release(&r->questions);
     vec_release(&r->evidence);
+    buf_release(&r->texts);
 }
 
 int parley_replay(const parley_options *options, const parley_replay_options *how, char **report,
@@ -478,7 +489,8 @@ int parley_replay(const parley_options *options, const parley_replay_options *ho
     struct replay r = {.how = how,
                        .options = options,
                        .questions = VEC_INIT(struct question, QUESTIONS_MAX),
-                       .evidence = VEC_INIT(uint32_t, EVIDENCE_MAX)};
+                       .evidence = VEC_INIT(uint32_t, EVIDENCE_MAX),
+                       .texts = BUF_INIT(CHUNK_BYTES)};
     struct buf json = BUF_INIT(REPORT_BYTES_MAX);
     struct json_writer w;
     struct err err = ERR_INIT;

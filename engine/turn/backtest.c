@@ -34,6 +34,7 @@ static void lane_free(struct lane *lane)
     vec_release(&lane->units);
     vec_release(&lane->points);
     vec_release(&lane->told);
+    lane_recall_begin(lane);
     context_release(&lane->run.context);
     safe_buf_release(&lane->run.text);
     policy_unref(lane->policy);
@@ -57,6 +58,9 @@ static void lane_init(struct lane *lane, const struct backtest_env *env)
     lane->live.chat = &lane->chat;
     run->w = &lane->worker;
     run->job = &lane->job;
+    // Names of the lane's own recall index: it is nobody else's anyway.
+    snprintf(run->partition, sizeof(run->partition), "replay");
+    snprintf(lane->job.bot, sizeof(lane->job.bot), "replay");
     run->live = &lane->live;
     run->caps = env->caps;
     snprintf(run->provider, sizeof(run->provider), "%s", env->provider);
@@ -168,13 +172,17 @@ static bool list_units(struct lane *lane)
     const struct run *run = &lane->run;
     const struct context *c = &run->context;
     bool slides = lane->sliding && c->sent_as.cut_moved;
+    // With something recalled in the last message: at the end of the one before.
+    const struct llm_message *last =
+        c->recalled ? VEC_AT(&c->messages, struct llm_message, c->messages.len - 1) : NULL;
+    size_t marked = c->steps.len - (last ? last->len : 0);
     vec_clear(&lane->units);
     if (run->system_tokens &&
         !add_unit(lane, run->policy->info.system_hash, run->system_tokens, true))
         return false;
     for (size_t i = 0; i < c->steps.len; i++) {
         const struct step *s = *VEC_AT(&c->steps, struct step *, i);
-        if (!add_unit(lane, step_id(s), s->tokens, !slides && i + 1 == c->steps.len))
+        if (!add_unit(lane, step_id(s), s->tokens, !slides && i + 1 == marked))
             return false;
     }
     return true;
@@ -259,6 +267,7 @@ static void begin_session(struct lane *lane, const struct backtest_talk *talk, u
                                   .last_active_at_ms = lane->now_ms,
                                   .system_hash = lane->policy->info.system_hash};
     snprintf(head->bot, sizeof(head->bot), "%s", lane->policy->info.name);
+    lane_recall_session(lane);
 }
 
 // What turn.c makes of a message: turn `index` is open, and nothing is behind it.
@@ -316,7 +325,8 @@ static bool goes_on(struct lane *lane, const struct backtest_talk *talk, uint32_
     return verb != PLAN_SAY && verb != PLAN_HANDOFF;
 }
 
-static int assemble(struct lane *lane, struct tally *sum, struct err *err)
+// `query`: what is asked of recall, where the plan wants some.
+static int assemble(struct lane *lane, struct slice query, struct tally *sum, struct err *err)
 {
     struct run *run = &lane->run;
     struct policy_view view;
@@ -327,12 +337,11 @@ static int assemble(struct lane *lane, struct tally *sum, struct err *err)
     if (lane->policy->ops->history(lane->policy, &view, &run->plan, &hook))
         hook_failed(lane, sum, &hook);
     if (!lane->strategy[0]) {
-        // What a plan would have recalled is not in these requests: nobody is to take them for it.
-        snprintf(lane->strategy, sizeof(lane->strategy), "%.16s%s", run->plan.strategy,
-                 run->plan.recall ? " (no recall)" : "");
+        memcpy(lane->strategy, run->plan.strategy, sizeof(lane->strategy));
         memcpy(lane->by, run->plan.by, sizeof(lane->by));
     }
-    return context_assemble(run, err);
+    int code = lane_recall(lane, query, err);
+    return code ? code : context_assemble(run, err);
 }
 
 // What was assembled, or refused, into the sums. E_NOMEM.
@@ -368,7 +377,8 @@ static int run_turn(struct backtest *b, struct lane *lane, const struct backtest
         return E_OK;
     }
     struct err why = ERR_INIT;
-    int code = assemble(lane, sum, &why);
+    struct slice query = safe_slice(safe_buf_text(&lane->run.text));
+    int code = assemble(lane, query, sum, &why);
     if (code && code != E_REFUSED)
         return err_set(err, code, "turn %u: %s", index + 1, why.message);
     return judge(b, lane, whole, sum, point, code == E_OK, err);
@@ -392,7 +402,7 @@ static void each_behind(struct lane *lane, void (*fn)(void *user, uint32_t index
                 break;
             at++;
         }
-        fn(user, i, at > before);
+        fn(user, i, at > before || lane_recalled(lane, i));
     }
 }
 
@@ -435,6 +445,8 @@ static void ask(struct lane *lane, const struct backtest_question *q)
     lane->recall.evidence += q->evidence_len;
     lane->recall.found += l.found;
     lane->recall.sent_turns += lane->run.context.sent;
+    if (lane->run.context.recalled)
+        lane->recall.sent_turns += lane->run.context.recalled->len;
 }
 
 // A question that comes after the conversation: one more turn, of a few words, which costs nothing.
@@ -451,12 +463,15 @@ static int ask_after(struct lane *lane, const struct backtest_talk *talk,
     lane->turns[index] = (struct turn){.n = index - lane->base + 1, .steps = &step, .steps_len = 1,
                                        .at_ms = lane->now_ms};
     open_turn(lane, index);
-    struct err why = ERR_INIT;
-    int code = assemble(lane, &ignored, &why);
-    if (code && code != E_REFUSED)
-        return err_set(err, code, "a question: %s", why.message);
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = 0; i < n; i++) {
+        struct err why = ERR_INIT;
+        // Nothing but recall differs from one question to the next.
+        int code = i == 0 || lane->run.plan.recall ? assemble(lane, q[i].text, &ignored, &why)
+                                                   : E_OK;
+        if (code && code != E_REFUSED)
+            return err_set(err, code, "a question: %s", why.message);
         ask(lane, &q[i]);
+    }
     return E_OK;
 }
 
@@ -472,6 +487,7 @@ static int prepare(struct lane *lane, const struct backtest_talk *talk, struct e
         lane->turns = grown;
         lane->turns_cap = cap;
     }
+    lane_recall_begin(lane);
     memcpy(lane->turns, talk->turns, talk->turns_len * sizeof(*lane->turns));
     for (int i = 0; i < CACHES; i++)
         cache_model_clear(&lane->caches[i]);

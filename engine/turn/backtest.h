@@ -41,6 +41,7 @@ int backtest_add(struct backtest *b, struct policy *policy, const char *name, st
 // What somebody might ask, and in which turns the answer was said.
 struct backtest_question {
     uint32_t turn;                  // that asks; the last + 1: after the conversation
+    struct slice text;              // of one after the conversation: what is asked; may be empty
     const uint32_t *evidence;       // turns
     uint32_t evidence_len;
 };

@@ -3,11 +3,13 @@
 //
 //   backtest.c         conversations through lanes
 //   backtest_window.c  the lane of the sliding window
+//   backtest_recall.c  what a plan recalls
 //   backtest_store.c   the job: the store's sessions
 //   backtest_report.c  the figures as JSON
 #ifndef TURN_BACKTEST_INT_H
 #define TURN_BACKTEST_INT_H
 
+#include "memory/recall.h"
 #include "tokens/cachemodel.h"
 #include "turn/backtest.h"
 #include "turn/recorded.h"
@@ -83,8 +85,18 @@ struct lane {
     struct worker worker;
     struct clock clock;
     int64_t now_ms;
+    struct recall *index;      // of the turns behind; owned; NULL: none was needed yet
+    uint32_t indexed;          // turns that are in it
     struct run run;
 };
+
+// backtest_recall.c
+void lane_recall_begin(struct lane *lane);    // another conversation; also frees
+void lane_recall_session(struct lane *lane);  // the head of a session that begins
+// Finds what the run's plan wants recalled for text. E_NOMEM, E_REFUSED (too many messages).
+int lane_recall(struct lane *lane, struct slice text, struct err *err);
+// Whether the turn with this index is quoted in the request that was assembled last.
+bool lane_recalled(const struct lane *lane, uint32_t index);
 
 struct backtest {
     struct backtest_env env;

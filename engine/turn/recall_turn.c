@@ -202,29 +202,27 @@ static void leave_out(struct recalling *r, bool empty_only)
         leave_out(r, true);
 }
 
-static void finish(struct run *run)
+// What was read becomes run->recalled, or nothing. E_NOMEM.
+static int finish(struct run *run, struct err *err)
 {
     struct recalling *r = run->recalling;
-    struct err err = ERR_INIT;
     int code = E_OK;
     leave_out(r, true);
     if (r->len)
         qsort(r->list, r->len, sizeof(r->list[0]), oldest_first);
     run->recalled = r->len ? mem_zalloc(sizeof(*run->recalled)) : NULL;
     if (r->len && !run->recalled)
-        code = err_set(&err, E_NOMEM, "out of memory");
+        code = err_set(err, E_NOMEM, "out of memory");
     while (!code && r->len) {
-        code = compose(run, r, run->recalled, &err);
+        code = compose(run, r, run->recalled, err);
         // What is quoted is longer than what was said: the frame, the dates, the line marks.
         if ((code == E_OK && run->recalled->step.tokens <= r->budget_tokens) || code == E_NOMEM)
             break;
         code = E_OK;
         leave_out(r, false);
     }
-    if (code) {
-        go_without(run, &err);
-        return;
-    }
+    if (code)
+        return code;
     for (uint32_t i = 0; i < r->len; i++)
         run->recalled->list[i] = r->list[i].which;
     if (r->len)
@@ -234,7 +232,7 @@ static void finish(struct run *run)
     run->recalling = NULL;
     if (len == 0)
         recalled_free(run);
-    run->recall_then(run);
+    return E_OK;
 }
 
 // ---- asking
@@ -256,7 +254,11 @@ static void read_next(struct run *run)
 {
     struct recalling *r = run->recalling;
     if (r->at == r->len) {
-        finish(run);
+        struct err err = ERR_INIT;
+        if (finish(run, &err))
+            go_without(run, &err);
+        else
+            run->recall_then(run);
         return;
     }
     const struct quoted *q = &r->list[r->at];
@@ -285,10 +287,9 @@ static uint32_t drop_pinned(const struct run *run, struct recall_hit *hits, uint
     return kept;
 }
 
-static int choose_hits(struct run *run, struct recall *index, struct err *err)
+static int choose_hits(struct run *run, struct recall *index, struct slice text, struct err *err)
 {
     struct recalling *r = run->recalling;
-    struct slice text = safe_slice(safe_buf_text(&run->text));
     uint32_t taken[PLAN_RECALL_MAX], len = 0, k = run->plan.recall;
     if (text.len > RECALL_QUERY_BYTES_MAX)
         text.len = RECALL_QUERY_BYTES_MAX;
@@ -322,25 +323,48 @@ static void asked(struct run *run)
 {
     struct err err = ERR_INIT;
     struct recall *index = shelf_recall(run, &err);
-    if (!index || choose_hits(run, index, &err))
+    struct slice text = safe_slice(safe_buf_text(&run->text));
+    if (!index || choose_hits(run, index, text, &err))
         go_without(run, &err);
     else
         read_next(run);
 }
 
+static int begin(struct run *run, struct err *err)
+{
+    uint64_t room = context_budget(run) / 2;  // what was said of late comes first
+    recalled_free(run);
+    run->recalling = mem_zalloc(sizeof(*run->recalling));
+    if (!run->recalling)
+        return err_set(err, E_NOMEM, "out of memory");
+    run->recalling->budget_tokens =
+        run->plan.recall_tokens < room ? run->plan.recall_tokens : room;
+    return E_OK;
+}
+
 void recalled_find(struct run *run, void (*then)(struct run *run))
 {
     struct err err = ERR_INIT;
-    uint64_t room = context_budget(run) / 2;  // what was said of late comes first
     run->recall_then = then;
-    recalled_free(run);
-    run->recalling = mem_zalloc(sizeof(*run->recalling));
-    if (!run->recalling) {
-        err_set(&err, E_NOMEM, "out of memory");
+    if (begin(run, &err))
         go_without(run, &err);
-        return;
-    }
-    run->recalling->budget_tokens =
-        run->plan.recall_tokens < room ? run->plan.recall_tokens : room;
-    shelf_open(run, asked);
+    else
+        shelf_open(run, asked);
+}
+
+int recalled_among(struct run *run, struct recall *index, struct slice text,
+                   const struct turn *(*turn_of)(void *user, const struct sent_recalled *which),
+                   void *user, struct err *err)
+{
+    int code = begin(run, err);
+    if (!code)
+        code = choose_hits(run, index, text, err);
+    struct recalling *r = run->recalling;
+    for (; !code && r->at < r->len; r->at++)
+        code = take_turn(r, turn_of(user, &r->list[r->at].which), err);
+    if (!code)
+        code = finish(run, err);
+    if (code)
+        recalled_free(run);
+    return code;
 }

@@ -232,6 +232,11 @@ void shelves_free(struct worker *w);
 // cannot be had is left out, with a warning.
 void recalled_find(struct run *run, void (*then)(struct run *run));
 void recalled_free(struct run *run);
+// The same at once, for `text`, out of an index that the caller has, whose turns it has too.
+// E_NOMEM, E_USAGE.
+int recalled_among(struct run *run, struct recall *index, struct slice text,
+                   const struct turn *(*turn_of)(void *user, const struct sent_recalled *which),
+                   void *user, struct err *err);
 
 // recall_ask.c
 void recall_start(struct run *run);

@@ -37,11 +37,23 @@ is_true() { # is_true WHAT SQL, over the JSON j
     [ "$(query "$2")" = 1 ] || wrong "$1: not so: $2"
 }
 
-it replay__says_that_recall_is_not_played
-policy memory.lua 'hybrid { keep_turns = 8 }'
-run replay --policy ./memory.lua --from long.jsonl -o json
+it replay__plays_what_is_recalled
+policy memory.lua 'hybrid { keep_turns = 4, recall = 2 }'
+policy short.lua 'window { keep_turns = 4 }'
+awk 'BEGIN {
+    printf "{\"messages\":["
+    for (i = 1; i <= 40; i++)
+        printf "%s{\"role\":\"user\",\"content\":\"animal%d likes plant%d\"},{\"role\":\"assistant\",\"content\":\"noted\"}", (i > 1 ? "," : ""), i, i
+    printf ",{\"role\":\"user\",\"content\":\"what does animal3 like?\"},{\"role\":\"assistant\",\"content\":\"plant3\"}"
+    printf "],\"questions\":[{\"turn\":41,\"evidence\":[3]},{\"text\":\"who likes plant9?\",\"evidence\":[9]},{\"text\":\"and plant12?\",\"evidence\":[12]}]}\n"
+}' >asked.jsonl
+run replay --policy ./memory.lua --policy ./short.lua --from asked.jsonl -o json
 code 0
-has '$.policies[1].strategy' text 'hybrid (no recall)'
+has '$.policies[1].strategy' text hybrid
+has '$.policies[1].recall.found' integer 3
+has '$.policies[1].invalid' integer 0
+has '$.policies[2].recall.found' integer 0
+is_true "it costs tokens" "json_extract(j, '\$.policies[1].input_tokens') > json_extract(j, '\$.policies[2].input_tokens')"
 
 it replay__water_marks_cost_half_of_a_sliding_window
 run replay --policy ./marks.lua --policy ./full.lua --from long.jsonl --baseline 80 -o json
