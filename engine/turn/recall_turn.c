@@ -53,8 +53,13 @@ void recalled_free(struct run *run)
     if (run->recalling)
         recalling_free(run->recalling);
     run->recalling = NULL;
-    if (run->recalled)
-        step_release(&run->recalled->step);
+    if (!run->recalled)
+        return;
+    // The request that was made of it is gone with it.
+    run->context.recalled = NULL;
+    vec_clear(&run->context.messages);
+    vec_clear(&run->context.steps);
+    step_release(&run->recalled->step);
     mem_free(run->recalled);
     run->recalled = NULL;
 }
