@@ -225,6 +225,8 @@ static int count_request(struct backtest *b, struct lane *lane, const struct tur
     sum->sent_turns += lane->run.context.sent;
     sum->dropped_turns += lane->run.context.dropped;
     sum->overflows += lane->run.context.squeezed;
+    if (lane->run.context.recalled)
+        sum->recalled_turns += lane->run.context.recalled->len;
     sum->cuts += lane->run.context.sent_as.cut_moved;
     for (int i = 0; i < CACHES; i++) {
         struct cache_use use;
@@ -514,6 +516,7 @@ static void add_tally(struct tally *sum, const struct tally *t)
     sum->output_tokens += t->output_tokens;
     sum->sent_turns += t->sent_turns;
     sum->dropped_turns += t->dropped_turns;
+    sum->recalled_turns += t->recalled_turns;
     sum->hook_failures += t->hook_failures;
     for (int i = 0; i < CACHES; i++) {
         sum->read_tokens[i] += t->read_tokens[i];

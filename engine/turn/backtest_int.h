@@ -35,7 +35,7 @@ struct tally {
     uint64_t input_tokens, output_tokens;
     uint64_t read_tokens[CACHES], written_tokens[CACHES];
     int64_t cost_nusd[CACHES]; // meaningful if the price is known
-    uint64_t sent_turns, dropped_turns;
+    uint64_t sent_turns, dropped_turns, recalled_turns;
     uint64_t hook_failures;
 };
 

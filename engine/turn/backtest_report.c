@@ -37,6 +37,7 @@ static void write_tally(const struct backtest *b, const struct tally *t, struct 
     write_count(w, "resets", t->resets);
     write_count(w, "sent_turns", t->sent_turns);
     write_count(w, "dropped_turns", t->dropped_turns);
+    write_count(w, "recalled_turns", t->recalled_turns);
     write_count(w, "input_tokens", t->input_tokens);
     write_count(w, "cached_tokens", t->read_tokens[CACHE_FIVE_MINUTES]);
     write_count(w, "cache_write_tokens", t->written_tokens[CACHE_FIVE_MINUTES]);

@@ -61,7 +61,7 @@ void recalled_free(struct run *run)
     vec_clear(&run->context.steps);
     step_release(&run->recalled->step);
     mem_free(run->recalled);
-    run->recalled = NULL;
+    run->recalled = run->context.recalled = NULL;
 }
 
 // Without what was recalled a turn is still a turn.

@@ -249,7 +249,7 @@ quiet
 # What a live turn sent is in its record: the same turns, and the cut moved at the same ones.
 it replay__is_what_live_turns_did
 mkdir bots
-policy bots/few.lua 'window { keep_turns = 8, pin_first = 1 }'
+policy bots/few.lua 'hybrid { keep_turns = 8, recall = 3 }'
 live='--policies bots --bot few --store sqlite:live.db'
 turn=0
 while [ $turn -lt 30 ]; do
@@ -259,11 +259,12 @@ while [ $turn -lt 30 ]; do
 done
 run sessions $live -o json
 session=$(value '$[0].session')
-sent=0 moved=0 turn=0
+sent=0 moved=0 recalled=0 turn=0
 while [ $turn -lt 30 ]; do
     turn=$((turn + 1))
     run why "$session" $turn $live -o json
     sent=$((sent + $(query "json_array_length(j,'$.sent')")))
+    recalled=$((recalled + $(query "json_array_length(j,'$.recalled')")))
     moved=$((moved + $(value '$.cut_moved')))
 done
 run replay --policy few $live --baseline 0 -o json
@@ -271,6 +272,8 @@ code 0
 has '$.turns' integer 30
 has '$.policies[0].sent_turns' integer $sent
 has '$.policies[0].cuts' integer $moved
+has '$.policies[0].recalled_turns' integer $recalled
+expect 'something was recalled' test $recalled -gt 0
 expect 'the cut moved' test $moved -gt 0
 
 it replay__a_stream_can_be_stopped
