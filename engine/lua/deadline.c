@@ -63,7 +63,8 @@ static void on_signal(int signal, siginfo_t *info, void *context)
         start_timer(d, at_ns);  // it was set for work that ended in time
     } else if (at_ns != NEVER) {
         d->fn(d->user);
-        start_timer(d, now_ns + DEADLINE_AGAIN_NS);
+        if (get(&d->fires_ns) == NEVER)  // fn set no other deadline
+            start_timer(d, now_ns + DEADLINE_AGAIN_NS);
     }
     errno = saved;
 }

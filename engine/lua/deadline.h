@@ -2,7 +2,8 @@
 // deadline.h: interrupts the thread that works when its time is up, without a cost until then.
 //
 // A timer of the kernel sends the thread a signal; the handler calls `fn` on that same thread,
-// wherever it is, so fn may do only what a signal handler may (lua_sethook is made for it). The
+// wherever it is, so fn may do only what a signal handler may (lua_sethook is made for it), and set
+// another deadline, when it is not time yet by its own measure. The
 // timer is not taken down when work ends in time: it finds nothing to do when it fires, or goes on
 // to the deadline that is set by then. So calls in quick succession cost no system call each.
 // While work goes on past its deadline, fn is called again every DEADLINE_AGAIN_NS.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// sandbox.c: fuel, slices of time, the deadline, protected calls. Invariants and thread: sandbox.h.
+// sandbox.c: fuel, slices of time, protected calls. Invariants and thread: sandbox.h.
 //
 //   allocator, each block ─────────────────┐
 //   library functions, by what they look at┼─▶ fuel ──────┬─▶ stop: why it ran out, sticky;
@@ -13,7 +13,6 @@
 #include "lua/freeze.h"
 
 #include <stdio.h>
-#include <time.h>
 
 enum {
     HOOK_COUNT = 16,        // one instruction may cost as much as a chain of __call: 20 ms
@@ -21,9 +20,8 @@ enum {
     CALL_UNITS = 5,         // of a library function, whatever it looks at
     LOOK_BYTES_PER_UNIT = 8,    // of a string that a library function looks at
     COLLECT_BYTES = 1 << 20,
-    FIRST_SLICE_US = 300,   // until a call makes way; most hooks need a tenth of it
     SLICE_US = 50,          // from then on, and at first where the last call had to
-    SLICES_FACTOR = 2,      // times its own time, and a call is over that had to make way
+    CLOCK_FACTOR = 20,      // times its own time, and a call is over however little of it ran
     COLLECT_STEP_KIB = 64,
     BACKSTOP_FACTOR = 2,    // times the deadline, in processor time, where the clock stands still
     WHERE_LEVELS = 32,
@@ -52,19 +50,6 @@ void sandbox_stop(struct sandbox *s, enum stop why)
 {
     if (s->stop == RUNNING)
         s->stop = why;
-    lua_sethook(s->running, on_count, LUA_MASKCOUNT, 1);
-}
-
-// The timer: the call's own time is over, or its slice.
-static void on_deadline(void *user)
-{
-    struct sandbox *s = user;
-
-    if (clock_mono_ns(s->clock) >= s->deadline_ns) {
-        sandbox_stop(s, OUT_OF_TIME);
-        return;
-    }
-    s->slice_over = true;
     lua_sethook(s->running, on_count, LUA_MASKCOUNT, 1);
 }
 
@@ -98,52 +83,72 @@ LJMP int sandbox_raise_stop(lua_State *L)
     return raise_stop(L, sandbox_of(L));
 }
 
-// Where time stands still in a call (simulation) the fuel ends it. There are single instructions
-// that can be made to cost a thousand times as much, and are not looked into: comparing megabytes,
-// a chain of 2000 __index, next in a list that was emptied. What they cost is bounded by the
-// processor's time, so there alone the place where a script is stopped may differ.
-static int64_t processor_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
-}
-
-static bool is_late(struct sandbox *s)
+// Counting mode; the timer looks by itself.
+static enum stop look_at_clock(struct sandbox *s)
 {
     if (s->timer)
-        return false;  // it will say so itself
+        return RUNNING;
     int64_t now_ns = clock_mono_ns(s->clock);
+    enum stop why = sandbox_time_out(s, now_ns);
+
     s->slice_over = s->may_pause && now_ns >= s->slice_ends_ns;
-    if (now_ns >= s->deadline_ns)
-        return true;
-    return s->clock != clock_system() && clock_mono_ns(clock_system()) >= s->backstop_ns &&
-           processor_ns() >= s->backstop_cpu_ns;
+    if (why == RUNNING && s->clock != clock_system() &&
+        clock_mono_ns(clock_system()) >= s->backstop_ns &&
+        sandbox_processor_ns() >= s->backstop_cpu_ns)
+        why = OUT_OF_TIME;
+    return why;
+}
+
+static void set_timer(struct sandbox *s)
+{
+    deadline_set(s->timer, s->may_pause && s->slice_ends_ns < s->look_ns ? s->slice_ends_ns
+                                                                         : s->look_ns);
+}
+
+// The timer: the slice is over, or it is time to look how much of the call's own time is used.
+static void on_deadline(void *user)
+{
+    struct sandbox *s = user;
+    int64_t now_ns = clock_mono_ns(s->clock);
+    enum stop why = sandbox_time_out(s, now_ns);
+
+    if (why != RUNNING) {
+        sandbox_stop(s, why);
+        return;
+    }
+    if (s->may_pause && now_ns >= s->slice_ends_ns) {
+        s->slice_over = true;
+        lua_sethook(s->running, on_count, LUA_MASKCOUNT, 1);
+        return;
+    }
+    set_timer(s);
 }
 
 // ---- slices
 
-static void begin_slice(struct sandbox *s, int64_t slice_ns)
+static void begin_slice(struct sandbox *s, int64_t slice_ns, int64_t own_began_ns)
 {
+    int64_t first_look_ns = FIRST_SLICE_US * INT64_C(1000);
+
     s->slice_over = false;
+    s->own_began_ns = own_began_ns;
     s->slice_began_ns = clock_mono_ns(s->clock);
-    s->deadline_ns = s->slice_began_ns + s->left_ns;
-    s->slice_ends_ns = s->may_pause && slice_ns < s->left_ns ? s->slice_began_ns + slice_ns
-                                                             : s->deadline_ns;
+    s->slice_ends_ns = s->slice_began_ns + slice_ns;
+    s->look_ns = s->slice_began_ns + (own_began_ns == NOT_READ && first_look_ns < s->left_ns
+                                          ? first_look_ns : s->left_ns);
     if (s->timer)
-        deadline_set(s->timer, s->slice_ends_ns);
+        set_timer(s);
 }
 
 // Lets others work, and begins a new slice.
 static void let_others(struct sandbox *s)
 {
-    s->left_ns -= clock_mono_ns(s->clock) - s->slice_began_ns;
     if (s->timer)
         deadline_clear(s->timer);
+    s->left_ns -= sandbox_slice_used_ns(s, clock_mono_ns(s->clock));
     s->may_pause = s->pause(s->pause_user);
     s->was_slow |= s->may_pause;
-    begin_slice(s, SLICE_US * INT64_C(1000));
+    begin_slice(s, SLICE_US * INT64_C(1000), sandbox_own_ns(s));
     if (s->may_pause && s->stop == RUNNING && s->slice_began_ns >= s->ends_ns)
         sandbox_stop(s, OUT_OF_TURN);
 }
@@ -161,10 +166,9 @@ static void look(struct sandbox *s)
     s->check_at = s->timer || s->fuel < CHECK_UNITS ? 0 : s->fuel - CHECK_UNITS;
     if (!s->in_call || s->stop != RUNNING)
         return;
-    if (s->fuel < 0)
-        sandbox_stop(s, OUT_OF_FUEL);
-    else if (is_late(s))
-        sandbox_stop(s, OUT_OF_TIME);
+    enum stop why = s->fuel < 0 ? OUT_OF_FUEL : look_at_clock(s);
+    if (why != RUNNING)
+        sandbox_stop(s, why);
 }
 
 void sandbox_spend(struct sandbox *s, size_t units)
@@ -290,9 +294,9 @@ static int tell_stop(const struct sandbox *s, struct err *err)
     case OUT_OF_MEMORY:
         return tell_memory(s, err);
     case OUT_OF_TURN:
-        return err_set(err, E_POLICY, "%sstopped: it was not through in %lld ms, beside others' "
-                                      "turns", s->where,
-                       (long long)(SLICES_FACTOR * s->budget.ms));
+        return err_set(err, E_POLICY, "%sstopped: it was not through in %lld ms of the clock, "
+                                      "beside what else goes on", s->where,
+                       (long long)(CLOCK_FACTOR * s->budget.ms));
     default:
         return err_set(err, E_POLICY, "%sstopped: it ran longer than %lld ms", s->where,
                        (long long)s->budget.ms);
@@ -354,15 +358,16 @@ static void begin_call(struct sandbox *s, struct sandbox_budget budget)
     s->may_pause = s->pause != NULL;
     s->was_slow = false;
     s->left_ns = ns;
-    begin_slice(s, slice_ns);
-    s->ends_ns = s->slice_began_ns + SLICES_FACTOR * ns;
+    s->ends_ns = INT64_MAX;  // the timer may look before it is known
+    begin_slice(s, slice_ns, s->clock == clock_system() ? NOT_READ : sandbox_own_ns(s));
+    s->ends_ns = s->slice_began_ns + CLOCK_FACTOR * ns;
     if (s->timer)
         return;
     lua_sethook(s->main, on_count, LUA_MASKCOUNT, HOOK_COUNT);
     if (s->clock == clock_system())
         return;
     s->backstop_ns = clock_mono_ns(clock_system()) + BACKSTOP_FACTOR * SLOWER * ns;
-    s->backstop_cpu_ns = processor_ns() + BACKSTOP_FACTOR * SLOWER * ns;
+    s->backstop_cpu_ns = sandbox_processor_ns() + BACKSTOP_FACTOR * SLOWER * ns;
 }
 
 // The next call is not to pay for the garbage of this one, which was stopped. Twice around: what

@@ -6,11 +6,20 @@
 // 1. Fuel. Everything that costs is counted in units of about one VM instruction, and a call has so
 //    many of them for all its coroutines together: memory is counted by the allocator, library
 //    functions by what they look at, instructions by the hook of counting mode (below).
-// 2. Time. A call ends soon after its deadline. In timed mode a timer of the thread arms the hook
-//    then, and nothing is hooked before; in counting mode a hook runs every few instructions of
-//    each coroutine, looks at the clock, and counts. Counting is exact: with the same script and
-//    the same input a call uses the same fuel and stops at the same place. A call that takes long
-//    makes way for others (`pause`) again and again; what passes meanwhile is not its own time.
+// 2. Time. A call ends soon after it has used its own time: the processor's time of its thread, so
+//    that a busy machine does not end what is innocent; and in any case once twenty times as much
+//    has passed on the clock. In timed mode a timer of the thread arms the hook then, and nothing
+//    is hooked before; in counting mode a hook runs every few instructions of each coroutine, looks
+//    at the clock, and counts. A call that takes long makes way for others (`pause`) again and
+//    again; what passes meanwhile is not its own time.
+//    Counting is exact: with the same script, the same input and the same calls before it in its
+//    state, a call uses the same fuel and stops at the same place. (A state that was used has stack
+//    and strings already that a new one pays for.) Where time stands still, the processor's time
+//    bounds what no count can tell, and there alone the place may differ: single instructions, and
+//    a collection of garbage, that a script can make cost a thousand others and that Lua does not
+//    let us look into. They are a call through thousands of tables by __call, a look-up through
+//    thousands by __index, `...` of thousands of values, == and < of strings of a megabyte, next in
+//    a large table that was emptied, and weak tables whose keys hang on one another.
 // 3. Memory. The state's allocator gives at most its limit, and no string above SANDBOX_STRING_MAX
 //    (one VM instruction on a string is then short enough for the hook to be in time). What the
 //    engine allocates for the script's results is not the state's, and outside the limit. Nor is
@@ -61,7 +70,7 @@ struct sandbox_options {
 // What one call may use.
 struct sandbox_budget {
     int64_t fuel;
-    int64_t ms;
+    int64_t ms;  // of its own time
 };
 
 // E_NOMEM, or E_POLICY when the limit is too small for the libraries. A signal that cannot be used

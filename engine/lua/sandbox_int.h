@@ -3,6 +3,7 @@
 //
 //   sandbox.c         calls, fuel, slices, coroutines, what makes a call stop
 //   sandbox_memory.c  the allocator and its limits
+//   sandbox_time.c    what a call has used of its own time
 #ifndef LUA_SANDBOX_INT_H
 #define LUA_SANDBOX_INT_H
 
@@ -11,7 +12,9 @@
 
 #include <signal.h>
 
-enum { WHERE_BYTES = 128 };
+enum { WHERE_BYTES = 128,
+       FIRST_SLICE_US = 300 };  // until a call makes way; most hooks need a tenth of it
+#define NOT_READ INT64_MIN
 
 enum stop { RUNNING, OUT_OF_FUEL, OUT_OF_TIME, OUT_OF_TURN, OUT_OF_MEMORY };
 
@@ -28,7 +31,9 @@ struct sandbox {
     int64_t check_at;               // the clock is looked at when fuel is below
     struct sandbox_budget budget;   // of the call
     int64_t left_ns;                // of its own time, when the slice began
-    int64_t slice_began_ns, slice_ends_ns, deadline_ns;
+    int64_t own_began_ns;           // of the thread's own time then; NOT_READ until somebody looks
+    int64_t slice_began_ns, slice_ends_ns;  // by the clock
+    int64_t look_ns;                // before that its own time cannot be used up
     int64_t ends_ns;                // when it is over however little of it ran
     int64_t backstop_ns, backstop_cpu_ns;  // where the clock stands still; see is_late
     bool (*pause)(void *user);      // see sandbox_options; NULL: none
@@ -47,6 +52,13 @@ struct sandbox {
 void sandbox_stop(struct sandbox *s, enum stop why);
 // Notes the innermost line of the script in L, unless it is known.
 void sandbox_note_where(struct sandbox *s, lua_State *L);
+// Which time is over at now_ns, or RUNNING.
+enum stop sandbox_time_out(struct sandbox *s, int64_t now_ns);
+// What the slice has used of the call's own time.
+int64_t sandbox_slice_used_ns(struct sandbox *s, int64_t now_ns);
+// A call's own time: the processor's, or another clock's than the system's where that is used.
+int64_t sandbox_own_ns(const struct sandbox *s);
+int64_t sandbox_processor_ns(void);  // of this thread
 // Counts units. Looks whether something has run out, and leaves nothing.
 void sandbox_spend(struct sandbox *s, size_t units);
 // Lets others work if the slice is over.

@@ -12,6 +12,7 @@ enum {
     STRING_HEADER = 64,     // what Lua adds to a string's bytes, rounded up
     VALUE_BYTES = 16,       // of a value on a stack
     NODE_BYTES = 24,        // of a table's hash part, for each key
+    DEEP_UNITS = SANDBOX_STACK_MAX * SANDBOX_STACK_MAX / 256,  // spent to get there
     LONG_MS = 1000,         // a deadline that has time for larger tables
     DEEP_LEVELS = SANDBOX_STACK_MAX / 256,  // a call of Lua's has up to 255 values
 };
@@ -66,6 +67,12 @@ static bool is_large_hash(const struct sandbox *s, size_t bytes)
     return nodes > max && bytes % NODE_BYTES == 0 && (nodes & (nodes - 1)) == 0;
 }
 
+static void too_deep(struct sandbox *s)
+{
+    s->too_deep = true;
+    sandbox_spend(s, DEEP_UNITS);
+}
+
 // What is too large for one instruction to work on. Lua then collects all garbage and asks again.
 static bool is_too_large(struct sandbox *s, const void *old, size_t kind, size_t bytes)
 {
@@ -74,7 +81,7 @@ static bool is_too_large(struct sandbox *s, const void *old, size_t kind, size_t
     if (kind == LUA_TSTRING && bytes > SANDBOX_STRING_MAX + STRING_HEADER)
         s->too_long = true;
     else if (kind == 0 && bytes > SANDBOX_STACK_MAX * VALUE_BYTES && is_deep(s->running))
-        s->too_deep = true;
+        too_deep(s);
     else if (kind == 0 && is_large_hash(s, bytes))
         s->too_many = true;
     else

@@ -25,7 +25,7 @@ error("Cannot require a meta file")
 
 ---@class parley.Limits
 ---@field max_output_tokens? integer   Absent: the model's default.
----@field time_ms? integer             Of a hook's own time, at most what the engine gives (100).
+---@field time_ms? integer             Of the processor, for one hook; at most 100.
 ---@field fuel? integer                Of work, about one instruction each; at most 10,000,000.
 ---@field memory_bytes? integer        Of the whole policy; at most 16 MiB.
 

@@ -5,6 +5,7 @@
 // summary.
 #include "sandbox_probes.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <time.h>
 
@@ -312,6 +313,45 @@ static void test_sandbox_budget__messages(void **state)
     }
 }
 
+// Others have the processor: this thread waits for so many ms, then works a little.
+static int wait_then_work(lua_State *L)
+{
+    const int *wait_ms = lua_touserdata(L, 1);
+    int64_t end_ns = clock_mono_ns(clock_system()) + *wait_ms * INT64_C(1000000);
+
+    for (int64_t now_ns; (now_ns = clock_mono_ns(clock_system())) < end_ns;)
+        poll(NULL, 0, (int)((end_ns - now_ns) / 1000000) + 1);
+    sandbox_load(L, slice_str("for i = 1, 1e5 do local s = 'x' .. i % 10 end"), "probe");
+    lua_call(L, 0, 0);
+    return 0;
+}
+
+// What others take of the processor is not a call's own time; the clock ends it much later.
+static void test_sandbox_budget__busy_machine(void **state)
+{
+    static const char expected[] = "probe:1: stopped: it was not through in 1000 ms of the clock";
+    int twice_ms, beyond_ms = 21 * LIMIT_MS;
+    struct err err = ERR_INIT;
+
+    (void)state;
+    for (enum mode mode = TIMED; mode <= COUNTED; mode++) {
+        struct clock_sim clock;
+        struct sandbox *s = sandbox_of(mode, &clock);
+        struct sandbox_budget budget = {FUEL, 4 * LIMIT_MS};
+
+        twice_ms = 2 * (int)budget.ms;
+        if (sandbox_call(s, budget, wait_then_work, &twice_ms, &err) != E_OK)
+            fail_msg("%s: %s", mode_words[mode], err.message);
+        budget.ms = LIMIT_MS;
+        assert_int_equal(sandbox_call(s, budget, wait_then_work, &beyond_ms, &err), E_POLICY);
+        if (strncmp(err.message, expected, strlen(expected)) != 0)
+            fail_msg("%s: %s", mode_words[mode], err.message);
+        assert_true(sandbox_ran_out(s));
+        assert_sound(s, "a wait");
+        sandbox_free(s);
+    }
+}
+
 static void on_foreign(int signal)
 {
     (void)signal;
@@ -347,6 +387,7 @@ int main(void)
         cmocka_unit_test(test_sandbox_budget__exact),
         cmocka_unit_test(test_sandbox_budget__charges),
         cmocka_unit_test(test_sandbox_budget__messages),
+        cmocka_unit_test(test_sandbox_budget__busy_machine),
         cmocka_unit_test(test_sandbox_budget__foreign_signal),
     };
 
