@@ -33,6 +33,7 @@ struct replay {
     struct log log;
     const parley_options *options;
     char provider[MODEL_NAME_BYTES], model[MODEL_NAME_BYTES];
+    const struct encoding *encoding;  // of the model; NULL: not public
     struct backtest *backtest;
     // the file
     struct json_doc doc;     // of the line
@@ -163,6 +164,7 @@ static int set_up(struct replay *r, struct err *err)
         code = find_caps(r, &env, err);
     if (code)
         return code;
+    r->encoding = encoding_find(slice_str(env.caps.encoding));
     env.prices = r->prices;
     env.provider = r->provider;
     env.model = r->model;
@@ -309,6 +311,7 @@ static int read_line(struct replay *r, struct slice line, struct err *err)
     if (code)
         return code;
     recorded_init(&recorded, r->redactor);
+    recorded.encoding = r->encoding;
     code = recorded_read(&recorded, json_get(root, "messages"), 0, BACKTEST_TURN_MS, err);
     if (!code && !recorded.turns.len)
         code = err_set(err, E_USAGE, "messages: the user says nothing");

@@ -241,7 +241,7 @@ static int end_turn(struct recorded *r, struct err *err)
     t->usage.cost_nusd = 0;
     snprintf(t->policy, sizeof(t->policy), "import");
     for (uint32_t i = 0; i < t->steps_len; i++)
-        steps[i].tokens = tokens_of_content(NULL, &steps[i].content);
+        steps[i].tokens = tokens_of_content(r->encoding, &steps[i].content);
     t->steps = r->steps.ptr; // moved
     vec_init(&r->steps, sizeof(struct step), TURN_STEPS_MAX);
     return E_OK;

@@ -15,9 +15,12 @@
 
 enum { RECORDED_TURNS_MAX = 100000 };
 
+struct encoding;
+
 struct recorded {
     struct vec turns;       // of struct turn, owned: what was read
     uint32_t timed;         // turns that came with a time of their own
+    const struct encoding *encoding;  // the caller's: counts the messages; NULL: estimates
     // private
     const struct redactor *redactor;  // borrowed
     struct vec steps;       // of struct step: of the turn being built

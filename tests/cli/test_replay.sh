@@ -117,6 +117,11 @@ code 0
 has '$.provider' text openai
 is_true 'writes are not billed' \
     "json_extract(j,'$.policies[1].cost_usd') = json_extract(j,'$.policies[1].cost_usd_1h')"
+# Its vocabulary is public: what one turn sends is counted, with 4 tokens for each message.
+printf '{"messages":[{"role":"user","content":"unbelievable tokenization"}]}\n' >one.jsonl
+printf 'return {}\n' >bare.lua
+run replay --policy ./bare.lua --from one.jsonl --model openai:gpt-4.1 --baseline 0 -o json
+has '$.policies[0].input_tokens' integer $(($(printf 'unbelievable tokenization' | "$parley" tokens --model gpt-4.1) + 4))
 run replay --policy ./marks.lua --from long.jsonl --model openai:nobody-knows -o json
 has '$.policies[1].cost_usd' null
 run replay --policy ./marks.lua --from long.jsonl --model gpt-4.1
