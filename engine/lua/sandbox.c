@@ -331,6 +331,8 @@ static int tell_failure(struct sandbox *s, int status, struct err *err)
 
     if (s->stop != RUNNING)
         return tell_stop(s, err);
+    if (s->no_memory)
+        return err_set(err, E_NOMEM, "out of memory");
     if (status == LUA_ERRMEM)
         return tell_refusal(s, err);
     // Only a string is looked at: other values could run code of the script.
@@ -347,7 +349,7 @@ static void begin_call(struct sandbox *s, struct sandbox_budget budget)
 
     BUG_ON(s->in_call);
     s->generation++;
-    s->refused = s->too_long = s->too_deep = s->too_many = false;
+    s->no_memory = s->refused = s->too_long = s->too_deep = s->too_many = false;
     s->where[0] = '\0';
     s->budget = budget;
     s->fuel = budget.fuel - HOOK_COUNT;  // instructions are paid for before they run
@@ -437,6 +439,12 @@ LJMP void sandbox_load(lua_State *L, struct slice text, const char *name)
     lua_remove(L, -2);                                                     // function
     lua_rawgetp(L, LUA_REGISTRYINDEX, &env_key);                           // function env
     lua_setupvalue(L, -2, 1);                                              // function
+}
+
+LJMP void sandbox_no_memory(lua_State *L)
+{
+    sandbox_of(L)->no_memory = true;
+    luaL_error(L, "out of memory");
 }
 
 uint64_t sandbox_generation(lua_State *L)

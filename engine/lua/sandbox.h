@@ -93,6 +93,9 @@ int64_t sandbox_used_fuel(const struct sandbox *s);
 // sandbox_call. `name` is what messages call the file.
 LJMP void sandbox_load(lua_State *L, struct slice text, const char *name);
 
+// Raises: a function of ours has no memory. The call ends with E_NOMEM, which is not the script's
+// fault as E_POLICY is.
+LJMP void sandbox_no_memory(lua_State *L);
 // A number that changes with every sandbox_call: handles keep it and are refused when it is old.
 uint64_t sandbox_generation(lua_State *L);
 // What the host is working on, for handles to look at; reset to NULL when a sandbox_call ends.

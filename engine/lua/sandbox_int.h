@@ -42,6 +42,7 @@ struct sandbox {
     bool was_slow;                  // the last call had to make way
     volatile sig_atomic_t slice_over;
     bool in_call;
+    bool no_memory;                 // a function of ours had none: no fault of the script's
     bool refused;                   // the allocator said no; Lua mostly collects and asks again
     bool too_long, too_deep, too_many;  // it was asked for too large a string, stack, table
     volatile sig_atomic_t stop;     // enum stop; sticky until the next call

@@ -18,8 +18,9 @@ int source_read(const char *path, struct buf *out, struct err *err)
     if (!f && (errno == ENOENT || errno == ENOTDIR))
         return err_set(err, E_NOT_FOUND, "%s: there is no such file", path);
     if (!f || fstat(fileno(f), &st) != 0 || !S_ISREG(st.st_mode)) {
-        code = err_set(err, E_POLICY, "%s: cannot be read: %s", path,
-                       f ? "not a file" : strerror(errno));
+        // Without memory the file is not at fault, and may be read the next time.
+        code = err_set(err, !f && errno == ENOMEM ? E_NOMEM : E_POLICY, "%s: cannot be read: %s",
+                       path, f ? "not a file" : strerror(errno));
         goto out;
     }
     for (char *room; (room = buf_reserve(out, 4096)) != NULL;) {

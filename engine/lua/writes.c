@@ -7,6 +7,7 @@
 #include "lua/writes.h"
 
 #include "base/buf.h"
+#include "lua/sandbox.h"
 
 #if LUA_VERSION_NUM != 504
 #error "writes.c reads the code of Lua 5.4"
@@ -171,7 +172,9 @@ LJMP bool writes_find(lua_State *L, struct upvalue_write *out)
     if (lua_dump(L, add_piece, &code, 0) != 0) {
         bool no_memory = code.no_memory;
         buf_release(&code);
-        luaL_error(L, no_memory ? "out of memory" : "the script is too large to check");
+        if (no_memory)
+            sandbox_no_memory(L);
+        luaL_error(L, "the script is too large to check");
     }
     struct reader r = {(const unsigned char *)code.ptr, (const unsigned char *)code.ptr + code.len};
     take(&r, HEADER_BYTES);
