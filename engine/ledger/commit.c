@@ -53,19 +53,13 @@ void commit_begin(struct commit *b, struct vault *vault, const struct user_key *
     buf_clear(&b->arena);
 }
 
-static void fail(struct commit *b, int code)
-{
-    if (!b->code)
-        b->code = code;
-}
-
 // The item's key and meta; its body follows in the arena.
 static struct store_item *add_item(struct commit *b, enum store_item_verb verb, uint64_t version,
                                    struct slice name)
 {
     if (b->len == STORE_BATCH_ITEMS_MAX) {
-        fail(b, err_set(&b->err, E_REFUSED, "too much for one commit: at most %d records",
-                        STORE_BATCH_ITEMS_MAX));
+        b->code = err_set(&b->err, E_REFUSED, "too much for one commit: at most %d records",
+                          STORE_BATCH_ITEMS_MAX);
         return NULL;
     }
     struct store_item *item = &b->items[b->len];
@@ -90,7 +84,7 @@ static void seal_text(struct commit *b, struct store_item *item, struct safe_tex
 
     if (!buf_ok(&b->arena))
         return;
-    fail(b, vault_seal(b->vault, b->key, &place, text, &b->arena, &sealed, &b->err));
+    b->code = vault_seal(b->vault, b->key, &place, text, &b->arena, &sealed, &b->err);
     if (!b->code)
         item->body.bytes.len = sealed.bytes.len;
 }
@@ -102,11 +96,11 @@ uint32_t commit_add(struct commit *b, enum store_item_verb verb, uint64_t versio
     size_t stem = b->name.len;
 
     if (!b->code)
-        fail(b, buf_check(&b->name, "a record's key", &b->err));
+        b->code = buf_check(&b->name, "a record's key", &b->err);
     if (!b->code)
-        fail(b, buf_check(&b->meta, "a record's meta", &b->err));
+        b->code = buf_check(&b->meta, "a record's meta", &b->err);
     if (!b->code)
-        fail(b, safe_buf_check(&b->body, "a message", &b->err));
+        b->code = safe_buf_check(&b->body, "a message", &b->err);
     for (uint32_t part = 0; !b->code && (part == 0 || text.len > 0); part++) {
         size_t len = text.len <= BODY_SPLIT_BYTES ? text.len
                                                   : utf8_cut(safe_slice(text), BODY_SPLIT_BYTES);
@@ -147,7 +141,7 @@ void commit_cut(struct commit *b, uint32_t len)
 int commit_close(struct commit *b, struct err *err)
 {
     if (!b->code)
-        fail(b, buf_check(&b->arena, "this message with its records", &b->err));
+        b->code = buf_check(&b->arena, "this message with its records", &b->err);
     if (b->code) {
         *err = b->err;
         return b->code;

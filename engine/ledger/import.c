@@ -67,13 +67,19 @@ static void newest_read(struct work *w)
 
     if (!work_store_ok(w, "reading the newest session"))
         return;
+    int code = w->store.rows_len ? ledger_unseal(w->ledger, w->key, &w->store.rows[0], body,
+                                                 &w->op->err)
+                                 : E_NOT_FOUND;
+    if (!code)
+        code = session_read_meta(&newest, w->store.rows[0].meta, &w->op->err);
     // One that cannot be read is not newer: the pointer then serves better where it leads to.
-    bool newer = w->store.rows_len > 0 &&
-                 ledger_unseal(w->ledger, w->key, &w->store.rows[0], body, NULL) == E_OK &&
-                 session_read_meta(&newest, w->store.rows[0].meta, NULL) == E_OK &&
-                 newest.last_active_at_ms > w->head.last_active_at_ms;
+    bool newer = !code && newest.last_active_at_ms > w->head.last_active_at_ms;
     session_head_release(&newest);
     safe_buf_clear(body);
+    if (code == E_NOMEM) {
+        work_end(w, code);
+        return;
+    }
     finish(w, newer ? UINT64_MAX : w->pointer_version);
 }
 

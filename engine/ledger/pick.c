@@ -19,7 +19,7 @@ static int take_turn(void *user, struct turn *t, struct err *err)
     int code = E_OK;
 
     // A damaged turn is left out: it harms neither its neighbours nor who reads them.
-    if (t->n >= s->pick.first && t->n <= s->pick.last && t->steps_len && !s->reader.damaged)
+    if (t->n >= s->pick.first && t->steps_len && !s->reader.damaged)
         code = s->pick.take(s->pick.user, t, err);
     turn_release(t);
     return code;
@@ -33,7 +33,7 @@ static void page_read(struct work *w)
 
     if (!work_store_ok(w, "reading turns"))
         return;
-    for (uint32_t i = 0; i < w->store.rows_len && !s->full; i++) {
+    for (uint32_t i = 0; i < w->store.rows_len; i++) {
         const struct record *row = &w->store.rows[i];
 
         if (key_ordinals(row->key, &session, at) && at[0] > s->pick.last) {

@@ -18,7 +18,7 @@ enum meddling {
     MEDDLE_EMPTY = MEDDLINGS_HONEST, MEDDLE_EMPTY_MORE, MEDDLE_MORE, MEDDLE_VERSION,
     MEDDLE_PARTITION, MEDDLE_PARTITION_OTHER, MEDDLE_BODY_NONE, MEDDLE_BODY_JUNK,
     MEDDLE_KEY,
-    MEDDLE_KEY_LAST = MEDDLE_KEY + 11,
+    MEDDLE_KEY_LAST = MEDDLE_KEY + 12,
     MEDDLE_META,
     MEDDLE_META_TOKENS = MEDDLE_META + 6,
     MEDDLE_META_LAST = MEDDLE_META + 16,
@@ -30,6 +30,7 @@ struct meddler {
     struct store *inner;
     struct kit *k;
     enum meddling how, again;  // again: the op after that one; MEDDLINGS: it is left alone
+    unsigned skip;   // or so many later
     bool last_row;   // else the first
     long countdown;  // the op that is answered otherwise; 0: none
     bool lasting;    // and all that follow
@@ -66,7 +67,11 @@ static inline void meddler_key(char *out, size_t size, struct slice key, unsigne
                  last ? last : "");
         break;
     case 9: snprintf(out, size, "a/b/c/d/e/f/g/h"); break;
-    case 10: snprintf(out, size, "%0255d", 7); break;
+    case 10: snprintf(out, size, "%0300d", 7); break;
+    case 11:
+        snprintf(out, size, "%.*s/0000000001%s", before ? (int)(before - text) : 0, text,
+                 last ? last : "");
+        break;
     default: snprintf(out, size, "attempt/nobody/0000000001/0000000001"); break;
     }
 }
@@ -182,7 +187,7 @@ static inline void meddler_submit(struct store *s, struct store_op *op)
     struct meddler *m = meddler_of(s);
     bool now = m->countdown && --m->countdown == 0;
     bool is_commit = op->verb == STORE_COMMIT;
-    if (m->hit && !now && m->again < MEDDLINGS) {
+    if (m->hit && !now && m->again < MEDDLINGS && m->skip-- == 0) {
         m->how = m->again;
         m->again = MEDDLINGS;
         now = true;
