@@ -103,23 +103,23 @@ int newfile_make(struct newfile *f, const char *path, bool replace, struct err *
     return code;
 }
 
-// A new name is durable once its folder is.
-static int sync_folder(const char *path, struct err *err)
+// A new name is durable once its folder is. Needs no memory: the file is in place already.
+static int sync_folder(char *path, struct err *err)
 {
-    char *folder = mem_strdup(path);
-    char *slash = folder ? strrchr(folder, '/') : NULL;
+    char *slash = strrchr(path, '/'), *end = slash == path ? path + 1 : slash, was = '\0';
 
-    if (!folder)
-        return err_set(err, E_NOMEM, "out of memory for a folder's name");
+    if (slash) {  // the path up to there, for a moment
+        was = *end;
+        *end = '\0';
+    }
+    int fd = open(slash ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (slash)
-        slash[slash == folder] = '\0';
-    int fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        *end = was;
     int code = fd < 0 || fsync(fd) != 0
                    ? err_set(err, E_STORE, "%s: its folder cannot be synced: %m", path)
                    : E_OK;
     if (fd >= 0)
         close(fd);
-    mem_free(folder);
     return code;
 }
 

@@ -43,6 +43,11 @@ static inline bool slice_starts(struct slice a, struct slice prefix)
     return a.len >= prefix.len && (prefix.len == 0 || memcmp(a.ptr, prefix.ptr, prefix.len) == 0);
 }
 
+static inline bool slice_ends(struct slice a, struct slice end)
+{
+    return a.len >= end.len && slice_eq((struct slice){a.ptr + (a.len - end.len), end.len}, end);
+}
+
 // Bytewise order; a prefix sorts before what it begins.
 int slice_cmp(struct slice a, struct slice b);
 

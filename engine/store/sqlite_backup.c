@@ -13,6 +13,7 @@
 // two exclude each other, and nobody can begin to use a store that is about to be replaced.
 #include "store/sqlite_int.h"
 
+#include "base/mem.h"
 #include "base/newfile.h"
 
 #include <errno.h>
@@ -32,13 +33,17 @@ enum { SIDES = sizeof sides / sizeof *sides, SIDE_SHM = 1, NAME_BYTES_MAX = 1 <<
 static int open_copy(const char *part, sqlite3 **db, struct err *err)
 {
     struct buf name = BUF_INIT(NAME_BYTES_MAX);
-    for (int i = 0; i < SIDES; i++) {
+    int code = E_OK;
+    for (int i = 0; i < SIDES && !code; i++) {
         buf_clear(&name);
         buf_addf(&name, "%s%s", part, sides[i]);
-        if (buf_ok(&name))
+        code = buf_check(&name, "the copy's name", err);
+        if (!code)
             unlink(name.ptr);
     }
     buf_release(&name);
+    if (code)
+        return code;
     int rc = sqlite3_open_v2(part, db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc == SQLITE_OK) {
         sqlite3_extended_result_codes(*db, 1);
@@ -164,21 +169,23 @@ static int check_not_ours(const char *path, const char *file, struct err *err)
     base = base ? base + 1 : path;
     buf_addf(&folder, "%.*s/.", slash ? (int)(slash - file) : 1, slash ? file : ".");
     buf_addf(&name, "%.*s/.", (int)(base - path), path);
-    bool beside = buf_ok(&folder) && buf_ok(&name) && same_file(folder.ptr, name.ptr);
-    for (size_t i = 0; i < sizeof ours / sizeof *ours && !own; i++) {
+    int code = buf_check(&folder, "the file's folder", err);
+    if (!code)
+        code = buf_check(&name, "the store's folder", err);
+    bool beside = !code && same_file(folder.ptr, name.ptr);
+    for (size_t i = 0; i < sizeof ours / sizeof *ours && !code && !own; i++) {
         buf_clear(&name);
         buf_addf(&name, "%s%s", path, ours[i]);
-        if (!buf_ok(&name))
+        code = buf_check(&name, "the store's name", err);
+        if (code)
             break;
         const char *last = name.ptr + (base - path);
         own = same_file(file, name.ptr) ||
               (beside && strcmp(slash ? slash + 1 : file, last) == 0);
     }
-    int code = own ? err_set(err, E_USAGE, "%s is the store itself, or a file that belongs to it: "
-                             "name another", file)
-                   : E_OK;
-    if (!code)
-        code = buf_check(&name, "the store's name", err);
+    if (own)
+        code = err_set(err, E_USAGE, "%s is the store itself, or a file that belongs to it: name "
+                       "another", file);
     buf_release(&name);
     buf_release(&folder);
     return code;
@@ -218,7 +225,7 @@ static int place_of(const char *rest, char **path, struct err *err)
 {
     struct stat st;
     if (rest[0] && stat(rest, &st) != 0 && errno == ENOENT) {
-        *path = strdup(rest);
+        *path = mem_strdup(rest);
         return *path ? E_OK : err_set(err, E_NOMEM, "store: sqlite: out of memory");
     }
     return sqlite_find_file(rest, false, path, err);
@@ -247,7 +254,7 @@ static int find_aside(const char *path, struct buf *aside, struct err *err)
     size_t len = 0;
     struct stat st;
     clock_format(clock_wall_ms(clock_system()), now);
-    for (const char *p = now; *p && *p != '.'; p++)
+    for (const char *p = now; *p != '.'; p++)  // to the second
         if (*p != '-' && *p != ':')
             stamp[len++] = *p;
     stamp[len] = 0;

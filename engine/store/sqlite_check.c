@@ -155,8 +155,7 @@ static bool lacks_memory(struct slice line)
 {
     static const char *const ends[] = {"error code=7", "error code 7", "error code=3082"};
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
-        size_t len = strlen(ends[i]);
-        if (line.len >= len && memcmp(line.ptr + line.len - len, ends[i], len) == 0)
+        if (slice_ends(line, slice_str(ends[i])))
             return true;
     }
     return false;
@@ -167,7 +166,7 @@ static bool add_line(struct store_op *op, struct slice line)
 {
     struct record row = {.meta = slice_of(line.ptr, line.len < LINE_BYTES_MAX ? line.len
                                                                               : LINE_BYTES_MAX)};
-    if (slice_is(line, "ok") || slice_starts(line, SLICE_LIT("***")) || line.len == 0)
+    if (slice_is(line, "ok") || slice_starts(line, SLICE_LIT("***")))
         return true;
     if (lacks_memory(line)) {
         store_op_release(op);

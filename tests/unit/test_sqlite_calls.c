@@ -3,12 +3,10 @@
 // while a store opens, is written and read, and closes. Each op is answered once, with a code of
 // its contract; what was acknowledged is there afterwards and what was refused is not; and the
 // store goes on.
-//
-// The functions of SQLite's that can fail are defined here, in front of the library's.
 #include "contract/store_fixture.h"
 #include "store/sqlite_int.h"
+#include "support/sqlite_calls.h"
 
-#include <dlfcn.h>
 #include <unistd.h>
 
 // On a disk of memory, where there is one: the disk has no part in this.
@@ -27,81 +25,6 @@ static void contract_clean(const char *url)
     snprintf(command, sizeof command, "rm -r '%.*s'", (int)(strrchr(url, '/') - url) - 7, url + 7);
     assert_int_equal(system(command), 0);
 }
-
-// --- the calls ----------------------------------------------------------------------------------
-
-static struct {
-    pthread_mutex_t lock;
-    long countdown;    // the call that fails; 0: none
-    long steps_after;  // then the step that fails too; 0: none
-    bool failed;       // the first failure happened …
-    bool lasting;      // … and all that follows fails
-    int code;
-} plan = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-static void plan_failure(long countdown, long steps_after, bool lasting, int code)
-{
-    pthread_mutex_lock(&plan.lock);
-    plan.countdown = countdown;
-    plan.steps_after = steps_after;
-    plan.lasting = lasting;
-    plan.failed = false;
-    if (code)  // else as it was, for what is still to be judged
-        plan.code = code;
-    pthread_mutex_unlock(&plan.lock);
-}
-
-static bool has_failed(void)
-{
-    pthread_mutex_lock(&plan.lock);
-    bool failed = plan.failed;
-    pthread_mutex_unlock(&plan.lock);
-    return failed;
-}
-
-// SQLITE_OK, or what the call is to fail with.
-static int fate(bool step)
-{
-    pthread_mutex_lock(&plan.lock);
-    bool now = plan.failed && plan.lasting;
-    if (plan.failed && step && plan.steps_after && --plan.steps_after == 0)
-        now = true;
-    if (plan.countdown && --plan.countdown == 0)
-        now = plan.failed = true;
-    int code = now ? plan.code : SQLITE_OK;
-    pthread_mutex_unlock(&plan.lock);
-    return code;
-}
-
-// Stands before SQLite's function of this name; `fail` runs where it fails.
-#define CALL(type, name, step, params, args, fail) \
-    type name params \
-    { \
-        static type(*real) params; \
-        int rc = fate(step); \
-        if (rc != SQLITE_OK) { \
-            fail; \
-            return rc; \
-        } \
-        if (!real) \
-            *(void **)&real = dlsym(RTLD_NEXT, #name); \
-        return real args; \
-    }
-CALL(int, sqlite3_step, true, (sqlite3_stmt *st), (st), )
-CALL(int, sqlite3_open_v2, false, (const char *name, sqlite3 **db, int flags, const char *vfs),
-     (name, db, flags, vfs), *db = NULL)
-CALL(int, sqlite3_prepare_v2, false,
-     (sqlite3 *db, const char *sql, int len, sqlite3_stmt **st, const char **tail),
-     (db, sql, len, st, tail), *st = NULL)
-CALL(int, sqlite3_prepare_v3, false,
-     (sqlite3 *db, const char *sql, int len, unsigned flags, sqlite3_stmt **st, const char **tail),
-     (db, sql, len, flags, st, tail), *st = NULL)
-CALL(int, sqlite3_exec, false,
-     (sqlite3 *db, const char *sql, int (*row)(void *, int, char **, char **), void *arg,
-      char **why), (db, sql, row, arg, why), )
-CALL(int, sqlite3_wal_checkpoint_v2, false,
-     (sqlite3 *db, const char *name, int mode, int *log_len, int *done),
-     (db, name, mode, log_len, done), )
 
 // --- what is played -----------------------------------------------------------------------------
 
@@ -458,7 +381,8 @@ static void test_sqlite_calls__migrating(void **state)
 static void test_sqlite_calls__whatever_else(void **state)
 {
     (void)state;
-    static const int codes[] = {SQLITE_LOCKED, SQLITE_FULL,  SQLITE_READONLY, SQLITE_CANTOPEN,
+    fail_each("locked", SQLITE_LOCKED, 0, false, 1);
+    static const int codes[] = {SQLITE_FULL,  SQLITE_READONLY, SQLITE_CANTOPEN,
                                 SQLITE_PERM,   SQLITE_AUTH,  SQLITE_NOTADB,   SQLITE_IOERR_NOMEM,
                                 SQLITE_ERROR,  SQLITE_MISUSE};
     for (unsigned i = 0; i < sizeof codes / sizeof *codes; i++)
