@@ -52,13 +52,16 @@ deep-list:
 # the fuzzers. What a branch is: tests/coverage.lua.
 cov_tests := $(unit_src:%.c=$(COVB)/%) $(filter-out tests/header/%,$(scripts_tests))
 
-.PHONY: coverage coverage-report
+.PHONY: coverage coverage-list coverage-report
 coverage: deps-test peers
-	$(Q)$(MAKE) -j$(JOBS) B=$(COVB) CC=clang COV=1 SLOW=10 all unit-bin
+	$(Q)$(MAKE) -j$(JOBS) B=$(COVB) CC=clang COV=1 all unit-bin
 	$(Q)rm -rf $(COVB)/prof && mkdir -p $(COVB)/prof
-	$(Q)printf '%s\n' $(cov_tests) | LLVM_PROFILE_FILE='$(CURDIR)/$(COVB)/prof/%p%c.profraw' \
-	    PARLEY_BUILD=$(COVB) CC=clang tests/run.sh $(COVB)/test
-	$(Q)$(MAKE) -s coverage-report
+	$(Q)failed=0; $(MAKE) -s coverage-list | PARLEY_BUILD=$(COVB) CC=clang tests/run.sh $(COVB)/test || \
+	    failed=1; $(MAKE) -s coverage-report && [ $$failed = 0 ]
+
+# A file for each process: numbers of processes come again, names of tests do not.
+coverage-list:
+	@$(foreach t,$(cov_tests),echo "LLVM_PROFILE_FILE=$(CURDIR)/$(COVB)/prof/$(notdir $(t))-%p%c.profraw $(t)";)
 
 coverage-report:
 	$(Q)find $(COVB)/prof -name '*.profraw' -size +0 >$(COVB)/prof.list
