@@ -10,10 +10,23 @@ static const char *const status_words[] = {
 };
 enum { STATUS_WORDS = sizeof(status_words) / sizeof(status_words[0]) };
 
+static const char *const kind_words[] = {
+    [ATTEMPT_REPLY] = "reply",
+    [ATTEMPT_SUMMARY] = "summary",
+    [ATTEMPT_EMBEDDING] = "embedding",
+};
+enum { KIND_WORDS = sizeof(kind_words) / sizeof(kind_words[0]) };
+
 const char *attempt_status_word(enum attempt_status s)
 {
     BUG_ON((unsigned)s >= STATUS_WORDS);
     return status_words[s];
+}
+
+const char *attempt_kind_word(enum attempt_kind k)
+{
+    BUG_ON((unsigned)k >= KIND_WORDS);
+    return kind_words[k];
 }
 
 void attempt_write_meta(const struct attempt *a, const struct sent *sent, struct buf *out)
@@ -23,6 +36,8 @@ void attempt_write_meta(const struct attempt *a, const struct sent *sent, struct
     jw_init(&w, out);
     jw_object(&w);
     jw_kv_str(&w, "status", attempt_status_word(a->status));
+    if (a->kind != ATTEMPT_REPLY)
+        jw_kv_str(&w, "kind", attempt_kind_word(a->kind));
     if (a->status == ATTEMPT_OPEN)
         jw_kv_str(&w, "owner", a->owner);
     jw_kv_str(&w, "bot", a->bot);
@@ -45,6 +60,9 @@ int attempt_read_meta(struct attempt *a, struct slice meta, struct err *err)
 
     meta_open(&m, meta, "attempt", err);
     a->status = (enum attempt_status)meta_word(&m, "status", status_words, STATUS_WORDS);
+    a->kind = meta_has(&m, "kind")
+                  ? (enum attempt_kind)meta_word(&m, "kind", kind_words, KIND_WORDS)
+                  : ATTEMPT_REPLY;
     meta_chars(&m, "owner", a->status == ATTEMPT_OPEN, a->owner, sizeof(a->owner));
     meta_chars(&m, "bot", true, a->bot, sizeof(a->bot));
     meta_chars(&m, "provider", false, a->provider, sizeof(a->provider));

@@ -16,9 +16,15 @@ enum attempt_status { ATTEMPT_OPEN, ATTEMPT_DONE, ATTEMPT_CUT, ATTEMPT_FAILED, A
                       ATTEMPT_LOST };
 const char *attempt_status_word(enum attempt_status s);
 
+// What a call is for. A reply's attempts, and those of what is made after it for its session, are
+// of a turn; an embedding's are of none (turn 0): it has an id of its own in the session's place.
+enum attempt_kind { ATTEMPT_REPLY, ATTEMPT_SUMMARY, ATTEMPT_EMBEDDING };
+const char *attempt_kind_word(enum attempt_kind k);
+
 enum { CLAIM_BYTES = 48 };
 
 struct attempt {
+    enum attempt_kind kind;
     uint32_t turn;                    // the turn's ordinal
     uint32_t n;                       // from 1 within the turn
     enum attempt_status status;
@@ -31,9 +37,9 @@ struct attempt {
     struct usage usage;
 };
 
-// Meta of key attempt/<session>/<turn>/<n>: {"status","owner" (while open),"bot",
-// "provider","model","http" (if not 0),"at", usage members,"sent" (sent.h)}. No body. sent may be
-// NULL: nothing was sent, or it is not known yet.
+// Meta of key attempt/<session>/<turn>/<n>: {"status","kind" (if not a reply),"owner" (while
+// open),"bot","provider","model","http" (if not 0),"at", usage members,"sent" (sent.h)}. No body.
+// sent may be NULL: nothing was sent, or it is not known yet.
 void attempt_write_meta(const struct attempt *a, const struct sent *sent, struct buf *out);
 int attempt_read_meta(struct attempt *a, struct slice meta, struct err *err);
 

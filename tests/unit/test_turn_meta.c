@@ -205,6 +205,32 @@ static void test_turn_meta__attempt(void **state)
     buf_release(&out);
 }
 
+static void test_turn_meta__attempt_kinds(void **state)
+{
+    static const char *const words[] = {"reply", "summary", "embedding"};
+    struct attempt a = {.status = ATTEMPT_DONE, .at_ms = 5}, back;
+    struct buf out = BUF_INIT(4096);
+    struct err err = ERR_INIT;
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        a.kind = (enum attempt_kind)i;
+        assert_string_equal(attempt_kind_word(a.kind), words[i]);
+        buf_clear(&out);
+        attempt_write_meta(&a, NULL, &out);
+        // Records of before there were kinds have none, and are a reply's.
+        assert_int_equal(strstr(out.ptr, "kind") != NULL, i > 0);
+        back.kind = ATTEMPT_EMBEDDING;
+        assert_int_equal(attempt_read_meta(&back, buf_slice(&out), &err), E_OK);
+        assert_int_equal(back.kind, i);
+    }
+    assert_int_equal(attempt_read_meta(&back, SLICE_LIT("{\"status\":\"done\",\"kind\":\"x\","
+                                                        "\"bot\":\"\",\"at\":1}"), &err),
+                     E_CORRUPT);
+    assert_non_null(strstr(err.message, "\"kind\""));
+    buf_release(&out);
+}
+
 static void test_turn_meta__what_was_sent(void **state)
 {
     static struct sent s = {.strategy = "window", .by = "policies/desk.lua:7", .cut_moved = true,
@@ -295,6 +321,7 @@ int main(void)
         cmocka_unit_test(test_turn_meta__stored_form),
         cmocka_unit_test(test_turn_meta__names_what_is_wrong),
         cmocka_unit_test(test_turn_meta__attempt),
+        cmocka_unit_test(test_turn_meta__attempt_kinds),
         cmocka_unit_test(test_turn_meta__what_was_sent),
         cmocka_unit_test(test_turn_meta__no_memory),
     };
