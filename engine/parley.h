@@ -173,7 +173,7 @@ PARLEY_API int parley_session(parley *engine, const parley_scope *scope, uint64_
 PARLEY_API int parley_sessions(parley *engine, const parley_scope *scope, uint64_t *request,
                                parley_error *error);
 /** {session, user, bot, context, status, turns[{turn, status, stop, policy, at, superseded,
- * usage{}, steps[{role, content[], tokens}]}]} */
+ * pinned, usage{}, steps[{role, content[], tokens}]}]} */
 PARLEY_API int parley_show(parley *engine, const parley_scope *scope, uint64_t *request,
                            parley_error *error);
 /** What a turn's request was made of (turn 0: the session's newest): {session, turn, status,
@@ -202,6 +202,15 @@ PARLEY_API int parley_reset(parley *engine, const parley_scope *scope, uint64_t 
 /** Supersedes the newest turn: {session, turn, text}, text being what the user had said. */
 PARLEY_API int parley_undo(parley *engine, const parley_scope *scope, uint64_t *request,
                            parley_error *error);
+/** Pins a turn (0: the newest), so that it is sent with every message from now on, wherever the
+ * history is cut; or lets one go, whoever pinned it: {session, pinned[{turn, by}]}, `by` being
+ * "user" or "policy". At most 64 turns of a session (PARLEY_E_REFUSED); one that is undone or
+ * edited loses its pin. A pinned turn that is not sent anyway makes the next request begin anew for
+ * the provider's prompt cache. */
+PARLEY_API int parley_pin(parley *engine, const parley_scope *scope, uint32_t turn,
+                          uint64_t *request, parley_error *error);
+PARLEY_API int parley_unpin(parley *engine, const parley_scope *scope, uint32_t turn,
+                            uint64_t *request, parley_error *error);
 /** One recorded conversation, a JSON object {id?, user, bot?, context?, messages:[{role, content,
  * at?}]}: {session, turns}. */
 PARLEY_API int parley_import(parley *engine, const char *json, size_t json_bytes, uint64_t *request,

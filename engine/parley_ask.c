@@ -252,6 +252,20 @@ int parley_undo(parley *e, const parley_scope *scope, uint64_t *request, parley_
     return ask(e, JOB_UNDO, scope, request, error);
 }
 
+int parley_pin(parley *e, const parley_scope *scope, uint32_t turn, uint64_t *request,
+               parley_error *error)
+{
+    const struct question q = {.turn = turn};
+    return ask_about(e, JOB_PIN, scope, &q, request, error);
+}
+
+int parley_unpin(parley *e, const parley_scope *scope, uint32_t turn, uint64_t *request,
+                 parley_error *error)
+{
+    const struct question q = {.turn = turn};
+    return ask_about(e, JOB_UNPIN, scope, &q, request, error);
+}
+
 static int copy_member(struct json o, const char *key, char *out, size_t size, struct err *err)
 {
     struct buf scratch = BUF_INIT(4096);

@@ -153,13 +153,22 @@ static void slash_why(struct chat *chat, struct slice wanted)
 
     if (!has_session(chat))
         return;
-    if (wanted.len && !why_turn(wanted, &turn)) {
-        output_error(&chat->cli->output, "'%.*s' is no turn: turns are numbers from 1",
-                     SLICE_FMT(wanted));
+    if (wanted.len && !cli_take_turn(chat->cli, wanted, &turn))
         return;
-    }
     chat_scope(chat, &scope);
     why_print(chat->cli, &scope, turn);
+}
+
+static void slash_pin(struct chat *chat, struct slice wanted, bool remove)
+{
+    parley_scope scope;
+    uint32_t turn = 0;
+
+    if (!has_session(chat) || (wanted.len && !cli_take_turn(chat->cli, wanted, &turn)))
+        return;
+    chat_scope(chat, &scope);
+    if (pin_turn(chat->cli, &scope, turn, remove) == PARLEY_OK)
+        look_again(chat);
 }
 
 static void slash_history(struct chat *chat)
@@ -342,6 +351,10 @@ void chat_slash(struct chat *chat, struct slice line)
         break;
     case SLASH_WHY:
         slash_why(chat, argument);
+        break;
+    case SLASH_PIN:
+    case SLASH_UNPIN:
+        slash_pin(chat, argument, slash->id == SLASH_UNPIN);
         break;
     case SLASH_UNDO:
         slash_undo(chat);

@@ -95,6 +95,66 @@ void cli_message(const struct cli *cli, parley_message *message)
     message->model = o->value[FLAG_MODEL];
 }
 
+bool cli_turn(struct slice word, uint32_t *turn)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < word.len; i++) {
+        if (word.ptr[i] < '0' || word.ptr[i] > '9' || n > UINT32_MAX)
+            return false;
+        n = n * 10 + (uint64_t)(word.ptr[i] - '0');
+    }
+    *turn = (uint32_t)n;
+    return n > 0 && n <= UINT32_MAX;
+}
+
+bool cli_take_turn(struct cli *cli, struct slice word, uint32_t *turn)
+{
+    if (cli_turn(word, turn))
+        return true;
+    output_error(&cli->output, "'%.*s' is no turn: turns are numbers from 1", SLICE_FMT(word));
+    return false;
+}
+
+bool cli_session_named(struct cli *cli, parley_scope *scope, size_t *words)
+{
+    const struct options *o = &cli->options;
+    const char *name = o->command->name;
+
+    cli_scope(cli, scope);
+    *words = 0;
+    // With -c or --session no word names it.
+    if (option_on(o, FLAG_CONTINUE) || option_on(o, FLAG_SESSION))
+        return true;
+    if (o->n_words == 0) {
+        output_error(&cli->output,
+                     "which session? write parley %s %s (`parley sessions` lists them), or parley "
+                     "%s -c for the newest", name, o->command->words, name);
+        return false;
+    }
+    scope->session = o->words[0];
+    *words = 1;
+    return true;
+}
+
+int cli_session_turn(struct cli *cli, parley_scope *scope, uint32_t *turn)
+{
+    const struct options *o = &cli->options;
+    size_t at;
+
+    *turn = 0;
+    if (!cli_session_named(cli, scope, &at))
+        return PARLEY_E_USAGE;
+    if (o->n_words > at + 1) {
+        output_error(&cli->output, "'%s' is one word too many: at most a turn follows",
+                     o->words[at + 1]);
+        return PARLEY_E_USAGE;
+    }
+    if (o->n_words > at && !cli_take_turn(cli, slice_str(o->words[at]), turn))
+        return PARLEY_E_USAGE;
+    return PARLEY_OK;
+}
+
 int cli_fail(struct cli *cli, const parley_error *error)
 {
     output_error(&cli->output, "%s", error->message);

@@ -37,6 +37,14 @@ void cli_close(struct cli *cli);
 void cli_scope(const struct cli *cli, parley_scope *scope);
 void cli_scope_of_all(const struct cli *cli, parley_scope *scope);
 void cli_message(const struct cli *cli, parley_message *message);
+// A turn's number, from 1; false if word is none. cli_take_turn says so, too.
+bool cli_turn(struct slice word, uint32_t *turn);
+bool cli_take_turn(struct cli *cli, struct slice word, uint32_t *turn);
+// The session that a command is about, as -c, --session or its first word says; *words is how many
+// words that took. False, and said, when nothing does.
+bool cli_session_named(struct cli *cli, parley_scope *scope, size_t *words);
+// The same of a command that takes [SESSION] [TURN]: 0 for no turn. E_USAGE, and said.
+int cli_session_turn(struct cli *cli, parley_scope *scope, uint32_t *turn);
 
 // Says what failed; returns its code.
 int cli_fail(struct cli *cli, const parley_error *error);
@@ -103,8 +111,11 @@ void transcript_write(struct buf *out, const struct json_doc *doc);
 
 // What a turn's request was made of (0: the newest turn), in the format that the options name.
 int why_print(struct cli *cli, const parley_scope *scope, uint32_t turn);
-// A turn's number; false if word is none.
-bool why_turn(struct slice word, uint32_t *turn);
+
+// ---- pin.c
+
+// Pins a turn (0: the newest) or lets it go, and says which are.
+int pin_turn(struct cli *cli, const parley_scope *scope, uint32_t turn, bool remove);
 
 // ---- help.c
 
@@ -119,6 +130,7 @@ int command_ask(struct cli *cli);
 int command_sessions(struct cli *cli);
 int command_show(struct cli *cli);
 int command_why(struct cli *cli);
+int command_pin(struct cli *cli);
 int command_recall(struct cli *cli);
 int command_usage(struct cli *cli);
 int command_check(struct cli *cli);

@@ -31,7 +31,7 @@ static int (*const run[])(struct cli *cli) = {
     [CMD_RESTORE] = command_restore,   [CMD_MODELS] = command_models,
     [CMD_VERSION] = command_version,   [CMD_COMPLETION] = command_completion,
     [CMD_HELP] = command_help,         [CMD_TOKENS] = command_tokens,
-    [CMD_REPLAY] = command_replay,
+    [CMD_REPLAY] = command_replay,     [CMD_PIN] = command_pin,
 };
 
 static int exit_status(int code)

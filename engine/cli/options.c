@@ -33,6 +33,8 @@ const struct command command_table[] = {
      "prints the transcript of a session"},
     {"why", CMD_WHY, "SESSION [TURN]", 0, 2, OFFER_SESSIONS, AS_TABLE | AS_JSON,
      "what was sent for a turn, what was left out, and by whose choice"},
+    {"pin", CMD_PIN, "SESSION [TURN]", 0, 2, OFFER_SESSIONS, AS_TABLE | AS_JSON,
+     "keeps a turn, the newest one, in every request from now on"},
     {"recall", CMD_RECALL, "QUERY…", 1, WORDS_ANY, OFFER_NOTHING,
      AS_TABLE | AS_JSON | AS_JSONL | AS_CSV,
      "what a user said before, and was told, that bears on QUERY; best first"},
@@ -158,6 +160,8 @@ const struct flag flag_table[FLAGS] = {
                        "none)"},
     [FLAG_SVG] = {"svg", 0, FLAG_TEXT, "FILE", OFFER_NOTHING, 1 << CMD_REPLAY,
                   "draws cost and tokens per turn by policy"},
+    [FLAG_REMOVE] = {"remove", 0, FLAG_SWITCH, NULL, OFFER_NOTHING, 1 << CMD_PIN,
+                     "lets it go again"},
 };
 
 // In the order of enum format, as in the table above.

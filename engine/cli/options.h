@@ -18,6 +18,7 @@ enum command_id {
     CMD_SESSIONS,
     CMD_SHOW,
     CMD_WHY,
+    CMD_PIN,
     CMD_RECALL,
     CMD_USAGE,
     CMD_CHECK,
@@ -76,6 +77,7 @@ enum flag_id {
     FLAG_SINCE,
     FLAG_BASELINE,
     FLAG_SVG,
+    FLAG_REMOVE,
     FLAGS
 };
 

@@ -15,6 +15,8 @@ const struct slash slash_table[] = {
     {"/sessions", SLASH_SESSIONS, "", "your sessions"},
     {"/resume", SLASH_RESUME, "[SESSION]", "goes on in another session; the newest other one"},
     {"/why", SLASH_WHY, "[TURN]", "what was sent for a turn, the newest one, and why"},
+    {"/pin", SLASH_PIN, "[TURN]", "keeps a turn, the newest one, in every request from now on"},
+    {"/unpin", SLASH_UNPIN, "[TURN]", "lets it go again"},
     {"/save", SLASH_SAVE, "[FILE]", "writes the transcript to a new file"},
     {"/policy", SLASH_POLICY, "", "the bot, its provider and model"},
     {"/bye", SLASH_BYE, "", "leaves; so do exit, quit and Ctrl-D"},

@@ -43,6 +43,8 @@ static void add_turn(struct buf *out, struct json turn)
     }
     if (json_bool(json_get(turn, "superseded"), false))
         buf_add_str(out, " · superseded");
+    if (json_type(json_get(turn, "pinned")) == JSON_STRING)
+        buf_add_str(out, " · pinned");
     buf_add_char(out, '\n');
     while (json_next(json_get(turn, "steps"), &it, &key, &step)) {
         json_string(json_get(step, "role"), out);

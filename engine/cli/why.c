@@ -187,45 +187,11 @@ int why_print(struct cli *cli, const parley_scope *scope, uint32_t turn)
 
 int command_why(struct cli *cli)
 {
-    const struct options *o = &cli->options;
     parley_scope scope;
     uint32_t turn = 0;
-    // With -c or --session the only word is the turn.
-    bool named = !option_on(o, FLAG_CONTINUE) && !option_on(o, FLAG_SESSION);
-    size_t turn_at = named ? 1 : 0;
+    int code = cli_session_turn(cli, &scope, &turn);
 
-    cli_scope(cli, &scope);
-    if (named && o->n_words == 0) {
-        output_error(&cli->output,
-                     "which session? write parley why SESSION [TURN] (`parley sessions` lists "
-                     "them), or parley why -c for the newest turn of the newest");
-        return PARLEY_E_USAGE;
-    }
-    if (o->n_words > turn_at + 1) {
-        output_error(&cli->output, "'%s' is one word too many: at most a turn follows",
-                     o->words[turn_at + 1]);
-        return PARLEY_E_USAGE;
-    }
-    if (named)
-        scope.session = o->words[0];
-    if (o->n_words > turn_at && !why_turn(slice_str(o->words[turn_at]), &turn)) {
-        output_error(&cli->output, "'%s' is no turn: turns are numbers from 1",
-                     o->words[turn_at]);
-        return PARLEY_E_USAGE;
-    }
-    int code = cli_open(cli);
+    if (code == PARLEY_OK)
+        code = cli_open(cli);
     return code < 0 ? code : why_print(cli, &scope, turn);
-}
-
-bool why_turn(struct slice word, uint32_t *turn)
-{
-    uint64_t n = 0;
-
-    for (size_t i = 0; i < word.len; i++) {
-        if (word.ptr[i] < '0' || word.ptr[i] > '9' || n > UINT32_MAX)
-            return false;
-        n = n * 10 + (uint64_t)(word.ptr[i] - '0');
-    }
-    *turn = (uint32_t)n;
-    return n > 0 && n <= UINT32_MAX;
 }

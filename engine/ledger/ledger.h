@@ -13,7 +13,8 @@
 //                                                           — one commit, before it is sent
 //   keep         insert part/…, or put the newest while it is short — what has come so far
 //   settle  A2   insert turn/…/1, put attempt (settled, not due), put session/…, delete part/…;
-//                when the cut moves or the system prompt changes: insert event/…   — one commit
+//                when the cut moves, the system prompt changes or the turn is pinned: insert
+//                event/…                                    — one commit
 // A closed turn always has turn/…/1: without any reply it holds no content, only how it ended.
 // Bodies over 200 KiB go on in records <key>/0000000001 …; the 50 records and 1 MiB of a commit
 // bound what one acceptance or settlement may hold (E_REFUSED).
@@ -164,6 +165,7 @@ struct ledger_settle {
     // if it is another one than the head's.
     struct safe_text system;
     uint64_t system_hash;
+    bool pin;                        // the policy pins the turn (an event); not over the limit
 };
 // A2. On success the turn is closed and the head has no open turn.
 void ledger_settle(struct chat *c, const struct ledger_settle *s, struct ledger_op *op);
@@ -172,6 +174,11 @@ enum supersede_kind { SUPERSEDE_UNDO, SUPERSEDE_EDIT };
 // Marks turns first … head.turns superseded (an event record and the head, one commit).
 void ledger_supersede(struct chat *c, uint32_t first, enum supersede_kind kind,
                       struct ledger_op *op);
+// Pins a turn for the user, or lets one go, whoever pinned it: an event record and the head, one
+// commit. E_NOT_FOUND: no such turn; E_REFUSED: it is superseded, one is open, not pinned, too many
+// (model/pins.h). A turn that is pinned already is written again.
+void ledger_pin(struct chat *c, uint32_t turn, struct ledger_op *op);
+void ledger_unpin(struct chat *c, uint32_t turn, struct ledger_op *op);
 // The open turn goes on in a new session: in one commit it is superseded here (event "moved"), and
 // `to` (a chat_new with head.turns 0) is created with it as turn 1, open, same attempt, same key.
 void ledger_move(struct chat *c, struct chat *to, const struct ledger_accept *a,

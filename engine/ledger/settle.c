@@ -250,6 +250,8 @@ void ledger_settle(struct chat *c, const struct ledger_settle *s, struct ledger_
     commit_begin(&w->commit, c->ledger->env.vault, c->key, c->head.partition);
     work_add_reply(w, c->head.id, &w->turn, reply);
     work_add_attempt(w, STORE_PUT, impl->attempt_version, c->head.id, &w->attempt, s->sent);
+    if (s->pin && pins_add(&w->head.pins, w->turn.n, PIN_POLICY, NULL) == E_OK)
+        work_add_event(w, "pin", w->turn.n, NULL);
     add_cut(w, s);
     work_add_head(w, c);
     work_add_parts_gone(w);

@@ -174,7 +174,8 @@ LJMP static void take_verb(lua_State *L, const struct redactor *redactor, const 
 LJMP void plans_read(lua_State *L, const struct redactor *redactor, const char *where,
                      struct plan *plan)
 {
-    static const char *const names[] = {"say", "flow", "handoff", "reset", "state"};
+    static const char *const names[] = {"say", "flow", "handoff", "reset", "pin",
+                                        "state"};
     int idx = lua_gettop(L);
 
     freeze_reveal(L);
@@ -195,7 +196,12 @@ LJMP void plans_read(lua_State *L, const struct redactor *redactor, const char *
             take_verb(L, redactor, &verbs[i], where, plan);
         lua_pop(L, 1);
     }
-    int type = shape_field(L, idx, "state");
+    int type = shape_field(L, idx, "pin");
+    if (type != LUA_TNIL && type != LUA_TBOOLEAN)
+        luaL_error(L, "%s: pin: must be a boolean, not a %s", where, lua_typename(L, type));
+    plan->pin = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    type = shape_field(L, idx, "state");
     if (type == LUA_TTABLE)
         read_state(L, redactor, where, plan);
     else if (type != LUA_TNIL)

@@ -2,11 +2,31 @@
 // plan.c: the plans that need no policy. A plan is owned by one thread at a time.
 #include "model/plan.h"
 
+#include "base/err.h"
 #include "model/message.h"
+#include <string.h>
 
 void history_plan_full(struct history_plan *p)
 {
     *p = (struct history_plan){.strategy = "full", .by = "plain", .last = UINT32_MAX};
+}
+
+void history_plan_pin(struct history_plan *p, const struct session_pins *pins)
+{
+    uint32_t at = 0;
+
+    for (uint32_t i = 0; i < pins->len; i++) {
+        uint32_t turn = pins->list[i].turn;
+
+        while (at < p->pinned_len && p->pinned[at] < turn)
+            at++;
+        if (at < p->pinned_len && p->pinned[at] == turn)
+            continue;
+        BUG_ON(p->pinned_len == sizeof(p->pinned) / sizeof(p->pinned[0]));
+        memmove(p->pinned + at + 1, p->pinned + at, (p->pinned_len - at) * sizeof(p->pinned[0]));
+        p->pinned[at] = turn;
+        p->pinned_len++;
+    }
 }
 
 uint32_t history_slack(uint32_t last)

@@ -3,6 +3,7 @@
 #ifndef MODEL_PLAN_H
 #define MODEL_PLAN_H
 
+#include "model/pins.h"
 #include "model/safe_text.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,13 +23,16 @@ struct history_plan {
     uint32_t slack;                      // and up to so many more, before the cut moves
     uint32_t pin_first;                  // and the oldest ones, always
     uint64_t budget_tokens;              // of history, at most; 0: as much as the window holds
-    uint32_t pinned[PLAN_PINNED_MAX];    // further turns by ordinal, ascending
+    // Further turns by ordinal, ascending; those that the session pins among them, once added.
+    uint32_t pinned[PLAN_PINNED_MAX + SESSION_PINS_MAX];
     uint32_t pinned_len;
     uint32_t recall;                     // further turns that bear on the message, quoted in front
                                          // of it; 0: none, at most PLAN_RECALL_MAX
     uint64_t recall_tokens;              // of them together, at most
 };
 void history_plan_full(struct history_plan *p);  // all turns that fit
+// Whatever the strategy, what the session pins is sent too. Once per plan.
+void history_plan_pin(struct history_plan *p, const struct session_pins *pins);
 // The slack of a window that names none: as many turns again, so that the cut moves once in `last`
 // turns. A window of less than 8 turns slides by one: it is shorter than what providers cache.
 uint32_t history_slack(uint32_t last);
@@ -43,6 +47,7 @@ enum plan_verb {
 struct plan {
     enum plan_verb verb;
     char by[PLAN_BY_BYTES];
+    bool pin;               // the turn under way stays in every request from now on
     struct safe_buf text;   // owned; what the verb says
     struct safe_buf state;  // owned; a JSON object to keep as session state, or empty
 };

@@ -4,7 +4,10 @@
 
 #include "model/meta_int.h"
 
-static const char *const why_words[] = {[SENT_NEWEST] = "newest", [SENT_PINNED] = "pinned"};
+static const char *const why_words[] = {
+    [SENT_NEWEST] = "newest", [SENT_PINNED] = "pinned",
+    [SENT_PINNED_BY_USER] = "pinned by the user", [SENT_PINNED_BY_POLICY] = "pinned by the policy",
+};
 enum { WHY_WORDS = sizeof(why_words) / sizeof(why_words[0]) };
 
 const char *sent_why_word(enum sent_why why)

@@ -13,8 +13,10 @@
 enum sent_why {
     SENT_NEWEST,  // among the newest turns, from the cut on
     SENT_PINNED,  // before the cut, pinned by the plan
+    SENT_PINNED_BY_USER,    // before the cut, pinned in the session
+    SENT_PINNED_BY_POLICY,
 };
-const char *sent_why_word(enum sent_why why);  // "newest", "pinned"
+const char *sent_why_word(enum sent_why why);  // "newest", "pinned", "pinned by the user" …
 
 // A run of turns that were sent, both ends included.
 struct sent_run {

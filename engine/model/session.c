@@ -108,8 +108,11 @@ int session_supersede(struct session_head *h, uint32_t first, uint32_t last, str
     uint32_t end = at;
     while (end < h->superseded_len && h->superseded[end].first - 1 <= last)
         end++;
-    if (at == end)
-        return insert_range(h, at, (struct turn_range){first, last}, err);
+    int code = at == end ? insert_range(h, at, (struct turn_range){first, last}, err) : E_OK;
+    if (!code)
+        pins_remove(&h->pins, first, last);
+    if (code || at == end)
+        return code;
 
     struct turn_range *merged = &h->superseded[at];
     uint32_t reach = h->superseded[end - 1].last;
@@ -138,6 +141,19 @@ static void write_cut(struct json_writer *w, const struct history_cut *cut)
     jw_i64(w, cut->first);
     jw_i64(w, cut->turn);
     write_hash(w, cut->plan);
+    jw_array_end(w);
+}
+
+static void write_pins(struct json_writer *w, const struct session_pins *p)
+{
+    jw_key(w, "pins");
+    jw_array(w);
+    for (uint32_t i = 0; i < p->len; i++) {
+        jw_array(w);
+        jw_i64(w, p->list[i].turn);
+        jw_str(w, pin_by_word(p->list[i].by));
+        jw_array_end(w);
+    }
     jw_array_end(w);
 }
 
@@ -176,6 +192,8 @@ void session_write_meta(const struct session_head *h, struct buf *out)
         }
         jw_array_end(&w);
     }
+    if (h->pins.len)
+        write_pins(&w, &h->pins);
     jw_object_end(&w);
 }
 
@@ -269,6 +287,40 @@ static void read_superseded(struct session_head *h, struct meta *m)
     }
 }
 
+// Fills pins out of [[turn,"user"],…]; false when they are not those of this head.
+static bool read_pin_list(struct json array, struct session_head *h)
+{
+    struct json_iter it = {0};
+    struct json key, pair;
+
+    while (json_next(array, &it, &key, &pair)) {
+        int64_t turn = json_i64(json_at(pair, 0), 0);
+        bool policy = json_is_string(json_at(pair, 1), pin_by_word(PIN_POLICY));
+        int64_t before = h->pins.len ? h->pins.list[h->pins.len - 1].turn : 0;
+
+        if (json_count(pair) != 2 || turn <= before || turn > h->turns ||
+            !(policy || json_is_string(json_at(pair, 1), pin_by_word(PIN_USER))) ||
+            session_is_superseded(h, (uint32_t)turn) ||
+            pins_add(&h->pins, (uint32_t)turn, policy ? PIN_POLICY : PIN_USER, NULL))
+            return false;
+    }
+    return true;
+}
+
+// After the superseded turns, none of which is pinned.
+static void read_pins(struct session_head *h, struct meta *m)
+{
+    struct json array = json_get(m->root, "pins");
+
+    h->pins.len = 0;
+    if (m->code || json_type(array) == JSON_NONE)
+        return;
+    if (json_type(array) == JSON_ARRAY && read_pin_list(array, h))
+        return;
+    h->pins.len = 0;
+    meta_fail(m, "pins");
+}
+
 // Replaces what h holds, but for id, partition, context and version, which are not in the meta.
 int session_read_meta(struct session_head *h, struct slice meta, struct err *err)
 {
@@ -287,6 +339,7 @@ int session_read_meta(struct session_head *h, struct slice meta, struct err *err
     h->last_active_at_ms = meta_i64_or(&m, "last_active_at", 0, INT64_MAX, 0);
     h->expires_at_ms = meta_i64_or(&m, "expires_at", 0, INT64_MAX, 0);
     read_superseded(h, &m);
+    read_pins(h, &m);
     return meta_close(&m);
 }
 

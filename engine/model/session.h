@@ -4,6 +4,7 @@
 #define MODEL_SESSION_H
 
 #include "base/id.h"
+#include "model/pins.h"
 #include "model/turn.h"
 
 enum session_status { SESSION_ACTIVE, SESSION_SOFT_EXPIRED, SESSION_HARD_EXPIRED,
@@ -41,6 +42,7 @@ struct session_head {
     uint64_t tokens;                  // estimate over turns that are not superseded
     uint64_t system_hash;             // of the system prompt in force; 0: none
     struct history_cut cut;
+    struct session_pins pins;         // of turns that are not superseded
     int64_t created_at_ms, last_active_at_ms, expires_at_ms;  // expires 0: never
     struct turn_range *superseded;    // owned; sorted, disjoint
     uint32_t superseded_len;
@@ -56,13 +58,14 @@ int session_quarantined(struct err *err, const char *id);
 void session_head_release(struct session_head *h);
 int session_head_copy(struct session_head *out, const struct session_head *h, struct err *err);
 bool session_is_superseded(const struct session_head *h, uint32_t turn);
-// Adds a range, merging. E_REFUSED over SUPERSEDED_RANGES_MAX (merged ranges), E_NOMEM.
+// Adds a range, merging; what was pinned in it is no more. E_REFUSED over SUPERSEDED_RANGES_MAX
+// (merged ranges), E_NOMEM.
 int session_supersede(struct session_head *h, uint32_t first, uint32_t last, struct err *err);
 
 // Meta of key session/<id>: {"bot","status","turns","open_turn","events","tokens","system_hash"
 // (hex string), "cut":[first,turn,"plan (hex)"],
-// "created_at","last_active_at","expires_at" (ms; 0 left out), "superseded":[[first,last],…]};
-// body: {"context":"…"} (no body when the context is empty).
+// "created_at","last_active_at","expires_at" (ms; 0 left out), "superseded":[[first,last],…],
+// "pins":[[turn,"user"],…]}; body: {"context":"…"} (no body when the context is empty).
 void session_write_meta(const struct session_head *h, struct buf *out);
 int session_read_meta(struct session_head *h, struct slice meta, struct err *err);
 void session_write_body(const struct session_head *h, struct safe_buf *out);

@@ -16,11 +16,7 @@ static void answer_open(struct run *run)
     const struct chat *chat = run->live ? run->live->chat : NULL;
     uint64_t tokens = run->system_tokens;
     if (chat) {
-        struct policy_view view;
-        struct err err = ERR_INIT;
-        turn_view(run, &view);
-        if (run->policy->ops->history(run->policy, &view, &run->plan, &err))
-            turn_hook_failed(run, "history", &err);
+        turn_history(run);
         tokens = context_next_tokens(run);
     }
     struct buf json = BUF_INIT(RESULT_BYTES_MAX);

@@ -220,6 +220,14 @@ static void choose_with_prompt(struct run *run)
 
 // ---- what was made
 
+static enum sent_why pinned_by(const struct session_head *head, uint32_t n)
+{
+    const struct turn_pin *pin = pins_find(&head->pins, n);
+    if (!pin)
+        return SENT_PINNED;
+    return pin->by == PIN_USER ? SENT_PINNED_BY_USER : SENT_PINNED_BY_POLICY;
+}
+
 static void tell_sent(struct run *run, const struct turn *now)
 {
     struct context *c = &run->context;
@@ -232,7 +240,7 @@ static void tell_sent(struct run *run, const struct turn *now)
     for (uint32_t n = choose_next_pinned(&run->plan, 0); n && n < pins_end;
          n = choose_next_pinned(&run->plan, n)) {
         if (choose_candidate(chat, n))
-            sent_add(sent, n, SENT_PINNED);
+            sent_add(sent, n, pinned_by(&chat->head, n));
     }
     for (uint32_t n = c->first; n < now->n; n++) {
         if (choose_candidate(chat, n))

@@ -224,7 +224,7 @@ static void write_time(struct json_writer *w, const char *key, int64_t ms)
     jw_kv_str(w, key, ms ? text : NULL);
 }
 
-static void write_turn(struct json_writer *w, const struct turn *t)
+static void write_turn(struct json_writer *w, const struct turn *t, const struct turn_pin *pin)
 {
     jw_object(w);
     ordinal(w, "turn", t->n);
@@ -237,6 +237,7 @@ static void write_turn(struct json_writer *w, const struct turn *t)
     jw_kv_str(w, "model", t->model);
     write_time(w, "at", t->at_ms);
     jw_kv_bool(w, "superseded", t->superseded);
+    jw_kv_str(w, "pinned", pin ? pin_by_word(pin->by) : NULL);
     jw_key(w, "usage");
     jw_object(w);
     usage_write_public(&t->usage, w);
@@ -265,6 +266,19 @@ void emit_times(struct json_writer *w, const struct session_head *head)
     write_time(w, "expires_at", head->expires_at_ms);
 }
 
+void emit_pins(struct json_writer *w, const struct session_head *head)
+{
+    jw_key(w, "pinned");
+    jw_array(w);
+    for (uint32_t i = 0; i < head->pins.len; i++) {
+        jw_object(w);
+        ordinal(w, "turn", head->pins.list[i].turn);
+        jw_kv_str(w, "by", pin_by_word(head->pins.list[i].by));
+        jw_object_end(w);
+    }
+    jw_array_end(w);
+}
+
 void emit_lines(struct json_writer *w, const char *key, struct slice lines)
 {
     jw_key(w, key);
@@ -291,7 +305,7 @@ void emit_show(struct json_writer *w, const struct run *run)
     jw_key(w, "turns");
     jw_array(w);
     for (uint32_t i = 0; i < chat->turns_len; i++)
-        write_turn(w, &chat->turns[i]);
+        write_turn(w, &chat->turns[i], pins_find(&chat->head.pins, chat->turns[i].n));
     jw_array_end(w);
     jw_object_end(w);
 }

@@ -16,6 +16,7 @@
 //   emit.c      events and their JSON
 //   recall.c    recall indexes: loaded, made true to the ledger, kept up; recall_keep.c: their
 //               records; recall_turn.c: what a turn recalls; recall_ask.c: `parley recall`
+//   pin.c       what a session keeps in every request
 //   ask.c why.c list.c usage.c verify.c import.c   the other jobs
 //   recorded.c  a recorded conversation => turns
 //   backtest*.c policies over turns that are over (backtest_int.h)
@@ -293,6 +294,10 @@ static inline const struct encoding *turn_encoding(const struct run *run)
     return encoding_find(slice_str(run->caps.encoding));
 }
 void turn_view(const struct run *run, struct policy_view *view);
+// Asks run's policy for its plan of the history, and adds what the session pins. May call a hook.
+void turn_history(struct run *run);
+// Does what a hook's plan says of pinning the turn under way.
+void turn_pin(struct run *run, const struct plan *p);
 // Tells the operator and the person that a hook failed and the plain policy stood in for it.
 void turn_hook_failed(struct run *run, const char *hook, const struct err *err);
 
@@ -374,6 +379,7 @@ void emit_window(struct json_writer *w, uint64_t tokens, uint64_t limit);
 void emit_head(struct json_writer *w, const struct session_head *head, const char *user);
 // A member that is an array of lines.
 void emit_lines(struct json_writer *w, const char *key, struct slice lines);
+void emit_pins(struct json_writer *w, const struct session_head *head);
 void emit_times(struct json_writer *w, const struct session_head *head);
 void emit_show(struct json_writer *w, const struct run *run);  // the whole transcript
 
@@ -386,6 +392,7 @@ void ask_recover(struct run *run);
 // False: nobody knows this user, and the run ended with that.
 bool ask_known_user(struct run *run);
 void ask_why(struct run *run);
+void pin_start(struct run *run);
 void list_sessions(struct run *run);
 void usage_start(struct run *run);
 void verify_start(struct run *run);

@@ -139,13 +139,19 @@ static void history_loaded(struct ledger_op *op)
         have_history(run);
 }
 
-static void choose_history(struct run *run)
+void turn_history(struct run *run)
 {
     struct policy_view view;
     struct err err = ERR_INIT;
     turn_view(run, &view);
     if (run->policy->ops->history(run->policy, &view, &run->plan, &err))
         turn_hook_failed(run, "history", &err);
+    history_plan_pin(&run->plan, &run->live->chat->head.pins);
+}
+
+static void choose_history(struct run *run)
+{
+    turn_history(run);
     bool stateless = run->job->flags & JOB_STATELESS;
     uint32_t first = stateless ? run->turn : context_first_needed(run);
     if (first >= run->live->chat->first && (stateless || !context_needs_prompt(run))) {
@@ -154,6 +160,15 @@ static void choose_history(struct run *run)
     }
     turn_op_start(run, history_loaded);
     ledger_load(run->live->chat, first, &run->op);
+}
+
+void turn_pin(struct run *run, const struct plan *p)
+{
+    bool news = p->pin && !run->settle.pin;
+    run->settle.pin |= p->pin;
+    if (news && run->live->chat->head.pins.len == SESSION_PINS_MAX)
+        emit_warning(run, "policy %s: this turn is not pinned: the session has %d pinned turns, no "
+                     "more are kept", run->policy->info.name, SESSION_PINS_MAX);
 }
 
 static void ask_policy(struct run *run)
@@ -169,6 +184,7 @@ static void ask_policy(struct run *run)
     turn_view(run, &view);
     if (run->policy->ops->on_message(run->policy, &view, &p, &err))
         turn_hook_failed(run, "on_message", &err);
+    turn_pin(run, &p);
     switch (p.verb) {
     case PLAN_SAY:
     case PLAN_HANDOFF:

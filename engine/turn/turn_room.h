@@ -20,6 +20,8 @@ enum job_verb {
     JOB_OPEN,       // find (or make, unstored) a session and tell its window
     JOB_RESET,      // a new, stored session for bot and context
     JOB_UNDO,       // supersede the newest turn that is not
+    JOB_PIN,        // turn: which one; 0: the newest that is not superseded
+    JOB_UNPIN,
     JOB_SESSIONS, JOB_SHOW, JOB_WHY, JOB_USAGE, JOB_VERIFY, JOB_RECOVER,
     JOB_RECALL,     // text is the query; turn: how many messages
     JOB_BACKTEST,   // sessions through `backtest`
@@ -46,7 +48,7 @@ struct job {
     char provider[MODEL_NAME_BYTES], model[MODEL_NAME_BYTES];  // empty: policy, then configuration
     char by[16];                   // usage: day bot model user session
     char import_id[256];           // IMPORT: the conversation's id; empty: a new one
-    uint32_t turn;                 // WHY: which one; 0: the newest
+    uint32_t turn;                 // WHY, PIN, UNPIN: which one; 0: the newest
     struct backtest *backtest;     // BACKTEST: borrowed until the last event
     int64_t since_ms;              // BACKTEST: sessions that were active then or later
     uint32_t edit_turn;            // SEND: replaces this turn and all after it

@@ -35,6 +35,7 @@ static void run_on_reply(struct run *run)
     if (safe_buf_check(&text, "the reply", &err) ||
         run->policy->ops->on_reply(run->policy, &view, safe_buf_text(&text), &p, &err))
         turn_hook_failed(run, "on_reply", &err);
+    turn_pin(run, &p);
     safe_buf_release(&text);
     plan_release(&p);
 }

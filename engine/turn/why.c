@@ -28,16 +28,26 @@ static void write_turn(struct json_writer *w, const struct turn *t, const char *
     jw_object_end(w);
 }
 
+// Whose choice it was that a turn was sent: the line of the plan, or the user; of a turn that the
+// policy pinned while it was under way, the policy of that turn.
+static const char *chosen_by(const struct sent *sent, enum sent_why why, const struct turn *t)
+{
+    if (why == SENT_PINNED_BY_USER)
+        return "user";
+    return why == SENT_PINNED_BY_POLICY ? t->policy : sent->by;
+}
+
 static void write_sent(struct json_writer *w, const struct run *run, const struct sent *sent)
 {
     const struct chat *chat = run->live->chat;
     jw_key(w, "sent");
     jw_array(w);
     for (uint32_t i = 0; i < sent->runs_len; i++) {
+        enum sent_why why = sent->runs[i].why;
         for (uint32_t n = sent->runs[i].first; n <= sent->runs[i].last; n++) {
             const struct turn *t = chat_turn(chat, n);
             if (t)
-                write_turn(w, t, sent_why_word(sent->runs[i].why), sent->by);
+                write_turn(w, t, sent_why_word(why), chosen_by(sent, why, t));
         }
     }
     jw_array_end(w);

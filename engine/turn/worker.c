@@ -187,6 +187,10 @@ static void start_job(struct run *run)
     case JOB_UNDO:
         ask_undo(run);
         return;
+    case JOB_PIN:
+    case JOB_UNPIN:
+        pin_start(run);
+        return;
     case JOB_SESSIONS:
         list_sessions(run);
         return;

@@ -66,6 +66,7 @@ error("Cannot require a meta file")
 ---@field flow? string      Run this flow.
 ---@field handoff? string   Hand over to a person; the reason.
 ---@field reset? boolean    Go on in a new session.
+---@field pin? boolean      This turn is sent from now on, wherever the cut is.
 ---@field state? table      Session state: text, numbers, booleans, tables; at most 16 KiB as JSON.
 
 ---@class parley.HistoryPlan

@@ -524,6 +524,32 @@ code 0
 prints "You have not told me your name"
 prints "Your name is Al."
 
+it cli__pin_keeps_a_turn
+feed 'one\ntwo\n/pin\n/pin 1\n/unpin 2\n/pin x\n/pin 9\n/history\n' chat --user pins
+code 0
+prints "Pinned: 1, 2."
+prints "Pinned: 1."
+says "'x' is no turn"
+says "no turn 9"
+prints "· pinned"
+run pin -c --user pins -o json
+code 0
+has '$.pinned[0].turn' text "1"
+has '$.pinned[0].by' text "user"
+has '$.pinned[1].turn' text "2"
+run pin -c 2 --remove --user pins
+prints "Pinned: 1."
+run pin -c 2 --remove --user pins
+code 5
+says "not pinned"
+run pin --user pins
+code 2
+says "which session"
+run pin -c 1 2 --user pins
+code 2
+run show -c --user pins -o json
+has '$.turns[0].pinned' text "user"
+
 it cli__a_form_that_a_command_lacks_is_refused
 for f in "chat -o json" "ask hi -o csv" "show -c -o csv" "verify -o csv"; do
     # shellcheck disable=SC2086 # words

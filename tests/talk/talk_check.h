@@ -137,8 +137,9 @@ static bool send_message(struct talk *t, const struct line *line)
     return after_asking(t, s, code, &error);
 }
 
-static bool command(struct talk *t, enum word word)
+static bool command(struct talk *t, const struct line *line)
 {
+    uint32_t n = (uint32_t)strtoul(line->argument, NULL, 10);
     parley_scope scope = PARLEY_SCOPE_INIT;
     parley_error error = PARLEY_ERROR_INIT;
     struct said *s = say(t);
@@ -149,8 +150,10 @@ static bool command(struct talk *t, enum word word)
     scope.bot = t->bot;
     scope.context = t->context;
     scope.session = t->in_session ? t->sessions[t->in_session - 1] : NULL;
-    int code = word == W_UNDO ? parley_undo(t->engine, &scope, &s->request, &error)
-                              : parley_reset(t->engine, &scope, &s->request, &error);
+    int code = line->word == W_UNDO    ? parley_undo(t->engine, &scope, &s->request, &error)
+               : line->word == W_PIN   ? parley_pin(t->engine, &scope, n, &s->request, &error)
+               : line->word == W_UNPIN ? parley_unpin(t->engine, &scope, n, &s->request, &error)
+                                       : parley_reset(t->engine, &scope, &s->request, &error);
     return after_asking(t, s, code, &error);
 }
 
@@ -230,8 +233,10 @@ static bool act(struct talk *t, const struct line *line)
     case W_EDIT:
         return send_message(t, line);
     case W_UNDO:
+    case W_PIN:
+    case W_UNPIN:
     case W_RESET:
-        return command(t, line->word);
+        return command(t, line);
     case W_RESTART:
         return restart(t);
     case W_TIME:
@@ -472,12 +477,14 @@ static bool check_error(struct talk *t, const struct line *line)
     return ok;
 }
 
-// One turn as "user assistant(cut)"; superseded ones with a "-" before each.
+// One turn as "user assistant(cut)"; before each a "-" if it is superseded, a "*" if it is pinned.
 static void ledger_turn(struct json turn, struct buf *out)
 {
     struct json_iter it = {0};
     struct json none, step, steps = json_get(turn, "steps");
-    const char *mark = json_bool(json_get(turn, "superseded"), false) ? "-" : "";
+    const char *mark = json_bool(json_get(turn, "superseded"), false)      ? "-"
+                       : json_type(json_get(turn, "pinned")) == JSON_STRING ? "*"
+                                                                            : "";
     struct buf status = BUF_INIT(64), role = BUF_INIT(64);
     uint32_t left = json_count(steps);
 
@@ -605,6 +612,42 @@ static bool check_from(struct talk *t, const struct line *line)
     return ok;
 }
 
+// What the request of the message's turn was made of: "pinned by the user 1, newest 3 4".
+static bool check_why(struct talk *t, const struct line *line)
+{
+    parley_scope scope = PARLEY_SCOPE_INIT;
+    parley_error error = PARLEY_ERROR_INIT;
+    struct json_doc doc = JSON_DOC_INIT;
+    struct json_iter it = {0};
+    struct json none, turn;
+    struct buf actual = BUF_INIT(TALK_TEXT_BYTES_MAX), why = BUF_INIT(4096), last = BUF_INIT(4096);
+
+    scope.user = t->now->user;
+    scope.session = t->now->session;
+    int code = parley_why(t->engine, &scope, t->now->turn, &t->asked, &error);
+    if (!talk_asked(t, code, &error))
+        return false;
+    json_parse(&doc, buf_slice(&t->answer), 0, NULL);
+    while (json_next(json_get(json_root(&doc), "sent"), &it, &none, &turn)) {
+        buf_clear(&why);
+        json_string(json_get(turn, "why"), &why);
+        if (!slice_eq(buf_slice(&why), buf_slice(&last)))
+            buf_addf(&actual, "%s%s", actual.len ? ", " : "", why.ptr);
+        buf_clear(&last);
+        buf_add_slice(&last, buf_slice(&why));
+        buf_add_char(&actual, ' ');
+        json_string(json_get(turn, "turn"), &actual);
+    }
+    bool ok = slice_eq(buf_slice(&actual), line->text);
+    if (!ok)
+        talk_differs(t, line->n, "why", line->text, buf_slice(&actual));
+    json_doc_release(&doc);
+    buf_release(&actual);
+    buf_release(&why);
+    buf_release(&last);
+    return ok;
+}
+
 static bool check(struct talk *t, const struct line *line)
 {
     if (!t->in_block || (!t->now && line->word != W_VERIFY))
@@ -640,6 +683,8 @@ static bool check(struct talk *t, const struct line *line)
         return check_counts(t, line);
     case W_FROM:
         return check_from(t, line);
+    case W_WHY:
+        return check_why(t, line);
     default:
         return talk_verify(t);
     }

@@ -37,6 +37,8 @@ enum word {
     W_USER,
     W_EDIT,
     W_UNDO,
+    W_PIN,
+    W_UNPIN,
     W_RESET,
     W_STOP,
     W_GOES_ON,
@@ -62,6 +64,7 @@ enum word {
     W_USAGE,
     W_WINDOW,
     W_FROM,
+    W_WHY,
     W_VERIFY,
     WORDS
 };
@@ -90,6 +93,8 @@ static const struct {
     [W_USER] = {"user", K_ACTION, F_TEXT},
     [W_EDIT] = {"edit", K_ACTION, F_BOTH},
     [W_UNDO] = {"undo", K_ACTION, F_ALONE},
+    [W_PIN] = {"pin", K_ACTION, F_ARGUMENT},
+    [W_UNPIN] = {"unpin", K_ACTION, F_ARGUMENT},
     [W_RESET] = {"reset", K_ACTION, F_ALONE},
     [W_STOP] = {"stop", K_ACTION, F_ALONE},
     [W_GOES_ON] = {"goes-on", K_ACTION, F_ALONE},
@@ -113,6 +118,7 @@ static const struct {
     [W_USAGE] = {"usage", K_CHECK, F_TEXT},
     [W_WINDOW] = {"window", K_CHECK, F_TEXT},
     [W_FROM] = {"from", K_CHECK, F_TEXT},
+    [W_WHY] = {"why", K_CHECK, F_TEXT},
     [W_VERIFY] = {"verify", K_CHECK, F_ALONE},
 };
 

@@ -11,6 +11,7 @@ enum { TEXTS_MAX = 16, TRIES = 4 };
 struct told {
     const char *accepted[TEXTS_MAX], *done[TEXTS_MAX];
     unsigned accepted_len, done_len;
+    bool pinned;  // the first turn
 };
 
 struct scene {
@@ -105,6 +106,25 @@ static int undo(struct scene *s, uint32_t first)
     return minor(s, &op);
 }
 
+// An event and the head: both or none, and if it was told, both.
+static int pin_first(struct scene *s)
+{
+    struct ledger_op op;
+
+    for (int i = 0; i < TRIES; i++) {
+        kit_ready(s->k, &op);
+        ledger_pin(s->c, 1, &op);
+        int code = kit_wait(s->k, &op);
+        if (code && !s->go_on)
+            return code;
+        if (code && (reload(s) || !pins_find(&s->c->head.pins, 1)))
+            continue;
+        s->told.pinned = true;
+        return E_OK;
+    }
+    return E_STORE;
+}
+
 static int move(struct scene *s, const char *text)
 {
     struct chat *to = kit_chat(s->k, "kitchen");
@@ -152,6 +172,8 @@ static int play(struct scene *s)
         code = keep(s, "rst");
     if (!code)
         code = settle(s, "first");
+    if (!code)
+        code = pin_first(s);
     if (!code)
         code = accept(s, "two", NULL);
     if (!code)
@@ -236,6 +258,8 @@ static void check(struct kit *k, const struct told *told, bool all_done)
         assert_int_equal(code, E_OK);
         assert_int_equal(c->head.open_turn, 0);
         assert_int_equal(rules_check_turns(&c->head, c->turns, c->turns_len, &err), E_OK);
+        if (told->pinned && says(&chat_turn(c, 1)->steps[0], "one"))
+            assert_non_null(pins_find(&c->head.pins, 1));
         for (uint32_t n = 1; n <= c->head.turns; n++) {
             count(told, chat_turn(c, n), &tally);
             if (all_done)

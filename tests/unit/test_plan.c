@@ -49,11 +49,39 @@ static void test_plan__texts_are_limited(void **state)
     plan_release(&p);
 }
 
+// What the session pins stands among the plan's own, in order and once.
+static void test_plan__takes_the_pins_of_the_session(void **state)
+{
+    struct session_pins pins = {.list = {{1, PIN_USER}, {4, PIN_USER}, {9, PIN_POLICY}}, .len = 3};
+    static const uint32_t expected[] = {1, 2, 4, 7, 9};
+    struct history_plan p;
+
+    (void)state;
+    history_plan_full(&p);
+    memcpy(p.pinned, (uint32_t[]){2, 4, 7}, 3 * sizeof(uint32_t));
+    p.pinned_len = 3;
+    history_plan_pin(&p, &pins);
+    assert_int_equal(p.pinned_len, 5);
+    assert_memory_equal(p.pinned, expected, sizeof(expected));
+    // As many as there may be of both.
+    for (uint32_t i = 0; i < PLAN_PINNED_MAX; i++)
+        p.pinned[i] = 2 * i + 1;
+    p.pinned_len = PLAN_PINNED_MAX;
+    for (uint32_t i = 0; i < SESSION_PINS_MAX; i++)
+        pins.list[i].turn = 2 * i + 2;
+    pins.len = SESSION_PINS_MAX;
+    history_plan_pin(&p, &pins);
+    assert_int_equal(p.pinned_len, PLAN_PINNED_MAX + SESSION_PINS_MAX);
+    for (uint32_t i = 1; i < p.pinned_len; i++)
+        assert_true(p.pinned[i - 1] < p.pinned[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plan__full_history),
         cmocka_unit_test(test_plan__texts_are_limited),
+        cmocka_unit_test(test_plan__takes_the_pins_of_the_session),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -134,6 +134,8 @@ static const struct { const char *body, *message; } failing[] = {
     {"local t = {} t.t = t return { say = 'x', state = t }", "policies/kiosk.lua:1: state: "
         "tables are "
      "nested too deeply (at most 16) (in on_message)"},
+    {"return { say = 'x', pin = 3 }",
+     "policies/kiosk.lua:1: pin: must be a boolean, not a number (in on_message)"},
     {"return { say = 'x', state = 3 }",
      "policies/kiosk.lua:1: state: must be a table, not a number (in on_message)"},
     {"return { say = ('x'):rep(600000) }", NULL},

@@ -94,6 +94,8 @@ static void test_session_head__the_longest_is_a_record(void **state)
 
         assert_int_equal(session_supersede(&h, last - 1, last, NULL), E_OK);
     }
+    for (uint32_t i = 0; i < SESSION_PINS_MAX; i++)
+        assert_int_equal(pins_add(&h.pins, SESSION_TURNS_MAX - 3 * i - 2, PIN_POLICY, NULL), E_OK);
     session_write_meta(&h, &out);
     assert_int_equal(buf_check(&out, "the meta", NULL), E_OK);
     assert_int_equal(session_read_meta(&back, buf_slice(&out), NULL), E_OK);
@@ -114,6 +116,7 @@ static void test_session_head__stored_form(void **state)
                              .tokens = 1234,
                              .system_hash = 0x00ff00000000abcd,
                              .cut = {.first = 3, .turn = 8, .plan = 0xfe},
+                             .pins = {{{1, PIN_USER}, {9, PIN_POLICY}}, 2},
                              .created_at_ms = 1,
                              .last_active_at_ms = 2,
                              .expires_at_ms = 3};
@@ -131,7 +134,7 @@ static void test_session_head__stored_form(void **state)
         "\"open_turn\":9,\"events\":2,\"tokens\":1234,\"system_hash\":\"00ff00000000abcd\","
         "\"cut\":[3,8,\"00000000000000fe\"],"
         "\"created_at\":1,\"last_active_at\":2,\"expires_at\":3,"
-        "\"superseded\":[[2,3],[7,7]]}");
+        "\"superseded\":[[2,3],[7,7]],\"pins\":[[1,\"user\"],[9,\"policy\"]]}");
     assert_int_equal(session_read_meta(&back, buf_slice(&out), NULL), E_OK);
     safe_buf_init(&body, 4096);
     session_write_body(&h, &body);
@@ -144,6 +147,8 @@ static void test_session_head__stored_form(void **state)
     assert_int_equal(copy.system_hash, h.system_hash);
     assert_memory_equal(&copy.cut, &h.cut, sizeof(h.cut));
     assert_int_equal(copy.superseded_len, 2);
+    assert_int_equal(copy.pins.len, 2);
+    assert_int_equal(pins_find(&copy.pins, 9)->by, PIN_POLICY);
     assert_int_equal(copy.superseded[1].first, 7);
     // Reading over a head replaces its ranges.
     assert_int_equal(session_read_meta(&copy,
@@ -152,6 +157,7 @@ static void test_session_head__stored_form(void **state)
                                        NULL),
                      E_OK);
     assert_null(copy.superseded);
+    assert_int_equal(copy.pins.len, 0);
     assert_int_equal(copy.expires_at_ms, 0);
     session_head_release(&copy);
     session_head_release(&h);
@@ -194,6 +200,15 @@ static void test_session_head__names_what_is_wrong(void **state)
         {"{" GOOD ",\"superseded\":[[1,6]]}", "\"superseded\""},
         {"{" GOOD ",\"superseded\":[[1,2],[2,3]]}", "\"superseded\""},
         {"{" GOOD ",\"superseded\":[[3,3],[1,1]]}", "\"superseded\""},
+        {"{" GOOD ",\"pins\":{}}", "\"pins\""},
+        {"{" GOOD ",\"pins\":[3]}", "\"pins\""},
+        {"{" GOOD ",\"pins\":[[3]]}", "\"pins\""},
+        {"{" GOOD ",\"pins\":[[3,\"him\"]]}", "\"pins\""},
+        {"{" GOOD ",\"pins\":[[0,\"user\"]]}", "\"pins\""},
+        {"{" GOOD ",\"pins\":[[6,\"user\"]]}", "\"pins\""},
+        {"{" GOOD ",\"pins\":[[3,\"user\"],[3,\"user\"]]}", "\"pins\""},
+        {"{" GOOD ",\"pins\":[[3,\"user\"],[2,\"user\"]]}", "\"pins\""},
+        {"{" GOOD ",\"superseded\":[[2,3]],\"pins\":[[3,\"user\"]]}", "\"pins\""},
     };
 
     (void)state;
@@ -203,11 +218,57 @@ static void test_session_head__names_what_is_wrong(void **state)
 
         assert_int_equal(session_read_meta(&h, slice_str(cases[i].meta), &err), E_CORRUPT);
         assert_non_null(strstr(err.message, cases[i].says));
-        assert_null(h.superseded);
+        assert_int_equal(h.pins.len, 0);
+        session_head_release(&h);
     }
     struct session_head h = {0};
     assert_int_equal(session_read_body(&h, SAFE_LIT("{\"context\":5}"), NULL), E_CORRUPT);
     assert_int_equal(session_read_body(&h, SAFE_LIT("nonsense"), NULL), E_CORRUPT);
+}
+
+static void test_session_head__pins_as_an_array_would(void **state)
+{
+    struct rand_sim r;
+
+    (void)state;
+    rand_sim_init(&r, 11);
+    for (int round = 0; round < 300; round++) {
+        struct session_head h = {0};
+        bool truth[TURNS] = {false}, gone[TURNS] = {false};
+
+        for (int step = 0; step < 30; step++) {
+            uint32_t turn = 1 + (uint32_t)rand_below(&r.rand, TURNS - 2);
+            uint32_t last = turn + (uint32_t)rand_below(&r.rand, 4);
+
+            last = last < TURNS ? last : TURNS - 1;
+            if (rand_below(&r.rand, 6) == 0) {
+                assert_int_equal(session_supersede(&h, turn, last, NULL), E_OK);
+                for (uint32_t t = turn; t <= last; t++)
+                    gone[t] = !(truth[t] = false);
+            } else if (rand_below(&r.rand, 3) == 0) {
+                pins_remove(&h.pins, turn, turn);
+                truth[turn] = false;
+            } else if (!gone[turn]) {
+                assert_int_equal(pins_add(&h.pins, turn, PIN_USER, NULL), E_OK);
+                truth[turn] = true;
+            }
+            uint32_t count = 0;
+            for (uint32_t t = 1; t < TURNS; t++) {
+                assert_int_equal(pins_find(&h.pins, t) != NULL, truth[t]);
+                count += truth[t];
+            }
+            assert_int_equal(h.pins.len, count);
+            for (uint32_t i = 1; i < h.pins.len; i++)
+                assert_true(h.pins.list[i - 1].turn < h.pins.list[i].turn);
+        }
+        session_head_release(&h);
+    }
+    struct session_pins full = {.len = 0};
+    for (uint32_t i = 1; i <= SESSION_PINS_MAX; i++)
+        assert_int_equal(pins_add(&full, 2 * i, PIN_USER, NULL), E_OK);
+    assert_int_equal(pins_add(&full, 3, PIN_USER, NULL), E_REFUSED);
+    assert_int_equal(pins_add(&full, 4, PIN_POLICY, NULL), E_OK);
+    assert_int_equal(full.len, SESSION_PINS_MAX);
 }
 
 static void test_session_head__no_memory(void **state)
@@ -242,6 +303,7 @@ int main(void)
         cmocka_unit_test(test_session_head__the_longest_is_a_record),
         cmocka_unit_test(test_session_head__stored_form),
         cmocka_unit_test(test_session_head__names_what_is_wrong),
+        cmocka_unit_test(test_session_head__pins_as_an_array_would),
         cmocka_unit_test(test_session_head__no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
