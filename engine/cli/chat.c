@@ -95,6 +95,13 @@ static void read_done(struct chat *chat, const parley_event *done)
     json_doc_release(&doc);
 }
 
+// A script learns only at the end whether something failed: its first failure stays.
+static void keep_code(struct chat *chat, int code)
+{
+    if (chat->prompt.interactive || chat->code >= 0)
+        chat->code = code;
+}
+
 static void say(struct chat *chat, struct slice text)
 {
     const struct options *o = &chat->cli->options;
@@ -118,9 +125,7 @@ static void say(struct chat *chat, struct slice text)
         memcpy(chat->session, exchange.session, sizeof chat->session);
     if (exchange.done)
         read_done(chat, exchange.done);
-    // A script learns only at the end whether something failed: its first failure stays.
-    if (chat->prompt.interactive || chat->code >= 0)
-        chat->code = exchange.code;
+    keep_code(chat, exchange.code);
     if (exchange.signal) {
         chat->leave =
             exchange.impatient || !is_interrupt(exchange.signal) || !chat->prompt.interactive;
@@ -151,6 +156,10 @@ static void talk(struct chat *chat)
         int code = prompt_read(&chat->prompt, prompt, &text);
         if (code == 1) {
             handle(chat, text);
+            continue;
+        }
+        if (code == E_REFUSED) { // too long; the engine's word for that is wrong usage
+            keep_code(chat, PARLEY_E_USAGE);
             continue;
         }
         if (chat->prompt.interactive)

@@ -100,16 +100,8 @@ static void slash_tokens(struct chat *chat)
     cli_answer_free(&answer);
 }
 
-// The row of this session, among those of the user's other ones.
-static void print_usage(struct chat *chat, struct json rows)
+static void print_usage(struct output *o, struct json row)
 {
-    struct output *o = &chat->cli->output;
-    struct json_iter it = {0};
-    struct json key, row;
-
-    while (json_next(rows, &it, &key, &row))
-        if (json_is_string(json_get(row, "session"), chat->session))
-            break;
     double cost = json_double(json_get(row, "cost_usd"), -1);
     outputf(
         o, "calls: %" PRId64 ", tokens in: %" PRId64 " (%" PRId64 " cached), out: %" PRId64 ", ",
@@ -134,7 +126,12 @@ static void slash_usage(struct chat *chat)
     int code = parley_usage(chat->cli->engine, &scope, "session", &request, &error);
     if (cli_answer(chat->cli, code, request, &error, &answer) < 0)
         return;
-    print_usage(chat, json_get(json_root(&answer.doc), "rows"));
+    // Of one session there is one row, or none.
+    struct json row = json_at(json_get(json_root(&answer.doc), "rows"), 0);
+    if (json_type(row) == JSON_OBJECT)
+        print_usage(&chat->cli->output, row);
+    else
+        output_note(&chat->cli->output, "nothing was sent in this session yet");
     cli_answer_free(&answer);
 }
 
@@ -264,6 +261,21 @@ static void slash_resume(struct chat *chat, struct slice wanted)
     cli_answer_free(&answer);
 }
 
+static int write_all(int fd, struct slice text)
+{
+    while (text.len) {
+        ssize_t n = write(fd, text.ptr, text.len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        text.ptr += n;
+        text.len -= (size_t)n;
+    }
+    return 0;
+}
+
+// A new file, whole or not at all: 0, or the negative errno.
 static int write_file(const char *name, struct slice text)
 {
     // Only for its owner: it is the conversation in plain.
@@ -271,19 +283,12 @@ static int write_file(const char *name, struct slice text)
 
     if (fd < 0)
         return -errno;
-    while (text.len) {
-        ssize_t n = write(fd, text.ptr, text.len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            int reason = errno;
-            close(fd);
-            return -reason;
-        }
-        text.ptr += n;
-        text.len -= (size_t)n;
-    }
-    return close(fd) < 0 ? -errno : 0;
+    int failed = write_all(fd, text);
+    if (close(fd) < 0 && !failed)
+        failed = -errno;
+    if (failed)
+        unlink(name);
+    return failed;
 }
 
 static void slash_save(struct chat *chat, struct slice wanted)

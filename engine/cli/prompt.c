@@ -114,11 +114,8 @@ int prompt_read(struct prompt *p, const char *prompt, struct slice *text)
     } else {
         buf_add_slice(&p->text, line);
     }
-    if (!buf_ok(&p->text)) {
-        buf_check(&p->text, "the message", &err);
-        cli_fail_err(p->cli, &err);
-        buf_clear(&p->text);
-    }
+    if (buf_check(&p->text, "the message", &err) < 0)
+        return cli_fail_err(p->cli, &err);
     *text = buf_slice(&p->text);
     return 1;
 }

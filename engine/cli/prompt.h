@@ -19,7 +19,8 @@ struct prompt {
 
 void prompt_init(struct prompt *p, struct cli *cli);
 void prompt_release(struct prompt *p);
-// 1: *text, borrowed until the next call; 0: the end; E_CANCELLED: a signal; else reported.
+// 1: *text, borrowed until the next call; 0: the end; E_CANCELLED: a signal; E_REFUSED: a message
+// that is too long was reported and dropped, and the next may be read; else reported.
 int prompt_read(struct prompt *p, const char *prompt, struct slice *text);
 
 enum { PROMPT_BYTES_MAX = 64 };

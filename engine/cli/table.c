@@ -52,6 +52,33 @@ static int check(const struct table *t, struct err *err)
     return E_OK;
 }
 
+// A cell is one line, whatever is in it: what would end the line or leave the column is a space.
+static bool is_break(char c)
+{
+    return c == '\n' || c == '\r' || c == '\t';
+}
+
+static size_t columns_of(struct slice cell)
+{
+    size_t columns = utf8_columns(cell);
+
+    for (size_t i = 0; i < cell.len; i++)
+        columns += is_break(cell.ptr[i]);
+    return columns;
+}
+
+static void print_line(struct output *o, struct slice cell)
+{
+    for (size_t i = 0, start = 0; i <= cell.len; i++) {
+        if (i < cell.len && !is_break(cell.ptr[i]))
+            continue;
+        output_text(o, slice_of(cell.ptr + start, i - start));
+        if (i < cell.len)
+            output_str(o, " ");
+        start = i + 1;
+    }
+}
+
 static void pad(struct output *o, size_t n)
 {
     outputf(o, "%*s", (int)n, "");
@@ -59,11 +86,11 @@ static void pad(struct output *o, size_t n)
 
 static void print_cell(struct output *o, struct slice cell, size_t width, bool right, bool last)
 {
-    size_t room = width - utf8_columns(cell);
+    size_t room = width - columns_of(cell);
 
     if (right)
         pad(o, room);
-    output_text(o, cell);
+    print_line(o, cell);
     if (!right && !last)
         pad(o, room);
     if (!last)
@@ -78,7 +105,7 @@ int table_print(const struct table *t, struct output *o, struct err *err)
     if (code < 0)
         return code;
     for (size_t i = 0; i < t->ends.len; i++) {
-        size_t columns = utf8_columns(cell_at(t, i)), *widest = &width[i % t->columns];
+        size_t columns = columns_of(cell_at(t, i)), *widest = &width[i % t->columns];
         *widest = columns > *widest ? columns : *widest;
     }
     for (size_t i = 0; i < t->ends.len; i++) {

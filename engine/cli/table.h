@@ -25,7 +25,7 @@ void table_release(struct table *t);
 // The next cell; after the last of a row the next row begins. The first row is the heading.
 void table_add(struct table *t, struct slice cell);
 void table_add_str(struct table *t, const char *cell);
-// E_OK or E_NOMEM.
+// A line for each row: line ends and tabs in a cell are spaces. E_OK or E_NOMEM.
 int table_print(const struct table *t, struct output *o, struct err *err);
 // RFC 4180, but for the line ends, which are plain newlines.
 int table_print_csv(const struct table *t, struct output *o, struct err *err);

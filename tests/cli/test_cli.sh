@@ -511,6 +511,42 @@ feed 'a\377b\nMy name is Ida.\nWhat is my name?\n' chat
 code 2
 prints "Your name is Ida."
 
+it cli__chat_of_a_script_tells_a_message_that_is_too_long
+{
+    head -c 600000 /dev/zero | tr '\0' x
+    printf '\nMy name is Ivo.\nWhat is my name?\n'
+} >long.txt
+ran="chat (fed with long.txt)"
+"$parley" chat >out 2>err <long.txt
+code=$?
+code 2
+says "the message is too long"
+prints "Your name is Ivo."
+
+it cli__chat_usage_before_anything_was_sent
+feed 'one\n/reset\n/usage\n' chat
+code 0
+says "nothing was sent in this session yet"
+lacks "calls:"
+
+it cli__chat_save_leaves_no_half_file
+ran="chat (fed, files may not grow)"
+printf 'one\n/save half.txt\n' | (
+    trap '' XFSZ
+    ulimit -f 0
+    "$parley" chat --store memory: 2>&1
+) | cat >out
+prints "cannot write half.txt"
+expect "nothing left" test ! -e half.txt
+
+it cli__table_rows_are_lines
+run ask hello --user rows --context 'two
+lines	and a tab'
+run sessions --user rows
+code 0
+prints "two lines and a tab"
+expect "a heading and a row" test "$(wc -l <out)" = 2
+
 it cli__chat_slash_commands
 feed 'one\n/usage\n/history\n/sessions\n/policy\n/help\n/save kept.txt\n/undo\n/history\n' chat --user slash
 code 0
