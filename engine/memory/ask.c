@@ -269,12 +269,19 @@ static bool number_of(struct slice text, uint32_t *out)
     return true;
 }
 
-// "2023-05-08"
-static bool iso_date(struct slice text, uint32_t *year, uint32_t *month, uint32_t *day)
+// "2023-05-08". Whatever else looks alike, "4711-00-ab", leaves *a as it is.
+static bool iso_date(struct slice text, struct ask *a)
 {
-    return text.len == 10 && text.ptr[4] == '-' && text.ptr[7] == '-' &&
-           number_of(slice_of(text.ptr, 4), year) && number_of(slice_of(text.ptr + 5, 2), month) &&
-           number_of(slice_of(text.ptr + 8, 2), day);
+    uint32_t year, month, day;
+
+    if (text.len != 10 || text.ptr[4] != '-' || text.ptr[7] != '-' ||
+        !number_of(slice_of(text.ptr, 4), &year) || !number_of(slice_of(text.ptr + 5, 2), &month) ||
+        !number_of(slice_of(text.ptr + 8, 2), &day) || month < 1 || month > 12)
+        return false;
+    a->year = year;
+    a->month = month;
+    a->day = day;
+    return true;
 }
 
 static uint32_t month_of(struct slice stem, bool *unsure)
@@ -300,7 +307,7 @@ static void find_date(struct ask *a)
         struct slice text = term_text(&a->terms, VEC_AT(&a->terms.list, struct term, i));
         uint32_t n = 0;
         bool unsure = false;
-        if (iso_date(text, &a->year, &a->month, &a->day))
+        if (iso_date(text, a))
             return;
         if (!a->month && (a->month = month_of(text, &unsure)) != 0)
             doubted = unsure;

@@ -3,8 +3,9 @@
 //
 // For each term t of the query, what message d has of it is
 //
-//     x(d) = Σ over messages m of the same session, up to `reach` away:  near(d, m) · tf(t, m) /
-//     norm(m) norm(m) = 1 - b + b · words(m) / average words
+//     x(d)    = Σ over messages m of the same session, up to `reach` away:
+//                   near(d, m) · tf(t, m) / norm(m)
+//     norm(m) = 1 - b + b · words(m) / average words
 //
 // and the lexical score of d is  Σ over t:  weight(t) · x / (x + k1),  times the factors below.
 // That is BM25 with the talk around a message as a part of it. A term that was said nearby makes up

@@ -146,6 +146,10 @@ int recall_add(struct recall *r, const struct recall_item *item, struct err *err
                        "memory: a recall index holds %d messages at most; drop its oldest "
                        "segment",
                        RECALL_DOCS_MAX);
+    if (segment_builder_docs(r->tail) == SEGMENT_DOCS_MAX)
+        return err_set(err, E_REFUSED,
+                       "memory: the tail of a recall index holds %d messages at most; seal it",
+                       SEGMENT_DOCS_MAX);
     if ((unsigned)item->kind >= SEGMENT_KINDS || item->session.len > SEGMENT_NAME_BYTES_MAX ||
         item->context.len > SEGMENT_NAME_BYTES_MAX)
         return err_set(err, E_USAGE,

@@ -76,8 +76,9 @@ struct recall_item {
     struct slice text;
     const float *vector;  // space.dims of them, or NULL: not embedded (yet)
 };
-// Appends to the tail. All is copied. E_REFUSED (limits; the message is not in the index), E_NOMEM;
-// then the index is as it was.
+// Appends to the tail. All is copied. E_REFUSED (the index is full, or its tail, which holds
+// SEGMENT_DOCS_MAX and recall_seal empties), E_USAGE (an unknown kind, a session or context of too
+// long a name), E_NOMEM; then the index is as it was.
 int recall_add(struct recall *r, const struct recall_item *item, struct err *err);
 // From now on turns first … last of the session are not found: superseded, forgotten or erased.
 // Counts them. What is loaded later is not affected: load first, forget then.
@@ -126,7 +127,7 @@ struct recall_query {
     struct slice not_session;  // with not_from: turns from this one on are left out, since they are
     uint32_t not_from;         // sent anyway; not_session empty: nothing is
     uint32_t k;                // 1 … RECALL_HITS_MAX
-    bool explain;              // fill `why`; costs as much again
+    bool explain;              // fill `why`; costs twice as much again
 };
 
 // A term's part in a score, in thousandths.

@@ -249,7 +249,7 @@ size_t segment_bytes(const struct segment *s)
 {
     return sizeof(*s) + s->bytes_len + s->docs_len * (sizeof(*s->docs) + 1) +
            s->sessions_len * sizeof(*s->sessions) + s->speakers_len * sizeof(*s->speakers) +
-           s->terms_len * sizeof(*s->terms) + s->vectors_len * sizeof(*s->norms);
+           s->terms_len * sizeof(*s->terms);
 }
 
 struct term_entry segment_term(const struct segment *s, uint32_t i)

@@ -7,9 +7,8 @@
 //   "PRS1"  v level, docs, sessions, speakers, terms, dims   8 bytes space   text partition, bot
 //   sessions:  text id, context                              (a fact's "session" is its own id)
 //   speakers:  text                                          (terms, a space between them)
-//   docs:      v session, kind, turn, step, speaker + 1 (0: none), zigzag(at_ms - the one
-//   before's),
-//              tokens, words, flags
+//   docs:      v session, kind, turn, step, speaker + 1 (0: none),
+//              zigzag(at_ms - the one before's), tokens, words, flags
 //   terms:     text, v df, v bytes of postings, postings     (bytewise ascending)
 //   postings:  v (gap << 1 | tf is 1), then v tf if it is not 1; gap from the doc after the last
 //   lengths:   4 bytes for each doc that has a vector: vector_norm of it

@@ -229,6 +229,8 @@ static void test_recall__who_and_when(void **state)
     assert_memory_equal(found(r, "sailing with Ann", 9), "4 2", 3);
     assert_memory_equal(found(r, "who went sailing in May 2023", 9), "2 1", 3);
     assert_memory_equal(found(r, "did Lee go sailing on 2023-05-08", 9), "2 1", 3);
+    // What only looks like a date is none, and leaves the other one.
+    assert_memory_equal(found(r, "sailing in May 2023 as in 4711-00-ab", 9), "2 1", 3);
     // "May" alone is a verb.
     assert_memory_equal(found(r, "may we go sailing", 9), "4 3", 3);
     struct recall_query q = query_of("sailing Ann June", 1);
@@ -541,6 +543,24 @@ static void test_recall__a_tail_that_is_all_forgotten_is_not_sealed(void **state
     recall_free(r);
 }
 
+static void test_recall__a_full_tail_asks_to_be_sealed(void **state)
+{
+    struct recall *r = open_index(0);
+    struct recall_item item = {.session = SLICE_LIT("a"), .text = SLICE_LIT("tea")};
+    struct recall_change change;
+    struct err err = ERR_INIT;
+
+    (void)state;
+    for (; item.turn < SEGMENT_DOCS_MAX; item.turn++)
+        assert_int_equal(recall_add(r, &item, NULL), E_OK);
+    assert_int_equal(recall_add(r, &item, &err), E_REFUSED);
+    assert_non_null(strstr(err.message, "seal it"));
+    assert_int_equal(recall_docs(r), SEGMENT_DOCS_MAX);
+    assert_int_equal(recall_seal(r, 1, &change, NULL), 1);
+    assert_int_equal(recall_add(r, &item, NULL), E_OK);
+    recall_free(r);
+}
+
 static void test_recall__the_oldest_make_room_at_the_limit(void **state)
 {
     struct recall *r = open_index(0);
@@ -789,6 +809,7 @@ int main(void)
         cmocka_unit_test(test_recall__what_is_stored_ranks_the_same),
         cmocka_unit_test(test_recall__what_is_forgotten_is_gone),
         cmocka_unit_test(test_recall__a_tail_that_is_all_forgotten_is_not_sealed),
+        cmocka_unit_test(test_recall__a_full_tail_asks_to_be_sealed),
         cmocka_unit_test(test_recall__the_oldest_make_room_at_the_limit),
         cmocka_unit_test(test_recall__loads_only_what_is_its_own_and_in_order),
         cmocka_unit_test(test_recall__reasons_add_up),
