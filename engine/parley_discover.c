@@ -251,11 +251,11 @@ static bool add_configured(void *user, const char *provider)
     return true;
 }
 
-// What is configured is asked as the configuration says.
-static bool is_configured(const struct discover *d, unsigned port)
+// What is configured is asked as the configuration says, and nobody twice.
+static bool is_asked(const struct discover *d, unsigned port)
 {
     for (size_t i = 0; i < d->probes.len; i++) {
-        if (probe_at(d, i)->provider[0] && probe_at(d, i)->port == port)
+        if (probe_at(d, i)->port == port)
             return true;
     }
     return false;
@@ -264,7 +264,7 @@ static bool is_configured(const struct discover *d, unsigned port)
 static void add_port(struct discover *d, unsigned port)
 {
     static const char *const hosts[] = {"127.0.0.1", "[::1]"};
-    if (is_configured(d, port))
+    if (is_asked(d, port))
         return;
     for (size_t i = 0; i < ENTRIES(hosts); i++) {
         struct probe *p = add_probe(d);

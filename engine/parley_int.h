@@ -161,7 +161,7 @@ int engine_backtest(parley *e, const parley_scope *scope, int64_t since_ms, stru
 // ---- parley_offline.c
 
 enum { REPORT_BYTES_MAX = 16 << 20 };
-// The end of a call that answers with a report: hands it over, or else the error. Takes json.
-int finish_report(struct buf *json, int code, char **report, struct err *err, parley_error *error);
+// The end of a call that answers with a report: hands it over, or else the error. Takes text.
+int finish_report(struct buf *text, int code, char **report, struct err *err, parley_error *error);
 
 #endif

@@ -131,7 +131,6 @@ static int seal_partition(struct migration *m, const char *name, const struct us
 
 // ---- partitions
 
-
 static void key_found(struct vault_request *request)
 {
     loop_stop(request->loop);

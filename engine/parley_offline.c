@@ -10,12 +10,12 @@
 
 enum { CHECK_FILES_MAX = 10000 };
 
-int finish_report(struct buf *json, int code, char **report, struct err *err, parley_error *error)
+int finish_report(struct buf *text, int code, char **report, struct err *err, parley_error *error)
 {
     if (!code)
-        code = buf_check(json, "the report", err);
-    *report = code ? NULL : buf_take(json, NULL);
-    buf_release(json);
+        code = buf_check(text, "the report", err);
+    *report = code ? NULL : buf_take(text, NULL);
+    buf_release(text);
     return public_error(error, err);
 }
 
@@ -168,7 +168,6 @@ int parley_migrate(const parley_options *options, int dry_run, char **report, pa
     struct settings settings;
     struct err err = ERR_INIT;
     struct buf text = BUF_INIT(REPORT_BYTES_MAX);
-    *report = NULL;
     int code = settings_load(&settings, options, &err);
     if (!code) {
         code = store_migrate(conf_str(settings.conf, "store"), dry_run != 0, &text, &err);
@@ -178,11 +177,7 @@ int parley_migrate(const parley_options *options, int dry_run, char **report, pa
     }
     if (!code && !text.len)
         buf_add_str(&text, "nothing to do\n");
-    if (!code)
-        *report = buf_take(&text, NULL);
-    buf_release(&text);
-    public_error(error, &err);
-    return code;
+    return finish_report(&text, code, report, &err, error);
 }
 
 static void write_bot(void *user, const char *bot, const char *file)

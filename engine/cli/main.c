@@ -93,7 +93,7 @@ static int block_signals(void)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-static parley_log_level log_level(bool quiet)
+static parley_log_level log_level(struct output *o)
 {
     static const char *const words[] = {"debug", "info", "warn", "error"};
     const char *wanted = getenv("PARLEY_LOG");
@@ -101,7 +101,9 @@ static parley_log_level log_level(bool quiet)
     for (size_t i = 0; wanted && i < sizeof words / sizeof *words; i++)
         if (strcmp(wanted, words[i]) == 0)
             return (parley_log_level)i;
-    return quiet ? PARLEY_LOG_ERROR : PARLEY_LOG_WARN;
+    if (wanted && *wanted)
+        output_note(o, "PARLEY_LOG=%s is ignored: it is debug, info, warn or error", wanted);
+    return o->quiet ? PARLEY_LOG_ERROR : PARLEY_LOG_WARN;
 }
 
 static int dispatch(struct cli *cli)
@@ -133,7 +135,7 @@ int main(int argc, char **argv)
                 option_on(&cli.options, FLAG_QUIET));
     if (code < 0)
         return exit_status(cli_fail_err(&cli, &err));
-    cli.log_level = log_level(cli.output.quiet);
+    cli.log_level = log_level(&cli.output);
     cli.signals = block_signals();
     if (cli.signals < 0) {
         output_error(&cli.output, "cannot make a signal descriptor: raise the limit of open files");

@@ -4,7 +4,7 @@
 // Standard output carries the answer and nothing else; everything else goes to standard error as
 // "parley: …". On a terminal, text is shown without control characters (screen.h); off one it is
 // passed as it is. A reader that goes away (EPIPE) is no error: later output is dropped in silence.
-// One thread writes the answer; output_log may be called from any.
+// One thread. (What the engine logs comes from its own threads: cli.c writes it, a line at a time.)
 #ifndef CLI_OUTPUT_H
 #define CLI_OUTPUT_H
 

@@ -46,8 +46,8 @@ LJMP static int refuse_item(lua_State *L, const struct conf_read *r, const char 
     char name[CONF_NAME_BYTES];
 
     name_of(r, name);
-    return luaL_error(L, "%s:%d: %s: %s", r->path, source_key_line(r->text, r->keys, r->depth),
-                      name, what);
+    return luaL_error(L, "%s:%d: %s%s%s", r->path, source_key_line(r->text, r->keys, r->depth),
+                      name, *name ? ": " : "", what);
 }
 
 // Adds the value on top under the current keys.

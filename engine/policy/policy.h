@@ -84,6 +84,7 @@ struct policy_loader {
     void *self;
 };
 struct policy_host;
+// All is borrowed, but loader, which is copied. E_NOMEM.
 int policy_host_new(struct policy_host **out, const struct policy_loader *loader,
                     const struct clock *clock, const struct log *log, struct err *err);
 void policy_host_free(struct policy_host *h);
@@ -91,7 +92,8 @@ void policy_host_free(struct policy_host *h);
 bool policy_host_has(const struct policy_host *h, const char *bot);
 // The bot's current version, loaded at first use; the caller gets a reference (policy_unref). A
 // file that cannot be loaded is not tried again for a second at first and a minute at most, or
-// until it is changed: the same error is given at once.
+// until it is changed: the same error is given at once. What the loader says, E_NOMEM, or E_REFUSED
+// when too many bots are loaded.
 int policy_host_get(struct policy_host *h, const char *bot, struct policy **out, struct err *err);
 
 #endif

@@ -487,6 +487,13 @@ says "line 2:"
 has '$.sessions' integer 2
 has '$.failed' integer 2
 
+it cli__a_log_level_that_is_none_is_told
+PARLEY_LOG=trace run version
+code 0
+says "PARLEY_LOG=trace is ignored: it is debug, info, warn or error"
+PARLEY_LOG=debug run version
+quiet
+
 # ---- chat from a script, formats, streams
 
 fresh

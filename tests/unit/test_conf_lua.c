@@ -126,7 +126,7 @@ static void test_conf_lua__refusals(void **state)
         {"return { workers = 1000 }", "parley.lua:1: workers: "},
         {"return { store = function() end }",
          "parley.lua:1: store: must be text, a number, true, false or a table"},
-        {"return { 'memory:' }", "keys must be names, as in name = value"},
+        {"return { 'memory:' }", "parley.lua:1: keys must be names, as in name = value"},
         {"return { store = 'a\\0b' }", "parley.lua:1: store: may not hold a NUL"},
         {"return 3", "parley.lua: must return a table of options"},
         {"", "parley.lua: must return a table of options"},

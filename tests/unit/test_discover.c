@@ -304,6 +304,7 @@ static void test_discover__nobody_there(void **state)
     f->len = 2;
     struct json root = look(f);
     f->len = 0;
+    assert_int_equal(json_i64(json_get(root, "asked"), 0), 2);  // 127.0.0.1 and ::1, once
     assert_int_equal(json_count(json_get(root, "servers")), 0);
     assert_int_equal(json_count(json_get(root, "others")), 0);
 }
