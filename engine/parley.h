@@ -187,8 +187,9 @@ PARLEY_API int parley_why(parley *engine, const parley_scope *scope, uint32_t tu
  * "turn". */
 PARLEY_API int parley_recall(parley *engine, const parley_scope *scope, const char *query,
                              unsigned k, uint64_t *request, parley_error *error);
-/** {rows[], total{}}, with unknown_calls for those whose end nobody knows; by is "day", "bot",
- * "model", "user" or "session". */
+/** {rows[], total{}, budgets[]}, with unknown_calls for those whose end nobody knows; by is "day",
+ * "bot", "model", "user" or "session". budgets are today's (UTC): {budget, user, bot, unit, used,
+ * limit, day}; the users' own only if the scope is one user. */
 PARLEY_API int parley_usage(parley *engine, const parley_scope *scope, const char *by,
                             uint64_t *request, parley_error *error);
 /** {users, sessions, turns, orphans, problems[]}: every session of every user against the ledger's
@@ -253,8 +254,8 @@ PARLEY_API int parley_wakeup_fd(parley *engine);
 /* ---- without an engine */
 
 /** Loads and checks the configuration and policies (files or folders; none: the configured folder)
- * and changes nothing. *report (free with parley_free): {files:[{file, ok, error}], ok}. 0, or
- * PARLEY_E_POLICY. */
+ * and changes nothing. *report (free with parley_free): {files[{file, ok, error, notes[]}], ok}. 0,
+ * or PARLEY_E_POLICY. */
 PARLEY_API int parley_check(const parley_options *options, const char *const *paths, char **report,
                             parley_error *error);
 /** Brings the store's schema up to date, or with dry_run only tells. *report: lines of text. */

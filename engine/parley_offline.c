@@ -3,6 +3,8 @@
 // bots, migrating a store.
 #include "parley_int.h"
 
+#include "turn/budget.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -21,18 +23,78 @@ int finish_report(struct buf *text, int code, char **report, struct err *err, pa
 
 struct check {
     struct lua_env env;
+    const struct conf *conf;
+    const struct prices *prices;
     struct json_writer *w;
     int failed;
 };
 
-static void tell(struct check *c, const char *file, int code, const struct err *err)
+// note: "" for none.
+static void tell_with(struct check *c, const char *file, int code, const struct err *err,
+                      const char *note)
 {
     jw_object(c->w);
     jw_kv_str(c->w, "file", file);
     jw_kv_bool(c->w, "ok", code == E_OK);
     jw_kv_str(c->w, "error", code ? err->message : NULL);
+    jw_key(c->w, "notes");
+    jw_array(c->w);
+    if (note[0])
+        jw_str(c->w, note);
+    jw_array_end(c->w);
     jw_object_end(c->w);
     c->failed += code != E_OK;
+}
+
+static void tell(struct check *c, const char *file, int code, const struct err *err)
+{
+    tell_with(c, file, code, err, "");
+}
+
+// ---- whether budgets can be held
+
+enum { NOTE_BYTES = 512 };
+
+static bool in_dollars(const struct spend_limit *a, const struct spend_limit *b)
+{
+    return a[SPEND_USD].set || b[SPEND_USD].set;
+}
+
+// A budget in dollars says nothing of a model without a known price. model: "provider:model", or
+// NULL for the configured default.
+static void note_price(const struct check *c, const struct conf *conf, const char *model,
+                       char note[NOTE_BYTES])
+{
+    const char *provider = conf_str(conf, "default.provider");
+    char name[2 * MODEL_NAME_BYTES], key[MODEL_NAME_BYTES + 32];
+    struct price price;
+    note[0] = '\0';
+    snprintf(key, sizeof(key), "providers.%s.model", provider);
+    const char *theirs = conf_str(conf, key);
+    if (!model) {
+        theirs = theirs ? theirs : conf_str(conf, "default.model");
+        snprintf(name, sizeof(name), "%s:%s", provider, theirs ? theirs : "");
+        model = name;
+    }
+    const char *colon = strchr(model, ':');
+    snprintf(key, sizeof(key), "%.*s", colon ? (int)(colon - model) : 0, model);
+    if (!colon || !colon[1] || prices_find(c->prices, key, colon + 1, &price))
+        return;
+    bool refused = conf_bool(conf, "budgets.refuse_unpriced", false);
+    snprintf(note, NOTE_BYTES, "no price is known for %s: %s; a budget in tokens would hold it",
+             model, refused ? "its calls are refused, as budgets.refuse_unpriced says"
+                            : "budgets in dollars do not hold it");
+}
+
+static int check_budgets(const struct check *c, const struct conf *conf, char note[NOTE_BYTES],
+                         struct err *err)
+{
+    struct budgets b;
+    int code = budgets_read(&b, conf, err);
+    note[0] = '\0';
+    if (!code && (in_dollars(b.user, b.bot) || b.all[SPEND_USD].set))
+        note_price(c, conf, NULL, note);
+    return code;
 }
 
 // Whether there is the bot of messages that name none.
@@ -52,14 +114,17 @@ static void check_config(struct check *c, const char *path)
     parley_options options = PARLEY_OPTIONS_INIT;
     struct settings settings;
     struct err err = ERR_INIT;
+    char note[NOTE_BYTES] = "";
     options.config = path;
     options.no_environment = 1;
     int code = settings_load(&settings, &options, &err);
     if (!code) {
         code = check_default_bot(&settings, &err);
+        if (!code)
+            code = check_budgets(c, settings.conf, note, &err);
         settings_release(&settings);
     }
-    tell(c, path, code, &err);
+    tell_with(c, path, code, &err, note);
 }
 
 static void check_file(struct check *c, const char *path)
@@ -70,8 +135,13 @@ static void check_file(struct check *c, const char *path)
         check_config(c, path);
         return;
     }
-    int code = lua_check_policy(&c->env, path, &err);
-    tell(c, path, code, &err);
+    struct policy *policy = NULL;
+    char note[NOTE_BYTES] = "";
+    int code = lua_load_policy(&c->env, path, &policy, &err);
+    if (!code && in_dollars(policy->info.user_spend, policy->info.bot_spend))
+        note_price(c, c->conf, policy->info.model, note);
+    policy_unref(policy);
+    tell_with(c, path, code, &err, note);
 }
 
 static bool is_policy(const char *name)
@@ -118,42 +188,58 @@ static void check_path(struct check *c, const char *path)
         check_file(c, path);
 }
 
+// What is configured, and the folder of policies.
+static void check_all(struct check *c, const struct settings *settings, const char *file)
+{
+    struct stat st;
+    struct err err = ERR_INIT;
+    char note[NOTE_BYTES] = "";
+    int code = check_default_bot(settings, &err);
+    if (!code)
+        code = check_budgets(c, settings->conf, note, &err);
+    if (file || code || note[0])
+        tell_with(c, file ? file : "configuration", code, &err, note);
+    if (stat(c->env.policies_dir, &st) == 0)
+        check_path(c, c->env.policies_dir);
+}
+
 int parley_check(const parley_options *options, const char *const *paths, char **report,
                  parley_error *error)
 {
     struct settings settings;
+    struct prices *prices = NULL;
+    struct llm_caps_table *caps = NULL;
     struct err err = ERR_INIT;
     struct buf json = BUF_INIT(REPORT_BYTES_MAX);
     struct json_writer w;
     *report = NULL;
     int code = settings_load(&settings, options, &err);
+    if (!code && (code = tables_load(&prices, &caps, &err)) != E_OK)
+        settings_release(&settings);
     if (code) {
+        prices_free(prices);
         public_error(error, &err);
         return code;
     }
     struct check c = {
         .env = {.policies_dir = conf_str(settings.conf, "policies"), .clock = clock_system()},
+        .conf = settings.conf,
+        .prices = prices,
         .w = &w};
     jw_init(&w, &json);
     jw_object(&w);
     jw_key(&w, "files");
     jw_array(&w);
-    bool given = paths && *paths;
-    for (; given && *paths; paths++)
+    if (!paths || !*paths)
+        check_all(&c, &settings, settings_file(options));
+    for (; paths && *paths; paths++)
         check_path(&c, *paths);
-    if (!given) {
-        const char *file = settings_file(options);
-        struct stat st;
-        code = check_default_bot(&settings, &err);
-        if (file || code)
-            tell(&c, file ? file : "configuration", code, &err);
-        if (stat(c.env.policies_dir, &st) == 0)
-            check_path(&c, c.env.policies_dir);
-    }
     jw_array_end(&w);
     jw_kv_bool(&w, "ok", c.failed == 0);
     jw_object_end(&w);
     settings_release(&settings);
+    prices_free(prices);
+    llm_caps_free(caps);
     code = buf_check(&json, "the report", &err);
     *report = code ? NULL : buf_take(&json, NULL);
     buf_release(&json);

@@ -12,6 +12,8 @@ static void print_file(struct output *o, struct json file)
     bool good = json_bool(json_get(file, "ok"), false);
     struct slice name = json_text(json_get(file, "file"), &scratch);
     struct slice error = json_text(json_get(file, "error"), &why);
+    struct json_iter it = {0};
+    struct json none, note;
 
     output_str(o, good ? "ok     " : "error  ");
     if (good || !slice_starts(error, name))
@@ -21,6 +23,13 @@ static void print_file(struct output *o, struct json file)
     if (!good)
         output_text(o, error);
     output_str(o, "\n");
+    while (json_next(json_get(file, "notes"), &it, &none, &note)) {
+        output_str(o, "note   ");
+        output_text(o, name);
+        output_str(o, ": ");
+        output_text(o, json_text(note, &why));
+        output_str(o, "\n");
+    }
     buf_release(&scratch);
     buf_release(&why);
 }

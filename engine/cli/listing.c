@@ -268,6 +268,66 @@ int listing_usage(struct cli *cli, const struct answer *answer, const char *by)
     return listing_end(cli, &table, csv);
 }
 
+// "user ann with hello", "bot hello", "everybody"
+static void add_whose(struct table *t, struct json row)
+{
+    struct buf whose = BUF_INIT(CELL_MAX);
+    bool user = json_type(json_get(row, "user")) == JSON_STRING;
+    bool bot = json_type(json_get(row, "bot")) == JSON_STRING;
+
+    buf_add_str(&whose, user ? "user " : bot ? "bot " : "everybody");
+    if (user)
+        json_string(json_get(row, "user"), &whose);
+    if (user && bot)
+        buf_add_str(&whose, " with ");
+    if (bot)
+        json_string(json_get(row, "bot"), &whose);
+    t->failed = t->failed || !buf_ok(&whose);
+    table_add(t, buf_slice(&whose));
+    buf_release(&whose);
+}
+
+static void add_used(struct table *t, struct json row)
+{
+    double used = json_double(json_get(row, "used"), 0);
+    double limit = json_double(json_get(row, "limit"), 0);
+    char share[32] = "-";
+
+    if (limit > 0)
+        snprintf(share, sizeof share, "%.0f %%", 100 * used / limit);
+    table_add_str(t, share);
+}
+
+// What is used of the budgets today, under the table. None: nothing is printed.
+static int listing_budgets(struct cli *cli, struct json rows)
+{
+    static const struct column money[] = {{"used", "USED", KIND_MONEY},
+                                          {"limit", "LIMIT", KIND_MONEY}};
+    static const struct column count[] = {{"used", "USED", KIND_COUNT},
+                                          {"limit", "LIMIT", KIND_COUNT}};
+    struct json_iter it = {0};
+    struct json key, row;
+    struct table table;
+
+    if (json_count(rows) == 0)
+        return PARLEY_OK;
+    output_str(&cli->output, "\n");
+    table_init(&table, 5, 1U << 1 | 1U << 2 | 1U << 3);
+    table_add_str(&table, "BUDGET TODAY");
+    table_add_str(&table, "USED");
+    table_add_str(&table, "LIMIT");
+    table_add_str(&table, "");
+    table_add_str(&table, "SET BY");
+    while (json_next(rows, &it, &key, &row)) {
+        add_whose(&table, row);
+        listing_row(&table, json_is_string(json_get(row, "unit"), "usd") ? money : count, 2, row,
+                    false);
+        add_used(&table, row);
+        listing_row(&table, &(struct column){"budget", "", KIND_TEXT}, 1, row, false);
+    }
+    return listing_end(cli, &table, false);
+}
+
 int command_sessions(struct cli *cli)
 {
     bool all = option_on(&cli->options, FLAG_ALL_USERS);
@@ -305,6 +365,8 @@ int command_usage(struct cli *cli)
     if (code < 0)
         return code;
     code = listing_usage(cli, &answer, by);
+    if (code == PARLEY_OK && o->format == FORMAT_TABLE)
+        code = listing_budgets(cli, json_get(json_root(&answer.doc), "budgets"));
     cli_answer_free(&answer);
     return code;
 }

@@ -39,7 +39,7 @@ const struct command command_table[] = {
      AS_TABLE | AS_JSON | AS_JSONL | AS_CSV,
      "what a user said before, and was told, that bears on QUERY; best first"},
     {"usage", CMD_USAGE, "", 0, 0, OFFER_NOTHING, AS_TABLE | AS_JSON | AS_JSONL | AS_CSV,
-     "tokens and money, as a table with bars"},
+     "tokens and money, as a table with bars; today's budgets"},
     {"check", CMD_CHECK, "[FILE|DIR…]", 0, WORDS_ANY, OFFER_FILES, AS_TABLE | AS_JSON,
      "loads and checks configuration and policies, changes nothing"},
     {"verify", CMD_VERIFY, "", 0, 0, OFFER_NOTHING, AS_TABLE | AS_JSON,

@@ -159,6 +159,7 @@ struct ledger_settle {
     const char *policy, *provider, *model;   // "" where unknown
     const struct attempt *attempt;   // how the newest attempt ended
     const struct sent *sent;         // what it was made of; NULL: nothing was sent
+    const char *free_key;            // NULL, or the hash of the turn's key, which is free again
     // The cut as it is from this turn on; NULL: unchanged. An event tells that it moved.
     const struct history_cut *cut;
     // With a cut: the system prompt in force from this turn on, and its hash; an event is written

@@ -252,6 +252,10 @@ void ledger_settle(struct chat *c, const struct ledger_settle *s, struct ledger_
     work_add_attempt(w, STORE_PUT, impl->attempt_version, c->head.id, &w->attempt, s->sent);
     if (s->pin && pins_add(&w->head.pins, w->turn.n, PIN_POLICY, NULL) == E_OK)
         work_add_event(w, "pin", w->turn.n, NULL);
+    if (s->free_key) {
+        key_idem(&w->commit.name, s->free_key);
+        commit_delete(&w->commit);
+    }
     add_cut(w, s);
     work_add_head(w, c);
     work_add_parts_gone(w);

@@ -9,6 +9,7 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "model/spend.h"
 
 #include <stdio.h>
 
@@ -346,6 +347,15 @@ static void check_recall(struct verify *s, const struct record *row)
 
 static bool is_known(const struct verify *s, struct slice key);
 
+static void check_spend(struct verify *s, const struct record *row)
+{
+    struct err err = ERR_INIT;
+
+    if (!opens(s, row, &err))
+        problem(s, "%.*s: %s; today's budget of this user is not held by it", SLICE_FMT(row->key),
+                err.message);
+}
+
 // A key that was changed may name no kind that any other pass reads.
 static void check_kind(struct verify *s, const struct record *row)
 {
@@ -362,12 +372,19 @@ static const struct pass {
     {"session/", check_session}, {"attempt/", check_attempt},   {"event/", check_event},
     {"key/", check_key},         {"part/", check_part},         {"turn/", check_turn_record},
     {"head/", check_pointer},    {"user", check_user},       {"recall/", check_recall},
+    {"spend/", check_spend},
     {"", check_kind},
 };
 enum { PASSES = sizeof(passes) / sizeof(passes[0]) };
 
 static bool is_known(const struct verify *s, struct slice key)
 {
+    char day[SPEND_DAY_BYTES];
+    enum spend_unit unit;
+    struct slice bot;
+
+    if (strcmp(s->partition, SPEND_PARTITION) == 0)
+        return spend_read_key(key, day, &unit, &bot);
     if (s->partition[0] == '~')
         return strcmp(s->partition, "~house") == 0 && slice_is(key, "keyring");
     for (unsigned i = 0; i + 1 < PASSES; i++)

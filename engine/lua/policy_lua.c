@@ -313,6 +313,8 @@ LJMP static void keep_shape(lua_State *L, struct load *load, const struct shape 
     p->limits.hook = (struct sandbox_budget){shape->limits.fuel, shape->limits.time_ms};
     load->memory_bytes = (size_t)shape->limits.memory_bytes;
     p->base.info.max_output_tokens = shape->max_output_tokens;
+    memcpy(p->base.info.user_spend, shape->user_spend, sizeof(shape->user_spend));
+    memcpy(p->base.info.bot_spend, shape->bot_spend, sizeof(shape->bot_spend));
     set_hook(L, &p->hooks[ON_MESSAGE], "on_message", shape->on_message);
     set_hook(L, &p->hooks[ON_REPLY], "on_reply", shape->on_reply);
     set_hook(L, &p->hooks[HISTORY], "history", shape->history);

@@ -14,7 +14,8 @@ enum { TIME_MS_MIN = 1, FUEL_MIN = 10000, MEMORY_BYTES_MIN = 1 << 20 };
 
 enum { T_STRING = 1 << LUA_TSTRING, T_TABLE = 1 << LUA_TTABLE, T_FUNCTION = 1 << LUA_TFUNCTION,
        T_COUNT = 1 << LUA_TNUMBER /* a whole number, not negative */,
-       T_SHARE = 1 << 16 /* a number from 0 to 1 */ };
+       T_SHARE = 1 << 16 /* a number from 0 to 1 */,
+       T_DOLLARS = 1 << 17 /* a number, not negative */ };
 
 struct key {
     const char *name;
@@ -44,6 +45,10 @@ static const struct key limits_keys[] = {
     {"time_ms", T_COUNT, false},
     {"fuel", T_COUNT, false},
     {"memory_bytes", T_COUNT, false},
+    {"user_usd_per_day", T_DOLLARS, false},
+    {"bot_usd_per_day", T_DOLLARS, false},
+    {"user_tokens_per_day", T_COUNT, false},
+    {"bot_tokens_per_day", T_COUNT, false},
 };
 
 // The history strategies that are data; parley.history makes tables {strategy = …, options = {…}}.
@@ -109,6 +114,7 @@ static const char *types_word(int types)
     case T_FUNCTION: return "a function";
     case T_TABLE | T_FUNCTION: return "a table or a function";
     case T_SHARE: return "a number from 0 to 1";
+    case T_DOLLARS: return "US dollars: a number from 0 to 1000000000";
     default: return "a whole number, 0 or more";
     }
 }
@@ -122,11 +128,14 @@ LJMP static void check_type(lua_State *L, const struct place *at, const struct k
     if ((key->types & T_SHARE) && type == LUA_TNUMBER && lua_tonumber(L, -1) >= 0 &&
         lua_tonumber(L, -1) <= 1)
         return;
+    if ((key->types & T_DOLLARS) && type == LUA_TNUMBER && lua_tonumber(L, -1) >= 0 &&
+        lua_tonumber(L, -1) <= SPEND_DOLLARS_MAX)
+        return;
     if (type == LUA_TNUMBER)
         n = lua_tointegerx(L, -1, &is_integer);
     if ((key->types & 1 << type) && is_integer && n >= 0)
         return;
-    if (type == LUA_TNUMBER && (key->types & (T_COUNT | T_SHARE)))
+    if (type == LUA_TNUMBER && (key->types & (T_COUNT | T_SHARE | T_DOLLARS)))
         lua_pushfstring(L, "must be %s", types_word(key->types));
     else
         lua_pushfstring(L, "must be %s, not %s", types_word(key->types), sandbox_value_word(L, -1));
@@ -312,6 +321,23 @@ LJMP static int64_t read_limit(lua_State *L, int idx, struct place *at, const ch
     return 0;
 }
 
+LJMP static struct spend_limit read_dollars(lua_State *L, int idx, const char *name)
+{
+    struct spend_limit limit = {.set = shape_field(L, idx, name) == LUA_TNUMBER};
+
+    if (limit.set)
+        limit.most = (int64_t)((double)lua_tonumber(L, -1) * 1e9 + 0.5);
+    lua_pop(L, 1);
+    return limit;
+}
+
+LJMP static struct spend_limit read_tokens(lua_State *L, int idx, const char *name)
+{
+    uint64_t n = read_count(L, idx, name, UINT64_MAX);
+
+    return n == UINT64_MAX ? (struct spend_limit){0} : (struct spend_limit){true, (int64_t)n};
+}
+
 LJMP static void read_limits(lua_State *L, int idx, struct place *at, struct shape *out)
 {
     const struct shape_limits *most = &at->source->limits;
@@ -324,6 +350,10 @@ LJMP static void read_limits(lua_State *L, int idx, struct place *at, struct sha
         .memory_bytes = read_limit(L, idx, at, "memory_bytes", MEMORY_BYTES_MIN,
                                    most->memory_bytes),
     };
+    out->user_spend[SPEND_USD] = read_dollars(L, idx, "user_usd_per_day");
+    out->bot_spend[SPEND_USD] = read_dollars(L, idx, "bot_usd_per_day");
+    out->user_spend[SPEND_TOKENS] = read_tokens(L, idx, "user_tokens_per_day");
+    out->bot_spend[SPEND_TOKENS] = read_tokens(L, idx, "bot_tokens_per_day");
 }
 
 LJMP void shape_read(lua_State *L, const struct shape_source *source, struct shape *out)

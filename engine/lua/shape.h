@@ -7,6 +7,7 @@
 #include "lua/lua_room.h"
 #include "lua/sandbox.h"
 #include "lua/source.h"
+#include "model/spend.h"
 
 enum { SHAPE_WARNINGS_MAX = 32 };
 
@@ -27,6 +28,7 @@ struct shape {
     struct slice title, system, model;
     uint64_t max_output_tokens;
     struct shape_limits limits;
+    struct spend_limit user_spend[SPEND_UNITS], bot_spend[SPEND_UNITS];
     int on_message, on_reply, history;   // LUA_NOREF where there is none
     struct history_plan plan;            // what `history` says when it is no function
     // Keys that are known but not in effect yet, with their lines.

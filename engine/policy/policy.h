@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "ledger/ledger.h"
 #include "model/plan.h"
+#include "model/spend.h"
 
 // What a hook may see. All borrowed, for the duration of the call.
 struct policy_view {
@@ -40,6 +41,8 @@ struct policy_info {
     uint64_t system_hash;             // 0 when empty
     const char *model;                // "provider:model", or NULL: the configured default
     uint64_t max_output_tokens;       // 0: the model's default
+    // What one user may spend a day with this bot, and what all together may.
+    struct spend_limit user_spend[SPEND_UNITS], bot_spend[SPEND_UNITS];
     // How much of the history the `history` hook wants to see: 0 none (its plan depends on counts
     // only), UINT32_MAX all turns loaded.
     uint32_t needs_turns;

@@ -39,6 +39,12 @@ static uint64_t output_reserve(const struct run *run)
     return wanted < run->caps.window_tokens / 4 ? wanted : run->caps.window_tokens / 4;
 }
 
+uint64_t context_output_max(const struct run *run)
+{
+    uint64_t asked = run->policy->info.max_output_tokens;
+    return asked ? asked : output_reserve(run);
+}
+
 uint64_t context_budget(const struct run *run)
 {
     uint64_t used = output_reserve(run) + run->system_tokens + run->text_tokens;
@@ -260,14 +266,13 @@ static void tell_sent(struct run *run, const struct turn *now)
 static void make_request(struct run *run)
 {
     struct context *c = &run->context;
-    uint64_t asked = run->policy->info.max_output_tokens;
     run->request = (struct llm_request){
         .model = run->model,
         .system = run->system,
         .system_tokens = run->system_tokens,
         .messages = c->messages.ptr,
         .messages_len = (uint32_t)c->messages.len,
-        .max_output_tokens = asked ? asked : output_reserve(run),
+        .max_output_tokens = context_output_max(run),
         .fresh = c->recalled != NULL,
         .cache = !(run->job->flags & JOB_STATELESS),
     };

@@ -3,7 +3,8 @@
 //
 // Of the input, what the request before this one has put into the provider's cache: all of it but
 // the newest reply, if the cut and the prompt stayed where they were and the cache is still warm.
-// Of the output, the mean of the replies that are sent along. An estimate, and marked as one.
+// Of the output, the mean of the replies that are sent along. An estimate, and marked as one. And
+// the most that it can be, for the budgets.
 #include "turn/turn_int.h"
 
 // Providers keep a prompt for five minutes unless asked for longer (Anthropic: ttl 5m).
@@ -63,4 +64,20 @@ void predict_usage(const struct run *run, struct usage *out)
         .estimated = true,
     };
     prices_apply(run->w->env.prices, run->provider, run->model, out);
+}
+
+static void most(const struct run *run, uint64_t input_tokens, struct usage *out)
+{
+    budget_most(&run->w->env, run->provider, run->model, input_tokens, turn_encoding(run) != NULL,
+                context_output_max(run), out);
+}
+
+void predict_most(const struct run *run, struct usage *out)
+{
+    most(run, run->context.total_tokens, out);
+}
+
+void predict_least(const struct run *run, struct usage *out)
+{
+    most(run, run->text_tokens, out);
 }

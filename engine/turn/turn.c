@@ -3,6 +3,7 @@
 //
 //  turn_start
 //      │ redact, find the user's key and session, wait for its turn        (resolve.c, live.c)
+//      │ a budget has no room for it: refused                              (budget.c)
 //      ▼
 //  RESOLVING ──key used before──────────────────────────────▶ replay.c
 //      │ [owned]
@@ -15,7 +16,8 @@
 //      │    ──policy says: reset ▶ [moved] ▶ PLANNING      │
 //      │ [assemble]                                        │
 //      ▼                                                   │
-//  CALLING ──failed before any text──▶ BACKOFF             │
+//  CALLING ──no room in a budget: failed ──────────────────┤
+//      │   ──failed before any text──▶ BACKOFF             │
 //      │  ▲                              │ [retry_due]     │
 //      │  └──── attempt committed ◀──────┘                 │
 //      │ [call_over]                                       │
@@ -171,6 +173,33 @@ static void refuse_stopped(struct run *run)
     emit_error(run, E_CANCELLED, &err);
 }
 
+static void budget_seen(void *user, struct budget_hold *hold, int code, const struct err *err)
+{
+    struct run *run = user;
+    (void)hold;
+    if (code)
+        emit_error(run, code, err);
+    else if (run->stopped)
+        refuse_stopped(run);
+    else
+        begin_accept(run);
+}
+
+// A message that its budgets have no room for is refused before it is accepted, unless the policy
+// may answer it by itself. The reservation itself comes with the request (turn_call.c).
+static void look_at_budget(struct run *run)
+{
+    struct budget_ask ask;
+    struct usage least;
+    if (run->policy->info.has_on_message) {
+        begin_accept(run);
+        return;
+    }
+    turn_budget_ask(run, &ask);
+    predict_least(run, &least);
+    budget_look(&ask, &least, budget_seen, run);
+}
+
 static void prepare(struct run *run)
 {
     struct err err = ERR_INIT;
@@ -187,7 +216,7 @@ static void prepare(struct run *run)
     run->state = RUN_ACCEPTING;
     const struct session_head *head = &run->live->chat->head;
     run->gap_ms = head->turns ? clock_wall_ms(run->w->env.clock) - head->last_active_at_ms : 0;
-    begin_accept(run);
+    look_at_budget(run);
 }
 
 static void owned(struct run *run)

@@ -5,10 +5,16 @@
 
 static void call_over(struct llm_call *call);
 
-void turn_call(struct run *run)
+// The attempt is over; NULL: nobody knows what it was billed.
+static void settle_budget(struct run *run, const struct usage *billed)
+{
+    budget_settle(run->hold, billed);
+    run->hold = NULL;
+}
+
+static void send(struct run *run)
 {
     struct err err = ERR_INIT;
-    run->state = RUN_CALLING;
     run->call_ended = false;
     reply_init(run);
     memset(&run->call, 0, sizeof(run->call));
@@ -18,6 +24,8 @@ void turn_call(struct run *run)
     run->call.user = run;
     int code = llm_start(run->llm, &run->call, &err);
     if (code) {
+        static const struct usage nothing = {0};
+        settle_budget(run, &nothing);
         turn_fail(run, code, &err);
         return;
     }
@@ -26,20 +34,65 @@ void turn_call(struct run *run)
         llm_cancel(run->llm, &run->call);
 }
 
+// Stopped, or refused by a budget: nothing of this attempt is sent.
+static void reserved(void *user, struct budget_hold *hold, int code, const struct err *err)
+{
+    static const struct usage nothing = {0};
+    struct run *run = user;
+    run->hold = hold;
+    if (code) {
+        run->settle.free_key = run->attempt.n == 1 && code == E_REFUSED && run->key_name
+                                   ? run->key_hash : NULL;
+        turn_fail(run, code, err);
+    } else if (run->stopped) {
+        settle_budget(run, &nothing);
+        run->attempt.status = ATTEMPT_UNUSED;
+        run->settle.status = TURN_CUT;
+        run->settle.stop = STOP_USER;
+        turn_outcome(run, E_CANCELLED, "stopped");
+        turn_settle(run);
+    } else {
+        send(run);
+    }
+}
+
+void turn_budget_ask(const struct run *run, struct budget_ask *ask)
+{
+    *ask = (struct budget_ask){.w = run->w,
+                               .partition = run->partition,
+                               .key = run->user_key,
+                               .policy = &run->policy->info,
+                               .provider = run->provider,
+                               .model = run->model};
+}
+
+void turn_call(struct run *run)
+{
+    struct budget_ask ask;
+    struct usage most;
+    run->state = RUN_CALLING;
+    turn_budget_ask(run, &ask);
+    predict_most(run, &most);
+    budget_reserve(&ask, &most, reserved, run);
+}
+
 static void take_usage(struct run *run)
 {
     struct llm_reply *reply = &run->call.reply;
     struct usage usage = reply->usage;
+    bool refused = !reply->complete && (reply->outcome.end == CALL_NO_CONNECT ||
+                                        reply->outcome.end == CALL_STATUS);
     if (!reply->usage_known) {
-        bool sent = reply->complete || reply->outcome.end != CALL_NO_CONNECT;
         usage = (struct usage){.estimated = true};
-        if (sent && (reply->complete || reply->outcome.end != CALL_STATUS)) {
+        if (!refused) {
             usage.input_tokens = (int64_t)run->context.total_tokens;
             usage.output_tokens =
                 tokens_count(turn_encoding(run), safe_slice(safe_buf_text(&run->reply)));
         }
     }
     prices_apply(run->w->env.prices, run->provider, run->model, &usage);
+    // Of a reply that broke off without a word on its usage, we know only what came.
+    settle_budget(run, reply->usage_known || reply->complete || refused ? &usage : NULL);
     run->attempt.usage = usage;
     run->attempt.http_status = run->call.http_status;
     memcpy(run->attempt.provider, run->provider, sizeof(run->attempt.provider));

@@ -10,6 +10,7 @@
 //   choose.c    which turns of the history are sent
 //   context.c   plan + ledger => messages that are valid and fit
 //   predict.c   what a request will cost
+//   budget.c    what may be spent in a day, held before each call; budget_tell.c: in words
 //   reply.c     the reply chain: redact, keep, show
 //   replay.c    a key that was used before: the stored turn answers
 //   aside.c     turns whose hooks take long, put aside so that others go on
@@ -28,6 +29,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "ledger/rules.h"
+#include "turn/budget.h"
 #include "turn/turn_room.h"
 #include <stddef.h>
 #include <stdio.h>
@@ -53,6 +55,7 @@ struct walk;
 struct shelf;
 struct recall;
 struct recalling;
+struct telling;
 
 // Turns in the middle of a hook that takes long. aside.c draws when they go on.
 struct aside {
@@ -92,6 +95,9 @@ struct worker {
     struct run *runs;              // all runs under way
     struct map *shelves;           // partition/bot -> struct shelf *: recall indexes in memory
     struct shelf *newest_shelf, *oldest_shelf;
+    struct budgets budgets;        // of a day, as configured
+    struct map *unpriced;          // provider:model -> w: told that no price is known
+    uint32_t spending;             // settlements of budgets, and sweeps, under way
     uint64_t shelf_bytes;          // at most half of live_bytes_max, but for those in use
     struct live *newest, *oldest;
     struct aside aside;
@@ -179,6 +185,7 @@ struct run {
     bool call_busy;
     struct loop_timer timer;
     struct usage usage;            // of all attempts so far
+    struct budget_hold *hold;      // what is reserved for the attempt under way; NULL: nothing
 
     struct redact_stream stream;   // reply chain
     struct safe_buf reply;         // all text so far
@@ -207,6 +214,7 @@ struct run {
     struct recalling *recalling;   // recall_turn.c's; owned
     void (*recall_then)(struct run *run);
     struct recalled *recalled;     // owned; NULL: nothing
+    struct telling *telling;       // budget_tell.c's; owned
     void *extra;                   // of the job's own file (list, usage, import …)
     void (*extra_free)(void *extra);
 };
@@ -307,6 +315,8 @@ void turn_call(struct run *run);
 void turn_settle(struct run *run);
 // What the ledger is to take; run's policy and keys are chosen.
 void turn_fill_accept(const struct run *run, struct ledger_accept *a);
+// Whose budgets hold run's calls.
+void turn_budget_ask(const struct run *run, struct budget_ask *ask);
 // Settles the turn as failed, with err's words.
 void turn_fail(struct run *run, int code, const struct err *err);
 // What DONE will say beside the status.
@@ -315,6 +325,8 @@ void turn_outcome(struct run *run, int code, const char *message);
 // context.c
 void context_init(struct context *c);
 void context_release(struct context *c);
+// How long the reply may be, as the provider is told.
+uint64_t context_output_max(const struct run *run);
 // How many tokens of history may be sent beside system, text and reply.
 uint64_t context_budget(const struct run *run);
 // The oldest turn that run's plan may want, so that it can be loaded first; and whether the system
@@ -332,6 +344,10 @@ int context_assemble(struct run *run, struct err *err);
 // predict.c
 // What run's request, which is assembled, will use and cost.
 void predict_usage(const struct run *run, struct usage *out);
+// The most that it can cost; and the least that `most` will be for any request of run's, known once
+// policy and model are.
+void predict_most(const struct run *run, struct usage *out);
+void predict_least(const struct run *run, struct usage *out);
 
 // choose.c
 // The first pinned turn after `after`, or 0.
@@ -395,6 +411,11 @@ void ask_why(struct run *run);
 void pin_start(struct run *run);
 void list_sessions(struct run *run);
 void usage_start(struct run *run);
+// budget_tell.c: what is used today of the budgets that run's job asks about: an array, empty where
+// there are none. Calls `then` later, or ends the run with an error. The user's are told if the job
+// is about one; out is borrowed until then.
+void budgets_tell(struct run *run, struct buf *out, void (*then)(struct run *run));
+void budgets_telling_free(struct run *run);    // harmless without
 void verify_start(struct run *run);
 void import_start(struct run *run);
 void backtest_start(struct run *run);

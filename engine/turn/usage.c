@@ -21,6 +21,7 @@ struct tally {
     struct safe_buf body;    // scratch
     struct run *run;
     struct buf prefix, after;
+    struct buf budgets;      // a JSON array
 };
 
 static void tally_free(void *extra)
@@ -33,6 +34,7 @@ static void tally_free(void *extra)
     safe_buf_release(&t->body);
     buf_release(&t->prefix);
     buf_release(&t->after);
+    buf_release(&t->budgets);
     mem_free(t);
 }
 
@@ -198,7 +200,7 @@ static void write_row(struct json_writer *w, const char *by, const struct usage_
     jw_object_end(w);
 }
 
-static void end(struct run *run)
+static void tell(struct run *run)
 {
     struct tally *t = run->extra;
     struct buf json = BUF_INIT(RESULT_BYTES_MAX);
@@ -215,6 +217,8 @@ static void end(struct run *run)
     jw_key(&w, "total");
     write_row(&w, run->job->by, &t->total);
     jw_kv_i64(&w, "unreadable_calls", (int64_t)t->unreadable);
+    jw_key(&w, "budgets");
+    jw_raw(&w, buf_slice(&t->budgets));
     jw_object_end(&w);
     if (t->unreadable)
         emit_warning(run, "%llu calls could not be read and are not counted: run `parley verify`",
@@ -222,6 +226,12 @@ static void end(struct run *run)
     if (t->damaged)
         emit_warning(run, "the sums are of what could be read: run `parley verify`");
     emit_result(run, &json);
+}
+
+static void end(struct run *run)
+{
+    struct tally *t = run->extra;
+    budgets_tell(run, &t->budgets, tell);
 }
 
 void usage_start(struct run *run)
@@ -242,6 +252,7 @@ void usage_start(struct run *run)
     safe_buf_init(&t->body, CONTENT_BYTES_MAX);
     buf_init(&t->prefix, RECORD_KEY_BYTES_MAX);
     buf_init(&t->after, RECORD_KEY_BYTES_MAX);
+    buf_init(&t->budgets, RESULT_BYTES_MAX);
     buf_add_str(&t->prefix, "attempt/");
     if (run->job->session[0])
         buf_addf(&t->prefix, "%s/", run->job->session);

@@ -3,7 +3,7 @@
 // but worker_post and worker_stop_request, which only post to it.
 #include "turn/turn_int.h"
 
-enum { PROVIDERS_MAX = 256, KEYS_MAX = 65536, SHELVES_MAX = 65536 };
+enum { UNPRICED_MAX = 256, PROVIDERS_MAX = 256, KEYS_MAX = 65536, SHELVES_MAX = 65536 };
 
 int job_new(struct job **out, struct err *err)
 {
@@ -33,6 +33,8 @@ static int make_maps(struct worker *w)
         code = map_new(&w->keys, KEYS_MAX);
     if (!code)
         code = map_new(&w->shelves, SHELVES_MAX);
+    if (!code)
+        code = map_new(&w->unpriced, UNPRICED_MAX);
     return code;
 }
 
@@ -66,6 +68,8 @@ int worker_new(struct worker **out, const struct worker_env *env, struct err *er
     if (code)
         err_set(err, code, "out of memory for a worker");
     if (!code)
+        code = budgets_read(&w->budgets, env->conf, err);
+    if (!code)
         code = ledger_new(&w->ledger, &ledger_env, err);
     if (!code)
         code = policy_host_new(&w->policies, &w->env.loader, env->clock, env->log, err);
@@ -81,7 +85,7 @@ void worker_free(struct worker *w)
 {
     if (!w)
         return;
-    BUG_ON(w->runs);
+    BUG_ON(w->runs || w->spending);
     aside_release(w);
     live_free_all(w);
     shelves_free(w);
@@ -94,6 +98,7 @@ void worker_free(struct worker *w)
     map_free(w->fresh);
     map_free(w->keys);
     map_free(w->shelves);
+    map_free(w->unpriced);
     policy_host_free(w->policies);
     ledger_free(w->ledger);
     mem_free(w);
@@ -128,7 +133,7 @@ static void say_idle(struct loop_task *task)
 
 void worker_check_idle(struct worker *w)
 {
-    if (!w->draining || w->runs || w->idle_posted || shelves_busy(w))
+    if (!w->draining || w->runs || w->idle_posted || shelves_busy(w) || w->spending)
         return;
     w->idle_posted = true;
     w->idle_task.fn = say_idle;
@@ -138,7 +143,7 @@ void worker_check_idle(struct worker *w)
 void worker_run_over(struct run *run)
 {
     struct worker *w = run->w;
-    BUG_ON(run->op_busy || run->call_busy);
+    BUG_ON(run->op_busy || run->call_busy || run->hold);
     if (run->next)
         run->next->prev = run->prev;
     if (run->prev)
@@ -152,6 +157,7 @@ void worker_run_over(struct run *run)
     loop_timer_stop(w->env.loop, &run->timer);
     reply_release(run);
     recalled_free(run);
+    budgets_telling_free(run);
     shelf_close(run);
     live_unpin(run);
     live_give_back(run);

@@ -28,6 +28,10 @@ error("Cannot require a meta file")
 ---@field time_ms? integer             Of the processor, for one hook; at most 100.
 ---@field fuel? integer                Of work, about one instruction each; at most 10,000,000.
 ---@field memory_bytes? integer        Of the whole policy; at most 16 MiB.
+---@field user_usd_per_day? number     US dollars one user may spend with this bot in a UTC day.
+---@field bot_usd_per_day? number      What all of its users together may.
+---@field user_tokens_per_day? integer The same in tokens, also for models without a price.
+---@field bot_tokens_per_day? integer
 
 -- ---- what hooks see: read-only, valid during the hook
 
