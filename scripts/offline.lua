@@ -313,32 +313,116 @@ local function answer_smalltalk(messages, lower)
     end
 end
 
--- What the engine recalled stands quoted in the newest message: it is taken as what it is, things
--- said before.
-local function unquote(messages)
-    local text = messages[#messages].text
-    local first = text:find("<recalled>\n", 1, true)
-    local _, last = text:find("\n</recalled>", first or 1, true)
+-- ---- what the engine quotes
+
+-- Takes the frame <name> … </name> out of a text: the rest of it, and what was in the frame.
+local function take_frame(text, name)
+    local first, from = text:find("<" .. name .. ">\n", 1, true)
+    local to, last = text:find("\n</" .. name .. ">", first or 1, true)
     if not first or not last then
-        return messages, text
+        return text
     end
-    local all = {}
-    for line in text:sub(first, last):gmatch("[^\n]+") do
-        local said = line:match("^> user: (.*)")
+    return text:sub(1, first - 1) .. text:sub(last + 1):gsub("^%s+", ""), text:sub(from + 1, to)
+end
+
+-- Adds the lines of a quotation that begin with `mark` as messages of the user's.
+local function add_said(all, quoted, mark)
+    for line in (quoted or ""):gmatch("[^\n]+") do
+        local said = line:match(mark)
         if said then
             all[#all + 1] = { role = "user", text = said }
             all[#all + 1] = { role = "assistant", text = "" }
         end
     end
-    for i = 1, #messages - 1 do
-        all[#all + 1] = messages[i]
+end
+
+-- A summary stands quoted in front of the messages, and what was recalled in the newest one: they
+-- are taken as what they are, things said before.
+local function unquote(messages)
+    local all, rest, last = {}, {}, #messages
+    for i = 1, last do
+        local text, summary, recalled = messages[i].text, nil, nil
+        if messages[i].role == "user" then
+            text, summary = take_frame(text, "summary")
+        end
+        if i == last then
+            text, recalled = take_frame(text, "recalled")
+        end
+        -- Before all that was sent as it was said, as it is older.
+        add_said(all, summary, "^> The user said: (.*)")
+        add_said(all, recalled, "^> user: (.*)")
+        rest[i] = { role = messages[i].role, text = text }
     end
-    text = text:sub(1, first - 1) .. text:sub(last + 1):gsub("^%s+", "")
-    all[#all + 1] = { role = "user", text = text }
-    return all, text
+    for i = 1, last do
+        all[#all + 1] = rest[i]
+    end
+    return all, rest[last].text
+end
+
+-- ---- summaries
+
+local SAID <const> = "The user said: "
+
+-- Everything that the user said, oldest first: of the summary so far, and of the turns after it.
+local function said_in(text)
+    local said = {}
+    local rest, summary = take_frame(text, "summary")
+    local _, turns = take_frame(rest, "conversation")
+    for line in (summary or ""):gmatch("[^\n]+") do
+        said[#said + 1] = line:match("^> The user said: (.*)")
+    end
+    for line in (turns or ""):gmatch("[^\n]+") do
+        said[#said + 1] = line:match("^> user: (.*)")
+    end
+    return said
+end
+
+-- What is worth keeping most comes first: names, favourites, what is to be remembered; then what
+-- is no question, the newest first.
+local function by_worth(said)
+    local facts, others = {}, {}
+    for i = #said, 1, -1 do
+        local text = said[i]
+        if told_name(text) or told_favourite(text) or told_fact(text) then
+            facts[#facts + 1] = i
+        elseif not text:find("?", 1, true) then
+            others[#others + 1] = i
+        end
+    end
+    return table.move(others, 1, #others, #facts + 1, facts)
+end
+
+-- The words of the user themselves, as many as are asked for, in the order in which they came.
+local function summarise(text)
+    local words = tonumber(text:match("in at most (%d+) words%.$"))
+    local said = said_in(text)
+    local taken, seen = {}, {}
+    for _, i in ipairs(by_worth(said)) do
+        local line = short(said[i], 240)
+        local _, count = line:gsub("%S+", "")
+        if not seen[line] and count + 3 <= words then
+            words = words - count - 3
+            seen[line] = true
+            taken[#taken + 1] = i
+        end
+    end
+    table.sort(taken)
+    for k = 1, #taken do
+        taken[k] = SAID .. short(said[taken[k]], 240)
+    end
+    return #taken > 0 and table.concat(taken, "\n") or "There was only small talk."
+end
+
+-- It is one message that holds a conversation and ends with what is to be made of it.
+local function wants_summary(messages)
+    return #messages == 1 and messages[1].text:find("<conversation>\n", 1, true)
+        and messages[1].text:find("in at most %d+ words%.$")
 end
 
 return function(request)
+    if wants_summary(request.messages) then
+        return summarise(request.messages[1].text)
+    end
     local messages, text = unquote(request.messages)
     local lower = text:lower()
 

@@ -74,6 +74,23 @@ static void add_fixed(struct table *t, const char *what, int64_t turn, int64_t t
     add_row(t, &s);
 }
 
+// Turns up to one of them, in fewer words.
+static void add_summary(struct table *t, struct json summary)
+{
+    struct buf upto = BUF_INIT(64);
+    char turns[96], tokens[24];
+
+    if (json_type(summary) != JSON_OBJECT)
+        return;
+    struct slice last = json_text(json_get(summary, "upto_turn"), &upto);
+    snprintf(turns, sizeof turns, "1-%.*s", (int)last.len, last.ptr);
+    snprintf(tokens, sizeof tokens, "%" PRId64, json_i64(json_get(summary, "tokens"), 0));
+    table_add_str(t, "summary");
+    table_add_str(t, turns);
+    table_add_str(t, tokens);
+    buf_release(&upto);
+}
+
 // A line for each: they are of any session, and have scores; their tokens are those of all.
 static void add_recalled(struct table *t, struct json root)
 {
@@ -152,6 +169,7 @@ static int print_table(struct cli *cli, struct json root)
     char system[24];
     snprintf(system, sizeof system, "%" PRId64, json_i64(json_get(root, "system_tokens"), 0));
     table_add_str(&t, system);
+    add_summary(&t, json_get(root, "summary"));
     add_turns(&t, json_get(root, "sent"));
     add_recalled(&t, root);
     add_fixed(&t, "new", turn, json_i64(json_get(root, "text_tokens"), 0));

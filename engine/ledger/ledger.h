@@ -15,6 +15,8 @@
 //   settle  A2   insert turn/…/1, put attempt (settled, not due), put session/…, delete part/…;
 //                when the cut moves, the system prompt changes or the turn is pinned: insert
 //                event/…                                    — one commit
+//   summary      insert attempt/…/k (of a closed turn; open, due, owned), before it is sent; then
+//                put it (settled), and with it summary/…, delete older ones   — one commit each
 // A closed turn always has turn/…/1: without any reply it holds no content, only how it ended.
 // Bodies over 200 KiB go on in records <key>/0000000001 …; the 50 records and 1 MiB of a commit
 // bound what one acceptance or settlement may hold (E_REFUSED).
@@ -34,6 +36,7 @@
 #include "base/rand.h"
 #include "model/attempt.h"
 #include "model/session.h"
+#include "model/summary.h"
 #include "redact/redact.h"
 #include "store/store.h"
 #include "vault/vault.h"
@@ -192,9 +195,29 @@ void ledger_move(struct chat *c, struct chat *to, const struct ledger_accept *a,
 void ledger_import(struct chat *c, const struct turn *turns, uint32_t len, const char *context_hash,
                    struct slice user, struct ledger_op *op);
 
+// The newest summary of head's session that holds for it; head and *out (which is empty) stay the
+// caller's until done. E_NOT_FOUND: there is none.
+void ledger_find_summary(struct ledger *l, const struct session_head *head,
+                         const struct user_key *key, struct summary *out, struct ledger_op *op);
+// A call that makes a summary after a turn. It has nothing to do with a chat, and no turn waits for
+// it. The caller's until done, with what it points to.
+struct ledger_summing {
+    const char *partition, *session, *bot;
+    const struct user_key *key;
+    uint32_t turn;                   // the newest that is closed
+    struct attempt attempt;          // under way, or settled last; in: provider and model
+    uint64_t version;                // of its record
+};
+// A further attempt, open: s->attempt says which.
+void ledger_summary_attempt(struct ledger *l, struct ledger_summing *s, struct ledger_op *op);
+// Settles it as s->attempt says, and in the same commit writes what was made; NULL: nothing was.
+// E_CONFLICT: another process took this one for dead, and neither is written.
+void ledger_summary_settle(struct ledger *l, struct ledger_summing *s, const struct summary *made,
+                           struct ledger_op *op);
+
 // Settles open attempts of dead owners as lost, their turns as interrupted with what was kept;
-// op->turns counts these turns. An open attempt of a turn that is closed is settled alone. Safe to
-// run in several processes at once, and while others work.
+// op->turns counts these turns. An open attempt of a turn that is closed is settled alone, as is
+// one that was to make a summary. Safe to run in several processes at once, and while others work.
 void ledger_recover(struct ledger *l, struct ledger_op *op);
 // The same for one chat whose open turn's owner may be dead: E_OK when no turn is open any more,
 // E_BUSY when its owner lives.

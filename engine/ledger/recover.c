@@ -6,7 +6,8 @@
 //                                         └▶ else one commit ─▶ the chat is read anew
 //   all:       page of due attempts ─▶ each: owner alive? skip
 //                                         └▶ else user's key ─▶ as for one chat
-//                                              └▶ its turn was closed before? the attempt alone
+//                                              └▶ its turn was closed before, or it was to make
+//                                                 a summary? the attempt alone
 //
 // Everything is guarded by the head's version: of several that recover at once, one does it, and a
 // process that was only thought dead meets E_CONFLICT. One thread, see ledger_int.h.
@@ -272,6 +273,11 @@ static void recover_session(struct work *w, const struct user_key *key)
     memcpy(head.id, s->session, sizeof(head.id));
     memcpy(head.partition, s->partition, sizeof(head.partition));
     s->key = key;
+    // A summary is made after its turn, and is no part of it.
+    if (s->attempt.kind == ATTEMPT_SUMMARY) {
+        settle_stray(w);
+        return;
+    }
     int code = chat_new(&s->chat, w->ledger, &head, key, &w->op->err);
     if (code) {
         work_end(w, code);

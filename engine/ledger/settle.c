@@ -205,7 +205,8 @@ static void add_cut(struct work *w, const struct ledger_settle *s)
 
     if (!s->cut || b->code)
         return;
-    if (s->cut->first != w->head.cut.first && s->cut->first > 1)
+    bool moved = s->cut->first != w->head.cut.first || s->cut->summary != w->head.cut.summary;
+    if (moved && s->cut->first > 1)
         work_add_event(w, "cut", s->cut->turn, NULL);
     w->head.cut = *s->cut;
     if (s->system_hash == w->head.system_hash)

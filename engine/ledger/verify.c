@@ -98,7 +98,8 @@ static struct checked *session_of(struct verify *s, const struct record *row)
     if (!c && !slice_eq(stem, buf_slice(&s->orphan))) {
         buf_clear(&s->orphan);
         buf_add_slice(&s->orphan, stem);
-        s->orphans += !slice_is(parts[0], "attempt");  // an import makes none
+        // An import makes no attempts and no summaries.
+        s->orphans += !slice_is(parts[0], "attempt") && !slice_is(parts[0], "summary");
         problem(s, "%.*s: records of no session; a half import leaves them: import it again",
                 SLICE_FMT(stem));
     }
@@ -177,6 +178,11 @@ static void check_attempt(struct verify *s, const struct record *row)
         if (row->due_at_ms)
             problem(s, "session %s: attempt %u of turn %u is settled and still due; harmless", id,
                     at[1], at[0]);
+    } else if (a.kind == ATTEMPT_SUMMARY) {
+        // Under way; or its process died, and the next recovery finds it.
+        if (!row->due_at_ms)
+            problem(s, "session %s: attempt %u of turn %u, for a summary, is open and not due; "
+                    "harmless", id, at[1], at[0]);
     } else if (at[0] != c->head.open_turn) {
         problem(s,
                 "session %s: attempt %u of turn %u is open, the turn is not: the next recovery "
@@ -345,6 +351,28 @@ static void check_recall(struct verify *s, const struct record *row)
                 SLICE_FMT(row->key), err.message);
 }
 
+static void check_summary(struct verify *s, const struct record *row)
+{
+    struct checked *c = session_of(s, row);
+    struct err err = ERR_INIT;
+    struct summary read;
+    struct slice session;
+    uint32_t at[3];
+
+    if (!c)
+        return;
+    summary_init(&read);
+    bool good = key_ordinals(row->key, &session, at) == 1 && opens(s, row, &err) &&
+                fine(s, summary_read_meta(&read, row->meta, &err));
+    if (!good)
+        problem(s, "session %s: %.*s: %s; another is made in time", c->head.id,
+                SLICE_FMT(row->key), err.message);
+    else if (at[0] > c->head.turns || read.turns > at[0])
+        problem(s, "session %s: %.*s: stands for turns that are not there; another is made in time",
+                c->head.id, SLICE_FMT(row->key));
+    summary_release(&read);
+}
+
 static bool is_known(const struct verify *s, struct slice key);
 
 static void check_spend(struct verify *s, const struct record *row)
@@ -372,8 +400,7 @@ static const struct pass {
     {"session/", check_session}, {"attempt/", check_attempt},   {"event/", check_event},
     {"key/", check_key},         {"part/", check_part},         {"turn/", check_turn_record},
     {"head/", check_pointer},    {"user", check_user},       {"recall/", check_recall},
-    {"spend/", check_spend},
-    {"", check_kind},
+    {"spend/", check_spend},     {"summary/", check_summary}, {"", check_kind},
 };
 enum { PASSES = sizeof(passes) / sizeof(passes[0]) };
 

@@ -288,11 +288,65 @@ LJMP static void read_recall(lua_State *L, int idx, const char *where, struct hi
     lua_pop(L, 1);
 }
 
+LJMP static void read_plan_text(lua_State *L, int idx, const char *name, const char *where,
+                                char *out, size_t size)
+{
+    int type = shape_field(L, idx, name);
+    struct slice text = SLICE_NONE;
+
+    if (type != LUA_TNIL && type != LUA_TSTRING)
+        luaL_error(L, "%s: summary.%s: must be text", where, name);
+    if (type == LUA_TSTRING)
+        text.ptr = lua_tolstring(L, -1, &text.len);
+    if (text.len >= size || (text.len && strlen(text.ptr) != text.len) || !utf8_valid(text))
+        luaL_error(L, "%s: summary.%s: must be text of at most %d bytes", where, name,
+                   (int)size - 1);
+    snprintf(out, size, "%s", text.ptr ? text.ptr : "");
+    lua_pop(L, 1);
+}
+
+LJMP static void read_share(lua_State *L, int idx, const char *where, struct summary_plan *s)
+{
+    int type = shape_field(L, idx, "at");
+    double at = type == LUA_TNUMBER ? lua_tonumber(L, -1) : -1;
+
+    if (type != LUA_TNIL && !(at >= 0 && at <= 1))
+        luaL_error(L, "%s: summary.at: must be a number from 0 to 1", where);
+    s->at_permille = type == LUA_TNIL ? PLAN_SUMMARISE_AT_DEFAULT
+                                      : (uint32_t)(at * PLAN_PERMILLE + 0.5);
+    lua_pop(L, 1);
+}
+
+// With a summary, what is not said is as for history.summarise.
+LJMP static void read_summary(lua_State *L, int idx, const char *where, struct history_plan *plan)
+{
+    static const char *const names[] = {"tokens", "at", "prompt", "model"};
+    struct summary_plan *s = &plan->summary;
+    int type = shape_field(L, idx, "summary"), at = lua_gettop(L);
+    const char *wrong;
+
+    if (type == LUA_TTABLE) {
+        shape_only_keys(L, at, names, sizeof(names) / sizeof(names[0]), where);
+        uint64_t tokens = read_count(L, at, "tokens", where, PLAN_SUMMARY_TOKENS_DEFAULT);
+        s->tokens = tokens < UINT32_MAX ? (uint32_t)tokens : UINT32_MAX;
+        read_share(L, at, where, s);
+        read_plan_text(L, at, "prompt", where, s->prompt, sizeof(s->prompt));
+        read_plan_text(L, at, "model", where, s->model, sizeof(s->model));
+        if ((wrong = history_summary_wrong(s)))
+            luaL_error(L, "%s: summary: %s", where, wrong);
+        if (plan->last == UINT32_MAX)
+            plan->last = PLAN_KEEP_DEFAULT;
+    } else if (type != LUA_TNIL) {
+        luaL_error(L, "%s: summary: must be a table such as { tokens = 400 }", where);
+    }
+    lua_pop(L, 1);
+}
+
 LJMP void plans_read_history(lua_State *L, const char *where, uint32_t turn,
                              struct history_plan *plan)
 {
     static const char *const names[] = {"last", "slack", "pin", "pin_first", "budget_tokens",
-                                        "recall"};
+                                        "recall", "summary"};
     int idx = lua_gettop(L);
 
     freeze_reveal(L);
@@ -308,7 +362,9 @@ LJMP void plans_read_history(lua_State *L, const char *where, uint32_t turn,
     uint64_t last = read_count(L, idx, "last", where, UINT32_MAX);
     uint64_t first = read_count(L, idx, "pin_first", where, 0);
     plan->last = last < UINT32_MAX ? (uint32_t)last : UINT32_MAX;
-    uint64_t slack = read_count(L, idx, "slack", where, 0);
+    read_summary(L, idx, where, plan);
+    uint32_t summary_slack = plan->summary.tokens ? history_summary_slack(plan->last) : 0;
+    uint64_t slack = read_count(L, idx, "slack", where, summary_slack);
     plan->slack = slack < UINT32_MAX ? (uint32_t)slack : UINT32_MAX;
     plan->pin_first = first < UINT32_MAX ? (uint32_t)first : UINT32_MAX;
     plan->budget_tokens = read_count(L, idx, "budget_tokens", where, 0);

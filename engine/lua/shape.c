@@ -54,7 +54,7 @@ static const struct key limits_keys[] = {
 // The history strategies that are data; parley.history makes tables {strategy = …, options = {…}}.
 static const struct strategy {
     const char *name;
-    struct key options[6];
+    struct key options[10];
 } strategies[] = {
     {"full", {{0}}},
     {"truncate", {{"budget_tokens", T_COUNT, false}}},
@@ -63,9 +63,15 @@ static const struct strategy {
     {"recall", {{"k", T_COUNT, false}, {"budget_tokens", T_COUNT, false},
                 {"keep_turns", T_COUNT, false}, {"slack_turns", T_COUNT, false},
                 {"pin_first", T_COUNT, false}}},
+    {"summarise", {{"keep_turns", T_COUNT, false}, {"slack_turns", T_COUNT, false},
+                   {"pin_first", T_COUNT, false}, {"summarise_at", T_SHARE, false},
+                   {"summary_tokens", T_COUNT, false}, {"prompt", T_STRING, false},
+                   {"model", T_STRING, false}}},
     {"hybrid", {{"recall", T_COUNT, false}, {"recall_tokens", T_COUNT, false},
                 {"keep_turns", T_COUNT, false}, {"slack_turns", T_COUNT, false},
-                {"pin_first", T_COUNT, false}, {"summarise_at", T_SHARE, true}}},
+                {"pin_first", T_COUNT, false}, {"summarise_at", T_SHARE, false},
+                {"summary_tokens", T_COUNT, false}, {"prompt", T_STRING, false},
+                {"model", T_STRING, false}}},
 };
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
@@ -214,6 +220,47 @@ LJMP static void read_recall(lua_State *L, int options, struct place *at, const 
     plan->recall_tokens = read_count(L, options, tokens, PLAN_RECALL_TOKENS_DEFAULT);
 }
 
+// A share as permille.
+LJMP static uint32_t read_share(lua_State *L, int idx, const char *name, uint32_t fallback)
+{
+    bool is_number = shape_field(L, idx, name) == LUA_TNUMBER;
+    double n = is_number ? lua_tonumber(L, -1) * PLAN_PERMILLE + 0.5 : fallback;
+
+    lua_pop(L, 1);
+    return (uint32_t)n;
+}
+
+// The member may be absent; complain is told what of it is wrong.
+LJMP static void read_plan_text(lua_State *L, int options, struct place *at, const char *name,
+                                char *out, size_t size)
+{
+    struct slice text = read_text(L, options, name);
+
+    if (text.len >= size || (text.len && strlen(text.ptr) != text.len)) {
+        lua_pushfstring(L, "%s: must be text of at most %d bytes", name, (int)size - 1);
+        complain(L, at, lua_tostring(L, -1));
+    }
+    snprintf(out, size, "%s", text.ptr ? text.ptr : "");
+}
+
+LJMP static void read_summary(lua_State *L, int options, struct place *at,
+                              struct history_plan *plan)
+{
+    struct summary_plan *s = &plan->summary;
+    uint64_t tokens = read_count(L, options, "summary_tokens", PLAN_SUMMARY_TOKENS_DEFAULT);
+    const char *wrong;
+
+    s->tokens = to_u32(tokens);
+    s->at_permille = read_share(L, options, "summarise_at", PLAN_SUMMARISE_AT_DEFAULT);
+    read_plan_text(L, options, at, "prompt", s->prompt, sizeof(s->prompt));
+    read_plan_text(L, options, at, "model", s->model, sizeof(s->model));
+    if ((wrong = history_summary_wrong(s)))
+        complain(L, at, wrong);
+    if (s->tokens)
+        plan->slack =
+            to_u32(read_count(L, options, "slack_turns", history_summary_slack(plan->last)));
+}
+
 // `history` as a table, at idx (absolute).
 LJMP static void read_strategy(lua_State *L, int idx, struct place *at, struct history_plan *plan)
 {
@@ -234,7 +281,7 @@ LJMP static void read_strategy(lua_State *L, int idx, struct place *at, struct h
 
         lua_pushfstring(L, "'%s' is no strategy (%s%s)", name.ptr,
                         near ? "did you mean " : "there are full, truncate, window, "
-                                        "recall, hybrid",
+                                        "summarise, recall, hybrid",
                         near ? near : "");
         complain(L, at, lua_tostring(L, -1));
         return;
@@ -249,7 +296,8 @@ LJMP static void read_strategy(lua_State *L, int idx, struct place *at, struct h
     *plan = (struct history_plan){.last = UINT32_MAX};
     snprintf(plan->strategy, sizeof(plan->strategy), "%s", found->name);
     bool recalls = slice_is(name, "recall"), hybrid = slice_is(name, "hybrid");
-    uint64_t keep = recalls || hybrid ? PLAN_KEEP_DEFAULT : UINT32_MAX;
+    bool summarises = hybrid || slice_is(name, "summarise");
+    uint64_t keep = recalls || summarises ? PLAN_KEEP_DEFAULT : UINT32_MAX;
     plan->last = to_u32(read_count(L, options, "keep_turns", keep));
     plan->slack = to_u32(read_count(L, options, "slack_turns", history_slack(plan->last)));
     plan->pin_first = to_u32(read_count(L, options, "pin_first", 0));
@@ -259,6 +307,8 @@ LJMP static void read_strategy(lua_State *L, int idx, struct place *at, struct h
         read_recall(L, options, at, "recall", "recall_tokens", plan);
     else
         plan->budget_tokens = read_count(L, options, "budget_tokens", 0);
+    if (summarises)
+        read_summary(L, options, at, plan);
     lua_settop(L, options - 1);
     snprintf(plan->by, sizeof(plan->by), "%s:%d", at->source->file, line_at(at));
 }
@@ -275,24 +325,8 @@ LJMP static void check_model(lua_State *L, struct place *at, struct slice model)
     at->depth = 0;
 }
 
-// history.options.summarise_at: there are no summaries yet.
-LJMP static void find_idle_option(lua_State *L, int idx, struct place *at, struct shape *out)
-{
-    if (shape_field(L, idx, "history") == LUA_TTABLE &&
-        shape_field(L, idx + 1, "options") == LUA_TTABLE &&
-        shape_field(L, idx + 2, "summarise_at") != LUA_TNIL &&
-        out->idle_len < SHAPE_WARNINGS_MAX) {
-        at->keys[0] = "history";
-        at->depth = 1;
-        out->idle[out->idle_len].name = "history: summarise_at";
-        out->idle[out->idle_len++].line = line_at(at);
-    }
-    lua_settop(L, idx);
-}
-
 LJMP static void find_idle(lua_State *L, int idx, struct place *at, struct shape *out)
 {
-    find_idle_option(L, idx, at, out);
     for (size_t i = 0; i < COUNT_OF(policy_keys); i++) {
         if (policy_keys[i].idle && shape_field(L, idx, policy_keys[i].name) != LUA_TNIL &&
             out->idle_len < SHAPE_WARNINGS_MAX) {

@@ -3,7 +3,8 @@
 #include "model/plan.h"
 
 #include "base/err.h"
-#include "model/message.h"
+#include "model/turn.h"
+
 #include <string.h>
 
 void history_plan_full(struct history_plan *p)
@@ -34,6 +35,25 @@ uint32_t history_slack(uint32_t last)
     enum { SLIDING_MAX = 7 };
 
     return last > SLIDING_MAX && last < UINT32_MAX ? last : 0;
+}
+
+uint32_t history_summary_slack(uint32_t last)
+{
+    uint32_t slack = history_slack(last);
+
+    return slack > PLAN_SUMMARY_SLACK_MIN ? slack : PLAN_SUMMARY_SLACK_MIN;
+}
+
+const char *history_summary_wrong(const struct summary_plan *s)
+{
+    const char *colon = strchr(s->model, ':');
+
+    if (s->tokens && (s->tokens < PLAN_SUMMARY_TOKENS_MIN || s->tokens > PLAN_SUMMARY_TOKENS_MAX))
+        return "a summary has 20 to 4000 tokens; 0: there is none";
+    if (s->model[0] && (!colon || colon == s->model || !colon[1] ||
+                        strlen(s->model) >= MODEL_NAME_BYTES))
+        return "a summary's model must be \"provider:model\", such as \"scripted:scripted\"";
+    return NULL;
 }
 
 void plan_init(struct plan *p)

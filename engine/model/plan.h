@@ -10,7 +10,19 @@
 
 enum { PLAN_PINNED_MAX = 256, PLAN_BY_BYTES = 128, PLAN_STRATEGY_BYTES = 32,
        PLAN_STATE_BYTES_MAX = 16 << 10, PLAN_RECALL_MAX = 32, PLAN_RECALL_DEFAULT = 5,
-       PLAN_RECALL_TOKENS_DEFAULT = 1000, PLAN_KEEP_DEFAULT = 5 };
+       PLAN_RECALL_TOKENS_DEFAULT = 1000, PLAN_KEEP_DEFAULT = 5,
+       PLAN_SUMMARY_TOKENS_DEFAULT = 400, PLAN_SUMMARY_TOKENS_MIN = 20,
+       PLAN_SUMMARY_TOKENS_MAX = 4000, PLAN_SUMMARY_PROMPT_BYTES = 4096,
+       PLAN_SUMMARY_MODEL_BYTES = 192, PLAN_SUMMARY_SLACK_MIN = 8, PLAN_PERMILLE = 1000,
+       PLAN_SUMMARISE_AT_DEFAULT = 500 };
+
+// A summary of the turns that are not sent any more, made by a model after the reply.
+struct summary_plan {
+    uint32_t tokens;                         // of it, at most; 0: there is none
+    uint32_t at_permille;                    // of the budget for history: more makes it due
+    char prompt[PLAN_SUMMARY_PROMPT_BYTES];  // what is asked of the model; "": ours
+    char model[PLAN_SUMMARY_MODEL_BYTES];    // "provider:model"; "": that of the turn
+};
 
 // Which turns of the history to send. Turns are the only unit, so any choice makes a valid request.
 // What is sent grows from `last` turns (the low water mark) to `last + slack` or `budget_tokens`
@@ -29,6 +41,7 @@ struct history_plan {
     uint32_t recall;                     // further turns that bear on the message, quoted in front
                                          // of it; 0: none, at most PLAN_RECALL_MAX
     uint64_t recall_tokens;              // of them together, at most
+    struct summary_plan summary;         // of what is before them; due at last + slack turns
 };
 void history_plan_full(struct history_plan *p);  // all turns that fit
 // Whatever the strategy, what the session pins is sent too. Once per plan.
@@ -36,6 +49,10 @@ void history_plan_pin(struct history_plan *p, const struct session_pins *pins);
 // The slack of a window that names none: as many turns again, so that the cut moves once in `last`
 // turns. A window of less than 8 turns slides by one: it is shorter than what providers cache.
 uint32_t history_slack(uint32_t last);
+// The same for a plan with a summary: one call of a model for a few turns would be dear.
+uint32_t history_summary_slack(uint32_t last);
+// What a summary's plan has wrong, for people; NULL: nothing.
+const char *history_summary_wrong(const struct summary_plan *s);
 
 enum plan_verb {
     PLAN_GO,       // go on to the model

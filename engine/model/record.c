@@ -81,6 +81,18 @@ void key_idem(struct buf *out, const char *hash)
     begin(out, SLICE_LIT("key/"), hash);
 }
 
+void key_summary(struct buf *out, const char *session, uint32_t upto)
+{
+    begin(out, SLICE_LIT("summary/"), session);
+    add_number(out, upto);
+}
+
+void key_summaries(struct buf *out, const char *session)
+{
+    begin(out, SLICE_LIT("summary/"), session);
+    buf_add_char(out, '/');
+}
+
 void key_recall(struct buf *out, const char *bot)
 {
     begin(out, SLICE_LIT("recall/"), bot);

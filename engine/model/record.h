@@ -39,6 +39,8 @@ void key_part(struct buf *out, const char *session, uint32_t n, uint32_t step, u
 void key_attempt(struct buf *out, const char *session, uint32_t turn, uint32_t n);
 void key_event(struct buf *out, const char *session, uint32_t n);           // event/<session>/<n>
 void key_idem(struct buf *out, const char *hash);                           // key/<hash>
+void key_summary(struct buf *out, const char *session, uint32_t upto);  // summary/<session>/<upto>
+void key_summaries(struct buf *out, const char *session);               // summary/<session>/
 void key_recall(struct buf *out, const char *bot);                          // recall/<bot>
 void key_recall_parts(struct buf *out, const char *bot);                    // recall/<bot>/
 // recall/<bot>/<number>/<stamp>/<part>; stamp: what parts two that wrote the same number at once

@@ -80,6 +80,13 @@ void sent_write_meta(const struct sent *s, struct json_writer *w)
     if (s->more)
         jw_kv_bool(w, "more", true);
     write_recalled(s, w);
+    if (s->summary_upto) {
+        jw_key(w, "summary");
+        jw_array(w);
+        jw_i64(w, s->summary_upto);
+        jw_i64(w, (int64_t)s->summary_tokens);
+        jw_array_end(w);
+    }
     if (s->cut_moved)
         jw_kv_bool(w, "cut", true);
     jw_kv_i64(w, "system", (int64_t)s->system_tokens);
@@ -166,6 +173,21 @@ static void read_recalled(struct sent *s, struct meta *m)
     }
 }
 
+static void read_summary(struct sent *s, struct meta *m)
+{
+    struct json summary = json_get(m->root, "summary");
+    int64_t upto = json_i64(json_at(summary, 0), 0), tokens = json_i64(json_at(summary, 1), -1);
+
+    if (m->code || json_type(summary) == JSON_NONE)
+        return;
+    if (upto < 1 || upto > UINT32_MAX || tokens < 0) {
+        meta_fail(m, "summary");
+        return;
+    }
+    s->summary_upto = (uint32_t)upto;
+    s->summary_tokens = (uint64_t)tokens;
+}
+
 int sent_read_meta(struct sent *s, struct slice attempt_meta, struct err *err)
 {
     struct meta m;
@@ -185,6 +207,7 @@ int sent_read_meta(struct sent *s, struct slice attempt_meta, struct err *err)
     s->more = meta_has(&m, "more");
     read_recalled(s, &m);
     s->recalled_tokens = (uint64_t)meta_i64_or(&m, "recalled_tokens", 0, INT64_MAX, 0);
+    read_summary(s, &m);
     s->cut_moved = meta_has(&m, "cut");
     s->system_tokens = (uint64_t)meta_i64_or(&m, "system", 0, INT64_MAX, 0);
     s->history_tokens = (uint64_t)meta_i64_or(&m, "history", 0, INT64_MAX, 0);

@@ -42,6 +42,8 @@ struct sent {
     struct sent_recalled recalled[PLAN_RECALL_MAX];  // oldest first
     uint32_t recalled_len;
     uint64_t recalled_tokens;           // of the whole quotation
+    uint32_t summary_upto;              // a summary stood for the turns up to this one; 0: none
+    uint64_t summary_tokens;
     bool cut_moved;
     uint64_t system_tokens, history_tokens;
     struct usage predicted;             // of the request, before it was sent; always `estimated`
@@ -53,8 +55,8 @@ bool sent_has(const struct sent *s, uint32_t n);
 
 // Member "sent" of an attempt's meta, into the writer's open object: {"strategy","by",
 // "runs":[[first,last,"newest"],…],"more":true,"recalled":[["session",turn,score],…],
-// "recalled_tokens":n,"cut":true,"system":n,"history":n,"predicted":{usage members}}; what is false
-// or empty is left out.
+// "recalled_tokens":n,"summary":[upto,tokens],"cut":true,"system":n,"history":n,
+// "predicted":{usage members}}; what is false or empty is left out.
 void sent_write_meta(const struct sent *s, struct json_writer *w);
 // Reads it out of the attempt's meta. E_NOT_FOUND: it has none (nothing was sent, or the process
 // died first); E_CORRUPT names the member.

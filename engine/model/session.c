@@ -82,6 +82,18 @@ bool session_is_superseded(const struct session_head *h, uint32_t turn)
     return at < h->superseded_len && h->superseded[at].first <= turn;
 }
 
+uint32_t session_live_turns(const struct session_head *h, uint32_t upto)
+{
+    uint32_t live = upto;
+
+    for (uint32_t i = 0; i < h->superseded_len && h->superseded[i].first <= upto; i++) {
+        const struct turn_range *r = &h->superseded[i];
+
+        live -= (r->last < upto ? r->last : upto) - r->first + 1;
+    }
+    return live;
+}
+
 static int insert_range(struct session_head *h, uint32_t at, struct turn_range range,
                         struct err *err)
 {
@@ -141,6 +153,8 @@ static void write_cut(struct json_writer *w, const struct history_cut *cut)
     jw_i64(w, cut->first);
     jw_i64(w, cut->turn);
     write_hash(w, cut->plan);
+    if (cut->summary)
+        jw_i64(w, cut->summary);
     jw_array_end(w);
 }
 
@@ -230,8 +244,9 @@ static void read_cut(struct session_head *h, struct meta *m)
     h->cut = (struct history_cut){0};
     if (m->code || json_type(cut) == JSON_NONE)
         return;
-    bool whole = json_type(cut) == JSON_ARRAY && json_count(cut) == 3 && first >= 1 &&
-                 first <= turn && turn <= h->turns &&
+    int64_t summary = json_i64(json_at(cut, 3), 0);
+    bool whole = json_type(cut) == JSON_ARRAY && json_count(cut) >= 3 && first >= 1 &&
+                 first <= turn && turn <= h->turns && summary >= 0 && summary < first &&
                  json_type(json_at(cut, 2)) == JSON_STRING &&
                  parse_hash(slice_of(plan.ptr + 1, plan.len - 2), &h->cut.plan);
     if (!whole) {
@@ -240,6 +255,7 @@ static void read_cut(struct session_head *h, struct meta *m)
     }
     h->cut.first = (uint32_t)first;
     h->cut.turn = (uint32_t)turn;
+    h->cut.summary = (uint32_t)summary;
 }
 
 // Fills ranges out of [[first,last],…]; false when they are not what session_supersede leaves.

@@ -28,6 +28,7 @@ struct history_cut {
     uint32_t first;  // oldest turn of the run of newest ones; 0: nothing was sent yet
     uint32_t turn;   // the turn that moved it here
     uint64_t plan;   // hash of what it was made for; another one makes another cut
+    uint32_t summary;  // the summary that is sent in front, by its last turn; 0: none
 };
 
 struct session_head {
@@ -58,12 +59,14 @@ int session_quarantined(struct err *err, const char *id);
 void session_head_release(struct session_head *h);
 int session_head_copy(struct session_head *out, const struct session_head *h, struct err *err);
 bool session_is_superseded(const struct session_head *h, uint32_t turn);
+// How many turns up to this one, with it, are not superseded.
+uint32_t session_live_turns(const struct session_head *h, uint32_t upto);
 // Adds a range, merging; what was pinned in it is no more. E_REFUSED over SUPERSEDED_RANGES_MAX
 // (merged ranges), E_NOMEM.
 int session_supersede(struct session_head *h, uint32_t first, uint32_t last, struct err *err);
 
 // Meta of key session/<id>: {"bot","status","turns","open_turn","events","tokens","system_hash"
-// (hex string), "cut":[first,turn,"plan (hex)"],
+// (hex string), "cut":[first,turn,"plan (hex)",summary (if any)],
 // "created_at","last_active_at","expires_at" (ms; 0 left out), "superseded":[[first,last],…],
 // "pins":[[turn,"user"],…]}; body: {"context":"…"} (no body when the context is empty).
 void session_write_meta(const struct session_head *h, struct buf *out);

@@ -19,7 +19,7 @@
 // Work grows with what is sent.
 #include "turn/turn_int.h"
 
-enum { LOW_PERCENT = 50 };
+enum { LOW_PERCENT = 50, SUMMARY_PATIENCE = 3 };
 
 static uint64_t turn_tokens(const struct turn *t)
 {
@@ -65,7 +65,8 @@ uint64_t choose_plan_hash(const struct history_plan *plan, const char *provider,
                           uint32_t first)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    uint64_t numbers[] = {plan->last, plan->slack, plan->pin_first, plan->budget_tokens};
+    uint64_t numbers[] = {plan->last, plan->slack, plan->pin_first, plan->budget_tokens,
+                          plan->summary.tokens > 0};
     hash_bytes(&hash, numbers, sizeof(numbers));
     for (uint32_t i = 0; i < plan->pinned_len && plan->pinned[i] < first; i++)
         hash_bytes(&hash, &plan->pinned[i], sizeof(plan->pinned[i]));
@@ -76,19 +77,14 @@ uint64_t choose_plan_hash(const struct history_plan *plan, const char *provider,
 
 // ---- what must be loaded
 
-static uint32_t live_before(const struct session_head *h, uint32_t upto)
-{
-    uint32_t live = upto - 1;
-    for (uint32_t i = 0; i < h->superseded_len && h->superseded[i].first < upto; i++) {
-        const struct turn_range *r = &h->superseded[i];
-        live -= (r->last < upto ? r->last + 1 : upto) - r->first;
-    }
-    return live;
-}
-
+// A summary is asked for at last + slack turns; where it is late, or fails, the run goes on to grow
+// meanwhile, but not for ever.
 static uint64_t turns_high(const struct history_plan *plan)
 {
-    return plan->last == UINT32_MAX ? UINT32_MAX : (uint64_t)plan->last + plan->slack;
+    uint64_t slack = plan->slack;
+    if (plan->summary.tokens)
+        slack = (slack ? slack : 1) * SUMMARY_PATIENCE;
+    return plan->last == UINT32_MAX ? UINT32_MAX : plan->last + slack;
 }
 
 uint32_t choose_first_needed(const struct chat *chat, const struct history_plan *plan,
@@ -100,7 +96,7 @@ uint32_t choose_first_needed(const struct chat *chat, const struct history_plan 
         return 1;
     if (cut->first) {
         first = cut->first;
-    } else if (live_before(h, upto) <= turns_high(plan)) {
+    } else if (session_live_turns(h, upto - 1) <= turns_high(plan)) {
         return 1;
     } else {
         for (uint32_t left = plan->last; first > 1 && left > 0;)

@@ -49,6 +49,7 @@ uint64_t context_budget(const struct run *run)
 {
     uint64_t used = output_reserve(run) + run->system_tokens + run->text_tokens;
     used += run->context.recalled ? run->context.recalled->step.tokens : 0;
+    used += summary_tokens(&run->context);
     return run->caps.window_tokens > used ? run->caps.window_tokens - used : 0;
 }
 
@@ -123,6 +124,8 @@ static bool build(struct context *c, const struct chat *chat, const struct histo
         if (t && !add_turn(c, t))
             return false;
     }
+    if (c->summary && !add_step(c, &c->summary->step))
+        return false;
     for (uint32_t n = c->first; n < now->n; n++) {
         const struct turn *t = choose_candidate(chat, n);
         if (t && !add_turn(c, t))
@@ -163,25 +166,36 @@ static struct history_cut cut_before(const struct run *run)
     return cut->plan == plan ? *cut : (struct history_cut){0};
 }
 
-uint32_t context_first_needed(const struct run *run)
+// What a summary stands for is not sent: a newer one moves the cut, to where it ends.
+static struct history_cut cut_to_begin(const struct run *run)
 {
     struct history_cut cut = cut_before(run);
+    const struct summarised *s = run->context.summary;
+    if (s && cut.first <= s->made.upto)
+        cut.first = s->made.upto + 1;
+    return cut;
+}
+
+uint32_t context_first_needed(const struct run *run)
+{
+    struct history_cut cut = cut_to_begin(run);
     return choose_first_needed(run->live->chat, &run->plan, &cut, run->turn);
 }
 
 // Chooses within what is left beside system and text, or in less, when the provider refused more.
-static void choose(struct run *run, const struct history_cut *cut)
+static void choose(struct run *run)
 {
+    struct history_cut cut = cut_to_begin(run);
     uint64_t budget = context_budget(run);
     if (run->ladder_tokens && run->ladder_tokens < budget)
         budget = run->ladder_tokens;
-    choose_turns(&run->context, run->live->chat, &run->plan, cut, run->turn, budget);
+    choose_turns(&run->context, run->live->chat, &run->plan, &cut, run->turn, budget);
 }
 
 uint32_t context_first(const struct run *run)
 {
     struct context next = {0};
-    struct history_cut cut = cut_before(run);
+    struct history_cut cut = cut_to_begin(run);
     choose_turns(&next, run->live->chat, &run->plan, &cut, run->turn, context_budget(run));
     return next.first;
 }
@@ -190,18 +204,28 @@ uint64_t context_next_tokens(const struct run *run)
 {
     struct context next = {0};
     const struct chat *chat = run->live->chat;
-    struct history_cut cut = cut_before(run);
+    struct history_cut cut = cut_to_begin(run);
     // This turn's text is history by then, not a text beside it.
     uint64_t budget = context_budget(run) + run->text_tokens;
     choose_turns(&next, chat, &run->plan, &cut, chat->head.turns + 1, budget);
-    return run->system_tokens + next.history_tokens;
+    return run->system_tokens + summary_tokens(&run->context) + next.history_tokens;
+}
+
+static uint32_t summary_sent(const struct run *run)
+{
+    return run->context.summary ? run->context.summary->made.upto : 0;
+}
+
+static bool same_beginning(const struct run *run, const struct history_cut *before)
+{
+    return run->context.first == before->first && summary_sent(run) == before->summary;
 }
 
 // Nothing of what was sent before can be in a provider's cache any more, or be of use in it.
 static bool begins_anew(const struct run *run, const struct history_cut *before)
 {
     const struct context *c = &run->context;
-    return c->first != before->first || c->history_tokens == 0 || run->gap_ms >= CACHE_COLD_MS;
+    return !same_beginning(run, before) || c->history_tokens == 0 || run->gap_ms >= CACHE_COLD_MS;
 }
 
 static void choose_with_prompt(struct run *run)
@@ -210,16 +234,17 @@ static void choose_with_prompt(struct run *run)
     struct history_cut before = cut_before(run);
     bool changed = prompt_changed(run);
     use_system(run, changed ? safe_buf_text(&chat->system) : run->policy->info.system);
-    choose(run, &before);
+    choose(run);
     bool anew = begins_anew(run, &before);
     if (changed && anew) {
         use_system(run, run->policy->info.system);
-        choose(run, &before);
+        choose(run);
     }
     run->context.cut = (struct history_cut){
         .first = run->context.first,
-        .turn = before.first == run->context.first ? before.turn : run->turn,
+        .turn = same_beginning(run, &before) ? before.turn : run->turn,
         .plan = choose_plan_hash(&run->plan, run->provider, run->model, run->context.first),
+        .summary = summary_sent(run),
     };
     run->context.new_prompt = changed && anew;
 }
@@ -260,6 +285,10 @@ static void tell_sent(struct run *run, const struct turn *now)
         sent->recalled_tokens = c->recalled->step.tokens;
         memcpy(sent->recalled, c->recalled->list, sizeof(sent->recalled));
     }
+    if (c->summary) {
+        sent->summary_upto = c->summary->made.upto;
+        sent->summary_tokens = c->summary->step.tokens;
+    }
     predict_usage(run, &sent->predicted);
 }
 
@@ -290,14 +319,40 @@ static int check_text_fits(const struct run *run, struct err *err)
                    run->model);
 }
 
+// What is beside the turns, when all of it does not fit: what was recalled goes first, where the
+// provider says so at once, the summary when no turn is left that could go.
+static void choose_beside(struct run *run)
+{
+    struct context *c = &run->context;
+    bool nothing_else = c->history_tokens == 0 && !c->recalled;
+    c->recalled = run->ladder_tokens ? NULL : run->recalled;
+    if (!run->ladder_tokens)
+        c->summary = run->summary;
+    else if (nothing_else)
+        c->summary = NULL;
+}
+
+// A system prompt that is longer now, or a long message, may leave no room for it.
+static void drop_beside(struct run *run)
+{
+    struct context *c = &run->context;
+    uint64_t fixed = run->system_tokens + run->text_tokens;
+    if (c->recalled && fixed + summary_tokens(c) + c->recalled->step.tokens >
+                           run->caps.window_tokens)
+        c->recalled = NULL;
+    if (c->summary && fixed + summary_tokens(c) > run->caps.window_tokens) {
+        c->summary = NULL;
+        c->cut.summary = 0;
+    }
+}
+
 int context_assemble(struct run *run, struct err *err)
 {
     struct context *c = &run->context;
     const struct chat *chat = run->live->chat;
     const struct turn *now = chat_turn(chat, run->turn);
     bool stateless = run->job->flags & JOB_STATELESS;
-    // The first thing to go where the provider says that it does not fit.
-    c->recalled = run->ladder_tokens ? NULL : run->recalled;
+    choose_beside(run);
     if (stateless) {
         use_system(run, SAFE_NONE);
         c->first = run->turn;
@@ -309,14 +364,12 @@ int context_assemble(struct run *run, struct err *err)
     int code = check_text_fits(run, err);
     if (code)
         return code;
-    // A system prompt that is longer now may leave no room for it.
-    uint64_t fixed = run->system_tokens + run->text_tokens;
-    if (c->recalled && fixed + c->recalled->step.tokens > run->caps.window_tokens)
-        c->recalled = NULL;
+    drop_beside(run);
     if (!build(c, chat, &run->plan, now))
         return err_set(err, E_NOMEM, "out of memory while assembling the request");
     c->total_tokens = run->system_tokens + run->text_tokens + c->history_tokens;
     c->total_tokens += c->recalled ? c->recalled->step.tokens : 0;
+    c->total_tokens += summary_tokens(c);
     if (!stateless) {
         run->settle.cut = &c->cut;
         run->settle.system = run->system;

@@ -78,19 +78,18 @@ static int default_model(struct run *run, struct err *err)
     return E_OK;
 }
 
-static int open_provider(struct run *run, struct err *err)
+int provider_open(struct worker *w, const char *name, struct llm **out, struct err *err)
 {
-    struct slice name = slice_str(run->provider);
-    run->llm = map_get(run->w->providers, name);
-    if (run->llm)
+    *out = map_get(w->providers, slice_str(name));
+    if (*out)
         return E_OK;
-    int code = llm_open(&run->llm, run->provider, &run->w->llm_env, err);
+    int code = llm_open(out, name, &w->llm_env, err);
     if (code)
         return code;
-    code = map_set(run->w->providers, name, run->llm, NULL);
+    code = map_set(w->providers, slice_str(name), *out, NULL);
     if (code) {
-        llm_free(run->llm);
-        run->llm = NULL;
+        llm_free(*out);
+        *out = NULL;
         return err_set(err, code,
                        code == E_NOMEM ? "out of memory for a provider"
                                        : "too many providers are open");
@@ -101,7 +100,7 @@ static int open_provider(struct run *run, struct err *err)
 int provider_choose(struct run *run, struct err *err)
 {
     choose_names(run);
-    int code = open_provider(run, err);
+    int code = provider_open(run->w, run->provider, &run->llm, err);
     if (!code && !run->model[0])
         code = default_model(run, err);
     if (!code)

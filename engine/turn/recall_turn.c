@@ -4,9 +4,8 @@
 //   plan wants k turns ─▶ index asked, beside what is sent anyway ─▶ texts read ─▶ one quotation
 //
 // What was recalled is a step of the request alone: it stands in the newest message, so that all
-// before it stays as it was, and the ledger keeps what the user said and nothing else. Every line
-// of it begins with "> ", and what looks like its frame is escaped: what people or models once said
-// cannot end the quotation. It is never system text.
+// before it stays as it was, and the ledger keeps what the user said and nothing else. It is quoted
+// (quote.c), and never system text.
 //
 //   <recalled>
 //   Earlier messages …
@@ -74,85 +73,13 @@ static void go_without(struct run *run, const struct err *err)
 
 // ---- quoting
 
-// Whether the frame's word begins here, after "<", however it is written.
-static bool is_frame(struct slice rest)
-{
-    size_t at = 1;
-    while (at < rest.len && strchr(" \t/", rest.ptr[at]))
-        at++;
-    return rest.len - at >= sizeof(FRAME_WORD) - 1 &&
-           strncasecmp(rest.ptr + at, FRAME_WORD, sizeof(FRAME_WORD) - 1) == 0;
-}
-
-// Characters that end a line, for one reader or another: how many bytes.
-static size_t line_end(struct slice rest)
-{
-    if (rest.len >= 2 && rest.ptr[0] == '\r' && rest.ptr[1] == '\n')
-        return 2;
-    if (rest.ptr[0] == '\n' || rest.ptr[0] == '\r' || rest.ptr[0] == '\v' || rest.ptr[0] == '\f')
-        return 1;
-    if (rest.len >= 2 && memcmp(rest.ptr, "\xc2\x85", 2) == 0)
-        return 2;  // NEL
-    if (rest.len >= 3 && (memcmp(rest.ptr, "\xe2\x80\xa8", 3) == 0 ||
-                          memcmp(rest.ptr, "\xe2\x80\xa9", 3) == 0))
-        return 3;  // LINE SEPARATOR, PARAGRAPH SEPARATOR
-    return 0;
-}
-
-static void quote_text(struct safe_buf *out, struct safe_text text)
-{
-    size_t from = 0, at = 0;
-    while (at < text.len) {
-        struct slice rest = slice_of(text.ptr + at, text.len - at);
-        size_t end = line_end(rest);
-        bool frame = rest.ptr[0] == '<' && is_frame(rest);
-        if (!end && !frame) {
-            at++;
-            continue;
-        }
-        safe_buf_add(out, safe_text_part(text, from, at - from));
-        safe_buf_add(out, frame ? SAFE_LIT("&lt;") : SAFE_LIT("\n> "));
-        at += frame ? 1 : end;
-        from = at;
-    }
-    safe_buf_add(out, safe_text_part(text, from, text.len - from));
-    safe_buf_add(out, SAFE_LIT("\n"));
-}
-
 static int take_turn(void *user, const struct turn *t, struct err *err)
 {
     struct recalling *r = user;
     struct quoted *q = &r->list[r->at];
-    struct safe_buf text;
-    safe_buf_init(&text, CONTENT_BYTES_MAX);
-    for (uint32_t i = 0; i < t->steps_len; i++) {
-        safe_buf_clear(&text);
-        content_text(&t->steps[i].content, &text);
-        if (safe_buf_text(&text).len == 0)
-            continue;
-        safe_buf_add(&q->text, t->steps[i].role == ROLE_USER ? SAFE_LIT("> user: ")
-                                                             : SAFE_LIT("> assistant: "));
-        quote_text(&q->text, safe_buf_text(&text));
-    }
     q->at_ms = t->steps[0].at_ms;
-    int code = safe_buf_check(&text, "a message", err);
-    safe_buf_release(&text);
+    int code = quote_turn(&q->text, t, err);
     return code ? code : safe_buf_check(&q->text, "a turn that was recalled", err);
-}
-
-// "[2026-03-01]": digits are nobody's data.
-static void add_date(struct safe_buf *out, int64_t at_ms)
-{
-    static const char digits[] = "0123456789";
-    const struct safe_text all = SAFE_LIT("0123456789");
-    char text[CLOCK_TEXT_BYTES];
-    clock_format(at_ms, text);
-    safe_buf_add(out, SAFE_LIT("["));
-    for (size_t i = 0; i < sizeof("2026-03-01") - 1; i++) {
-        const char *digit = text[i] ? strchr(digits, text[i]) : NULL;
-        safe_buf_add(out, digit ? safe_text_part(all, (size_t)(digit - digits), 1) : SAFE_LIT("-"));
-    }
-    safe_buf_add(out, SAFE_LIT("]\n"));
 }
 
 static int oldest_first(const void *a, const void *b)
@@ -171,7 +98,7 @@ static int compose(const struct run *run, const struct recalling *r, struct reca
     safe_buf_init(&text, QUOTE_BYTES_MAX);
     safe_buf_add(&text, SAFE_LIT(OPENING));
     for (uint32_t i = 0; i < r->len; i++) {
-        add_date(&text, r->list[i].at_ms);
+        quote_date(&text, r->list[i].at_ms);
         safe_buf_add(&text, safe_buf_text(&r->list[i].text));
     }
     safe_buf_add(&text, SAFE_LIT(CLOSING));

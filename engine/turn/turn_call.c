@@ -164,7 +164,8 @@ static void no_reply(struct run *run)
         loop_timer_start(run->w->env.loop, &run->timer, d.wait_ms);
         return;
     }
-    bool less = run->context.history_tokens > 0 || run->context.recalled;
+    bool less =
+        run->context.history_tokens > 0 || run->context.recalled || run->context.summary;
     if (d.verdict == RETRY_SMALLER && again && less) {
         run->ladder_tokens = 1 + run->context.history_tokens / 2;
         emit_warning(run, "%s says that the context does not fit: sending less of the history",

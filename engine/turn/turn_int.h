@@ -9,6 +9,7 @@
 //               later states
 //   choose.c    which turns of the history are sent
 //   context.c   plan + ledger => messages that are valid and fit
+//   quote.c     what was said, as quoted data
 //   predict.c   what a request will cost
 //   budget.c    what may be spent in a day, held before each call; budget_tell.c: in words
 //   reply.c     the reply chain: redact, keep, show
@@ -17,6 +18,8 @@
 //   emit.c      events and their JSON
 //   recall.c    recall indexes: loaded, made true to the ledger, kept up; recall_keep.c: their
 //               records; recall_turn.c: what a turn recalls; recall_ask.c: `parley recall`
+//   summary.c   summaries: when one is due, those under way; summary_make.c: how one is made;
+//               summary_text.c: what a model is asked; summary_turn.c: what a turn sends of it
 //   pin.c       what a session keeps in every request
 //   ask.c why.c list.c usage.c verify.c import.c   the other jobs
 //   recorded.c  a recorded conversation => turns
@@ -56,6 +59,7 @@ struct shelf;
 struct recall;
 struct recalling;
 struct telling;
+struct summing;
 
 // Turns in the middle of a hook that takes long. aside.c draws when they go on.
 struct aside {
@@ -99,6 +103,9 @@ struct worker {
     struct map *unpriced;          // provider:model -> w: told that no price is known
     uint32_t spending;             // settlements of budgets, and sweeps, under way
     uint64_t shelf_bytes;          // at most half of live_bytes_max, but for those in use
+    struct summing *summing;       // summaries that are being made
+    struct map *summary_rests;     // session id -> struct summary_rest *: those that failed
+    struct loop_timer summary_timer;  // while the worker drains
     struct live *newest, *oldest;
     struct aside aside;
     struct worker_stats stats;
@@ -122,6 +129,12 @@ struct recalled {
     uint32_t len;
 };
 
+// The summary that a turn found for its session.
+struct summarised {
+    struct summary made;
+    struct step step;              // quoted, to stand before the newest turns; not stored
+};
+
 // What context.c chose to send.
 struct context {
     struct vec messages;           // of struct llm_message
@@ -135,6 +148,7 @@ struct context {
     uint64_t total_tokens;         // system, history and the new text
     uint32_t sent, dropped;        // turns
     struct recalled *recalled;     // quoted in the newest message; NULL: nothing is
+    struct summarised *summary;    // quoted in front of the newest turns; NULL: nothing is
     bool squeezed;                 // the plan wanted more than the window holds
 };
 
@@ -215,6 +229,9 @@ struct run {
     void (*recall_then)(struct run *run);
     struct recalled *recalled;     // owned; NULL: nothing
     struct telling *telling;       // budget_tell.c's; owned
+    struct summarised *summary;    // owned; NULL: there is none
+    uint32_t summary_upto;         // of one that was made meanwhile; 0: none was
+    void (*summary_then)(struct run *run);
     void *extra;                   // of the job's own file (list, usage, import …)
     void (*extra_free)(void *extra);
 };
@@ -247,6 +264,36 @@ int recalled_among(struct run *run, struct recall *index, struct slice text,
                    const struct turn *(*turn_of)(void *user, const struct sent_recalled *which),
                    void *user, struct err *err);
 
+// quote.c
+// Appends text as the lines of a quotation, without the "> " of the first.
+void quote_text(struct safe_buf *out, struct safe_text text);
+// Appends what a turn's steps say, "> user: …" and "> assistant: …".
+int quote_turn(struct safe_buf *out, const struct turn *t, struct err *err);
+void quote_date(struct safe_buf *out, int64_t at_ms);  // "[2026-03-01]\n"
+
+// summary_turn.c
+// Finds the newest summary that holds, if run's plan has summaries, into run->summary, and calls
+// `then`, now or later. What cannot be had is left out.
+void summary_find(struct run *run, void (*then)(struct run *run));
+void summarised_free(struct run *run);
+// The same out of a summary that the caller has, whose text is moved. E_NOMEM.
+int summary_take(struct run *run, struct summary *made, struct err *err);
+static inline uint64_t summary_tokens(const struct context *c)
+{
+    return c->summary ? c->summary->step.tokens : 0;
+}
+
+// summary.c
+// The turn up to which a summary of the session is due by plan, now that its newest turn is closed;
+// `base`: what one stands for already. 0: none is. Turns from the cut on must be loaded.
+uint32_t summary_due(const struct chat *chat, const struct history_plan *plan, uint32_t base,
+                     uint64_t budget_tokens);
+// After A2: begins to make one if it is due. Never waits, and nothing waits for it.
+void summary_after(struct run *run);
+bool summaries_busy(const struct worker *w);
+void summaries_drain(struct worker *w);  // those under way end soon
+void summaries_free(struct worker *w);
+
 // recall_ask.c
 void recall_start(struct run *run);
 
@@ -274,6 +321,8 @@ void aside_run(struct run *run, void (*fn)(struct run *run));
 
 // provider.c
 int provider_choose(struct run *run, struct err *err);  // fills provider, model, llm, caps
+// The provider of this name, opened at its first use; borrowed from the worker.
+int provider_open(struct worker *w, const char *name, struct llm **out, struct err *err);
 
 // resolve.c: each calls `then`, now or later; or the run ends with an error.
 // partition, context_hash and user_key (NULL if the user is new and create is false).

@@ -149,9 +149,8 @@ void turn_history(struct run *run)
     history_plan_pin(&run->plan, &run->live->chat->head.pins);
 }
 
-static void choose_history(struct run *run)
+static void load_history(struct run *run)
 {
-    turn_history(run);
     bool stateless = run->job->flags & JOB_STATELESS;
     uint32_t first = stateless ? run->turn : context_first_needed(run);
     if (first >= run->live->chat->first && (stateless || !context_needs_prompt(run))) {
@@ -160,6 +159,12 @@ static void choose_history(struct run *run)
     }
     turn_op_start(run, history_loaded);
     ledger_load(run->live->chat, first, &run->op);
+}
+
+static void choose_history(struct run *run)
+{
+    turn_history(run);
+    summary_find(run, load_history);
 }
 
 void turn_pin(struct run *run, const struct plan *p)

@@ -46,6 +46,7 @@ static void end_turn(struct run *run, int code, const char *message)
 {
     run->w->stats.turns_done++;
     run->state = RUN_OVER;
+    summary_after(run);
     emit_done(run, chat_turn(run->live->chat, run->turn), code, message);
 }
 

@@ -63,6 +63,13 @@ static bool was_recalled(const struct run *run, const struct sent *sent, uint32_
     return false;
 }
 
+static const char *why_dropped(const struct turn *t, const struct sent *sent)
+{
+    return t->superseded                 ? "superseded"
+           : t->n <= sent->summary_upto ? "summarised"
+                                         : "before the cut";
+}
+
 static void write_dropped(struct json_writer *w, const struct run *run, const struct sent *sent)
 {
     const struct chat *chat = run->live->chat;
@@ -71,9 +78,24 @@ static void write_dropped(struct json_writer *w, const struct run *run, const st
     for (uint32_t n = 1; n < run->turn && sent->strategy[0]; n++) {
         const struct turn *t = chat_turn(chat, n);
         if (t && !sent_has(sent, n) && !was_recalled(run, sent, n))
-            write_turn(w, t, t->superseded ? "superseded" : "before the cut", sent->by);
+            write_turn(w, t, why_dropped(t, sent), sent->by);
     }
     jw_array_end(w);
+}
+
+static void write_summary(struct json_writer *w, const struct sent *sent)
+{
+    char number[16];
+    jw_key(w, "summary");
+    if (!sent->summary_upto) {
+        jw_null(w);
+        return;
+    }
+    snprintf(number, sizeof(number), "%u", sent->summary_upto);
+    jw_object(w);
+    jw_kv_i64(w, "tokens", (int64_t)sent->summary_tokens);
+    jw_kv_str(w, "upto_turn", number);
+    jw_object_end(w);
 }
 
 static void write_recalled(struct json_writer *w, const struct sent *sent)
@@ -124,8 +146,7 @@ static void answer_why(struct run *run, const struct sent *sent)
     jw_kv_i64(&w, "text_tokens", t->steps[0].tokens);
     write_sent(&w, run, sent);
     write_dropped(&w, run, sent);
-    jw_key(&w, "summary");
-    jw_null(&w);
+    write_summary(&w, sent);
     write_recalled(&w, sent);
     write_usage(&w, "predicted", &sent->predicted);
     write_usage(&w, "billed", &t->usage);

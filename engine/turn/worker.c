@@ -3,7 +3,8 @@
 // but worker_post and worker_stop_request, which only post to it.
 #include "turn/turn_int.h"
 
-enum { UNPRICED_MAX = 256, PROVIDERS_MAX = 256, KEYS_MAX = 65536, SHELVES_MAX = 65536 };
+enum { UNPRICED_MAX = 256, PROVIDERS_MAX = 256, KEYS_MAX = 65536, SHELVES_MAX = 65536,
+       SUMMARY_RESTS_MAX = 4096 };
 
 int job_new(struct job **out, struct err *err)
 {
@@ -35,6 +36,8 @@ static int make_maps(struct worker *w)
         code = map_new(&w->shelves, SHELVES_MAX);
     if (!code)
         code = map_new(&w->unpriced, UNPRICED_MAX);
+    if (!code)
+        code = map_new(&w->summary_rests, SUMMARY_RESTS_MAX);
     return code;
 }
 
@@ -89,6 +92,7 @@ void worker_free(struct worker *w)
     aside_release(w);
     live_free_all(w);
     shelves_free(w);
+    summaries_free(w);
     size_t cursor = 0;
     void *provider;
     while (w->providers && map_next(w->providers, &cursor, NULL, &provider))
@@ -133,7 +137,8 @@ static void say_idle(struct loop_task *task)
 
 void worker_check_idle(struct worker *w)
 {
-    if (!w->draining || w->runs || w->idle_posted || shelves_busy(w) || w->spending)
+    if (!w->draining || w->runs || w->idle_posted || shelves_busy(w) || w->spending ||
+        summaries_busy(w))
         return;
     w->idle_posted = true;
     w->idle_task.fn = say_idle;
@@ -158,6 +163,7 @@ void worker_run_over(struct run *run)
     reply_release(run);
     recalled_free(run);
     budgets_telling_free(run);
+    summarised_free(run);
     shelf_close(run);
     live_unpin(run);
     live_give_back(run);
@@ -308,6 +314,7 @@ void worker_drain(struct worker *w, void (*idle)(void *user), void *user)
         turn_stop(run);
         run = w->runs;
     }
+    summaries_drain(w);
     worker_check_idle(w);
 }
 

@@ -81,6 +81,15 @@ error("Cannot require a meta file")
 ---@field budget_tokens? integer   At most so many tokens of history; absent: what the window holds.
 ---@field recall? parley.RecallPlan And turns from before that bear on the message; absent: none.
 
+---@field summary? parley.SummaryPlan And a summary of what is before them; absent: none.
+
+---@class parley.SummaryPlan
+---@field tokens? integer          At most so many (400; 20 to 4000).
+---@field at? number               Made when so much of the room for history is used (0.5), if not
+                                before.
+---@field prompt? string           What is asked of the model; absent: ours.
+---@field model? string            "provider:model"; absent: that of the turn.
+
 ---@class parley.RecallPlan
 ---@field k? integer               So many turns at most (5; 32 is the most).
 ---@field budget_tokens? integer   Of so many tokens together (1000).
@@ -89,7 +98,7 @@ error("Cannot require a meta file")
 
 -- Data, made by the functions of parley.history.
 ---@class parley.HistoryStrategy
----@field strategy "full" | "truncate" | "window" | "recall" | "hybrid"
+---@field strategy "full" | "truncate" | "window" | "summarise" | "recall" | "hybrid"
 ---@field options table
 
 ---@class parley.history
@@ -118,13 +127,18 @@ function history.window(options) end
 ---@field slack_turns? integer
 ---@field pin_first? integer
 
----@class parley.HybridOptions
----@field recall? integer
----@field recall_tokens? integer
+---@class parley.SummariseOptions
 ---@field keep_turns? integer
 ---@field slack_turns? integer
 ---@field pin_first? integer
 ---@field summarise_at? number
+---@field summary_tokens? integer
+---@field prompt? string
+---@field model? string
+
+---@class parley.HybridOptions: parley.SummariseOptions
+---@field recall? integer
+---@field recall_tokens? integer
 
 -- A window, and up to `k` (5) turns from before it, of any session of this user with this bot in
 -- this context, that bear on what is said now: quoted in front of the message, `budget_tokens`
@@ -133,8 +147,15 @@ function history.window(options) end
 ---@return parley.HistoryStrategy
 function history.recall(options) end
 
--- A window of `keep_turns` (5), and `recall` (5) turns within `recall_tokens` (1000). The summary
--- of what lies between is still to come: `summarise_at` has no effect yet, and the log says so.
+-- The newest `keep_turns` (5) turns, and in front of them a summary of those before, of at most
+-- `summary_tokens` (400). A model makes it after the reply, once `slack_turns` more turns have come
+-- (as many again, at least 8) or `summarise_at` (0.5) of the room for history is used.
+---@param options? parley.SummariseOptions
+---@return parley.HistoryStrategy
+function history.summarise(options) end
+
+-- The newest `keep_turns` (5) turns, a summary of those before, as history.summarise makes it, and
+-- `recall` (5) turns of them within `recall_tokens` (1000).
 ---@param options? parley.HybridOptions
 ---@return parley.HistoryStrategy
 function history.hybrid(options) end

@@ -36,14 +36,22 @@ M.window = strategy "window"
 -- keep_turns = 5.
 M.recall = strategy "recall"
 
--- The same by other names, made for production: a window of `keep_turns`, and `recall` turns within
--- `recall_tokens`. The summary of what lies between (`summarise_at`) is still to come.
+-- The newest `keep_turns` turns, and in front of them a summary of those before, of at most
+-- `summary_tokens`. A model makes it after the reply, off the user's path, once `slack_turns` more
+-- turns have come (as many again, at least 8), or `summarise_at` of the room for history is used;
+-- until it is there, more turns are sent. Its names and numbers are held against what was said. It
+-- is asked with `prompt`, of `model` ("provider:model"); ours, and that of the turn, if nothing is
+-- said. Unless said: keep_turns = 5, summarise_at = 0.5, summary_tokens = 400.
+M.summarise = strategy "summarise"
+
+-- Both, made for production: the newest `keep_turns` turns, a summary of those before (all options
+-- of summarise), and up to `recall` of them quoted, within `recall_tokens`.
 M.hybrid = strategy "hybrid"
 
 return setmetatable(M, {
     __index = function(_, name)
         -- Level 3: between the policy and here is the function that reads read-only tables.
         error("history." .. name .. ": there is no such strategy; there are full, truncate, "
-            .. "window, recall and hybrid", 3)
+            .. "window, summarise, recall and hybrid", 3)
     end,
 })

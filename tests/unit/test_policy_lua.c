@@ -83,7 +83,29 @@ static void test_policy_lua__all_keys(void **state)
     assert_int_equal(plan.recall, 3);
     assert_int_equal(plan.recall_tokens, PLAN_RECALL_TOKENS_DEFAULT);
     assert_int_equal(plan.last, PLAN_KEEP_DEFAULT);
-    assert_non_null(strstr(f->log, "history: summarise_at has no effect yet"));
+    assert_int_equal(plan.slack, PLAN_SUMMARY_SLACK_MIN);
+    assert_int_equal(plan.summary.tokens, PLAN_SUMMARY_TOKENS_DEFAULT);
+    assert_int_equal(plan.summary.at_permille, 500);
+    assert_null(strstr(f->log, "summarise_at"));
+    policy_unref(p);
+    p = load_text(f, "return { history = require('parley.history').summarise { keep_turns = 20,\n"
+                     "summarise_at = 0.25, summary_tokens = 99, prompt = 'Note it.',\n"
+                     "model = 'openai:small' } }");
+    assert_int_equal(p->ops->history(p, NULL, &plan, NULL), E_OK);
+    assert_string_equal(plan.strategy, "summarise");
+    assert_int_equal(plan.last, 20);
+    assert_int_equal(plan.slack, 20);
+    assert_int_equal(plan.recall, 0);
+    assert_int_equal(plan.summary.tokens, 99);
+    assert_int_equal(plan.summary.at_permille, 250);
+    assert_string_equal(plan.summary.prompt, "Note it.");
+    assert_string_equal(plan.summary.model, "openai:small");
+    policy_unref(p);
+    p = load_text(f, "return { history = require('parley.history').hybrid { keep_turns = 3,\n"
+                     "summary_tokens = 0 } }");
+    assert_int_equal(p->ops->history(p, NULL, &plan, NULL), E_OK);
+    assert_int_equal(plan.summary.tokens, 0);
+    assert_int_equal(plan.slack, 0);
     policy_unref(p);
     p = load_text(f, "return { history = require('parley.history').recall { budget_tokens = 7 } }");
     assert_int_equal(p->ops->history(p, NULL, &plan, NULL), E_OK);
@@ -127,11 +149,20 @@ static const struct { const char *text, *message; } refusals[] = {
      "policies/kiosk.lua:2: history: options must be a table"},
     {"local h = require 'parley.history'\n\nreturn { history = h.summary {} }",
      "policies/kiosk.lua:3: history.summary: there is no such strategy; there are full, "
-     "truncate, window, recall and hybrid"},
+     "truncate, window, summarise, recall and hybrid"},
     {"local h = require 'parley.history'\nreturn { history = h.recall { k = 33 } }",
      "policies/kiosk.lua:2: history: k: at most 32 turns can be recalled"},
     {"local h = require 'parley.history'\nreturn { history = h.hybrid { summarise_at = 2 } }",
      "policies/kiosk.lua:2: history.summarise_at: must be a number from 0 to 1"},
+    {"local h = require 'parley.history'\nreturn { history = h.summarise { summary_token = 9 } }",
+     "policies/kiosk.lua:2: history.summary_token: unknown key (did you mean summary_tokens?)"},
+    {"local h = require 'parley.history'\nreturn { history = h.summarise { summary_tokens = 9 } }",
+     "policies/kiosk.lua:2: history: a summary has 20 to 4000 tokens; 0: there is none"},
+    {"local h = require 'parley.history'\nreturn { history = h.hybrid { model = 'small' } }",
+     "policies/kiosk.lua:2: history: a summary's model must be \"provider:model\", such as "
+     "\"scripted:scripted\""},
+    {"local h = require 'parley.history'\nreturn { history = h.hybrid { prompt = 'a\\0b' } }",
+     "policies/kiosk.lua:2: history: prompt: must be text of at most 4095 bytes"},
     {"return { limits = {\n time_ms = 101 } }",
      "policies/kiosk.lua:2: limits.time_ms: must be from 1 to 100, which is what the engine gives"},
     {"return { limits = { time_ms = 0 } }",

@@ -28,7 +28,7 @@ static void test_sandbox__reach(void **state)
         {"setmetatable('', {})", "table expected"},
         {"setmetatable({}, {__gc = function() end})", "may not have __gc"},
         {"local h = require 'parley.history' h.full = nil", "'full' cannot be set"},
-        {"return require('parley.history').summarise {}", "summarise: there is no such strategy"},
+        {"return require('parley.history').summaries {}", "summaries: there is no such strategy"},
         {"local a, b = pairs(string) b.canary = 1", "cannot be set"},
         {"for k, v in next, string do if k == 'upper' then error('seen') end end", "seen"},
         {"return coroutine.close(coroutine.running())", "cannot close a running coroutine"},
