@@ -386,7 +386,7 @@ static int build(parley *e, const parley_options *options, struct err *err)
     if (!code)
         code = check_policies(e, err);
     if (!code)
-        code = secrets_init(&e->secrets, err);
+        code = secrets_init(&e->secrets, &e->log, err);
     if (!code)
         code = tables_load(&e->prices, &e->caps, err);
     if (!code)

@@ -92,6 +92,20 @@ static const char *env(const parley_options *options, const char *name)
     return value && value[0] ? value : NULL;
 }
 
+static void log_to_options(void *user, enum log_level level, const char *line)
+{
+    const parley_options *options = user;
+    if (options->log)
+        options->log(options->user, (parley_log_level)level, line);
+}
+
+struct log options_log(const parley_options *options)
+{
+    // Only ever read back as const.
+    return (struct log){
+        .sink = log_to_options, .user = (void *)(uintptr_t)options, .min_level = LOG_WARN};
+}
+
 const char *settings_file(const parley_options *options)
 {
     static const char *const places[] = {"parley.lua", "/etc/parley/parley.lua"};
@@ -226,9 +240,10 @@ void settings_keyring(const struct settings *s, struct buf *out)
 
 // ---- secrets
 
-int secrets_init(struct secrets *s, struct err *err)
+int secrets_init(struct secrets *s, const struct log *log, struct err *err)
 {
     pthread_mutex_init(&s->lock, NULL);
+    s->log = log;
     if (map_new(&s->values, SECRETS_MAX))
         return err_set(err, E_NOMEM, "out of memory for secrets");
     return E_OK;
@@ -246,26 +261,30 @@ void secrets_release(struct secrets *s)
     pthread_mutex_destroy(&s->lock);
 }
 
-// The file's contents without the newline at its end; NULL when it cannot be read.
-static char *read_secret(const char *path)
+// What the file holds, without the newline at its end. NULL where it cannot be taken, which is told
+// to the log.
+static char *read_secret(const struct secrets *s, const char *path, bool may_be_absent)
 {
-    char text[SECRET_BYTES_MAX];
+    char text[SECRET_BYTES_MAX + 1];
+    char *copy = NULL;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return NULL;
-    ssize_t n = read(fd, text, sizeof(text) - 1);
-    close(fd);
-    if (n < 0)
-        return NULL;
-    while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r'))
-        n--;
-    text[n] = '\0';
-    char *copy = mem_strdup(text);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
+    int reason = n < 0 ? errno : n > SECRET_BYTES_MAX ? EFBIG : ENOMEM;
+    if (fd >= 0)
+        close(fd);
+    if (n >= 0 && n <= SECRET_BYTES_MAX) {
+        while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r'))
+            n--;
+        text[n] = '\0';
+        copy = mem_strdup(text);
+    }
     explicit_bzero(text, sizeof(text));
+    if (!copy && !(may_be_absent && reason == ENOENT))
+        log_line(s->log, LOG_WARN, "the key in %s cannot be read: %s", path, strerror(reason));
     return copy;
 }
 
-static char *look_up(const char *name)
+static char *look_up(const struct secrets *s, const char *name)
 {
     char other[512];
     const char *value = getenv(name);
@@ -273,12 +292,12 @@ static char *look_up(const char *name)
         return mem_strdup(value);
     snprintf(other, sizeof(other), "%s_FILE", name);
     if ((value = getenv(other)) != NULL && value[0])
-        return read_secret(value);
+        return read_secret(s, value, false);
     const char *folder = getenv("CREDENTIALS_DIRECTORY");
     if (!folder || strchr(name, '/'))
         return NULL;
     snprintf(other, sizeof(other), "%s/%s", folder, name);
-    return read_secret(other);
+    return read_secret(s, other, true);
 }
 
 const char *secret_find(struct secrets *s, const char *name)
@@ -286,7 +305,7 @@ const char *secret_find(struct secrets *s, const char *name)
     pthread_mutex_lock(&s->lock);
     char *value = map_get(s->values, slice_str(name));
     if (!value) {
-        value = look_up(name);
+        value = look_up(s, name);
         if (value && map_set(s->values, slice_str(name), value, NULL)) {
             mem_free(value);
             value = NULL;

@@ -71,10 +71,12 @@ parley_event *events_wait(struct event_queue *q, int timeout_ms);  // NULL: none
 struct secrets {
     pthread_mutex_t lock;
     struct map *values;
+    const struct log *log;      // borrowed
 };
-int secrets_init(struct secrets *s, struct err *err);
+int secrets_init(struct secrets *s, const struct log *log, struct err *err);
 void secrets_release(struct secrets *s);
-// NAME, the file named by NAME_FILE, or $CREDENTIALS_DIRECTORY/NAME; NULL: none of them.
+// NAME, the file named by NAME_FILE, or $CREDENTIALS_DIRECTORY/NAME; NULL: none of them. A file
+// that cannot be taken is told to the log, as is one that NAME_FILE names and that is not there.
 const char *secret_find(struct secrets *s, const char *name);
 
 struct settings {
@@ -84,6 +86,8 @@ struct settings {
 // Everything in its order: defaults, file, environment, options' members, options' settings.
 int settings_load(struct settings *out, const parley_options *options, struct err *err);
 void settings_release(struct settings *s);
+// The log of a call without an engine: options' own, warnings and errors. Borrows options.
+struct log options_log(const parley_options *options);
 // The file that settings_load reads; NULL: none.
 const char *settings_file(const parley_options *options);
 // Where the keyring is, appended to out; nothing for keys in memory only.

@@ -18,6 +18,7 @@ struct speaker {                // a provider that is ready
 };
 
 struct models {
+    struct log log;
     struct settings settings;
     struct secrets secrets;
     struct prices *prices;
@@ -184,7 +185,8 @@ static void write_models(struct models *m)
 
 static int load(struct models *m, const parley_options *options, struct err *err)
 {
-    int code = secrets_init(&m->secrets, err);
+    m->log = options_log(options);
+    int code = secrets_init(&m->secrets, &m->log, err);
     if (!code)
         code = settings_load(&m->settings, options, err);
     if (!code)

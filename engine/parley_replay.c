@@ -50,13 +50,6 @@ struct question {
     size_t text_at, text_len;
 };
 
-static void log_to_options(void *user, enum log_level level, const char *line)
-{
-    const struct replay *r = user;
-    if (r->options->log)
-        r->options->log(r->options->user, (parley_log_level)level, line);
-}
-
 // ---- the model
 
 static int split_model(struct replay *r, const char *name, struct err *err)
@@ -497,7 +490,7 @@ int parley_replay(const parley_options *options, const parley_replay_options *ho
     struct buf json = BUF_INIT(REPORT_BYTES_MAX);
     struct json_writer w;
     struct err err = ERR_INIT;
-    r.log = (struct log){.sink = log_to_options, .user = &r, .min_level = LOG_WARN};
+    r.log = options_log(options);
     int code = set_up(&r, &err);
     if (!code)
         code = how->file ? read_file(&r, &err) : read_store(&r, &err);

@@ -487,6 +487,22 @@ says "line 2:"
 has '$.sessions' integer 2
 has '$.failed' integer 2
 
+it cli__keys_may_be_in_files
+printf 'sk-of-a-file\n' >key.txt
+head -c 20000 /dev/zero | tr '\0' k >long.txt
+OPENAI_API_KEY_FILE=key.txt run models -o json
+has '$.providers[1].provider' text openai
+has '$.providers[1].ready' bool 1
+lacks sk-of-a-file
+OPENAI_API_KEY_FILE=nowhere.txt run models
+prints "set OPENAI_API_KEY"
+says "the key in nowhere.txt cannot be read: No such file"
+OPENAI_API_KEY_FILE=long.txt run ask hi --provider openai --model m
+code 3
+says "the key in long.txt cannot be read: File too large"
+CREDENTIALS_DIRECTORY=. run models
+quiet
+
 it cli__a_log_level_that_is_none_is_told
 PARLEY_LOG=trace run version
 code 0
