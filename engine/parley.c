@@ -275,19 +275,25 @@ static int open_wire(parley *e, struct hand *h, struct err *err)
                          : wire_new_curl(&h->wire, h->loop, err);
 }
 
-// In the middle of a hook; its worker is there by then.
-static bool pause_hook(void *user)
+// Before a hook; its worker is there by then.
+static void *begin_hook(void *user)
 {
     struct hand *h = user;
-    return worker_pause(h->worker);
+    return worker_hook_begin(h->worker);
+}
+
+static bool wait_for_hook(void *user)
+{
+    struct hand *h = user;
+    return worker_hook_wait(h->worker);
 }
 
 static int open_hand(parley *e, unsigned index, unsigned count, struct err *err)
 {
     struct hand *h = &e->hands[index];
     struct lua_env lua = e->lua;
-    lua.pause = e->seams.clock ? NULL : pause_hook;
-    lua.pause_user = h;
+    if (!e->seams.clock)
+        lua.way = (struct way){begin_hook, worker_hook_pause, worker_hook_end, wait_for_hook, h};
     h->engine = e;
     e->hands_len = index + 1;
     int code = e->seams.clock ? loop_new_sim(&h->loop, e->seams.clock, err)
@@ -315,6 +321,7 @@ static int open_hand(parley *e, unsigned index, unsigned count, struct err *err)
         .llm = &e->llm,
         .index = index,
         .count = count,
+        .side_thread = !e->seams.clock,
         .live_bytes_max = live_bytes / count,
         .sink = take_event,
         .user = e,

@@ -4,14 +4,16 @@
 //              fiber_start                    fn returns
 //   IDLE (pool) ──────────▶ RUNNING ──────────────────────────▶ IDLE (pool, or unmapped)
 //                            │   ▲
-//                fiber_pause ▼   │ fiber_resume
+//                fiber_pause ▼   │ fiber_resume, by the same thread or another
 //                           PAUSED
 //
 // Invariants
-// 1. pool->running is the fiber whose stack this thread is on, NULL on the thread's own.
+// 1. pool->running is the fiber whose stack the pool's thread is on, NULL on the thread's own; and
+//    that fiber's `on` is the pool.
 // 2. A stack has a page without access below it: who overruns it is stopped there.
 // 3. The signal mask is the thread's: what is blocked or not stays so across a switch.
-// 4. Each switch is told to the sanitizers and to valgrind, which follow stacks.
+// 4. Only the thread of a fiber's own pool starts it, sees it end and keeps its stack.
+// 5. Each switch is told to the sanitizers and to valgrind, which follow stacks.
 #include "base/fiber.h"
 
 #include "base/mem.h"
@@ -48,7 +50,8 @@ enum { STACK_BYTES = 2 << 20 };
 enum { IDLE_MAX = 4 };
 
 struct fiber {
-    struct fiber_pool *pool;
+    struct fiber_pool *pool; // that it comes from
+    struct fiber_pool *on;   // whose thread runs it, or ran it last
     struct fiber *next;      // in the queue it is in, or among the idle
     ucontext_t here, caller; // where it stands, and where it goes back to
     char *map;               // the guard page and the stack
@@ -66,6 +69,7 @@ struct fiber {
 struct fiber_pool {
     struct fiber *running, *idle;
     unsigned idle_len;
+    void *owner;             // borrowed
 };
 
 // ---- what follows stacks is told
@@ -225,19 +229,19 @@ static struct fiber *take_idle(struct fiber_pool *p)
     return f;
 }
 
-bool fiber_resume(struct fiber *f)
+bool fiber_resume(struct fiber_pool *on, struct fiber *f)
 {
-    struct fiber_pool *p = f->pool;
-
-    BUG_ON(p->running);
-    p->running = f;
+    BUG_ON(on->running);
+    on->running = f;
+    f->on = on;
     tell_entering(f);
     swap_to(&f->caller, &f->here);
     tell_left(f);
-    p->running = NULL;
+    on->running = NULL;
     if (!f->over)
         return true;
-    keep_idle(p, f);
+    BUG_ON(f->pool != on);
+    keep_idle(on, f);
     return false;
 }
 
@@ -252,15 +256,28 @@ struct fiber *fiber_start(struct fiber_pool *p, void (*fn)(void *user), void *us
     f->fn = fn;
     f->user = user;
     f->over = false;
-    return fiber_resume(f) ? f : NULL;
+    return fiber_resume(p, f) ? f : NULL;
 }
 
-bool fiber_pause(struct fiber_pool *p)
+struct fiber *fiber_running(const struct fiber_pool *p)
 {
-    if (!p->running)
-        return false;
-    leave(p->running);
-    return true;
+    return p->running;
+}
+
+void fiber_pause(struct fiber *f)
+{
+    BUG_ON(f->on->running != f);
+    leave(f);
+}
+
+struct fiber_pool *fiber_place(const struct fiber *f)
+{
+    return f->on;
+}
+
+void *fiber_owner(const struct fiber *f)
+{
+    return f->pool->owner;
 }
 
 void fiber_queue_put(struct fiber_queue *q, struct fiber *f)
@@ -287,10 +304,13 @@ struct fiber *fiber_queue_take(struct fiber_queue *q)
 
 // ---- life
 
-int fiber_pool_new(struct fiber_pool **out, struct err *err)
+int fiber_pool_new(struct fiber_pool **out, void *owner, struct err *err)
 {
     *out = mem_zalloc(sizeof(**out));
-    return *out ? E_OK : err_set(err, E_NOMEM, "out of memory for an event loop");
+    if (!*out)
+        return err_set(err, E_NOMEM, "out of memory for an event loop");
+    (*out)->owner = owner;
+    return E_OK;
 }
 
 void fiber_pool_free(struct fiber_pool *p)

@@ -42,11 +42,6 @@ const struct clock *loop_clock(const struct loop *l)
     return l->clock;
 }
 
-uint64_t loop_callbacks(const struct loop *l)
-{
-    return l->callbacks;
-}
-
 static void wake(struct loop *l)
 {
     if (!l->sleeping)
@@ -192,7 +187,6 @@ static bool run_tasks(struct loop *l)
             break;
         }
         struct loop_task *next = task->next; // the task may be gone once it ran
-        l->callbacks++;
         task->fn(task);
         ran = true;
         task = next;
@@ -214,7 +208,6 @@ static bool run_timers(struct loop *l)
         if (t->due_ns > now || t->order >= started_later)
             break;
         loop_timer_stop(l, t);
-        l->callbacks++;
         t->fn(t);
         ran = true;
     }

@@ -62,9 +62,6 @@ bool loop_timer_active(const struct loop_timer *t);
 int loop_watch_start(struct loop *l, struct loop_watch *w, struct err *err);
 void loop_watch_stop(struct loop *l, struct loop_watch *w);
 
-// How many tasks, timers and watches have been called so far, the one under way included.
-uint64_t loop_callbacks(const struct loop *l);
-
 // Runs until loop_stop. Simulated: also returns when nothing is left to do.
 void loop_run(struct loop *l);
 // Simulated only: runs until nothing is runnable without time passing more than ms; returns whether

@@ -64,7 +64,6 @@ static void tell(struct loop_epoll *l, const struct epoll_event *event)
     seen &= w->events;
     if (!seen || loop_stopping(&l->base))
         return;
-    l->base.callbacks++;
     w->fn(w, seen);
 }
 

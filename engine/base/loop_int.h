@@ -47,7 +47,6 @@ struct loop {
     struct loop_timer **heap; // owned; LOOP_TIMERS_MAX places
     uint32_t timers;
     uint64_t next_order;
-    uint64_t callbacks;       // called so far
 };
 
 // Fills the shared part. E_NOMEM.

@@ -154,7 +154,7 @@ int lua_conf_load(struct conf *conf, const char *path, const struct clock *clock
                           .items = VEC_INIT(struct conf_item, CONF_ITEMS_MAX)};
     struct buf text = BUF_INIT(LUA_FILE_BYTES_MAX);
     struct sandbox_options options = {.clock = clock, .memory_bytes = CONF_MEMORY_BYTES};
-    struct sandbox_budget budget = {LUA_LOAD_FUEL, LUA_LOAD_MS};
+    struct sandbox_budget budget = {.fuel = LUA_LOAD_FUEL, .ms = LUA_LOAD_MS};
     struct sandbox *sandbox = NULL;
 
     int code = source_read(path, &text, err);

@@ -5,8 +5,9 @@
 // 1. at_ns is the deadline of the work under way, or NEVER; the handler reads it, the thread's
 //    normal course writes it.
 // 2. While the timer runs, fires_ns is when it fires, else NEVER. It never fires later than at_ns.
-// 3. No signal is pending once deadline_free has returned: the timer is gone, and what it had sent
-//    was taken on the way back from the system call (or went with the thread).
+// 3. No signal is pending once deadline_free or deadline_stop has returned: the timer is gone, or
+//    off, and what it had sent was taken on the way back from the system call (or went with the
+//    thread).
 #include "lua/deadline.h"
 
 #include "base/clock.h"
@@ -135,4 +136,15 @@ void deadline_set(struct deadline *d, int64_t at_ns)
 void deadline_clear(struct deadline *d)
 {
     set(&d->at_ns, NEVER);
+}
+
+void deadline_stop(struct deadline *d)
+{
+    static const struct itimerspec off = {0};
+
+    deadline_clear(d);
+    if (get(&d->fires_ns) == NEVER)
+        return;
+    timer_settime(d->timer, 0, &off, NULL);
+    set(&d->fires_ns, NEVER);
 }

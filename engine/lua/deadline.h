@@ -9,7 +9,8 @@
 // While work goes on past its deadline, fn is called again every DEADLINE_AGAIN_NS.
 //
 // Owned by one thread, the one that calls deadline_new; the thread that frees it is that one, or
-// any once that one has ended. The signal belongs to the process; several deadlines share it.
+// any once deadline_stop was the last that it called, or it has ended. The signal belongs to the
+// process; several deadlines share it.
 #ifndef LUA_DEADLINE_H
 #define LUA_DEADLINE_H
 
@@ -28,5 +29,7 @@ void deadline_free(struct deadline *d);  // NULL allowed
 // Work begins that has to end at at_ns (the system's monotonic clock), and ends.
 void deadline_set(struct deadline *d, int64_t at_ns);
 void deadline_clear(struct deadline *d);
+// As deadline_clear, and nothing fires from here on until a deadline is set again.
+void deadline_stop(struct deadline *d);
 
 #endif

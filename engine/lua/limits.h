@@ -20,8 +20,10 @@ static inline struct limits limits_of(const struct lua_env *env)
     const struct lua_limits *l = &env->limits;
 
     return (struct limits){
-        .hook = {limits_or(l->hook_fuel, LUA_HOOK_FUEL), limits_or(l->hook_ms, LUA_HOOK_MS)},
-        .load = {limits_or(l->load_fuel, LUA_LOAD_FUEL), limits_or(l->load_ms, LUA_LOAD_MS)},
+        .hook = {.fuel = limits_or(l->hook_fuel, LUA_HOOK_FUEL),
+                 .ms = limits_or(l->hook_ms, LUA_HOOK_MS)},
+        .load = {.fuel = limits_or(l->load_fuel, LUA_LOAD_FUEL),
+                 .ms = limits_or(l->load_ms, LUA_LOAD_MS)},
     };
 }
 
@@ -32,8 +34,7 @@ static inline struct sandbox_options limits_sandbox(const struct lua_env *env)
         .log = env->log,
         .memory_bytes = env->limits.memory_bytes ? env->limits.memory_bytes : LUA_MEMORY_BYTES,
         .timer_signal = env->timer_signal,
-        .pause = env->pause,
-        .pause_user = env->pause_user,
+        .way = env->way,
     };
 }
 

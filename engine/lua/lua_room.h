@@ -6,6 +6,7 @@
 #ifndef LUA_LUA_ROOM_H
 #define LUA_LUA_ROOM_H
 
+#include "base/way.h"
 #include "llm/llm.h"
 #include "policy/policy.h"
 
@@ -33,11 +34,9 @@ struct lua_env {
     // counted, which is slower, and the same in every run. With a signal, what is made from here
     // belongs to the thread that makes it.
     int timer_signal;
-    // For policies only, on their worker's thread: lets other turns go on while a hook takes long
-    // (or a file takes long to load), and returns when it may go on; false, at once: it cannot be
-    // put aside. NULL: hooks run in one piece. Another hook of the same policy may run meanwhile.
-    bool (*pause)(void *user);
-    void *pause_user;
+    // For policies only: how a hook that takes long (or a file that takes long to load) makes way
+    // for other turns. Another hook of the same policy may run meanwhile.
+    struct way way;
 };
 
 // A loader for policy_host; one per worker (states are not shared between threads).

@@ -12,7 +12,10 @@
 // 4. A hook that runs out of its budget again and again, or of memory, is left alone for a while,
 //    longer each time, so that a worker does not spend its time on one policy instead of other
 //    users' turns.
-// Owned by one worker's thread.
+// 5. A hook that took long begins by making way for others, until it was quick ASIDE_CALLS times in
+//    a row: what it does in one piece does not hold them up then.
+// Owned by one worker's thread. A hook or a file that makes way goes on on another (base/way.h),
+// and touches nothing there but its state, its redactor, the view and the plan.
 #include "lua/lua_room.h"
 
 #include "base/embed.h"
@@ -31,7 +34,7 @@
 #include <sys/stat.h>
 
 enum { WHERE_BYTES = 128, PATH_BYTES = 4096,
-       STRIKES = 3, REST_MS = 1000, REST_DOUBLINGS = 6, STATES_MAX = 4 };
+       STRIKES = 3, REST_MS = 1000, REST_DOUBLINGS = 6, STATES_MAX = 4, ASIDE_CALLS = 100 };
 
 enum { ON_MESSAGE, ON_REPLY, HISTORY, HOOKS };
 
@@ -41,6 +44,7 @@ struct hook {
     int function;              // reference in the registry, or LUA_NOREF
     char where[WHERE_BYTES];   // "policies/kiosk.lua:14"
     unsigned strikes;          // times in a row that it ran out
+    unsigned aside;            // calls that are to begin by making way
     int64_t rests_until_ns;
 };
 
@@ -151,8 +155,8 @@ static struct lua_policy *take_state(struct lua_policy *p, struct err *err)
         if (p->states < STATES_MAX) {
             if (add_state(p, err) != E_OK)
                 return NULL;
-        } else if (!p->env.pause || clock_mono_ns(p->clock) >= until_ns ||
-                   !p->env.pause(p->env.pause_user)) {
+        } else if (!p->env.way.wait || clock_mono_ns(p->clock) >= until_ns ||
+                   !p->env.way.wait(p->env.way.user)) {
             err_set(err, E_POLICY, "%s: not run, for %u calls of this policy's hooks are under way",
                     p->file, p->states);
             return NULL;
@@ -170,13 +174,20 @@ static unsigned strikes_of(const struct sandbox *s)
 static int run_in_state(struct lua_policy *p, struct hook_call *call, unsigned *strikes,
                         struct err *err)
 {
+    struct hook *hook = &p->hooks[call->hook];
     struct lua_policy *state = take_state(p, err);
 
     if (!state)
         return err->code;
     call->policy = state;
-    int code = sandbox_call(state->sandbox, p->limits.hook, run_hook, call, err);
+    struct sandbox_budget budget = p->limits.hook;
+    budget.aside = hook->aside > 0;
+    int code = sandbox_call(state->sandbox, budget, run_hook, call, err);
     *strikes = strikes_of(state->sandbox);
+    if (sandbox_was_slow(state->sandbox))
+        hook->aside = ASIDE_CALLS;
+    else if (budget.aside && hook->aside > 0)
+        hook->aside--;
     state->busy = false;
     return code;
 }
@@ -310,7 +321,8 @@ LJMP static void keep_shape(lua_State *L, struct load *load, const struct shape 
     if (code != E_OK)
         luaL_error(L, "%s: system: %s", p->file, err.message);
     p->plan = shape->plan;
-    p->limits.hook = (struct sandbox_budget){shape->limits.fuel, shape->limits.time_ms};
+    p->limits.hook =
+        (struct sandbox_budget){.fuel = shape->limits.fuel, .ms = shape->limits.time_ms};
     load->memory_bytes = (size_t)shape->limits.memory_bytes;
     p->base.info.max_output_tokens = shape->max_output_tokens;
     memcpy(p->base.info.user_spend, shape->user_spend, sizeof(shape->user_spend));
@@ -328,6 +340,7 @@ LJMP static int load_policy(lua_State *L)
     struct shape_source source = {
         p->file, load->text, {most->ms, most->fuel, (int64_t)load->memory_bytes}};
     struct shape shape;
+    struct err err = ERR_INIT;
 
     values_open(L);
     sandbox_load(L, load->text, p->file);
@@ -343,6 +356,8 @@ LJMP static int load_policy(lua_State *L)
     for (unsigned i = 0; load->log && i < shape.idle_len; i++)
         log_line(load->log, LOG_WARN, "%s:%d: %s has no effect yet", p->file, shape.idle[i].line,
                  shape.idle[i].name);
+    if (sandbox_set_memory(p->sandbox, load->memory_bytes, &err) != E_OK)
+        return luaL_error(L, "%s", err.message);
     return 0;
 }
 
@@ -410,8 +425,6 @@ static int policy_new(struct lua_policy **out, const struct lua_env *env, const 
         code = sandbox_new(&p->sandbox, &options, &own);
     if (code == E_OK)
         code = sandbox_call(p->sandbox, p->limits.load, load_policy, &load, &own);
-    if (code == E_OK)
-        code = sandbox_set_memory(p->sandbox, load.memory_bytes, &own);
     if (code != E_OK) {
         name_place(file, &own);
         err_set(err, load.no_memory ? E_NOMEM : code, "%s", own.message);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// sandbox.c: fuel, slices of time, protected calls. Invariants and thread: sandbox.h.
+// sandbox.c: fuel, protected calls. Invariants and thread: sandbox.h.
 //
 //   allocator, each block ─────────────────┐
 //   library functions, by what they look at┼─▶ fuel ──────┬─▶ stop: why it ran out, sticky;
@@ -20,7 +20,6 @@ enum {
     CALL_UNITS = 5,         // of a library function, whatever it looks at
     LOOK_BYTES_PER_UNIT = 8,    // of a string that a library function looks at
     COLLECT_BYTES = 1 << 20,
-    SLICE_US = 50,          // from then on, and at first where the last call had to
     CLOCK_FACTOR = 20,      // times its own time, and a call is over however little of it ran
     COLLECT_STEP_KIB = 64,
     BACKSTOP_FACTOR = 2,    // times the deadline, in processor time, where the clock stands still
@@ -45,12 +44,16 @@ static struct sandbox *sandbox_of(lua_State *L)
 
 LJMP static void on_count(lua_State *L, lua_Debug *ar);
 
-// The first cause counts. May be called wherever Lua is, and by the timer's signal.
+void sandbox_arm(struct sandbox *s)
+{
+    lua_sethook(s->running, on_count, LUA_MASKCOUNT, 1);
+}
+
 void sandbox_stop(struct sandbox *s, enum stop why)
 {
     if (s->stop == RUNNING)
         s->stop = why;
-    lua_sethook(s->running, on_count, LUA_MASKCOUNT, 1);
+    sandbox_arm(s);
 }
 
 // Notes the innermost line of the script in L, unless it is known.
@@ -83,90 +86,14 @@ LJMP int sandbox_raise_stop(lua_State *L)
     return raise_stop(L, sandbox_of(L));
 }
 
-// Counting mode; the timer looks by itself.
-static enum stop look_at_clock(struct sandbox *s)
-{
-    if (s->timer)
-        return RUNNING;
-    int64_t now_ns = clock_mono_ns(s->clock);
-    enum stop why = sandbox_time_out(s, now_ns);
-
-    s->slice_over = s->may_pause && now_ns >= s->slice_ends_ns;
-    if (why == RUNNING && s->clock != clock_system() &&
-        clock_mono_ns(clock_system()) >= s->backstop_ns &&
-        sandbox_processor_ns() >= s->backstop_cpu_ns)
-        why = OUT_OF_TIME;
-    return why;
-}
-
-static void set_timer(struct sandbox *s)
-{
-    deadline_set(s->timer, s->may_pause && s->slice_ends_ns < s->look_ns ? s->slice_ends_ns
-                                                                         : s->look_ns);
-}
-
-// The timer: the slice is over, or it is time to look how much of the call's own time is used.
-static void on_deadline(void *user)
-{
-    struct sandbox *s = user;
-    int64_t now_ns = clock_mono_ns(s->clock);
-    enum stop why = sandbox_time_out(s, now_ns);
-
-    if (why != RUNNING) {
-        sandbox_stop(s, why);
-        return;
-    }
-    if (s->may_pause && now_ns >= s->slice_ends_ns) {
-        s->slice_over = true;
-        lua_sethook(s->running, on_count, LUA_MASKCOUNT, 1);
-        return;
-    }
-    set_timer(s);
-}
-
-// ---- slices
-
-static void begin_slice(struct sandbox *s, int64_t slice_ns, int64_t own_began_ns)
-{
-    int64_t first_look_ns = FIRST_SLICE_US * INT64_C(1000);
-
-    s->slice_over = false;
-    s->own_began_ns = own_began_ns;
-    s->slice_began_ns = clock_mono_ns(s->clock);
-    s->slice_ends_ns = s->slice_began_ns + slice_ns;
-    s->look_ns = s->slice_began_ns + (own_began_ns == NOT_READ && first_look_ns < s->left_ns
-                                          ? first_look_ns : s->left_ns);
-    if (s->timer)
-        set_timer(s);
-}
-
-// Lets others work, and begins a new slice.
-static void let_others(struct sandbox *s)
-{
-    if (s->timer)
-        deadline_clear(s->timer);
-    s->left_ns -= sandbox_slice_used_ns(s, clock_mono_ns(s->clock));
-    s->may_pause = s->pause(s->pause_user);
-    s->was_slow |= s->may_pause;
-    begin_slice(s, SLICE_US * INT64_C(1000), sandbox_own_ns(s));
-    if (s->may_pause && s->stop == RUNNING && s->slice_began_ns >= s->ends_ns)
-        sandbox_stop(s, OUT_OF_TURN);
-}
-
-void sandbox_make_way(struct sandbox *s)
-{
-    if (s->slice_over && s->in_call && s->stop == RUNNING)
-        let_others(s);
-}
-
-// ---- fuel and time
+// ---- fuel
 
 static void look(struct sandbox *s)
 {
     s->check_at = s->timer || s->fuel < CHECK_UNITS ? 0 : s->fuel - CHECK_UNITS;
     if (!s->in_call || s->stop != RUNNING)
         return;
-    enum stop why = s->fuel < 0 ? OUT_OF_FUEL : look_at_clock(s);
+    enum stop why = s->fuel < 0 ? OUT_OF_FUEL : sandbox_look_at_clock(s);
     if (why != RUNNING)
         sandbox_stop(s, why);
 }
@@ -179,11 +106,13 @@ void sandbox_spend(struct sandbox *s, size_t units)
 }
 
 // The collector runs where the count says so, not where Lua's own pace has come to (which goes by
-// the order of hashes): what it does is the same in every run.
+// the order of hashes): what it does is the same in every run. It is long, and in one piece.
 LJMP static void collect(struct sandbox *s, lua_State *L)
 {
     if (s->used < s->collect_at)
         return;
+    if (s->work && !s->elsewhere)
+        sandbox_let_others(s);
     lua_gc(L, LUA_GCCOLLECT);
     s->collect_at = s->used + (s->limit - s->used) / 2;
     if (s->collect_at > 2 * s->used + COLLECT_BYTES)
@@ -293,6 +222,8 @@ static int tell_stop(const struct sandbox *s, struct err *err)
                        (long long)s->budget.fuel);
     case OUT_OF_MEMORY:
         return tell_memory(s, err);
+    case OUT_OF_TIMERS:
+        return err_set(err, E_NOMEM, "out of memory for a timer");
     case OUT_OF_TURN:
         return err_set(err, E_POLICY, "%sstopped: it was not through in %lld ms of the clock, "
                                       "beside what else goes on", s->where,
@@ -345,7 +276,6 @@ static int tell_failure(struct sandbox *s, int status, struct err *err)
 static void begin_call(struct sandbox *s, struct sandbox_budget budget)
 {
     int64_t ns = budget.ms * 1000000;
-    int64_t slice_ns = (s->was_slow ? SLICE_US : FIRST_SLICE_US) * INT64_C(1000);
 
     BUG_ON(s->in_call);
     s->generation++;
@@ -357,33 +287,37 @@ static void begin_call(struct sandbox *s, struct sandbox_budget budget)
     s->running = s->main;
     s->stop = RUNNING;
     s->in_call = true;
-    s->may_pause = s->pause != NULL;
-    s->was_slow = false;
+    s->work = s->way.begin ? s->way.begin(s->way.user) : NULL;
+    s->made_way = false;
     s->left_ns = ns;
     s->ends_ns = INT64_MAX;  // the timer may look before it is known
-    begin_slice(s, slice_ns, s->clock == clock_system() ? NOT_READ : sandbox_own_ns(s));
+    sandbox_begin_slice(s, FIRST_SLICE_US * INT64_C(1000),
+                        s->clock == clock_system() ? NOT_READ : sandbox_own_ns(s));
     s->ends_ns = s->slice_began_ns + CLOCK_FACTOR * ns;
-    if (s->timer)
-        return;
-    lua_sethook(s->main, on_count, LUA_MASKCOUNT, HOOK_COUNT);
-    if (s->clock == clock_system())
-        return;
-    s->backstop_ns = clock_mono_ns(clock_system()) + BACKSTOP_FACTOR * SLOWER * ns;
-    s->backstop_cpu_ns = sandbox_processor_ns() + BACKSTOP_FACTOR * SLOWER * ns;
+    if (!s->timer)
+        lua_sethook(s->main, on_count, LUA_MASKCOUNT, HOOK_COUNT);
+    if (s->clock != clock_system()) {
+        s->backstop_ns = clock_mono_ns(clock_system()) + BACKSTOP_FACTOR * SLOWER * ns;
+        s->backstop_cpu_ns = sandbox_processor_ns() + BACKSTOP_FACTOR * SLOWER * ns;
+    }
+    if (budget.aside && s->work)
+        sandbox_let_others(s);
 }
 
 // The next call is not to pay for the garbage of this one, which was stopped. Twice around: what
 // had been marked when it was stopped is garbage only the next time.
 static void collect_all(struct sandbox *s)
 {
-    if (!s->pause) {
+    if (!s->work) {
         lua_gc(s->main, LUA_GCCOLLECT);
         return;
     }
+    if (!s->elsewhere)
+        sandbox_let_others(s);
     for (int cycles = 0; cycles < 2;) {
         cycles += lua_gc(s->main, LUA_GCSTEP, COLLECT_STEP_KIB);
         if (clock_mono_ns(s->clock) >= s->slice_ends_ns)
-            let_others(s);
+            sandbox_let_others(s);
     }
 }
 
@@ -391,11 +325,11 @@ static void end_call(struct sandbox *s)
 {
     lua_settop(s->main, 0);
     s->subject = NULL;
+    s->was_slow = sandbox_is_slow(s);
     if (s->stop != RUNNING)
         collect_all(s);
-    if (s->timer)
-        deadline_clear(s->timer);
     lua_sethook(s->main, NULL, 0, 0);
+    sandbox_come_back(s);
     s->in_call = false;
 }
 
@@ -418,7 +352,12 @@ int sandbox_call(struct sandbox *s, struct sandbox_budget budget, lua_CFunction 
 
 bool sandbox_ran_out(const struct sandbox *s)
 {
-    return s->stop != RUNNING;
+    return s->stop != RUNNING && s->stop != OUT_OF_TIMERS;
+}
+
+bool sandbox_was_slow(const struct sandbox *s)
+{
+    return s->was_slow;
 }
 
 bool sandbox_ran_out_of_memory(const struct sandbox *s)
@@ -531,7 +470,8 @@ static int choose_mode(struct sandbox *s, const struct sandbox_options *options)
 
     if (options->timer_signal == 0)
         return E_OK;
-    int code = deadline_new(&s->timer, options->timer_signal, on_deadline, s, &err);
+    int code = deadline_new(&s->timers[HERE], options->timer_signal, sandbox_on_deadline, s, &err);
+    s->timer = s->timers[HERE];
     if (code == E_OK || code == E_NOMEM)
         return code;
     if (options->log)
@@ -549,8 +489,8 @@ int sandbox_new(struct sandbox **out, const struct sandbox_options *options, str
         return err_set(err, E_NOMEM, "out of memory");
     s->clock = options->clock;
     s->limit = options->memory_bytes;
-    s->pause = options->pause;
-    s->pause_user = options->pause_user;
+    s->way = options->way;
+    s->timer_signal = options->timer_signal;
     s->collect_at = COLLECT_BYTES;
     s->main = lua_newstate(sandbox_allocate, s);
     if (!s->main) {
@@ -581,7 +521,8 @@ void sandbox_free(struct sandbox *s)
 {
     if (!s)
         return;
-    deadline_free(s->timer);
+    deadline_free(s->timers[HERE]);
+    deadline_free(s->timers[ELSEWHERE]);
     lua_close(s->main);  // runs nothing of the script: there are no finalisers
     mem_free(s);
 }

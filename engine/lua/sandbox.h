@@ -10,8 +10,8 @@
 //    that a busy machine does not end what is innocent; and in any case once twenty times as much
 //    has passed on the clock. In timed mode a timer of the thread arms the hook then, and nothing
 //    is hooked before; in counting mode a hook runs every few instructions of each coroutine, looks
-//    at the clock, and counts. A call that takes long makes way for others (`pause`) again and
-//    again; what passes meanwhile is not its own time.
+//    at the clock, and counts. A call that takes long makes way for others (`way`) again and
+//    again, and may go on elsewhere; what passes meanwhile is not its own time.
 //    Counting is exact: with the same script, the same input and the same calls before it in its
 //    state, a call uses the same fuel and stops at the same place. (A state that was used has stack
 //    and strings already that a new one pays for.) Where time stands still, the processor's time
@@ -33,7 +33,8 @@
 //
 // Functions that may leave by longjmp are marked LJMP: they run only inside sandbox_call, and hold
 // nothing that would leak when they leave. Owned by one thread at a time; with a timer, by the
-// thread that made it.
+// thread that made it. A call that makes way may go on on another thread (way.h): what it may touch
+// there is the state, and what the host lent to the call. It ends where it began.
 #ifndef LUA_SANDBOX_H
 #define LUA_SANDBOX_H
 
@@ -41,6 +42,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/slice.h"
+#include "base/way.h"
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
@@ -61,16 +63,13 @@ struct sandbox_options {
     const struct log *log;  // NULL: silent
     size_t memory_bytes;    // the limit
     int timer_signal;       // for timed mode; 0: counting mode
-    // Called from inside a call, wherever it stands, when its slice of time is over: lets others
-    // work, and returns when the call may go on; false, at once: nothing can go on meanwhile, and
-    // it is not asked again in this call. NULL: calls run in one piece.
-    bool (*pause)(void *user);
-    void *pause_user;
+    struct way way;         // how calls that take long make way for others
 };
 // What one call may use.
 struct sandbox_budget {
     int64_t fuel;
-    int64_t ms;  // of its own time
+    int64_t ms;    // of its own time
+    bool aside;    // it is known to take long: it makes way before it begins
 };
 
 // E_NOMEM, or E_POLICY when the limit is too small for the libraries. A signal that cannot be used
@@ -87,6 +86,8 @@ int sandbox_call(struct sandbox *s, struct sandbox_budget budget, lua_CFunction 
 // Whether the last call ran out of fuel, time or memory.
 bool sandbox_ran_out(const struct sandbox *s);
 bool sandbox_ran_out_of_memory(const struct sandbox *s);
+// Whether the last call took so long, of its own time, that it is one to make way for others.
+bool sandbox_was_slow(const struct sandbox *s);
 // Units that the last call used.
 int64_t sandbox_used_fuel(const struct sandbox *s);
 // Compiles text (never bytecode) in the sandbox's environment and pushes the function. Call inside
@@ -120,7 +121,7 @@ LJMP int sandbox_resume(lua_State *L, lua_State *co, int nargs, int *nresults);
 // As lua_resetthread: closes what is pending in co. Leaves when something has run out.
 LJMP int sandbox_close(lua_State *L, lua_State *co);
 size_t sandbox_memory(const struct sandbox *s);  // bytes in use
-// Another limit, between calls. E_POLICY when what is there takes too much of it.
+// Another limit from here on. E_POLICY when what is there takes too much of it.
 int sandbox_set_memory(struct sandbox *s, size_t bytes, struct err *err);
 // What the value at idx is, for a sentence: "nothing", "a number" …
 const char *sandbox_value_word(lua_State *L, int idx);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // sandbox_int.h: what the files of the sandbox share: its state, and how it stops.
 //
-//   sandbox.c         calls, fuel, slices, coroutines, what makes a call stop
+//   sandbox.c         calls, fuel, coroutines, what makes a call stop
 //   sandbox_memory.c  the allocator and its limits
-//   sandbox_time.c    what a call has used of its own time
+//   sandbox_time.c    what a call has used of its own time, its slices
 #ifndef LUA_SANDBOX_INT_H
 #define LUA_SANDBOX_INT_H
 
@@ -16,13 +16,16 @@ enum { WHERE_BYTES = 128,
        FIRST_SLICE_US = 300 };  // until a call makes way; most hooks need a tenth of it
 #define NOT_READ INT64_MIN
 
-enum stop { RUNNING, OUT_OF_FUEL, OUT_OF_TIME, OUT_OF_TURN, OUT_OF_MEMORY };
+enum stop { RUNNING, OUT_OF_FUEL, OUT_OF_TIME, OUT_OF_TURN, OUT_OF_MEMORY, OUT_OF_TIMERS };
+enum { HERE, ELSEWHERE, THREADS };  // where calls begin, and where they may go on
 
 struct sandbox {
     lua_State *main;
     lua_State *volatile running;    // the coroutine that runs now; the timer reads it
     const struct clock *clock;
-    struct deadline *timer;         // owned; NULL: counting mode
+    struct deadline *timers[THREADS];   // owned; HERE is NULL: counting mode; ELSEWHERE: so far
+    struct deadline *timer;         // of the thread that it is on
+    int timer_signal;
     uint64_t generation;
     const void *subject;            // borrowed; see sandbox_set_subject
     size_t used, limit;             // bytes
@@ -36,10 +39,11 @@ struct sandbox {
     int64_t look_ns;                // before that its own time cannot be used up
     int64_t ends_ns;                // when it is over however little of it ran
     int64_t backstop_ns, backstop_cpu_ns;  // where the clock stands still; see is_late
-    bool (*pause)(void *user);      // see sandbox_options; NULL: none
-    void *pause_user;
-    bool may_pause;                 // in this call, as far as is known
-    bool was_slow;                  // the last call had to make way
+    struct way way;
+    void *work;                     // of the call, as `way` knows it; NULL: it runs in one piece
+    bool elsewhere;                 // on which thread it is
+    bool made_way;                  // in this call
+    bool was_slow;                  // the last call took longer than a first slice
     volatile sig_atomic_t slice_over;
     bool in_call;
     bool no_memory;                 // a function of ours had none: no fault of the script's
@@ -51,6 +55,8 @@ struct sandbox {
 
 // The first cause counts. May be called wherever Lua is, and by the timer's signal.
 void sandbox_stop(struct sandbox *s, enum stop why);
+// The running coroutine's hook fires at its next instruction.
+void sandbox_arm(struct sandbox *s);
 // Notes the innermost line of the script in L, unless it is known.
 void sandbox_note_where(struct sandbox *s, lua_State *L);
 // Which time is over at now_ns, or RUNNING.
@@ -64,6 +70,18 @@ int64_t sandbox_processor_ns(void);  // of this thread
 void sandbox_spend(struct sandbox *s, size_t units);
 // Lets others work if the slice is over.
 void sandbox_make_way(struct sandbox *s);
+// Lets others work, and begins a new slice, perhaps on another thread.
+void sandbox_let_others(struct sandbox *s);
+// own_began_ns: NOT_READ until somebody looks.
+void sandbox_begin_slice(struct sandbox *s, int64_t slice_ns, int64_t own_began_ns);
+// Whether the call, which ends now, took longer than a first slice.
+bool sandbox_is_slow(struct sandbox *s);
+// Back to the thread where the call began.
+void sandbox_come_back(struct sandbox *s);
+// Counting mode: which time is over; notes when the slice is. The timer looks by itself.
+enum stop sandbox_look_at_clock(struct sandbox *s);
+// The timer: the slice is over, or it is time to look how much of the call's own time is used.
+void sandbox_on_deadline(void *sandbox);
 // A lua_Alloc; `self` is the sandbox.
 void *sandbox_allocate(void *self, void *old, size_t old_bytes, size_t bytes);
 

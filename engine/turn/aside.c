@@ -2,84 +2,103 @@
 // aside.c: a hook that takes long makes way for the other turns of its worker.
 //
 // What may call hooks runs on a stack of its own (base/fiber.h). The sandbox asks for a pause when
-// the hook's slice of time is over; the turn is then put aside, and the loop goes on:
+// the hook's first slice of time is over, or before it begins when it is known to take long. From
+// there the hook runs on the side thread (base/side.h), and only it: the turn around it comes back.
 //
-//   aside_run ──the hook ends──▶ over
-//       │ worker_pause                          ┌──── nobody else works: at once ◀───┐
-//       ▼                                       ▼                                    │
-//   queue ──one turn of the loop later──▶ look whether others work                go_on
-//       ▲                                       │                                    │ ▲
-//       │                                       └── somebody does: WAIT_MS later ────┼─┘
-//       └──────────────the next slice is over too────────────────────────────────────┘
+//   aside_run ──▶ worker ──no hook took long──▶ over
+//                  │   ▲
+//       hook_pause ▼   │ hook_end
+//               side thread: slice after slice, in turn with the others there
 //
-// So the hooks put aside have what time the worker has left; while it is busy, one slice (50 µs)
-// each WAIT_MS, all together: 2 or 3 % of it. A turn that comes meanwhile waits a slice at most.
+//   hook_wait: worker ──▶ waiting ──a hook came back, or WAIT_MS later──▶ worker
+//
+// So a turn waits for one slice of another's hook at most. On the side thread a hook touches its
+// own state, its view and its plan, which no other turn does. Its run is the worker's all the
+// while: it can be stopped, which is looked at when the hook is over, and is under way until then.
 #include "turn/turn_int.h"
 
-enum { WAIT_MS = 3, LOOK_RUNS = 64 };
+enum { WAIT_MS = 3, SLICE_US = 1000 };
 
-static void go_on(struct worker *w);
-
-// Whether a turn beside those put aside waits for nothing but this worker and the store. The newest
-// runs come first: the oldest, beyond LOOK_RUNS, wait for their provider.
-static bool others_at_work(const struct worker *w)
+static void put_aside(struct worker *w, struct fiber *f)
 {
-    uint32_t at_work = 0, looked = 0;
-
-    for (const struct run *r = w->runs; r && looked < LOOK_RUNS; r = r->next, looked++)
-        at_work += r->state != RUN_WAITING && r->state != RUN_CALLING && r->state != RUN_BACKOFF;
-    return at_work > w->aside.len;
+    if (!w->aside.waits) {
+        side_take(w->aside.side, f);
+        return;
+    }
+    w->aside.waits = false;
+    fiber_queue_put(&w->aside.waiting, f);
+    if (!loop_timer_active(&w->aside.timer))
+        loop_timer_start(w->env.loop, &w->aside.timer, WAIT_MS);
 }
 
-static void look(struct loop_task *task)
+static void go_on(struct worker *w, struct fiber *f)
 {
-    struct worker *w = CONTAINER_OF(task, struct worker, aside.task);
-    struct loop *l = w->env.loop;
+    if (fiber_resume(w->aside.fibers, f))
+        put_aside(w, f);
+}
 
-    if (loop_callbacks(l) > w->aside.callbacks + 1 || others_at_work(w))
-        loop_timer_start(l, &w->aside.timer, WAIT_MS);
-    else
-        go_on(w);
+// The one that has waited longest looks whether it can go on.
+static void look(struct worker *w)
+{
+    struct fiber *f = fiber_queue_take(&w->aside.waiting);
+
+    if (f)
+        go_on(w, f);
 }
 
 static void waited(struct loop_timer *timer)
 {
-    go_on(CONTAINER_OF(timer, struct worker, aside.timer));
+    struct worker *w = CONTAINER_OF(timer, struct worker, aside.timer);
+
+    look(w);
+    if (w->aside.waiting.first)
+        loop_timer_start(w->env.loop, timer, WAIT_MS);
 }
 
-static void look_later(struct worker *w)
+static void came_home(void *user, struct fiber *f)
 {
-    w->aside.callbacks = loop_callbacks(w->env.loop);
-    loop_post(w->env.loop, &w->aside.task);
+    go_on(user, f);
+    look(user);
 }
 
-static void put_aside(struct worker *w, struct fiber *f)
+// ---- a hook; what it is called by here is its fiber
+
+void *worker_hook_begin(struct worker *w)
 {
-    bool first = !w->aside.queue.first;
-
-    fiber_queue_put(&w->aside.queue, f);
-    w->aside.len++;
-    if (first)
-        look_later(w);
+    return w->aside.side ? fiber_running(w->aside.fibers) : NULL;
 }
 
-// One slice for the one that has waited longest.
-static void go_on(struct worker *w)
+struct way_slice worker_hook_pause(void *hook)
 {
-    struct fiber *f = fiber_queue_take(&w->aside.queue);
-    bool more = w->aside.queue.first != NULL;
+    const struct worker *w = fiber_owner(hook);
 
-    w->aside.len--;
-    if (fiber_resume(f))
-        put_aside(w, f);
-    if (more)
-        look_later(w);
+    if (side_has(w->aside.side, hook))
+        side_turn(w->aside.side, hook);
+    else
+        fiber_pause(hook);
+    return (struct way_slice){.ns = SLICE_US * INT64_C(1000), .elsewhere = true};
 }
 
-bool worker_pause(struct worker *w)
+void worker_hook_end(void *hook)
 {
-    return fiber_pause(w->aside.fibers);
+    const struct worker *w = fiber_owner(hook);
+
+    if (side_has(w->aside.side, hook))
+        side_leave(w->aside.side, hook);
 }
+
+bool worker_hook_wait(struct worker *w)
+{
+    struct fiber *f = worker_hook_begin(w);
+
+    if (!f)
+        return false;
+    w->aside.waits = true;
+    fiber_pause(f);
+    return true;
+}
+
+// ---- turns
 
 static void enter(void *user)
 {
@@ -100,13 +119,19 @@ void aside_run(struct run *run, void (*fn)(struct run *run))
 
 int aside_init(struct worker *w, struct err *err)
 {
-    w->aside.task.fn = look;
     w->aside.timer.fn = waited;
-    return fiber_pool_new(&w->aside.fibers, err);
+    int code = fiber_pool_new(&w->aside.fibers, w, err);
+    if (code == E_OK && w->env.side_thread)
+        code = side_new(&w->aside.side, w->env.loop, "parley-hooks", came_home, w, err);
+    if (code != E_OK)
+        fiber_pool_free(w->aside.fibers);
+    return code;
 }
 
 void aside_release(struct worker *w)
 {
-    BUG_ON(w->aside.queue.first);
+    BUG_ON(w->aside.waiting.first);
+    loop_timer_stop(w->env.loop, &w->aside.timer);
+    side_free(w->aside.side);
     fiber_pool_free(w->aside.fibers);
 }

@@ -28,7 +28,7 @@
 #ifndef TURN_TURN_INT_H
 #define TURN_TURN_INT_H
 
-#include "base/fiber.h"
+#include "base/side.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "ledger/rules.h"
@@ -61,14 +61,13 @@ struct recalling;
 struct telling;
 struct summing;
 
-// Turns in the middle of a hook that takes long. aside.c draws when they go on.
+// Turns in the middle of a hook that takes long. aside.c draws where they go on.
 struct aside {
     struct fiber_pool *fibers;
-    struct fiber_queue queue;
-    uint32_t len;                  // in the queue
-    struct loop_task task;
+    struct side *side;             // owned; NULL: hooks run in one piece
+    struct fiber_queue waiting;    // for a hook on the side thread to be over
+    bool waits;                    // why the fiber paused that pauses now
     struct loop_timer timer;
-    uint64_t callbacks;            // of the loop, when the last slice was over
 };
 
 // A session in memory. Parked sessions have none: everything about them is in the store.

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 // turn_room.h: the conductor: workers, live sessions, the turn state machine, context assembly.
 //
-// A worker is one loop (one thread in real engines) with its wire, providers, policies and live
-// sessions. Every user belongs to exactly one worker. Jobs are posted to it from any thread; events
-// go out through its sink.
+// A worker is one loop (one thread in real engines, and one beside it for hooks that take long)
+// with its wire, providers, policies and live sessions. Every user belongs to exactly one worker.
+// Jobs are posted to it from any thread; events go out through its sink.
 #ifndef TURN_TURN_ROOM_H
 #define TURN_TURN_ROOM_H
 
+#include "base/way.h"
 #include "llm/llm.h"
 #include "policy/policy.h"
 #include "session/session.h"
@@ -97,6 +98,7 @@ struct worker_env {
     struct policy_loader loader;
     const struct llm_env *llm;     // template: loop and wire are replaced by ours
     uint32_t index, count;         // this worker of so many
+    bool side_thread;                // hooks that take long go on on a thread beside the worker's
     uint64_t live_bytes_max;       // of live sessions; idle ones over it are parked
     void (*sink)(void *user, const struct event *event);
     void *user;
@@ -110,9 +112,11 @@ void worker_post(struct worker *w, struct job *job);
 void worker_stop_request(struct worker *w, uint64_t request);
 // On the worker's thread: cancels every turn under way and calls `idle` when the last has settled.
 void worker_drain(struct worker *w, void (*idle)(void *user), void *user);
-// On the worker's thread, in the middle of a hook: puts its turn aside until others have gone on.
-// false, at once: this one cannot be put aside.
-bool worker_pause(struct worker *w);
+// How a hook that takes long makes way for other turns: the functions of a struct way.
+void *worker_hook_begin(struct worker *w);
+struct way_slice worker_hook_pause(void *hook);
+void worker_hook_end(void *hook);
+bool worker_hook_wait(struct worker *w);
 // On the worker's thread, for figures.
 struct worker_stats { uint32_t live_sessions, turns_open; uint64_t live_bytes, turns_done; };
 struct worker_stats worker_stats(const struct worker *w);

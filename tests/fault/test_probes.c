@@ -31,7 +31,7 @@ enum { SHORT_STEP = 6 };
 #endif
 // A probe that takes WATCH_MS of the processor, or STUCK_S at all, does not end.
 enum { BOUND_MS = 250, WATCH_MS = 10000, CONTROL_MS = 250, STUCK_S = 120,
-       CONTROL_BYTES = 256 << 20, PROBES_MAX = 512 };
+       CONTROL_BYTES = 256 << 20, PROBES_MAX = 512, SLICE_US = 50 };
 
 struct script {
     const char *code, *says;
@@ -120,13 +120,23 @@ static void note_stretch(struct tally *tally)
     tally->last_ms = now;
 }
 
-static bool on_pause(void *user)
+static void *on_begin(void *user)
 {
-    struct tally *tally = user;
+    return user;
+}
+
+static struct way_slice on_pause(void *work)
+{
+    struct tally *tally = work;
 
     note_stretch(tally);
     tally->pauses++;
-    return true;
+    return (struct way_slice){.ns = SLICE_US * INT64_C(1000)};
+}
+
+static void on_end(void *work)
+{
+    (void)work;
 }
 
 static struct sandbox *sandbox_for(enum mode mode, struct clock_sim *clock, struct tally *tally)
@@ -136,10 +146,11 @@ static struct sandbox *sandbox_for(enum mode mode, struct clock_sim *clock, stru
         .clock = mode == SIMULATED ? &clock->clock : clock_system(),
         .memory_bytes = LUA_MEMORY_BYTES,
         .timer_signal = mode == TIMED ? SIGRTMIN + 3 : 0,
-        .pause = mode == SIMULATED ? NULL : on_pause,
-        .pause_user = tally,
     };
 
+    if (mode != SIMULATED)
+        options.way = (struct way){.begin = on_begin, .pause = on_pause, .end = on_end,
+                                   .user = tally};
     clock_sim_init(clock, 0);
     assert_int_equal(sandbox_new(&s, &options, NULL), E_OK);
     return s;
@@ -151,7 +162,7 @@ static struct sandbox *sandbox_for(enum mode mode, struct clock_sim *clock, stru
 static void run_script(struct sandbox *s, enum mode mode, const struct script *script,
                        struct tally *tally)
 {
-    struct sandbox_budget budget = {LUA_HOOK_FUEL, LUA_HOOK_MS};
+    struct sandbox_budget budget = {.fuel = LUA_HOOK_FUEL, .ms = LUA_HOOK_MS};
     struct err err = ERR_INIT;
     double start = cpu_ms();
 

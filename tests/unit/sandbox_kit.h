@@ -54,7 +54,7 @@ static inline int run_chunk(lua_State *L)
 static inline int run_for(struct sandbox *s, int64_t limit_ms, const char *code, struct err *err)
 {
     err->message[0] = '\0';
-    return sandbox_call(s, (struct sandbox_budget){FUEL, limit_ms}, run_chunk,
+    return sandbox_call(s, (struct sandbox_budget){.fuel = FUEL, .ms = limit_ms}, run_chunk,
                         (void *)(uintptr_t)code, err);
 }
 

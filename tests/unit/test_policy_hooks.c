@@ -332,11 +332,88 @@ static void test_policy_hooks__rest(void **state)
     policy_unref(p);
 }
 
+// ---- hooks that take long, by a clock that moves when it is read
+
+enum { TICK_NS = 100, QUICK_CALLS = 100 };
+
+struct ticking {
+    struct clock clock;
+    int64_t now_ns;
+    unsigned pauses;
+};
+
+static int64_t tick(void *self)
+{
+    struct ticking *t = self;
+
+    return t->now_ns += TICK_NS;
+}
+
+static void *begin(void *user)
+{
+    return user;
+}
+
+static struct way_slice pause_it(void *work)
+{
+    struct ticking *t = work;
+
+    t->pauses++;
+    return (struct way_slice){.ns = 1000000};
+}
+
+static void end(void *work)
+{
+    (void)work;
+}
+
+static unsigned pauses_of(struct ticking *t, struct policy *p, struct talk *talk, const char *text)
+{
+    talk->view.text = (struct safe_text){text, strlen(text)};
+    t->pauses = 0;
+    assert_says(p, talk, text);
+    return t->pauses;
+}
+
+// A hook that took long begins aside, until it was quick for a while; the policy's others do not.
+static void test_policy_hooks__aside(void **state)
+{
+    struct fixture *f = *state;
+    struct ticking t = {.clock = {.mono_ns = tick, .wall_ms = tick, .self = &t}};
+    struct talk talk;
+    struct history_plan plan;
+    struct err err = ERR_INIT;
+
+    lua_loader_free(f->loader);
+    f->env.clock = &t.clock;
+    f->env.way = (struct way){.begin = begin, .pause = pause_it, .end = end, .user = &t};
+    assert_int_equal(lua_loader_new(&f->loader, &f->env, NULL), E_OK);
+    struct policy *p = load_text(
+        f, "return { on_message = function(v)\n"
+           "  if v.text == 'slow' then for i = 1, 1e5 do end end\n"
+           "  return { say = v.text } end,\n"
+           "  history = function(v) return {} end }\n");
+    talk_init(&talk, "ann", SAFE_LIT("quick"));
+    assert_int_equal(pauses_of(&t, p, &talk, "quick"), 0);
+    for (int round = 0; round < 2; round++) {
+        assert_true(pauses_of(&t, p, &talk, "slow") > 0);
+        for (int i = 0; i < QUICK_CALLS; i++)
+            assert_int_equal(pauses_of(&t, p, &talk, "quick"), 1);
+        assert_int_equal(pauses_of(&t, p, &talk, "quick"), 0);
+        assert_true(pauses_of(&t, p, &talk, "slow") > 0);
+        t.pauses = 0;
+        assert_int_equal(p->ops->history(p, &talk.view, &plan, &err), E_OK);
+        assert_int_equal(t.pauses, 0);
+    }
+    policy_unref(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(view), TEST(plans), TEST(failing_hooks), TEST(history_hook),
         TEST(view_does_not_outlive), TEST(limits), TEST(rest),
+        TEST(aside),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

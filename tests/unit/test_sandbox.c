@@ -213,7 +213,7 @@ static void test_sandbox__freeze(void **state)
         struct sandbox *s = sandbox_in(clock_system(), 0);
 
         err.message[0] = '\0';
-        int rc = sandbox_call(s, (struct sandbox_budget){FUEL, LONG_MS}, freeze_chunk,
+        int rc = sandbox_call(s, (struct sandbox_budget){.fuel = FUEL, .ms = LONG_MS}, freeze_chunk,
                               (void *)(uintptr_t)probes[i].code, &err);
         if ((rc == E_OK) != (probes[i].says[0] == '\0') || !strstr(err.message, probes[i].says))
             fail_msg("%s\ngave '%s'", probes[i].code, err.message);
@@ -240,7 +240,8 @@ static void test_sandbox__freeze_nested(void **state)
         for (int i = 0; i < depth; i++)
             buf_add_str(&code, " end");
         buf_add_str(&code, " }");
-        rc = sandbox_call(s, (struct sandbox_budget){FUEL, LONG_MS}, freeze_chunk, code.ptr,
+        rc = sandbox_call(s, (struct sandbox_budget){.fuel = FUEL, .ms = LONG_MS}, freeze_chunk,
+                          code.ptr,
                           &err);
     }
     assert_true(depth > 20 && depth < 1000);

@@ -39,7 +39,8 @@ static double cpu_ms(void)
 static int run_counted(struct sandbox *s, enum mode mode, const char *code, struct err *err,
                        struct tally *tally)
 {
-    struct sandbox_budget budget = {mode == SIMULATED ? SIMULATED_FUEL : FUEL, LIMIT_MS};
+    struct sandbox_budget budget = {.fuel = mode == SIMULATED ? SIMULATED_FUEL : FUEL,
+                                    .ms = LIMIT_MS};
     double start = cpu_ms();
     err->message[0] = '\0';
     int rc = sandbox_call(s, budget, run_chunk, (void *)(uintptr_t)code, err);
@@ -212,8 +213,8 @@ static void test_sandbox_budget__exact(void **state)
             struct sandbox *s = sandbox_of(SIMULATED, &clock);
 
             for (int again = 0; again < 2; again++) {
-                int rc = sandbox_call(s, (struct sandbox_budget){300000 + 1000 * again, 100},
-                                      run_chunk, (void *)(uintptr_t)scripts[i], &err);
+                struct sandbox_budget budget = {.fuel = 300000 + 1000 * again, .ms = 100};
+                int rc = sandbox_call(s, budget, run_chunk, (void *)(uintptr_t)scripts[i], &err);
                 assert_int_equal(rc, E_POLICY);
                 assert_true(sandbox_ran_out(s));
                 if (again)
@@ -285,15 +286,15 @@ static void test_sandbox_budget__messages(void **state)
         struct sandbox_budget budget;
         const char *code, *says;
     } cases[] = {
-        {{FUEL, 20}, "local x\nwhile true do end",
+        {{FUEL, 20, false}, "local x\nwhile true do end",
          "probe:2: stopped: it ran longer than 20 ms"},
-        {{20000, LONG_MS}, "local x\nwhile true do x = ('y'):rep(9) end",
+        {{20000, LONG_MS, false}, "local x\nwhile true do x = ('y'):rep(9) end",
          "probe:2: stopped: it used up its fuel of 20000 units"},
-        {{FUEL, LONG_MS}, "local t = {}\n\nwhile true do t[#t + 1] = {} end",
+        {{FUEL, LONG_MS, false}, "local t = {}\n\nwhile true do t[#t + 1] = {} end",
          "probe:3: stopped: out of memory: limit 32 MiB"},
-        {{FUEL, 20}, "local f = coroutine.wrap(function()\n  while true do end\nend)\nf()",
+        {{FUEL, 20, false}, "local f = coroutine.wrap(function()\n  while true do end\nend)\nf()",
          "probe:2: stopped: it ran longer than 20 ms"},
-        {{FUEL, LONG_MS}, "local function f() return 1 + f() end\nf()", "stack overflow"},
+        {{FUEL, LONG_MS, false}, "local function f() return 1 + f() end\nf()", "stack overflow"},
     };
     struct err err = ERR_INIT;
 
@@ -337,7 +338,7 @@ static void test_sandbox_budget__busy_machine(void **state)
     for (enum mode mode = TIMED; mode <= COUNTED; mode++) {
         struct clock_sim clock;
         struct sandbox *s = sandbox_of(mode, &clock);
-        struct sandbox_budget budget = {FUEL, 4 * LIMIT_MS};
+        struct sandbox_budget budget = {.fuel = FUEL, .ms = 4 * LIMIT_MS};
 
         twice_ms = 2 * (int)budget.ms;
         if (sandbox_call(s, budget, wait_then_work, &twice_ms, &err) != E_OK)

@@ -33,7 +33,7 @@ static struct outcome run_exact(struct sandbox *s, const char *code)
 {
     struct outcome o = {.err = ERR_INIT};
 
-    o.rc = sandbox_call(s, (struct sandbox_budget){EXACT_FUEL, EXACT_MS}, run_chunk,
+    o.rc = sandbox_call(s, (struct sandbox_budget){.fuel = EXACT_FUEL, .ms = EXACT_MS}, run_chunk,
                         (void *)(uintptr_t)code, &o.err);
     o.fuel = sandbox_used_fuel(s);
     return o;
