@@ -99,7 +99,6 @@ void settings_keyring(const struct settings *s, struct buf *out);
 enum seal_format { SEAL_OLD, SEAL_NOW };
 // What the store's house record says: which keyring it was sealed with, and how. (parley.c)
 void seal_fingerprint(const struct vault *v, enum seal_format format, char out[VAULT_DIGEST_BYTES]);
-#define HOUSE_PARTITION "~house"
 #define HOUSE_KEYRING_KEY "keyring"
 // After the store's schema is up to date: seals all records anew if they are of the old format.
 // Adds what it did to report; dry_run only tells. Can be broken off and run again.

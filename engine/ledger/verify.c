@@ -5,6 +5,7 @@
 // what is wrong in a line each. The store may be in use meanwhile, and a session that moves between
 // two passes looks damaged: so a partition with problems is read again, and they are told when two
 // readings agree, or the last has them. One thread, see ledger_int.h.
+#include "ledger/house.h"
 #include "ledger/ledger_int.h"
 
 #include "base/map.h"
@@ -373,6 +374,16 @@ static void check_summary(struct verify *s, const struct record *row)
     summary_release(&read);
 }
 
+// Learned, and can be learned again.
+static void check_tokens(struct verify *s, const struct record *row)
+{
+    struct err err = ERR_INIT;
+    struct calibration c;
+
+    if (!fine(s, house_read_calibration(s->work->ledger->env.vault, row, &c, &err)))
+        problem(s, "%.*s: %s; it is learned anew", SLICE_FMT(row->key), err.message);
+}
+
 static bool is_known(const struct verify *s, struct slice key);
 
 static void check_spend(struct verify *s, const struct record *row)
@@ -400,7 +411,8 @@ static const struct pass {
     {"session/", check_session}, {"attempt/", check_attempt},   {"event/", check_event},
     {"key/", check_key},         {"part/", check_part},         {"turn/", check_turn_record},
     {"head/", check_pointer},    {"user", check_user},       {"recall/", check_recall},
-    {"spend/", check_spend},     {"summary/", check_summary}, {"", check_kind},
+    {"spend/", check_spend},     {"summary/", check_summary}, {"tokens/", check_tokens},
+    {"", check_kind},
 };
 enum { PASSES = sizeof(passes) / sizeof(passes[0]) };
 
@@ -413,7 +425,8 @@ static bool is_known(const struct verify *s, struct slice key)
     if (strcmp(s->partition, SPEND_PARTITION) == 0)
         return spend_read_key(key, day, &unit, &bot);
     if (s->partition[0] == '~')
-        return strcmp(s->partition, "~house") == 0 && slice_is(key, "keyring");
+        return strcmp(s->partition, HOUSE_PARTITION) == 0 &&
+               (slice_is(key, "keyring") || slice_starts(key, SLICE_LIT("tokens/")));
     for (unsigned i = 0; i + 1 < PASSES; i++)
         if (slice_starts(key, slice_str(passes[i].prefix)))
             return true;

@@ -35,4 +35,5 @@ const struct llm_ops llm_anthropic = {
     .start = http_start,
     .cancel = http_cancel,
     .free = http_free,
+    .count = &http_count,
 };

@@ -26,6 +26,8 @@ enum { BODY_BYTES_MAX = 32 << 20, ERROR_BODY_BYTES_MAX = 64 << 10, URL_BYTES_MAX
 // A stream has some 300 bytes around every few of text.
 enum { ANSWER_BYTES_MAX = 64 << 20 };
 
+const char http_accepts_events[] = "Accept: text/event-stream";
+
 struct exchange {
     struct http_provider *provider;  // borrowed
     struct llm_call *call;           // borrowed
@@ -126,7 +128,7 @@ static int add_headers(struct http_provider *h, const char *auth, struct err *er
     char prefix[HOST_BYTES_MAX];
 
     int rc = http_add_header(h, err, "Content-Type: application/json");
-    rc = rc ? rc : http_add_header(h, err, "Accept: text/event-stream");
+    rc = rc ? rc : http_add_header(h, err, "%s", http_accepts_events);
     rc = rc ? rc : http_add_header(h, err, "User-Agent: parley/%s", PARLEY_VERSION);
     if (rc == E_OK && h->key && strcmp(auth, "bearer") == 0)
         rc = http_add_header(h, err, "Authorization: Bearer %s", h->key);
@@ -174,6 +176,9 @@ static int set_up(struct http_provider *h, const struct http_defaults *defaults,
     bool loopback = false, plain = false;
 
     bool own_url = base && strcmp(base, defaults->base_url) != 0;
+    h->provider.own_url = own_url;
+    // OpenAI itself counts for another of its APIs only (/v1/responses/input_tokens).
+    h->cannot_count = h->dialect == LLM_OPENAI && !own_url;
     base = base ? base : defaults->base_url;
     auth = auth ? auth : defaults->auth;
     if (!read_url(base, &loopback, &plain))
@@ -192,7 +197,10 @@ static int set_up(struct http_provider *h, const struct http_defaults *defaults,
         len -= 3;
     buf_add(&h->url, base, len);
     buf_add_str(&h->url, defaults->path);
-    int rc = buf_check(&h->url, "base_url", err);
+    buf_add_slice(&h->count_url, buf_slice(&h->url));
+    // Anthropic's; and llama-server's, which has both.
+    buf_add_str(&h->count_url, h->dialect == LLM_OPENAI ? "/input_tokens" : "/count_tokens");
+    int rc = buf_check(&h->count_url, "base_url", err);
     if (rc == E_OK && strcmp(auth, "none"))
         rc = find_key(h, defaults, own_url, loopback, plain, err);
     return rc ? rc : add_headers(h, auth, err);
@@ -208,6 +216,7 @@ int http_open(struct http_provider **out, const char *name, const struct llm_env
         return err_set(err, E_NOMEM, "out of memory opening provider %s", name);
     h->dialect = defaults->ops->dialect;
     buf_init(&h->url, URL_BYTES_MAX);
+    buf_init(&h->count_url, URL_BYTES_MAX);
     int rc = provider_init(&h->provider, defaults->ops, name, env, err);
     if (rc == E_OK) {
         const struct provider *p = &h->provider;
@@ -235,6 +244,7 @@ void http_free(struct llm *p)
     for (unsigned i = 0; i < h->headers_len; i++)
         mem_free(h->headers[i]);
     buf_release(&h->url);
+    buf_release(&h->count_url);
     if (h->key)
         explicit_bzero(h->key, strlen(h->key));
     mem_free(h->key);

@@ -110,6 +110,31 @@ void llm_free(struct llm *p)
         p->ops->free(p);
 }
 
+bool llm_can_count(const struct llm *p)
+{
+    return p->ops->count && p->ops->count->can(p);
+}
+
+int llm_count_start(struct llm *p, struct llm_count *count, struct err *err)
+{
+    BUG_ON(count->impl);
+    count->code = E_PROVIDER;
+    count->tokens = 0;
+    int rc = p->ops->count->start(p, count, err);
+    return rc ? err_prefix(err, "%s: ", p->name), rc : E_OK;
+}
+
+void llm_count_cancel(struct llm *p, struct llm_count *count)
+{
+    if (count->impl)
+        p->ops->count->cancel(p, count);
+}
+
+bool llm_is_own(const struct llm *p)
+{
+    return ((const struct provider *)(const void *)p)->own_url;
+}
+
 enum retry_dialect llm_retry_dialect(const struct llm *p)
 {
     return p->ops->dialect == LLM_OPENAI ? RETRY_OPENAI : RETRY_ANTHROPIC;

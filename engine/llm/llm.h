@@ -72,6 +72,9 @@ struct llm_request {
 // Appends the JSON body for a dialect; prefix-stable. Steps' wire forms are rendered when missing.
 int llm_render(enum llm_dialect dialect, const struct llm_caps *caps,
                const struct llm_request *request, struct buf *out, struct err *err);
+// The same messages, as the body of a request that has them counted.
+int llm_render_count(enum llm_dialect dialect, const struct llm_caps *caps,
+                     const struct llm_request *request, struct buf *out, struct err *err);
 
 // ---- the reply, raw
 
@@ -143,6 +146,24 @@ struct llm_call {
 };
 void llm_call_release(struct llm_call *call);
 
+// ---- counting: what the provider says of a request before it is sent; nothing is billed for it
+
+struct llm_count {
+    // The caller's; borrowed until on_done.
+    const struct llm_request *request;
+    void (*on_done)(struct llm_count *count);  // once per started count, never inside its start
+    void *user;
+    // out, valid in on_done
+    int code;            // E_OK; E_PROVIDER: no count came; E_CANCELLED
+    uint64_t tokens;     // of the whole input
+    // private
+    void *impl;
+};
+enum {
+    LLM_COUNT_MS_MAX = 2000,           // after which a count is given up
+    LLM_COUNT_REST_MS = 60 * 1000,     // how long none is asked for after one failed
+};
+
 // Answers for the scripted provider out of a script; made elsewhere (lua/brain.c), handed in here,
 // so that this room needs no Lua. Text answers go through an encoder and the real decoder.
 struct llm_brain {
@@ -173,6 +194,13 @@ struct llm_env {
     void *user;
 };
 
+// Of a provider that may have an endpoint for counting.
+struct llm_count_ops {
+    bool (*can)(const struct llm *p);
+    int (*start)(struct llm *p, struct llm_count *count, struct err *err);
+    void (*cancel)(struct llm *p, struct llm_count *count);
+};
+
 struct llm_ops {
     const char *name;                 // the api: "anthropic", "openai", "scripted"
     const char *description;
@@ -183,6 +211,7 @@ struct llm_ops {
     int (*start)(struct llm *p, struct llm_call *call, struct err *err);
     void (*cancel)(struct llm *p, struct llm_call *call);
     void (*free)(struct llm *p);
+    const struct llm_count_ops *count;  // NULL: it has none
 };
 struct llm {
     const struct llm_ops *ops;
@@ -198,6 +227,13 @@ int llm_open(struct llm **out, const char *name, const struct llm_env *env, stru
 int llm_start(struct llm *p, struct llm_call *call, struct err *err);
 void llm_cancel(struct llm *p, struct llm_call *call);  // on_done follows, end CALL_CANCELLED
 void llm_free(struct llm *p);                           // NULL allowed
+// False: it has no endpoint for it, or one that failed a moment ago.
+bool llm_can_count(const struct llm *p);
+int llm_count_start(struct llm *p, struct llm_count *count, struct err *err);
+// on_done follows; harmless after it.
+void llm_count_cancel(struct llm *p, struct llm_count *count);
+// Whether it is at an address that was configured, not its API's own: it may be any server.
+bool llm_is_own(const struct llm *p);
 enum retry_dialect llm_retry_dialect(const struct llm *p);
 struct llm_caps llm_caps_of(const struct llm *p, const char *model);
 // Under which api its models are in the table: "local" for OpenAI's dialect on this machine.

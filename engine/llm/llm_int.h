@@ -5,7 +5,8 @@
 //   stream     bytes of an event stream -> events -> decoder -> the call's reply; the same for a
 //              reply from the network (http.c) and for one made up here (scripted.c)
 //   decode     what the two dialects' decoders have in common
-//   http       one call over the wire, for the providers that have one
+//   http       one call over the wire, for the providers that have one; count: asking there how
+//              many tokens a request has
 #ifndef LLM_LLM_INT_H
 #define LLM_LLM_INT_H
 
@@ -20,6 +21,7 @@ struct provider {
     char *name;               // owned
     const char *caps_api;     // under which api its models are looked up; static
     uint64_t window_tokens;   // providers.<name>.window; 0: as the table says
+    bool own_url;             // providers.<name>.base_url is not that of its API
     unsigned under_way;       // calls started and not done
 };
 int provider_init(struct provider *p, const struct llm_ops *ops, const char *name,
@@ -88,6 +90,7 @@ int decode_openai(struct llm_decoder *d, struct slice data, struct err *err);
 // ---- http (http.c)
 
 enum { HTTP_HEADERS_MAX = 24 };
+extern const char http_accepts_events[];  // the header
 
 // A provider behind the wire. Its URL and headers are made once, when it is opened.
 struct http_provider {
@@ -99,6 +102,9 @@ struct http_provider {
     char *key;                        // owned; NULL: none
     bool done_marker;                 // OpenAI: [DONE] must come; else a clean end is enough
     struct wire_deadlines deadlines;
+    struct buf count_url;
+    bool cannot_count;                // it has no endpoint for it
+    int64_t count_after_ms;           // mono; not asked before
 };
 struct http_defaults {
     const struct llm_ops *ops;
@@ -111,6 +117,10 @@ int http_add_header(struct http_provider *h, struct err *err, const char *fmt, .
 int http_start(struct llm *p, struct llm_call *call, struct err *err);
 void http_cancel(struct llm *p, struct llm_call *call);
 void http_free(struct llm *p);
+
+// ---- count (count.c)
+
+extern const struct llm_count_ops http_count;
 
 // ---- replay (replay.c): recorded conversations as answers
 

@@ -27,4 +27,5 @@ const struct llm_ops llm_openai = {
     .start = http_start,
     .cancel = http_cancel,
     .free = http_free,
+    .count = &http_count,
 };

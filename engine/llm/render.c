@@ -311,6 +311,18 @@ static bool openai_user(struct buf *out, const struct llm_message *m)
     return results || text;
 }
 
+static void openai_open_messages(struct buf *out, const struct llm_caps *caps,
+                                 const struct llm_request *r)
+{
+    buf_add_str(out, ",\"messages\":[");
+    if (r->system.len) {
+        add_member(out, caps->developer_role ? "{\"role\":\"developer\",\"content\":"
+                                             : "{\"role\":\"system\",\"content\":",
+                   r->system);
+        buf_add_str(out, r->messages_len ? "}," : "}");
+    }
+}
+
 static void openai_head(struct buf *out, const struct llm_caps *caps, const struct llm_request *r)
 {
     uint64_t limit = r->max_output_tokens;
@@ -326,13 +338,7 @@ static void openai_head(struct buf *out, const struct llm_caps *caps, const stru
     buf_add_str(out, ",\"stream\":true");
     if (caps->stream_usage)
         buf_add_str(out, ",\"stream_options\":{\"include_usage\":true}");
-    buf_add_str(out, ",\"messages\":[");
-    if (r->system.len) {
-        add_member(out, caps->developer_role ? "{\"role\":\"developer\",\"content\":"
-                                             : "{\"role\":\"system\",\"content\":",
-                   r->system);
-        buf_add_str(out, r->messages_len ? "}," : "}");
-    }
+    openai_open_messages(out, caps, r);
 }
 
 // ---- both
@@ -376,14 +382,9 @@ static int render_message(enum llm_dialect dialect, const struct llm_message *m,
     return E_OK;
 }
 
-int llm_render(enum llm_dialect dialect, const struct llm_caps *caps,
-               const struct llm_request *request, struct buf *out, struct err *err)
+static int render_messages(enum llm_dialect dialect, const struct llm_caps *caps,
+                           const struct llm_request *request, struct buf *out, struct err *err)
 {
-    BUG_ON(dialect != LLM_ANTHROPIC && dialect != LLM_OPENAI);
-    if (dialect == LLM_ANTHROPIC)
-        anthropic_head(out, caps, request);
-    else
-        openai_head(out, caps, request);
     for (uint32_t i = 0; i < request->messages_len; i++) {
         if (i > 0)
             buf_add_char(out, ',');
@@ -397,4 +398,35 @@ int llm_render(enum llm_dialect dialect, const struct llm_caps *caps,
     }
     buf_add_str(out, "]}");
     return buf_check(out, "the request's body", err);
+}
+
+int llm_render(enum llm_dialect dialect, const struct llm_caps *caps,
+               const struct llm_request *request, struct buf *out, struct err *err)
+{
+    BUG_ON(dialect != LLM_ANTHROPIC && dialect != LLM_OPENAI);
+    if (dialect == LLM_ANTHROPIC)
+        anthropic_head(out, caps, request);
+    else
+        openai_head(out, caps, request);
+    return render_messages(dialect, caps, request, out, err);
+}
+
+// What is counted is the input: neither limits nor marks for the cache, which Anthropic's endpoint
+// would refuse as parameters that it does not know.
+int llm_render_count(enum llm_dialect dialect, const struct llm_caps *caps,
+                     const struct llm_request *request, struct buf *out, struct err *err)
+{
+    struct llm_request bare = *request;
+
+    BUG_ON(dialect != LLM_ANTHROPIC && dialect != LLM_OPENAI);
+    bare.cache = bare.fresh = false;
+    add_member(out, "{\"model\":", (struct safe_text){bare.model, strlen(bare.model)});
+    if (dialect == LLM_OPENAI) {
+        openai_open_messages(out, caps, &bare);
+    } else {
+        if (bare.system.len)
+            add_member(out, ",\"system\":", bare.system);
+        buf_add_str(out, ",\"messages\":[");
+    }
+    return render_messages(dialect, caps, &bare, out, err);
 }

@@ -114,6 +114,13 @@ void key_recall_part(struct buf *out, const char *bot, uint32_t number, const ch
     add_number(out, part);
 }
 
+void key_tokens(struct buf *out, const char *provider, const char *model)
+{
+    begin(out, SLICE_LIT("tokens/"), provider);
+    buf_add_char(out, '/');
+    buf_add_str(out, model);
+}
+
 unsigned key_split(struct slice key, struct slice *parts, unsigned max)
 {
     unsigned n = 0;

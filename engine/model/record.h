@@ -25,6 +25,9 @@ struct record {
     struct sealed body;      // empty allowed
 };
 
+// What belongs to no user is in the partition of the house.
+#define HOUSE_PARTITION "~house"
+
 enum { RECORD_KEY_BYTES_MAX = 255, RECORD_META_BYTES_MAX = 16 << 10,
        RECORD_BODY_BYTES_MAX = 256 << 10 };
 
@@ -46,6 +49,8 @@ void key_recall_parts(struct buf *out, const char *bot);                    // r
 // recall/<bot>/<number>/<stamp>/<part>; stamp: what parts two that wrote the same number at once
 void key_recall_part(struct buf *out, const char *bot, uint32_t number, const char *stamp,
                      uint32_t part);
+// tokens/<provider>/<model>, of the house
+void key_tokens(struct buf *out, const char *provider, const char *model);
 // Splits at '/'; returns the number of parts, at most max (what is more stays in the last).
 unsigned key_split(struct slice key, struct slice *parts, unsigned max);
 // A ten-digit number as keys hold it; false if it is none.

@@ -25,7 +25,7 @@ enum {
     CALIBRATION_BINS_PER_OCTAVE = 32,     // a bin is 2.2 % wide
     CALIBRATION_OCTAVES = 4,              // ratios from 1/4 to 4; others are no count of the text
     CALIBRATION_BINS = CALIBRATION_OCTAVES * CALIBRATION_BINS_PER_OCTAVE,
-    CALIBRATION_WEIGHT = 16,              // of an ordinary observation
+    CALIBRATION_WEIGHT = 256,             // of an ordinary observation
     CALIBRATION_TOTAL_MAX = 256 * CALIBRATION_WEIGHT,
     CALIBRATION_TOKENS_MIN = 128,         // of a request that is observed: smaller ones say more of
                                           // what a provider adds than of its vocabulary

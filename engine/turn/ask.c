@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // ask.c: the small questions and commands: which session, show, reset, undo, recover.
-#include "turn/turn_int.h"
+#include "turn/gauge.h"
 
 static void ordinal_text(struct json_writer *w, const char *key, uint32_t n)
 {
@@ -61,6 +61,16 @@ static void open_loaded(struct ledger_op *op)
     }
 }
 
+static void open_gauged(struct run *run)
+{
+    if (!run->live) {
+        answer_open(run);
+        return;
+    }
+    turn_op_start(run, open_loaded);
+    ledger_load(run->live->chat, 1, &run->op);
+}
+
 static void open_prepare(struct run *run)
 {
     struct err err = ERR_INIT;
@@ -69,12 +79,7 @@ static void open_prepare(struct run *run)
         emit_error(run, code, &err);
         return;
     }
-    if (!run->live) {
-        answer_open(run);
-        return;
-    }
-    turn_op_start(run, open_loaded);
-    ledger_load(run->live->chat, 1, &run->op);
+    gauge_wait(run, open_gauged);
 }
 
 static void open_have(struct run *run)

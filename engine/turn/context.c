@@ -10,7 +10,7 @@
 // rewritten: an event says from which turn on which prompt held.
 //
 // Work grows with what is sent, not with what is behind.
-#include "turn/turn_int.h"
+#include "turn/gauge.h"
 
 // All of a history may be sent: its turns bound the messages.
 enum { CONTEXT_STEPS_MAX = 1 << 22 };
@@ -45,12 +45,23 @@ uint64_t context_output_max(const struct run *run)
     return asked ? asked : output_reserve(run);
 }
 
-uint64_t context_budget(const struct run *run)
+uint64_t context_limit(const struct run *run)
 {
-    uint64_t used = output_reserve(run) + run->system_tokens + run->text_tokens;
+    return run->caps.window_tokens - output_reserve(run);
+}
+
+static uint64_t budget_beside(const struct run *run, const struct anchor *anchor)
+{
+    uint64_t room = gauge_room(run, anchor, context_limit(run));
+    uint64_t used = run->system_tokens + run->text_tokens;
     used += run->context.recalled ? run->context.recalled->step.tokens : 0;
     used += summary_tokens(&run->context);
-    return run->caps.window_tokens > used ? run->caps.window_tokens - used : 0;
+    return room > used ? room - used : 0;
+}
+
+uint64_t context_budget(const struct run *run)
+{
+    return budget_beside(run, NULL);
 }
 
 // Adds a step to the last message if the role is the same, else to a new one.
@@ -182,14 +193,63 @@ uint32_t context_first_needed(const struct run *run)
     return choose_first_needed(run->live->chat, &run->plan, &cut, run->turn);
 }
 
-// Chooses within what is left beside system and text, or in less, when the provider refused more.
-static void choose(struct run *run)
+static uint32_t summary_sent(const struct run *run)
 {
+    return run->context.summary ? run->context.summary->made.upto : 0;
+}
+
+static uint64_t anchor_key(const struct run *run, uint32_t first, uint64_t system_hash)
+{
+    uint64_t hash = choose_plan_hash(&run->plan, run->provider, run->model, first);
+    return hash ^ system_hash ^ (uint64_t)summary_sent(run) << 32;
+}
+
+// Known of a request that one with this oldest turn and this prompt begins with.
+static const struct anchor *anchor_of(const struct run *run, uint32_t first, uint64_t system_hash)
+{
+    const struct anchor *anchor = &run->live->anchor;
+    if (!anchor->tokens || anchor->key != anchor_key(run, first, system_hash) ||
+        session_is_superseded(&run->live->chat->head, anchor->turn))
+        return NULL;
+    return anchor;
+}
+
+struct anchor context_anchor(const struct run *run, uint64_t tokens)
+{
+    const struct context *c = &run->context;
+    uint64_t all = c->total_tokens;
+    bool sane = tokens >= all / 4 && tokens / 4 <= all;
+    // What was recalled for this request is not in the next one.
+    uint64_t kept = all - (c->recalled ? c->recalled->step.tokens : 0);
+    if (all < CALIBRATION_TOKENS_MIN || !sane || run->job->flags & JOB_STATELESS)
+        return (struct anchor){0};
+    uint64_t system_hash =
+        c->new_prompt ? run->policy->info.system_hash : run->live->chat->head.system_hash;
+    return (struct anchor){.estimated = kept,
+                         .tokens = tokens * kept / all,
+                         .key = anchor_key(run, c->first, system_hash),
+                         .turn = run->turn};
+}
+
+// Chooses within what is left beside system and text, or in less, when the provider refused more.
+static void choose(struct run *run, uint64_t system_hash)
+{
+    struct context *c = &run->context;
     struct history_cut cut = cut_to_begin(run);
-    uint64_t budget = context_budget(run);
+    uint32_t start = cut.first ? cut.first : 1;
+    const struct anchor *anchor = anchor_of(run, start, system_hash);
+    uint64_t budget = budget_beside(run, anchor);
     if (run->ladder_tokens && run->ladder_tokens < budget)
         budget = run->ladder_tokens;
-    choose_turns(&run->context, run->live->chat, &run->plan, &cut, run->turn, budget);
+    choose_turns(c, run->live->chat, &run->plan, &cut, run->turn, budget);
+    if (anchor && c->first != start) {
+        // It begins elsewhere now, and nothing is known of that.
+        anchor = NULL;
+        if (budget > context_budget(run))
+            budget = context_budget(run);
+        choose_turns(c, run->live->chat, &run->plan, &cut, run->turn, budget);
+    }
+    c->anchor = anchor;
 }
 
 uint32_t context_first(const struct run *run)
@@ -208,12 +268,9 @@ uint64_t context_next_tokens(const struct run *run)
     // This turn's text is history by then, not a text beside it.
     uint64_t budget = context_budget(run) + run->text_tokens;
     choose_turns(&next, chat, &run->plan, &cut, chat->head.turns + 1, budget);
-    return run->system_tokens + summary_tokens(&run->context) + next.history_tokens;
-}
-
-static uint32_t summary_sent(const struct run *run)
-{
-    return run->context.summary ? run->context.summary->made.upto : 0;
+    const struct anchor *anchor = anchor_of(run, next.first, chat->head.system_hash);
+    return gauge_likely(run, anchor, run->system_tokens + summary_tokens(&run->context) +
+                                         next.history_tokens);
 }
 
 static bool same_beginning(const struct run *run, const struct history_cut *before)
@@ -234,11 +291,11 @@ static void choose_with_prompt(struct run *run)
     struct history_cut before = cut_before(run);
     bool changed = prompt_changed(run);
     use_system(run, changed ? safe_buf_text(&chat->system) : run->policy->info.system);
-    choose(run);
+    choose(run, chat->head.system_hash);
     bool anew = begins_anew(run, &before);
     if (changed && anew) {
         use_system(run, run->policy->info.system);
-        choose(run);
+        choose(run, run->policy->info.system_hash);
     }
     run->context.cut = (struct history_cut){
         .first = run->context.first,
@@ -309,7 +366,7 @@ static void make_request(struct run *run)
 
 static int check_text_fits(const struct run *run, struct err *err)
 {
-    uint64_t fixed = run->system_tokens + run->text_tokens;
+    uint64_t fixed = gauge_likely(run, NULL, run->system_tokens + run->text_tokens);
     if (fixed <= run->caps.window_tokens)
         return E_OK;
     return err_set(err, E_REFUSED,
@@ -336,11 +393,11 @@ static void choose_beside(struct run *run)
 static void drop_beside(struct run *run)
 {
     struct context *c = &run->context;
-    uint64_t fixed = run->system_tokens + run->text_tokens;
-    if (c->recalled && fixed + summary_tokens(c) + c->recalled->step.tokens >
-                           run->caps.window_tokens)
+    uint64_t window = run->caps.window_tokens;
+    uint64_t fixed = run->system_tokens + run->text_tokens + summary_tokens(c);
+    if (c->recalled && gauge_likely(run, NULL, fixed + c->recalled->step.tokens) > window)
         c->recalled = NULL;
-    if (c->summary && fixed + summary_tokens(c) > run->caps.window_tokens) {
+    if (c->summary && gauge_likely(run, NULL, fixed) > window) {
         c->summary = NULL;
         c->cut.summary = 0;
     }
@@ -358,6 +415,7 @@ int context_assemble(struct run *run, struct err *err)
         c->first = run->turn;
         c->pins_end = 0;
         c->history_tokens = 0;
+        c->anchor = NULL;
     } else {
         choose_with_prompt(run);
     }

@@ -5,7 +5,7 @@
 // the newest reply, if the cut and the prompt stayed where they were and the cache is still warm.
 // Of the output, the mean of the replies that are sent along. An estimate, and marked as one. And
 // the most that it can be, for the budgets.
-#include "turn/turn_int.h"
+#include "turn/gauge.h"
 
 // Providers keep a prompt for five minutes unless asked for longer (Anthropic: ttl 5m).
 enum { CACHE_WARM_MS = 5 * 60 * 1000 };
@@ -48,9 +48,17 @@ static uint64_t cached_tokens(const struct run *run)
     return cached >= run->caps.cache_min_tokens ? cached : 0;
 }
 
+// Parts of the request, in the provider's tokens.
+static int64_t part(const struct run *run, uint64_t estimated, uint64_t total)
+{
+    uint64_t all = run->context.total_tokens;
+    return (int64_t)(all ? total * estimated / all : estimated);
+}
+
 void predict_usage(const struct run *run, struct usage *out)
 {
     uint64_t total = run->context.total_tokens;
+    uint64_t likely = gauge_likely(run, run->context.anchor, total);
     bool caches = run->caps.cache_min_tokens && total >= run->caps.cache_min_tokens;
     uint64_t cached = caches ? cached_tokens(run) : 0;
     bool writes = caches && run->request.cache;
@@ -58,10 +66,10 @@ void predict_usage(const struct run *run, struct usage *out)
         run->system_tokens + summary_tokens(&run->context) + run->context.history_tokens;
     uint64_t kept = run->context.recalled ? stable : total;
     *out = (struct usage){
-        .input_tokens = (int64_t)total,
-        .cached_tokens = (int64_t)cached,
-        .cache_write_tokens = writes ? (int64_t)(kept > cached ? kept - cached : 0) : 0,
-        .output_tokens = (int64_t)mean_reply(run),
+        .input_tokens = (int64_t)likely,
+        .cached_tokens = part(run, cached, likely),
+        .cache_write_tokens = writes && kept > cached ? part(run, kept - cached, likely) : 0,
+        .output_tokens = (int64_t)gauge_likely(run, NULL, mean_reply(run)),
         .estimated = true,
     };
     prices_apply(run->w->env.prices, run->provider, run->model, out);
@@ -75,7 +83,7 @@ static void most(const struct run *run, uint64_t input_tokens, struct usage *out
 
 void predict_most(const struct run *run, struct usage *out)
 {
-    most(run, run->context.total_tokens, out);
+    most(run, gauge_likely(run, run->context.anchor, run->context.total_tokens), out);
 }
 
 void predict_least(const struct run *run, struct usage *out)

@@ -3,7 +3,7 @@
 //
 // Who decides, first wins: the message; --provider, --model and their environment variables; the
 // policy's `model`; the configured default. There is no fallback from a failed provider to another.
-#include "turn/turn_int.h"
+#include "turn/gauge.h"
 
 // Set by a person for this run of the program, not by a file.
 static bool explicit_setting(const struct conf *conf, const char *name)
@@ -105,5 +105,7 @@ int provider_choose(struct run *run, struct err *err)
         code = default_model(run, err);
     if (!code)
         run->caps = llm_caps_of(run->llm, run->model);
+    if (!code)
+        gauge_attach(run);
     return code;
 }

@@ -31,7 +31,7 @@
 //   1. No byte goes to a provider before A1, nor before each further attempt, is durable.
 //   2. After A1 the run ends with DONE and nothing else.
 //   3. While run->op is under way (op_busy) no other ledger op of this chat is started.
-#include "turn/turn_int.h"
+#include "turn/gauge.h"
 
 static void begin_accept(struct run *run);
 
@@ -364,7 +364,7 @@ static void accepted(struct ledger_op *op)
     if (live_map(run->w, run->live, &err))
         log_line(run->w->env.log, LOG_WARN, "turn: %s", err.message);
     run->state = RUN_PLANNING;
-    turn_plan(run);
+    gauge_wait(run, turn_plan);
 }
 
 // ---- stopping
@@ -374,6 +374,8 @@ void turn_stop(struct run *run)
     run->stopped = true;
     if (live_waits(run)) {
         refuse_stopped(run);
+    } else if (run->count_busy) {
+        llm_count_cancel(run->llm, &run->count);
     } else if (run->state == RUN_CALLING && run->call_busy) {
         llm_cancel(run->llm, &run->call);
     } else if (run->state == RUN_BACKOFF && loop_timer_active(&run->timer)) {

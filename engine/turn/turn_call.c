@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // turn_call.c: CALLING and BACKOFF (turn.c draws the machine). One attempt at a time; each further
 // one is committed before it is sent. What may have been accepted (and billed) is not sent again.
-#include "turn/turn_int.h"
+#include "turn/gauge.h"
 
 static void call_over(struct llm_call *call);
 
@@ -85,11 +85,14 @@ static void take_usage(struct run *run)
     if (!reply->usage_known) {
         usage = (struct usage){.estimated = true};
         if (!refused) {
-            usage.input_tokens = (int64_t)run->context.total_tokens;
+            usage.input_tokens = (int64_t)gauge_likely(run, run->context.anchor,
+                                                       run->context.total_tokens);
             usage.output_tokens =
                 tokens_count(turn_encoding(run), safe_slice(safe_buf_text(&run->reply)));
         }
     }
+    if (reply->usage_known && reply->complete)
+        gauge_observe(run, (uint64_t)usage.input_tokens);
     prices_apply(run->w->env.prices, run->provider, run->model, &usage);
     // Of a reply that broke off without a word on its usage, we know only what came.
     settle_budget(run, reply->usage_known || reply->complete || refused ? &usage : NULL);
@@ -168,6 +171,8 @@ static void no_reply(struct run *run)
         run->context.history_tokens > 0 || run->context.recalled || run->context.summary;
     if (d.verdict == RETRY_SMALLER && again && less) {
         run->ladder_tokens = 1 + run->context.history_tokens / 2;
+        run->careful = true;
+        run->live->anchor = (struct anchor){0};
         emit_warning(run, "%s says that the context does not fit: sending less of the history",
                      run->provider);
         llm_call_release(&run->call);

@@ -10,6 +10,7 @@
 //   choose.c    which turns of the history are sent
 //   context.c   plan + ledger => messages that are valid and fit
 //   quote.c     what was said, as quoted data
+//   gauge.c     how many tokens a request has for its provider (gauge.h)
 //   predict.c   what a request will cost
 //   budget.c    what may be spent in a day, held before each call; budget_tell.c: in words
 //   reply.c     the reply chain: redact, keep, show
@@ -53,6 +54,7 @@ enum {
     REPLAY_POLL_MS = 100, REPLAY_POLLS_MAX = 6000,
 };
 
+struct gauge;
 struct run;
 struct walk;
 struct shelf;
@@ -70,6 +72,13 @@ struct aside {
     struct loop_timer timer;
 };
 
+// A request of a session of which the provider said how many tokens it had. In memory only.
+struct anchor {
+    uint64_t estimated, tokens;    // our count of it, and the provider's; 0: nothing is known
+    uint64_t key;                  // of what the request began with
+    uint32_t turn;
+};
+
 // A session in memory. Parked sessions have none: everything about them is in the store.
 struct live {
     struct chat *chat;             // owned
@@ -79,6 +88,9 @@ struct live {
     struct live *newer, *older;    // least recently used order
     uint64_t bytes;                // as counted in the worker's total
     bool warned_full;              // the 80 % warning was given
+    struct anchor anchor;
+    uint64_t took_tokens;          // what its server took of a request that was longer, and when
+    int64_t took_at_ms;
     uint32_t pins;                 // runs that found it and do not have it yet; not parked then
     bool mapped;                   // in worker->live
     bool private_view;             // seen by one run only (transcripts, replays)
@@ -96,6 +108,7 @@ struct worker {
     struct map *fresh;             // partition/bot/context -> struct live * not stored yet
     struct map *keys;              // partition/key hash -> struct run * under way
     struct run *runs;              // all runs under way
+    struct map *gauges;            // record key -> struct gauge *
     struct map *shelves;           // partition/bot -> struct shelf *: recall indexes in memory
     struct shelf *newest_shelf, *oldest_shelf;
     struct budgets budgets;        // of a day, as configured
@@ -144,8 +157,9 @@ struct context {
     bool new_prompt;               // the policy's system prompt takes the place of the one in force
     struct sent sent_as;           // the request, for the record
     uint64_t history_tokens;       // of the chosen turns
-    uint64_t total_tokens;         // system, history and the new text
+    uint64_t total_tokens;         // system, history and the new text, as we count
     uint32_t sent, dropped;        // turns
+    const struct anchor *anchor;       // of a request that this one begins with; NULL: none known
     struct recalled *recalled;     // quoted in the newest message; NULL: nothing is
     struct summarised *summary;    // quoted in front of the newest turns; NULL: nothing is
     bool squeezed;                 // the plan wanted more than the window holds
@@ -183,6 +197,12 @@ struct run {
     struct llm *llm;               // borrowed from worker->providers
     char provider[MODEL_NAME_BYTES], model[MODEL_NAME_BYTES];
     struct llm_caps caps;
+    struct gauge *gauge;           // the worker's; NULL: our sums are taken as they are
+    struct run *gauge_next;        // gauge->line
+    void (*gauge_then)(struct run *run);
+    bool careful;                  // plans are to fit as good as always, not just likely
+    struct llm_count count;
+    bool count_busy;
     struct safe_text system;       // what is sent
     uint64_t system_tokens;
     int64_t gap_ms;
@@ -375,7 +395,7 @@ void context_init(struct context *c);
 void context_release(struct context *c);
 // How long the reply may be, as the provider is told.
 uint64_t context_output_max(const struct run *run);
-// How many tokens of history may be sent beside system, text and reply.
+// How many tokens of history, as we count, may be sent beside system, text and reply.
 uint64_t context_budget(const struct run *run);
 // The oldest turn that run's plan may want, so that it can be loaded first; and whether the system
 // prompt in force must be.
@@ -385,6 +405,10 @@ bool context_needs_prompt(const struct run *run);
 uint32_t context_first(const struct run *run);
 // About how many tokens the next request without new text has: by run's plan, all turns counted.
 uint64_t context_next_tokens(const struct run *run);
+// How many tokens the input may have beside the reply.
+uint64_t context_limit(const struct run *run);
+// What run's request, of which the provider says that it has `tokens`, is for those after it.
+struct anchor context_anchor(const struct run *run, uint64_t tokens);
 // Chooses, and builds messages that end with the user's step of `turn`; says in run->settle what is
 // new about the cut and the system prompt. E_REFUSED when the new text alone does not fit; E_NOMEM.
 int context_assemble(struct run *run, struct err *err);

@@ -2,7 +2,7 @@
 // turn_plan.c: PLANNING (turn.c draws the machine). The policy sees the message and decides; its
 // plan and the ledger become a request. A hook that fails is stood in for by the plain policy: no
 // turn is lost.
-#include "turn/turn_int.h"
+#include "turn/gauge.h"
 
 void turn_view(const struct run *run, struct policy_view *view)
 {
@@ -96,7 +96,8 @@ static void warn_when_full(struct run *run)
 {
     const struct context *c = &run->context;
     unsigned long long limit = run->caps.window_tokens;
-    bool full = limit && (c->squeezed || c->total_tokens * 100 >= limit * 80);
+    uint64_t likely = gauge_likely(run, c->anchor, c->total_tokens);
+    bool full = limit && (c->squeezed || likely * 100 >= limit * 80);
     if (full && !run->live->warned_full && c->squeezed)
         emit_warning(run,
                      "the conversation no longer fits the %llu tokens that %s takes: its oldest "
@@ -106,20 +107,64 @@ static void warn_when_full(struct run *run)
         emit_warning(run,
                      "this request fills %u %% of the %llu tokens that %s takes: start anew with "
                      "/reset, or choose a history strategy that keeps less",
-                     (unsigned)(c->total_tokens * 100 / limit), limit, run->model);
+                     (unsigned)(likely * 100 / limit), limit, run->model);
     run->live->warned_full = full;
+}
+
+static void send(struct run *run)
+{
+    warn_when_full(run);
+    turn_call(run);
+}
+
+// ---- how large is it, really? A request that likely fits but may not is counted by the provider,
+//      if it can do that; else less is sent, so that it fits as good as always.
+
+static void send_less(struct run *run)
+{
+    struct err err = ERR_INIT;
+    run->careful = true;
+    int code = context_assemble(run, &err);
+    if (code)
+        turn_fail(run, code, &err);
+    else
+        send(run);
+}
+
+static void counted(struct llm_count *count)
+{
+    struct run *run = count->user;
+    run->count_busy = false;
+    if (count->code == E_OK)
+        run->live->anchor = context_anchor(run, count->tokens);
+    if (count->code == E_OK && count->tokens <= context_limit(run)) {
+        run->context.anchor = run->live->anchor.tokens ? &run->live->anchor : NULL;
+        send(run);
+    } else {
+        send_less(run);
+    }
+}
+
+static void count(struct run *run)
+{
+    struct err err = ERR_INIT;
+    run->count = (struct llm_count){.request = &run->request, .on_done = counted, .user = run};
+    run->count_busy = llm_count_start(run->llm, &run->count, &err) == E_OK;
+    if (!run->count_busy)
+        send_less(run);
 }
 
 static void assemble(struct run *run)
 {
     struct err err = ERR_INIT;
     int code = context_assemble(run, &err);
-    if (code) {
+    if (code)
         turn_fail(run, code, &err);
-        return;
-    }
-    warn_when_full(run);
-    turn_call(run);
+    else if (!run->careful && gauge_most(run, run->context.anchor, run->context.total_tokens) >
+                                  context_limit(run))
+        count(run);
+    else
+        send(run);
 }
 
 static void have_history(struct run *run)
@@ -229,6 +274,7 @@ static void all_loaded(struct ledger_op *op)
 
 void turn_plan(struct run *run)
 {
+    run->careful = turn_encoding(run) || !llm_can_count(run->llm);
     if (run->stopped) {
         run->settle.status = TURN_CUT;
         run->settle.stop = STOP_USER;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // worker.c: jobs in, runs under way, draining at the end. Everything here runs on the worker's loop
 // but worker_post and worker_stop_request, which only post to it.
-#include "turn/turn_int.h"
+#include "turn/gauge.h"
 
 enum { UNPRICED_MAX = 256, PROVIDERS_MAX = 256, KEYS_MAX = 65536, SHELVES_MAX = 65536,
        SUMMARY_RESTS_MAX = 4096 };
@@ -32,6 +32,8 @@ static int make_maps(struct worker *w)
         code = map_new(&w->fresh, LIVE_SESSIONS_MAX);
     if (!code)
         code = map_new(&w->keys, KEYS_MAX);
+    if (!code)
+        code = map_new(&w->gauges, GAUGES_MAX);
     if (!code)
         code = map_new(&w->shelves, SHELVES_MAX);
     if (!code)
@@ -93,6 +95,7 @@ void worker_free(struct worker *w)
     live_free_all(w);
     shelves_free(w);
     summaries_free(w);
+    gauges_free(w);
     size_t cursor = 0;
     void *provider;
     while (w->providers && map_next(w->providers, &cursor, NULL, &provider))
@@ -138,7 +141,7 @@ static void say_idle(struct loop_task *task)
 void worker_check_idle(struct worker *w)
 {
     if (!w->draining || w->runs || w->idle_posted || shelves_busy(w) || w->spending ||
-        summaries_busy(w))
+        summaries_busy(w) || gauges_busy(w))
         return;
     w->idle_posted = true;
     w->idle_task.fn = say_idle;

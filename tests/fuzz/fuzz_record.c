@@ -3,6 +3,7 @@
 // Bytes that are no record are refused with a reason. Seeds lie in seeds/record/.
 #include "model/attempt.h"
 #include "model/session.h"
+#include "tokens/calibration.h"
 
 #include <stdint.h>
 
@@ -86,6 +87,26 @@ static bool context_form(struct slice bytes, struct buf *out)
     return true;
 }
 
+static bool calibration_form(struct slice bytes, struct buf *out)
+{
+    struct json_doc doc = JSON_DOC_INIT;
+    struct err err = ERR_INIT;
+    struct json_writer w;
+    struct calibration c;
+
+    bool read = json_parse(&doc, bytes, 0, NULL) == E_OK &&
+                accepted(calibration_read_meta(&c, json_root(&doc), &err), &err);
+    json_doc_release(&doc);
+    if (!read)
+        return false;
+    BUG_ON(calibration_likely(&c, 1000) > calibration_most(&c, 1000));
+    jw_init(&w, out);
+    jw_object(&w);
+    calibration_write_meta(&c, &w);
+    jw_object_end(&w);
+    return true;
+}
+
 static void check(form_fn *form, struct slice bytes)
 {
     struct buf once = BUF_INIT(WRITTEN_BYTES_MAX), twice = BUF_INIT(WRITTEN_BYTES_MAX);
@@ -110,5 +131,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     check(attempt_form, text);
     check(session_form, text);
     check(context_form, text);
+    check(calibration_form, text);
     return 0;
 }

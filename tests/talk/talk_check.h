@@ -50,6 +50,8 @@ static bool block_over(struct talk *t, unsigned n)
         const struct line *l = VEC_AT(&t->lines, struct line, i);
         if (l->word == W_MODEL)
             return talk_fail(t, l->n, "nobody asked the model for this answer");
+        if (l->word == W_COUNT)
+            return talk_fail(t, l->n, "nobody asked the provider to count");
     }
     return t->now && t->now->over ? said_expected(t, t->now) : true;
 }
@@ -700,7 +702,7 @@ static bool read_dialogue(struct talk *t, struct slice file)
     t->answers = mem_calloc(t->lines.len + 1, sizeof(*t->answers));
     for (size_t i = 0; i < t->lines.len && ok; i++) {
         const struct line *l = VEC_AT(&t->lines, struct line, i);
-        if (l->word == W_MODEL)
+        if (l->word == W_MODEL || l->word == W_COUNT)
             ok = answer_read(l, &t->answers[i], &why);
     }
     if (!ok)
@@ -740,6 +742,8 @@ static bool play_line(struct talk *t, size_t i)
     case K_ANSWER:
         if (!t->in_block)
             return talk_fail(t, line->n, "a model: line stands under what it answers");
+        if (line->word == W_COUNT)
+            return true;
         if (!group_over(t, line->n))
             return false;
         t->group++;

@@ -47,6 +47,7 @@ enum word {
     W_MESSAGE,
     // what the provider answers
     W_MODEL,
+    W_COUNT,
     // what must be so
     W_SENT,
     W_BODY,
@@ -102,6 +103,7 @@ static const struct {
     [W_TIME] = {"+", K_ACTION, F_ARGUMENT},
     [W_MESSAGE] = {"message", K_ACTION, F_ARGUMENT},
     [W_MODEL] = {"model", K_ANSWER, F_TEXT},
+    [W_COUNT] = {"count", K_ANSWER, F_TEXT},
     [W_SENT] = {"sent", K_CHECK, F_TEXT},
     [W_BODY] = {"body", K_CHECK, F_TEXT},
     [W_REPLY] = {"reply", K_CHECK, F_TEXT},
@@ -258,7 +260,7 @@ static bool talk_read_line(struct slice source, unsigned n, struct line *out, st
     out->source = colon ? talk_trim(slice_of(colon + 1, rest.len - before - 1)) : SLICE_NONE;
     // The provider's lines are split at their orders first (talk_model.h); a body is compared as it
     // is.
-    bool raw = out->word == W_MODEL || out->word == W_BODY;
+    bool raw = out->word == W_MODEL || out->word == W_COUNT || out->word == W_BODY;
     if (raw)
         buf_add_slice(&text, out->source);
     if (!raw && !talk_unescape(out->source, &text, &reason)) {

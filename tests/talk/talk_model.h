@@ -434,9 +434,8 @@ static void play_status(struct play *p)
     event_over(p);
 }
 
-// Answers the request. The play is listed in *list while it lasts.
-static void play_start(struct play **list, struct loop *loop, struct wire_request *r,
-                       const struct answer *answer, bool openai)
+static struct play *play_new(struct play **list, struct loop *loop, struct wire_request *r,
+                             const struct answer *answer)
 {
     struct play *p = mem_zalloc(sizeof(*p));
 
@@ -451,6 +450,33 @@ static void play_start(struct play **list, struct loop *loop, struct wire_reques
                        .list = list,
                        .next = *list};
     *list = p;
+    return p;
+}
+
+// A count: line: its text is the number.
+static void play_count(struct play **list, struct loop *loop, struct wire_request *r,
+                       const struct answer *answer)
+{
+    struct play *p = play_new(list, loop, r, answer);
+
+    if (answer->status) {
+        play_status(p);
+    } else if (answer->end == END_WHOLE || answer->end == END_GARBAGE) {
+        wire_sim_status(r, 200);
+        wire_sim_header(r, "content-type", "application/json");
+        buf_addf(&p->stream, "{\"object\":\"response.input_tokens\",\"input_tokens\":%.*s%s",
+                 SLICE_FMT(answer->text), answer->end == END_GARBAGE ? "\xff<html>" : "}");
+        event_over(p);
+    }
+    play_on(p);
+}
+
+// Answers the request. The play is listed in *list while it lasts.
+static void play_start(struct play **list, struct loop *loop, struct wire_request *r,
+                       const struct answer *answer, bool openai)
+{
+    struct play *p = play_new(list, loop, r, answer);
+
     if (answer->status) {
         play_status(p);
     } else if (answer->end != END_LOST && answer->end != END_UNREACHABLE &&

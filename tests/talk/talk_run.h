@@ -234,23 +234,56 @@ static void take_request(struct talk *t, const char *provider, struct slice body
 
 // ---- the seams
 
-static void on_wire(void *user, struct wire_request *r)
+// The next line that answers, if it is of this kind.
+static const struct answer *next_answer(struct talk *t, enum word word)
 {
     static const struct answer refusal = {.status = 400, .text = {"", 0}};
+
+    while (t->answer_next < t->answer_end) {
+        size_t i = t->answer_next++;
+        enum word is = VEC_AT(&t->lines, struct line, i)->word;
+        if (is == word)
+            return &t->answers[i];
+        if (is == W_MODEL || is == W_COUNT)
+            break;
+    }
+    talk_fail(t, t->action_n, word == W_MODEL
+                                  ? "the model is asked, and no model: line is left to answer"
+                                  : "a count is asked for, and no count: line is next to answer");
+    return &refusal;
+}
+
+// What is to be counted: the input, and nothing else of a request.
+static void check_counting(struct talk *t, struct slice body)
+{
+    static const char *const strange[] = {"stream", "max_tokens", "max_completion_tokens",
+                                          "stream_options", "cache_control"};
+    struct json_doc doc = JSON_DOC_INIT;
+    bool fine = json_parse(&doc, body, 0, NULL) == E_OK;
+    struct json root = json_root(&doc);
+
+    fine = fine && json_type(json_get(root, "model")) == JSON_STRING &&
+           json_count(json_get(root, "messages")) > 0;
+    for (size_t i = 0; i < sizeof(strange) / sizeof(strange[0]); i++)
+        fine = fine && json_type(json_get(root, strange[i])) == JSON_NONE;
+    if (!fine)
+        talk_fail(t, t->action_n, "not what a provider counts: %.*s", (int)body.len, body.ptr);
+    json_doc_release(&doc);
+}
+
+static void on_wire(void *user, struct wire_request *r)
+{
     struct talk *t = user;
     bool openai = strstr(r->url, "/chat/completions") != NULL;
-    const struct answer *answer = NULL;
+    bool counts = strstr(r->url, "/count_tokens") || strstr(r->url, "/input_tokens");
 
+    if (counts) {
+        check_counting(t, r->body);
+        play_count(&t->plays, t->loop, r, next_answer(t, W_COUNT));
+        return;
+    }
     take_request(t, openai ? "openai" : "anthropic", r->body);
-    while (!answer && t->answer_next < t->answer_end) {
-        size_t i = t->answer_next++;
-        if (VEC_AT(&t->lines, struct line, i)->word == W_MODEL)
-            answer = &t->answers[i];
-    }
-    if (!answer) {
-        talk_fail(t, t->action_n, "the model is asked, and no model: line is left to answer");
-        answer = &refusal;
-    }
+    const struct answer *answer = next_answer(t, W_MODEL);
     if (answer->pause && answer->status)
         t->held = t->now;
     play_start(&t->plays, t->loop, r, answer, openai);

@@ -107,7 +107,8 @@ static void test_observe__what_is_no_count_changes_nothing(void **state)
     before = c;
     for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
         for (unsigned n = 0; n < 1000; n++)
-            assert_false(calibration_observe(&c, odd[i].estimated, odd[i].billed, 16));
+            assert_false(calibration_observe(&c, odd[i].estimated, odd[i].billed,
+                                             CALIBRATION_WEIGHT));
     }
     assert_false(calibration_observe(&c, 1000, 1000, 0));
     assert_memory_equal(&c, &before, sizeof(c));
@@ -190,7 +191,7 @@ static void test_fits__is_the_other_way(void **state)
     calibration_init(&c);
     for (unsigned i = 0; i < 2000; i++) {
         uint64_t limit = rand_below(&sim.rand, 2000000);
-        calibration_observe(&c, 1000, 251 + rand_below(&sim.rand, 3700), 16);
+        calibration_observe(&c, 1000, 251 + rand_below(&sim.rand, 3700), CALIBRATION_WEIGHT);
         uint64_t most = calibration_fits_most(&c, limit);
         uint64_t likely = calibration_fits_likely(&c, limit);
         assert_true(calibration_most(&c, most) <= limit);
@@ -241,7 +242,7 @@ static void test_meta__comes_back(void **state)
             assert_memory_equal(&back, &c, sizeof(c));
         }
         calibration_observe(&c, 1000, 251 + rand_below(&sim.rand, 3700),
-                            1 + (uint32_t)rand_below(&sim.rand, 64));
+                            1 + (uint32_t)rand_below(&sim.rand, 1024));
         c.took_tokens = i % 2 ? 4000 + i : 0;
         c.took_at_ms = i % 2 ? i : 0;
     }
@@ -265,8 +266,8 @@ static void test_meta__damaged_is_refused_and_the_prior_stands_in(void **state)
         "{\"seen\":1,\"from\":127,\"bins\":[1,1]}",
         "{\"seen\":1,\"from\":3,\"bins\":[1,-1]}",
         "{\"seen\":1,\"from\":3,\"bins\":[1,1.5]}",
-        "{\"seen\":1,\"from\":3,\"bins\":[4097]}",
-        "{\"seen\":1,\"from\":3,\"bins\":[4000,97]}",
+        "{\"seen\":1,\"from\":3,\"bins\":[65537]}",
+        "{\"seen\":1,\"from\":3,\"bins\":[65000,537]}",
         "{\"seen\":1,\"from\":3,\"bins\":[\"1\"]}",
         "{\"seen\":1,\"from\":3,\"bins\":[1],\"took\":5}",
         "{\"seen\":1,\"from\":3,\"bins\":[1],\"took_at\":5}",
@@ -282,7 +283,7 @@ static void test_meta__damaged_is_refused_and_the_prior_stands_in(void **state)
             fail_msg("%s: %s", bad[i], err.message);
         assert_memory_equal(&c, &prior, sizeof(c));
     }
-    assert_int_equal(read(&c, "{\"seen\":1,\"from\":127,\"bins\":[4096]}", NULL), E_OK);
+    assert_int_equal(read(&c, "{\"seen\":1,\"from\":127,\"bins\":[65536]}", NULL), E_OK);
 }
 
 int main(void)
