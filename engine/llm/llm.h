@@ -176,6 +176,8 @@ struct llm_brain_ops {
     void (*free)(struct llm_brain *b);
 };
 
+struct llm_embed_call;  // embed.h
+
 // What a provider gets from whoever builds the engine; borrowed for its life.
 struct llm_env {
     struct loop *loop;
@@ -210,6 +212,9 @@ struct llm_ops {
     int (*open)(struct llm **out, const char *name, const struct llm_env *env, struct err *err);
     int (*start)(struct llm *p, struct llm_call *call, struct err *err);
     void (*cancel)(struct llm *p, struct llm_call *call);
+    // Embeddings; both NULL: the api has none.
+    int (*embed)(struct llm *p, struct llm_embed_call *call, struct err *err);
+    void (*embed_cancel)(struct llm *p, struct llm_embed_call *call);
     void (*free)(struct llm *p);
     const struct llm_count_ops *count;  // NULL: it has none
 };

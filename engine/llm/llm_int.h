@@ -5,8 +5,8 @@
 //   stream     bytes of an event stream -> events -> decoder -> the call's reply; the same for a
 //              reply from the network (http.c) and for one made up here (scripted.c)
 //   decode     what the two dialects' decoders have in common
-//   http       one call over the wire, for the providers that have one; count: asking there how
-//              many tokens a request has
+//   http       one call over the wire, for the providers that have one; http_embed.c: one for
+//              embeddings; count: asking there how many tokens a request has
 #ifndef LLM_LLM_INT_H
 #define LLM_LLM_INT_H
 
@@ -97,6 +97,8 @@ struct http_provider {
     struct provider provider;
     enum llm_dialect dialect;
     struct buf url;
+    struct buf embed_url;             // empty: the api has no embeddings
+    bool own_url;                     // not the api's usual address
     char *headers[HTTP_HEADERS_MAX];  // owned, "Name: value"
     unsigned headers_len;
     char *key;                        // owned; NULL: none
@@ -109,6 +111,7 @@ struct http_provider {
 struct http_defaults {
     const struct llm_ops *ops;
     const char *base_url, *path, *key_env, *auth;
+    const char *embed_path;  // NULL: the api has no embeddings
 };
 int http_open(struct http_provider **out, const char *name, const struct llm_env *env,
               const struct http_defaults *defaults, struct err *err);
@@ -117,6 +120,14 @@ int http_add_header(struct http_provider *h, struct err *err, const char *fmt, .
 int http_start(struct llm *p, struct llm_call *call, struct err *err);
 void http_cancel(struct llm *p, struct llm_call *call);
 void http_free(struct llm *p);
+// What a header of the answer says about sending again.
+void http_outcome_header(struct call_outcome *outcome, const struct clock *clock,
+                         struct slice name, struct slice value);
+// What became of a request that got no status.
+enum call_end http_end_without_status(enum wire_end end);
+// http_embed.c
+int http_embed(struct llm *p, struct llm_embed_call *call, struct err *err);
+void http_embed_cancel(struct llm *p, struct llm_embed_call *call);
 
 // ---- count (count.c)
 

@@ -9,6 +9,7 @@ static int open_openai(struct llm **out, const char *name, const struct llm_env 
         .ops = &llm_openai,
         .base_url = "https://api.openai.com/v1",
         .path = "/chat/completions",
+        .embed_path = "/embeddings",
         .key_env = "OPENAI_API_KEY",
         .auth = "bearer",
     };
@@ -26,6 +27,8 @@ const struct llm_ops llm_openai = {
     .open = open_openai,
     .start = http_start,
     .cancel = http_cancel,
+    .embed = http_embed,
+    .embed_cancel = http_embed_cancel,
     .free = http_free,
     .count = &http_count,
 };

@@ -12,6 +12,7 @@
 //   1. on_done comes exactly once, from the loop, never inside start or cancel.
 //   2. Without delay_ms a whole call is one task of the loop.
 // Runs on the worker's loop.
+#include "llm/embed.h"
 #include "llm/llm_int.h"
 
 #include "base/hint.h"
@@ -332,6 +333,116 @@ static void scripted_cancel(struct llm *p, struct llm_call *call)
     }
 }
 
+// ---- embeddings
+
+// A call for embeddings under way. It misbehaves as replies do, in what has a meaning for an answer
+// that comes in one piece: status, drop_after_bytes, garbage, empty (no vector at all), delay_ms.
+struct embedding {
+    struct loop_timer timer;
+    struct scripted *owner;        // borrowed
+    struct llm_embed_call *call;   // borrowed
+    struct faults faults;
+    bool cancelled;
+};
+
+static void answer_embedding(struct embedding *e)
+{
+    struct llm_embed_call *call = e->call;
+    struct llm_reply *reply = &call->reply;
+    uint32_t dims = call->dimensions ? call->dimensions : EMBED_TRIGRAM_DIMENSIONS;
+    uint64_t tokens = 0;
+
+    call->vectors = mem_calloc((size_t)call->inputs_len * dims, sizeof(float));
+    if (!call->vectors) {
+        reply->outcome.end = CALL_BAD_REPLY;
+        reply_detail(reply, "out of memory for embeddings");
+        return;
+    }
+    for (uint32_t i = 0; i < call->inputs_len; i++) {
+        llm_embed_trigrams(call->inputs[i], dims, call->vectors + (size_t)i * dims);
+        tokens += estimate(call->inputs[i].len);
+    }
+    call->dims = dims;
+    reply->complete = reply->usage_known = true;
+    reply->usage.input_tokens = (int64_t)tokens;
+    reply->usage.estimated = true;
+}
+
+static void embedding_due(struct loop_timer *timer)
+{
+    struct embedding *e = CONTAINER_OF(timer, struct embedding, timer);
+    struct llm_embed_call *call = e->call;
+
+    if (e->cancelled) {
+        call->reply.outcome.end = CALL_CANCELLED;
+    } else if (e->faults.status) {
+        call->http_status = e->faults.status;
+        if (e->faults.retry_after_s >= 0)
+            call->reply.outcome.retry_after_ms = e->faults.retry_after_s * 1000;
+        llm_read_error(LLM_ANTHROPIC, e->faults.status, SLICE_NONE, &call->reply);
+    } else if (e->faults.drop_after >= 0) {
+        call->reply.outcome.end = CALL_LOST;
+        reply_detail(&call->reply, "the connection broke, as ordered");
+    } else if (e->faults.empty || e->faults.garbage_after >= 0) {
+        call->http_status = 200;
+        llm_embed_read(call, e->faults.empty ? SLICE_LIT("{\"data\":[]}") : SLICE_LIT("<html>"));
+    } else {
+        call->http_status = 200;
+        answer_embedding(e);
+    }
+    e->owner->provider.under_way--;
+    call->impl = NULL;
+    mem_free(e);
+    call->on_done(call);
+}
+
+static int scripted_embed(struct llm *p, struct llm_embed_call *call, struct err *err)
+{
+    struct scripted *s = (struct scripted *)(void *)p;
+    const struct llm_env *env = s->provider.env;
+    struct embedding *e = mem_zalloc(sizeof(*e));
+    int64_t wait_ms = s->delay_ms;
+
+    if (!e)
+        return err_set(err, E_NOMEM, "out of memory");
+    bool behaves = s->fail_times >= 0 && s->calls >= s->fail_times;
+    s->calls++;
+    e->owner = s;
+    e->call = call;
+    e->timer.fn = embedding_due;
+    e->faults = behaves ? NO_FAULTS : s->faults;
+    if (env->on_request) {
+        struct buf body = BUF_INIT(BODY_BYTES_MAX);
+        int rc = llm_embed_render(call, false, &body, err);
+        if (rc == E_OK)
+            env->on_request(env->user, s->provider.name, buf_slice(&body));
+        buf_release(&body);
+        if (rc) {
+            mem_free(e);
+            return rc;
+        }
+    }
+    if (call->total_ms && wait_ms > call->total_ms) {
+        // Nothing comes in time.
+        wait_ms = call->total_ms;
+        e->faults = (struct faults){.drop_after = 0, .garbage_after = -1, .retry_after_s = -1};
+    }
+    call->impl = e;
+    s->provider.under_way++;
+    loop_timer_start(env->loop, &e->timer, wait_ms);
+    return E_OK;
+}
+
+static void scripted_embed_cancel(struct llm *p, struct llm_embed_call *call)
+{
+    struct scripted *s = (struct scripted *)(void *)p;
+    struct embedding *e = call->impl;
+
+    e->cancelled = true;
+    loop_timer_stop(s->provider.env->loop, &e->timer);
+    loop_timer_start(s->provider.env->loop, &e->timer, 0);
+}
+
 // ---- opening
 
 static int read_faults(struct scripted *s, struct err *err)
@@ -407,5 +518,7 @@ const struct llm_ops llm_scripted = {
     .open = scripted_open,
     .start = scripted_start,
     .cancel = scripted_cancel,
+    .embed = scripted_embed,
+    .embed_cancel = scripted_embed_cancel,
     .free = scripted_free,
 };

@@ -12,8 +12,10 @@
 // for one that the message leaves out, as people do not repeat what has just been said; adding up
 // before saturating keeps a subject of ten messages from counting ten times.
 //
-// With an embedding, score = lexical / best lexical + cosine part · (c - mean) / (best - mean), the
-// latter from 0 to 1. Ranks alone (reciprocal rank fusion) would throw away what both say about how
+// With an embedding, score = lexical / best lexical + trust · cosine part · near, where near is
+// (c - mean) / (best - mean), from 0 to 1, spread like words to what was said around it. Trust is a
+// figure of the index (embed.c): how well the model tells talk that belongs together from talk that
+// does not; one that cannot changes nothing. Ranks alone (reciprocal rank fusion) would throw away what both say about how
 // far the first is ahead: one rare word that matches is much, a flat field of cosines is nothing.
 #include "memory/recall_int.h"
 
@@ -28,6 +30,7 @@ enum {
     SATURATED_BITS = 12,
     SCORE_BITS = 20,  // 8 of the weight, 12 of saturation
     FUSED_BITS = 16,
+    FEW_VECTORS = 2,
 };
 
 // Why these, in terms of what talk is like. They were looked for one at a time, in coarse steps,
@@ -50,7 +53,7 @@ const struct rank_rules rank_rules_default = {
     .asking = 51,  // 0.2: what ends in a question tells little
     .recent = 8,   // 1/32: decides between equals
     .recent_ms = 30LL * 24 * 3600 * 1000,
-    .cosine = 128,
+    .cosine = 192,  // with a trust of about a half: word vectors' and hashed letters' alike
 };
 
 struct tables {
@@ -283,13 +286,15 @@ static bool measure_cosines(struct recall *r, const int8_t *query, int32_t *mean
             n++;
         }
     }
-    *mean = n ? (int32_t)(sum / n) : 0;
+    // Of very few the mean says little: without the rest of it the only one would be no hit.
+    *mean = (int32_t)(sum / (n + FEW_VECTORS));
     return n > 0;
 }
 
 // Lexical scores and cosines together, in 1/2^16, before the factors.
 static void fuse(struct recall *r, int32_t mean, int32_t best)
 {
+    uint32_t part = r->rules->cosine * recall_trust(r) / ONE;
     uint64_t span = best > mean ? (uint64_t)((int64_t)best - mean) : 1;
 
     memset(r->fused, 0, r->docs_len * sizeof(*r->fused));
@@ -302,7 +307,7 @@ static void fuse(struct recall *r, int32_t mean, int32_t best)
     for (uint32_t at = 0; at < r->docs_len; at++) {
         uint64_t near = best_near ? ((uint64_t)r->fused[at] << FUSED_BITS) / best_near : 0;
         uint64_t lexical = best_lexical ? ((uint64_t)r->score[at] << FUSED_BITS) / best_lexical : 0;
-        r->fused[at] = (uint32_t)(lexical + near * r->rules->cosine / ONE);
+        r->fused[at] = (uint32_t)(lexical + near * part / ONE);
     }
 }
 

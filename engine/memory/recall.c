@@ -113,8 +113,7 @@ static int read_speaker(struct recall *r, struct slice name, struct err *err)
     return rc ? rc : buf_check(&r->speaker_text, "memory: a speaker's name", err);
 }
 
-// The tail is no piece any more, since it changes.
-static void drop_tail_view(struct recall *r)
+void recall_drop_tail_view(struct recall *r)
 {
     if (r->tail_viewed) {
         struct piece *last = VEC_AT(&r->pieces, struct piece, r->pieces.len - 1);
@@ -183,7 +182,7 @@ int recall_add(struct recall *r, const struct recall_item *item, struct err *err
         vec_remove(&r->tail_dead, r->tail_dead.len - 1);
         return rc;
     }
-    drop_tail_view(r);
+    recall_drop_tail_view(r);
     return E_OK;
 }
 
@@ -279,6 +278,7 @@ int recall_view(struct recall *r, struct err *err)
     if (rc)
         return rc;
     number_places(r);
+    r->trust = TRUST_UNKNOWN;
     r->placed = true;
     return E_OK;
 }
@@ -321,7 +321,7 @@ uint32_t recall_forget(struct recall *r, struct slice session, uint32_t first, u
     for (size_t i = 0; i + r->tail_viewed < r->pieces.len; i++)
         n += forget_in(VEC_AT(&r->pieces, struct piece, i)->segment, session, first, last);
     n += segment_builder_forget(r->tail, session, first, last, r->tail_dead.ptr);
-    drop_tail_view(r);
+    recall_drop_tail_view(r);
     return n;
 }
 
@@ -376,7 +376,10 @@ int recall_load(struct recall *r, uint32_t number, char *bytes, size_t len, stru
         segment_free(s);
         return rc;
     }
-    struct piece *p = vec_push(&r->pieces);
+    struct recall_space space = {.dims = s->dims, .id = s->space};
+    if (r->about.dims == 0 && s->dims && s->space == r->about.space)
+        rc = recall_set_space(r, &space, err);
+    struct piece *p = rc ? NULL : vec_push(&r->pieces);
     if (!p) {
         segment_free(s);
         return err_set(err, E_NOMEM, "memory: out of memory while loading a segment");
@@ -431,7 +434,7 @@ int recall_seal(struct recall *r, uint32_t at_least, struct recall_change *chang
         if ((rc = rewrite(r, &p->segment, 1, 0, &rest, err)) != E_OK)
             return rc;
         if (!rest) {
-            drop_tail_view(r);
+            recall_drop_tail_view(r);
             clear_tail(r);
             return 0;
         }
@@ -469,7 +472,7 @@ int recall_merge(struct recall *r, struct recall_change *change, struct err *err
     int rc = rewrite(r, parts, RECALL_FANOUT, parts[0]->level + 1, &whole, err);
     if (rc)
         return rc;
-    drop_tail_view(r);
+    recall_drop_tail_view(r);
     for (unsigned i = 0; i < RECALL_FANOUT; i++) {
         segment_free(parts[i]);
         if (i || !whole)

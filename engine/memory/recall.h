@@ -116,6 +116,33 @@ int recall_merge(struct recall *r, struct recall_change *change, struct err *err
 int recall_purge(struct recall *r, struct recall_change *change, struct err *err);
 int recall_drop(struct recall *r, struct recall_change *change);
 
+// ---- embeddings, which come after the messages
+
+// What its embeddings are from now on. Those of another space are left aside, and gone when their
+// segment is next written. An index whose dimensions are not known (space.dims 0, space.id not)
+// takes them from the first segment of that space that is loaded. E_USAGE, E_NOMEM; then nothing
+// changed.
+int recall_set_space(struct recall *r, const struct recall_space *space, struct err *err);
+uint32_t recall_dims(const struct recall *r);
+
+// A message: which one. session is borrowed from the index until it changes.
+struct recall_message {
+    struct slice session;
+    uint32_t turn;
+    uint8_t step;
+};
+// Messages of segments that have no embedding and were not refused one, up to max of one segment:
+// of the newest that lacks some, oldest message first. Returns how many; 0: none lacks any.
+uint32_t recall_lacking(const struct recall *r, struct recall_message *out, uint32_t max);
+struct recall_embedded {
+    struct recall_message message;
+    const float *vector;  // space.dims of them; NULL: it can have none, do not ask again
+};
+// Gives messages of one segment their embeddings: 1 with *change filled, as the other pieces of
+// work do; 0 when none of them is there any more; or an error, then nothing changed.
+int recall_embed(struct recall *r, const struct recall_embedded *list, uint32_t len,
+                 struct recall_change *change, struct err *err);
+
 // ---- asking
 
 struct recall_query {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// recall_int.h: what the parts of the recall index share: recall.c (what it holds), ask.c (what a
-// query asks), rank.c (the ranking).
+// recall_int.h: what the parts of the recall index share: recall.c (what it holds), embed.c
+// (embeddings that come later), ask.c (what a query asks), rank.c (the ranking).
 #ifndef MEMORY_RECALL_INT_H
 #define MEMORY_RECALL_INT_H
 
@@ -36,7 +36,7 @@ struct rank_rules {
     uint32_t asking;                     // lost by a message that ends in a question
     uint32_t recent;                     // gained now; half of it after recent_ms
     int64_t recent_ms;
-    uint32_t cosine;  // the best cosine beside the best lexical score
+    uint32_t cosine;  // the best cosine beside the best lexical score, with full trust
 };
 extern const struct rank_rules rank_rules_default;
 
@@ -60,12 +60,19 @@ struct recall {
     uint32_t *weight, *score;  // scratch of a query, per document
     int32_t *cosine;           // the same, with vectors only
     uint32_t *fused;
+    uint32_t trust;            // recall_trust, once measured; TRUST_UNKNOWN
 };
 
+// The tail is no piece any more: it changes, or what is made of it.
+void recall_drop_tail_view(struct recall *r);
 // Makes the view true: the tail sealed into a piece, places numbered. E_NOMEM.
 int recall_view(struct recall *r, struct err *err);
 // The document with this number, and its piece.
 const struct doc *recall_doc(const struct recall *r, uint32_t number, const struct piece **piece);
+
+// How far the index's embeddings are to be believed, in 1/256. The view is true.
+enum { TRUST_UNKNOWN = UINT32_MAX / 2 };
+uint32_t recall_trust(struct recall *r);
 
 // ---- a query, read
 

@@ -38,7 +38,13 @@ enum {
     SEGMENT_KINDS = 4,
 };
 
-enum doc_flags { DOC_ASKS = 1, DOC_ENDS_ASKING = 2, DOC_HAS_VECTOR = 4, DOC_FLAGS_ALL = 7 };
+enum doc_flags {
+    DOC_ASKS = 1,
+    DOC_ENDS_ASKING = 2,
+    DOC_HAS_VECTOR = 4,
+    DOC_NO_VECTOR = 8,  // its model refused it one, in the space of the segment
+    DOC_FLAGS_ALL = 15,
+};
 
 struct doc {
     int64_t at_ms;
@@ -154,6 +160,8 @@ int segment_builder_add(struct segment_builder *b, const struct doc *doc, struct
 // not marked yet.
 uint32_t segment_builder_forget(const struct segment_builder *b, struct slice session,
                                 uint32_t first, uint32_t last, uint8_t *dead);
+// What vectors are from now on; those that there are go.
+void segment_builder_space(struct segment_builder *b, uint32_t dims, uint64_t space);
 // About how many bytes it takes in memory.
 size_t segment_builder_bytes(const struct segment_builder *b);
 // The segment's bytes, into *out (the caller's, mem_free). E_REFUSED when SEGMENT_BYTES_MAX does
@@ -165,6 +173,10 @@ int segment_seal(const struct segment_builder *b, uint32_t level, char **out, si
 // other dims than about's are left out. E_REFUSED, E_NOMEM.
 enum { SEGMENT_PARTS_MAX = 8 };
 int segment_merge(struct segment *const *parts, unsigned len, uint32_t level,
+                  const struct segment_about *about, char **out, size_t *out_len, struct err *err);
+// The same segment, without what is dead in it, with vectors for some of its documents: given[i],
+// about->dims bytes, for document i, or NULL where nothing new is known. refused[i]: it has none.
+int segment_embed(struct segment *s, const int8_t *const *given, const uint8_t *refused,
                   const struct segment_about *about, char **out, size_t *out_len, struct err *err);
 
 // ---- vectors

@@ -265,6 +265,15 @@ uint32_t segment_builder_forget(const struct segment_builder *b, struct slice se
     return n;
 }
 
+void segment_builder_space(struct segment_builder *b, uint32_t dims, uint64_t space)
+{
+    for (size_t i = 0; i < b->docs.len; i++)
+        VEC_AT(&b->docs, struct doc, i)->flags &= (uint8_t) ~(DOC_HAS_VECTOR | DOC_NO_VECTOR);
+    buf_clear(&b->vectors);
+    b->about.dims = dims;
+    b->about.space = space;
+}
+
 size_t segment_builder_bytes(const struct segment_builder *b)
 {
     return sizeof(*b) + b->docs.cap * sizeof(struct doc) + b->entries.cap * sizeof(struct entry) +
@@ -447,26 +456,42 @@ struct source {
     uint32_t term;
     struct term_entry entry;  // while term < s->terms_len
     uint32_t *now;            // owned; by document: its number in the whole
+    const int8_t *const *given;  // by document; NULL: nothing is given
+    const uint8_t *refused;      // the same
 };
 
-static int take_rows(struct segment_builder *b, struct source *from, struct err *err)
+// A document's vector in the whole, and in its flags what else is known of it.
+static const int8_t *vector_for(const struct segment_builder *b, const struct source *from,
+                                uint32_t i, struct doc *d)
 {
     const struct segment *s = from->s;
     bool same = s->dims == b->about.dims && s->space == b->about.space;
 
+    if (!same)
+        d->flags &= (uint8_t)~DOC_NO_VECTOR;
+    if (from->refused && from->refused[i])
+        d->flags |= DOC_NO_VECTOR;
+    if (from->given && from->given[i])
+        return from->given[i];
+    return same && d->flags & DOC_HAS_VECTOR ? s->vectors + (size_t)d->vector * s->dims : NULL;
+}
+
+static int take_rows(struct segment_builder *b, struct source *from, struct err *err)
+{
+    const struct segment *s = from->s;
+
     for (uint32_t i = 0; i < s->docs_len; i++) {
-        const struct doc *d = &s->docs[i];
-        const struct doc_session *session = &s->sessions[d->session];
+        struct doc d = s->docs[i];
+        const struct doc_session *session = &s->sessions[d.session];
+        const int8_t *vector = vector_for(b, from, i, &d);
         from->now[i] = (uint32_t)b->docs.len;
         if (s->dead[i])
             continue;
         if (b->docs.len == SEGMENT_DOCS_MAX)
             return err_set(err, E_REFUSED, "memory: a segment holds %d documents at most",
                            SEGMENT_DOCS_MAX);
-        if (!add_row(b, d, session->id, session->context,
-                     d->speaker ? s->speakers[d->speaker - 1] : SLICE_NONE,
-                     same && d->flags & DOC_HAS_VECTOR ? s->vectors + (size_t)d->vector * s->dims
-                                                       : NULL))
+        if (!add_row(b, &d, session->id, session->context,
+                     d.speaker ? s->speakers[d.speaker - 1] : SLICE_NONE, vector))
             return err_set(err, E_NOMEM, "memory: out of memory while merging segments");
     }
     return E_OK;
@@ -504,23 +529,20 @@ static void merge_terms(struct source *sources, unsigned len, struct term_writer
     }
 }
 
-int segment_merge(struct segment *const *parts, unsigned len, uint32_t level,
-                  const struct segment_about *about, char **out, size_t *out_len, struct err *err)
+static int merge(struct source *sources, unsigned len, uint32_t level,
+                 const struct segment_about *about, char **out, size_t *out_len, struct err *err)
 {
-    struct source sources[SEGMENT_PARTS_MAX] = {{0}};
     struct segment_builder *b = NULL;
     struct term_writer w;
 
     *out = NULL;
-    BUG_ON(len == 0 || len > SEGMENT_PARTS_MAX);
     writer_init(&w);
     int rc = segment_builder_new(&b, about, err);
     for (unsigned i = 0; i < len && !rc; i++) {
         struct source *from = &sources[i];
-        from->s = parts[i];
-        from->now = mem_calloc(parts[i]->docs_len, sizeof(*from->now));
-        if (parts[i]->terms_len)
-            from->entry = segment_term(parts[i], 0);
+        from->now = mem_calloc(from->s->docs_len, sizeof(*from->now));
+        if (from->s->terms_len)
+            from->entry = segment_term(from->s, 0);
         rc = from->now ? take_rows(b, from, err)
                        : err_set(err, E_NOMEM, "memory: out of memory while merging segments");
     }
@@ -533,4 +555,23 @@ int segment_merge(struct segment *const *parts, unsigned len, uint32_t level,
     segment_builder_free(b);
     writer_release(&w);
     return rc;
+}
+
+int segment_merge(struct segment *const *parts, unsigned len, uint32_t level,
+                  const struct segment_about *about, char **out, size_t *out_len, struct err *err)
+{
+    struct source sources[SEGMENT_PARTS_MAX] = {{0}};
+
+    BUG_ON(len == 0 || len > SEGMENT_PARTS_MAX);
+    for (unsigned i = 0; i < len; i++)
+        sources[i].s = parts[i];
+    return merge(sources, len, level, about, out, out_len, err);
+}
+
+int segment_embed(struct segment *s, const int8_t *const *given, const uint8_t *refused,
+                  const struct segment_about *about, char **out, size_t *out_len, struct err *err)
+{
+    struct source source = {.s = s, .given = given, .refused = refused};
+
+    return merge(&source, 1, s->level, about, out, out_len, err);
 }

@@ -7,8 +7,9 @@
 // (b) the same with the neighbouring turns in a second column of half the weight. Then what each
 // part of the ranking is worth: the same without it.
 //
-// The fused ranking has an embedding that is made here, as no model is at hand: character trigrams
-// hashed to 512 dimensions with a sign, weighted by idf. It knows spelling, not meaning.
+// The fused ranking has three embeddings: one that says nothing (noise: what a poor model may cost),
+// the scripted provider's (trigrams: spelling, not meaning), and, with EMBEDDINGS_URL, a server's
+// (with_embeddings.sh starts one with GloVe's word vectors).
 //
 // How fast: 10,000 turns (20,000 messages) of words with Zipf's frequencies. Warm: a query; cold:
 // the same from the segments' bytes on.
@@ -16,6 +17,7 @@
 //   bench_recall [quick]
 #include "base/mem.h"
 #include "base/rand.h"
+#include "bench/embedding.h"
 #include "bench/locomo.h"
 #include "memory/recall_int.h"
 
@@ -24,7 +26,7 @@
 #include <sqlite3.h>
 #include <time.h>
 
-enum { DIMS = 512, TURNS = 10000, WORDS = 30000 };
+enum { TURNS = 10000, WORDS = 30000 };
 
 static void die(const char *what)
 {
@@ -41,71 +43,51 @@ static double cpu_ms(void)
 
 static const struct recall_scope scope = {SLICE_LIT("u"), SLICE_LIT("bot"), SLICE_NONE};
 
-// ---- an embedding
-
-static uint64_t hash_of(const char *s, size_t len)
-{
-    uint64_t h = 0xcbf29ce484222325;
-    for (size_t i = 0; i < len; i++)
-        h = (h ^ (unsigned char)s[i]) * 0x100000001b3;
-    return h ^ h >> 29;
-}
-
-struct embedder {
-    struct terms terms;
-    uint32_t *df;  // by hash of the term, 16 bits
-    uint32_t texts;
-};
-
-static void learn(struct embedder *e, const char *text)
-{
-    terms_read(&e->terms, slice_str(text), NULL);
-    e->texts++;
-    for (size_t i = 0; i < e->terms.list.len; i++) {
-        struct slice t = term_text(&e->terms, VEC_AT(&e->terms.list, struct term, i));
-        e->df[hash_of(t.ptr, t.len) & 0xffff]++;
-    }
-}
-
-static void embed(struct embedder *e, const char *text, float *out)
-{
-    memset(out, 0, DIMS * sizeof(*out));
-    terms_read(&e->terms, slice_str(text), NULL);
-    for (size_t i = 0; i < e->terms.list.len; i++) {
-        struct slice t = term_text(&e->terms, VEC_AT(&e->terms.list, struct term, i));
-        char padded[TERM_BYTES_MAX + 3];
-        int n = snprintf(padded, sizeof(padded), "<%.*s>", SLICE_FMT(t));
-        uint32_t df = e->df[hash_of(t.ptr, t.len) & 0xffff];
-        float idf = term_is_function_word(t) ? 0.2F : logf(1 + (float)e->texts / (1 + (float)df));
-        for (int k = 0; k + 3 <= n; k++) {
-            uint64_t h = hash_of(padded + k, 3);
-            out[h % DIMS] += (h >> 40 & 1 ? idf : -idf) / sqrtf((float)n);
-        }
-    }
-}
-
 // ---- recall on LoCoMo
 
-static struct recall *index_of(const struct locomo_conv *c, struct embedder *e)
+// A conversation's vectors: its messages', then its questions'.
+struct space {
+    float *vectors[16];
+    uint32_t dims;
+};
+
+static struct safe_text text_of(const char *text)
+{
+    // An input may not be empty.
+    return *text ? (struct safe_text){text, strlen(text)} : SAFE_LIT("-");
+}
+
+// False: there is no such embedding here.
+static bool make_space(struct space *space, const struct locomo *data, enum embedding_kind kind)
+{
+    for (uint32_t i = 0; i < data->len; i++) {
+        const struct locomo_conv *c = &data->convs[i];
+        uint32_t n = c->turns_len + c->questions_len;
+        struct safe_text *texts = calloc(n, sizeof(*texts));
+        for (uint32_t k = 0; k < n; k++)
+            texts[k] = text_of(k < c->turns_len ? c->turns[k].text
+                                                : c->questions[k - c->turns_len].text);
+        space->vectors[i % 16] = embedding_make(kind, texts, n, &space->dims);
+        free(texts);
+    }
+    return space->dims > 0;
+}
+
+static struct recall *index_of(const struct locomo_conv *c, const float *vectors, uint32_t dims)
 {
     struct recall *r;
     struct err err = ERR_INIT;
-    float vector[DIMS];
 
-    if (recall_new(&r, &scope, &(struct recall_space){.dims = e ? DIMS : 0, .id = 1}, &err))
+    if (recall_new(&r, &scope, &(struct recall_space){.dims = dims, .id = 1}, &err))
         die(err.message);
-    for (uint32_t i = 0; e && i < c->turns_len; i++)
-        learn(e, c->turns[i].text);
     for (uint32_t i = 0; i < c->turns_len; i++) {
         const struct locomo_turn *t = &c->turns[i];
-        if (e)
-            embed(e, t->text, vector);
         struct recall_item item = {.session = slice_str(t->session),
                                    .turn = t->number,
                                    .speaker = slice_str(t->speaker),
                                    .at_ms = t->at_ms,
                                    .text = slice_str(t->text),
-                                   .vector = e ? vector : NULL};
+                                   .vector = dims ? vectors + (size_t)i * dims : NULL};
         if (recall_add(r, &item, &err))
             die(err.message);
     }
@@ -125,27 +107,27 @@ static void count(struct method *m, uint32_t conv, const struct locomo_question 
     locomo_count(&m->by_conv[conv % 16], q, ranking, len);
 }
 
+// space: NULL for words alone.
 static void run_recall(struct method *m, const struct locomo *data, const struct rank_rules *rules,
-                       bool fused)
+                       const struct space *space)
 {
+    uint32_t dims = space ? space->dims : 0;
+
     for (uint32_t i = 0; i < data->len; i++) {
         const struct locomo_conv *c = &data->convs[i];
-        struct embedder e = {.df = calloc(1 << 16, sizeof(*e.df))};
-        terms_init(&e.terms);
-        struct recall *r = index_of(c, fused ? &e : NULL);
+        const float *vectors = space ? space->vectors[i % 16] : NULL;
+        struct recall *r = index_of(c, vectors, dims);
         r->rules = rules;
         for (uint32_t k = 0; k < c->questions_len; k++) {
             const struct locomo_question *q = &c->questions[k];
             struct recall_hit hits[LOCOMO_RANKS];
             uint32_t len, ranking[LOCOMO_RANKS];
-            float vector[DIMS];
-            if (fused)
-                embed(&e, q->text, vector);
-            struct recall_query query = {.scope = scope,
-                                         .text = slice_str(q->text),
-                                         .vector = fused ? vector : NULL,
-                                         .now_ms = c->turns[c->turns_len - 1].at_ms,
-                                         .k = LOCOMO_RANKS};
+            struct recall_query query = {
+                .scope = scope,
+                .text = slice_str(q->text),
+                .vector = dims ? vectors + (size_t)(c->turns_len + k) * dims : NULL,
+                .now_ms = c->turns[c->turns_len - 1].at_ms,
+                .k = LOCOMO_RANKS};
             if (recall_query(r, &query, hits, &len, NULL))
                 die("recall failed");
             for (uint32_t h = 0; h < len; h++)
@@ -153,8 +135,6 @@ static void run_recall(struct method *m, const struct locomo *data, const struct
             count(m, i, q, ranking, len);
         }
         recall_free(r);
-        terms_release(&e.terms);
-        free(e.df);
     }
 }
 
@@ -273,6 +253,10 @@ static void run_fts(struct method *a, struct method *b, const struct locomo *dat
 
 static void print_figures(const char *name, const struct locomo_figures *f)
 {
+    if (f->n == 0) {
+        printf("  %-30s skipped\n", name);
+        return;
+    }
     printf("  %-30s %5u  %.3f  %.3f  %.3f   %.3f\n", name, f->n, f->recall[0] / f->n,
            f->recall[1] / f->n, f->recall[2] / f->n, f->mrr / f->n);
 }
@@ -317,28 +301,43 @@ static void ablate(const struct locomo *data)
     print_head("what each part is worth");
     for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++) {
         struct method m = {0};
-        run_recall(&m, data, &list[i].rules, false);
+        run_recall(&m, data, &list[i].rules, NULL);
         print_figures(list[i].name, &m.all);
+    }
+}
+
+enum { FTS_A, FTS_B, WORDS_ONLY, WITH_NOISE, WITH_TRIGRAMS, WITH_SERVER, METHODS };
+
+static void run_all(struct method *m, const struct locomo *data)
+{
+    run_fts(&m[FTS_A], &m[FTS_B], data);
+    run_recall(&m[WORDS_ONLY], data, &rank_rules_default, NULL);
+    for (int i = WITH_NOISE; i < METHODS; i++) {
+        struct space space = {{0}, 0};
+        enum embedding_kind kind = (enum embedding_kind)(EMBEDDING_NOISE + i - WITH_NOISE);
+        if (make_space(&space, data, kind))
+            run_recall(&m[i], data, &rank_rules_default, &space);
+        for (uint32_t c = 0; c < 16; c++)
+            mem_free(space.vectors[c]);
     }
 }
 
 static void how_well(bool quick)
 {
     struct locomo data = {0};
-    struct method m[] = {{.name = "FTS5 (a)"},
-                         {.name = "FTS5 (b)"},
-                         {.name = "recall, words"},
-                         {.name = "recall, words and vectors"}};
-    enum { METHODS = sizeof(m) / sizeof(*m) };
+    struct method m[METHODS] = {[FTS_A] = {.name = "FTS5 (a)"},
+                                [FTS_B] = {.name = "FTS5 (b)"},
+                                [WORDS_ONLY] = {.name = "recall, words"},
+                                [WITH_NOISE] = {.name = "recall, words and noise"},
+                                [WITH_TRIGRAMS] = {.name = "recall, words and trigrams"},
+                                [WITH_SERVER] = {.name = "recall, words and GloVe"}};
     char name[64];
 
     if (!locomo_load(&data)) {
         printf("LoCoMo: skipped, cases/memory/locomo.json is not there\n");
         return;
     }
-    run_fts(&m[0], &m[1], &data);
-    run_recall(&m[2], &data, &rank_rules_default, false);
-    run_recall(&m[3], &data, &rank_rules_default, true);
+    run_all(m, &data);
     print_head("LoCoMo, all questions");
     for (int i = 0; i < METHODS; i++)
         print_figures(m[i].name, &m[i].all);

@@ -733,6 +733,178 @@ static void test_recall__meaning_finds_what_words_do_not(void **state)
     recall_free(r);
 }
 
+static void add_numbered(struct recall *r, const char *session, uint32_t turn)
+{
+    char text[32];
+    snprintf(text, sizeof(text), "subject%u is here", turn);
+    struct recall_item item = {.session = slice_str(session), .turn = turn,
+                               .text = slice_str(text)};
+    assert_int_equal(recall_add(r, &item, NULL), E_OK);
+}
+
+static void vector_of(uint32_t i, uint32_t dims, float *out)
+{
+    for (uint32_t k = 0; k < dims; k++)
+        out[k] = sinf((float)(i * 7 + k * k));
+}
+
+// Embeds what lacks it, four at a time, until nothing does; how many were.
+static uint32_t embed_all(struct recall *r, uint32_t refuse)
+{
+    enum { DIMS = 16, BATCH = 4 };
+    struct recall_message lacking[BATCH];
+    struct recall_embedded list[BATCH];
+    struct recall_change change;
+    float vectors[BATCH][DIMS];
+    uint32_t n, all = 0;
+
+    while ((n = recall_lacking(r, lacking, BATCH)) > 0) {
+        for (uint32_t i = 0; i < n; i++) {
+            uint32_t turn = lacking[i].turn;
+            vector_of(turn, DIMS, vectors[i]);
+            list[i] = (struct recall_embedded){lacking[i], turn == refuse ? NULL : vectors[i]};
+        }
+        assert_int_equal(recall_embed(r, list, n, &change, NULL), 1);
+        assert_true(change.bytes.len > 0 && change.drop_len == 0);
+        all += n;
+    }
+    return all;
+}
+
+static void assert_meant(struct recall *r, uint32_t turn)
+{
+    float v[16];
+    struct recall_hit hits[2];
+    struct recall_query q = query_of("nothing alike", 2);
+    uint32_t len;
+
+    vector_of(turn, 16, v);
+    q.vector = v;
+    assert_int_equal(recall_query(r, &q, hits, &len, NULL), E_OK);
+    assert_true(len > 0);
+    assert_int_equal(hits[0].turn, turn);
+    assert_true(hits[0].cosine > 990);
+}
+
+// Messages first, their embeddings later, through sealing, merging, forgetting and loading.
+static void test_recall__embeddings_come_later(void **state)
+{
+    enum { DIMS = 16, TURNS = 24 };
+    struct recall *r = open_index(DIMS), *again = NULL;
+    struct recall_change change;
+    struct recall_message lacking[4];
+    char *copy;
+
+    (void)state;
+    for (uint32_t turn = 1; turn <= TURNS; turn++) {
+        char session[8];
+        snprintf(session, sizeof(session), "s%u", turn);
+        add_numbered(r, session, turn);
+        // What lies in the tail waits.
+        if (turn < 3)
+            assert_int_equal(recall_lacking(r, lacking, 4), 0);
+        if (turn % 6 == 0)
+            assert_int_equal(recall_seal(r, 1, &change, NULL), 1);
+    }
+    recall_forget(r, SLICE_LIT("s3"), 3, 3);
+    // The newest segment first, its oldest message first.
+    assert_int_equal(recall_lacking(r, lacking, 4), 4);
+    assert_int_equal(lacking[0].turn, TURNS - 5);
+    // Some are embedded, then all is merged, then the rest is.
+    float v[DIMS];
+    vector_of(TURNS - 5, DIMS, v);
+    struct recall_embedded one = {{SLICE_LIT("s19"), TURNS - 5, 0}, v};
+    assert_int_equal(recall_embed(r, &one, 1, &change, NULL), 1);
+    assert_int_equal(recall_merge(r, &change, NULL), 1);
+    assert_meant(r, TURNS - 5);
+    assert_int_equal(embed_all(r, 8), TURNS - 2);
+    for (uint32_t turn = 1; turn <= TURNS; turn++)
+        if (turn != 3 && turn != 8)
+            assert_meant(r, turn);
+    // What is gone meanwhile gets nothing.
+    struct recall_embedded gone = {{SLICE_LIT("s3"), 3, 0}, v};
+    assert_int_equal(recall_embed(r, &gone, 1, &change, NULL), 0);
+    // It is all in the bytes, the refusal too; an index that does not know the dimensions yet
+    // learns them.
+    recall_purge(r, &change, NULL);
+    assert_int_equal(recall_embed(r, &one, 1, &change, NULL), 1);
+    copy = mem_slicedup(change.bytes);
+    assert_int_equal(recall_new(&again, &scope, &(struct recall_space){0, 5}, NULL), E_OK);
+    assert_int_equal(recall_load(again, change.put, copy, change.bytes.len, NULL), E_OK);
+    assert_int_equal(recall_dims(again), DIMS);
+    assert_int_equal(recall_lacking(again, lacking, 4), 0);
+    assert_meant(again, TURNS);
+    recall_free(again);
+    recall_free(r);
+}
+
+// A model that puts what is said in a row no closer together than any two messages is not believed;
+// as long as little was said, it is believed by half.
+static void test_recall__noise_is_not_believed(void **state)
+{
+    enum { DIMS = 16, TURNS = 300 };
+    struct rand_sim rand;
+    float v[DIMS] = {0};
+
+    (void)state;
+    rand_sim_init(&rand, 4);
+    for (int sense = 0; sense < 2; sense++) {
+        struct recall *r = open_index(DIMS);
+        for (uint32_t turn = 1; turn <= TURNS; turn++) {
+            struct recall_item item = {.session = SLICE_LIT("s"), .turn = turn, .vector = v,
+                                       .text = SLICE_LIT("and so on")};
+            // A subject of ten messages, or none.
+            for (uint32_t k = 0; k < DIMS; k++)
+                v[k] = sense ? (k == turn / 10 % DIMS) + (float)rand_below(&rand.rand, 100) / 100
+                             : (float)rand_below(&rand.rand, 2000) - 1000;
+            assert_int_equal(recall_add(r, &item, NULL), E_OK);
+            assert_int_equal(recall_view(r, NULL), E_OK);
+            if (turn == 2)
+                assert_in_range(recall_trust(r), 112, 144);
+        }
+        if (sense)
+            assert_true(recall_trust(r) > 200);
+        else
+            assert_true(recall_trust(r) < 40);
+        recall_free(r);
+    }
+}
+
+// Another model's vectors do not compare: they are left aside, and made anew.
+static void test_recall__another_space(void **state)
+{
+    enum { TURNS = 6 };
+    struct recall *r = open_index(16);
+    struct recall_change change;
+    struct recall_message lacking[TURNS + 1];
+    struct recall_hit hits[2];
+    struct recall_query q = query_of("subject3", 2);
+    float v[16];
+    uint32_t len;
+
+    (void)state;
+    for (uint32_t turn = 1; turn <= TURNS; turn++)
+        add_numbered(r, "s", turn);
+    assert_int_equal(recall_seal(r, 1, &change, NULL), 1);
+    assert_int_equal(embed_all(r, 2), TURNS);
+    assert_int_equal(recall_set_space(r, &(struct recall_space){16, 6}, NULL), E_OK);
+    vector_of(3, 16, v);
+    q.vector = v;
+    assert_int_equal(recall_query(r, &q, hits, &len, NULL), E_OK);
+    assert_int_equal(hits[0].turn, 3);
+    assert_int_equal(hits[0].cosine, 0);
+    assert_int_equal(recall_lacking(r, lacking, TURNS + 1), TURNS);
+    assert_int_equal(embed_all(r, 0), TURNS);
+    assert_meant(r, 2);
+    assert_int_equal(recall_set_space(r, &(struct recall_space){SEGMENT_DIMS_MAX + 1, 2}, NULL),
+                     E_USAGE);
+    // Its dimensions may change too, and come to be none.
+    assert_int_equal(recall_set_space(r, &(struct recall_space){0, 0}, NULL), E_OK);
+    assert_int_equal(recall_query(r, &q, hits, &len, NULL), E_OK);
+    assert_int_equal(hits[0].turn, 3);
+    recall_free(r);
+}
+
 // ---- memory
 
 static int whole_life(struct err *err)
@@ -764,7 +936,12 @@ static int whole_life(struct err *err)
         rc = recall_merge(r, &change, err) < 0 ? E_NOMEM : E_OK;
     }
     if (!rc)
-        rc = recall_new(&again, &scope, &(struct recall_space){3, 1}, err);
+        rc = recall_set_space(r, &(struct recall_space){3, 2}, err);
+    struct recall_embedded late = {{SLICE_LIT("s"), 5, 0}, v};
+    if (!rc)
+        rc = recall_embed(r, &late, 1, &change, err) < 0 ? E_NOMEM : E_OK;
+    if (!rc)
+        rc = recall_new(&again, &scope, &(struct recall_space){0, 2}, err);
     if (!rc) {
         char *copy = mem_slicedup(change.bytes);
         rc = copy ? recall_load(again, 9, copy, change.bytes.len, err)
@@ -815,6 +992,9 @@ int main(void)
         cmocka_unit_test(test_recall__reasons_add_up),
         cmocka_unit_test(test_recall__fits_turns_into_a_budget),
         cmocka_unit_test(test_recall__meaning_finds_what_words_do_not),
+        cmocka_unit_test(test_recall__embeddings_come_later),
+        cmocka_unit_test(test_recall__another_space),
+        cmocka_unit_test(test_recall__noise_is_not_believed),
         cmocka_unit_test(test_recall__every_failed_allocation_is_survived),
     };
 
