@@ -35,8 +35,6 @@ static const struct option engine_options[] = {
     {"budgets.tokens_per_day", OPT_INT, 0, INT64_MAX, NULL, "Tokens of all together in a day."},
     {"budgets.refuse_unpriced", OPT_BOOL, 0, 0, "false",
      "Refuse calls of models without a known price, where a budget in dollars holds them."},
-    {"embeddings.provider", OPT_STRING, 0, 0, NULL, "Provider of embeddings."},
-    {"embeddings.model", OPT_STRING, 0, 0, NULL, "Model of embeddings."},
     {"providers.*.model", OPT_STRING, 0, 0, NULL, "Model of this provider when none is named."},
     {NULL, OPT_STRING, 0, 0, NULL, NULL},
 };

@@ -3,6 +3,7 @@
 // bots, migrating a store.
 #include "parley_int.h"
 
+#include "llm/embed.h"
 #include "turn/budget.h"
 
 #include <dirent.h>
@@ -121,6 +122,8 @@ static void check_config(struct check *c, const char *path)
     if (!code) {
         code = check_default_bot(&settings, &err);
         if (!code)
+            code = llm_embed_check(settings.conf, &err);
+        if (!code)
             code = check_budgets(c, settings.conf, note, &err);
         settings_release(&settings);
     }
@@ -195,6 +198,8 @@ static void check_all(struct check *c, const struct settings *settings, const ch
     struct err err = ERR_INIT;
     char note[NOTE_BYTES] = "";
     int code = check_default_bot(settings, &err);
+    if (!code)
+        code = llm_embed_check(settings->conf, &err);
     if (!code)
         code = check_budgets(c, settings->conf, note, &err);
     if (file || code || note[0])

@@ -12,6 +12,7 @@
 //   attempt      put attempt/…/k-1 (settled), insert attempt/…/k (open, due, owned), delete part/…
 //                                                           — one commit, before it is sent
 //   keep         insert part/…, or put the newest while it is short — what has come so far
+//   call         insert attempt/<its own id>/0/1 (open, due, owned); then put it, settled
 //   settle  A2   insert turn/…/1, put attempt (settled, not due), put session/…, delete part/…;
 //                when the cut moves, the system prompt changes or the turn is pinned: insert
 //                event/…                                    — one commit
@@ -151,6 +152,18 @@ void ledger_find_key(struct ledger *l, const char *partition, const struct user_
 // commit, with what it was made of; sent may be NULL). c->attempt is then the new one.
 void ledger_attempt(struct chat *c, const struct attempt *last, const struct sent *sent,
                     struct ledger_op *op);
+// A call of a provider beside the turns (an attempt of turn 0, see attempt.h). Both are the
+// caller's, and stay until done.
+struct ledger_call {
+    const char *partition;
+    const struct user_key *key;
+    struct attempt attempt;  // open: kind, bot, provider and model are given; settle: how it ended
+    char id[ID_TEXT_BYTES];  // the ledger's, as the version
+    uint64_t version;
+};
+// Commits that it is about to be sent; then, once, how it ended.
+void ledger_call_open(struct ledger *l, struct ledger_call *c, struct ledger_op *op);
+void ledger_call_settle(struct ledger *l, struct ledger_call *c, struct ledger_op *op);
 // Appends to what is kept of the open turn's reply.
 void ledger_keep(struct chat *c, struct safe_text more, struct ledger_op *op);
 

@@ -6,8 +6,9 @@
 //                                         └▶ else one commit ─▶ the chat is read anew
 //   all:       page of due attempts ─▶ each: owner alive? skip
 //                                         └▶ else user's key ─▶ as for one chat
-//                                              └▶ its turn was closed before, or it was to make
-//                                                 a summary? the attempt alone
+//                                              └▶ its turn was closed before, or it is no
+//                                                 reply's (a summary's, or of no turn at
+//                                                 all)? the attempt alone
 //
 // Everything is guarded by the head's version: of several that recover at once, one does it, and a
 // process that was only thought dead meets E_CONFLICT. One thread, see ledger_int.h.
@@ -273,8 +274,8 @@ static void recover_session(struct work *w, const struct user_key *key)
     memcpy(head.id, s->session, sizeof(head.id));
     memcpy(head.partition, s->partition, sizeof(head.partition));
     s->key = key;
-    // A summary is made after its turn, and is no part of it.
-    if (s->attempt.kind == ATTEMPT_SUMMARY) {
+    // A summary is made after its turn, and is no part of it; a call of no turn has no session.
+    if (s->attempt.kind == ATTEMPT_SUMMARY || s->attempt.turn == 0) {
         settle_stray(w);
         return;
     }

@@ -157,14 +157,35 @@ static void check_session(struct verify *s, const struct record *row)
                 c->head.open_turn, c->head.turns, restore);
 }
 
+// A call beside the turns: there is no session to it.
+static void check_call(struct verify *s, const struct record *row)
+{
+    struct attempt a = {0};
+    struct err err = ERR_INIT;
+
+    if (!opens(s, row, &err) || !fine(s, attempt_read_meta(&a, row->meta, &err)))
+        problem(s, "%.*s: not an attempt: %s; what it cost is unknown", SLICE_FMT(row->key),
+                err.message);
+    else if (a.kind != ATTEMPT_EMBEDDING)
+        problem(s, "%.*s: an attempt of kind %s, of no turn; harmless", SLICE_FMT(row->key),
+                attempt_kind_word(a.kind));
+    else if ((a.status == ATTEMPT_OPEN) != (row->due_at_ms != 0))
+        problem(s, "%.*s: a call that is %s and %s due; harmless", SLICE_FMT(row->key),
+                attempt_status_word(a.status), row->due_at_ms ? "still" : "not");
+}
+
 static void check_attempt(struct verify *s, const struct record *row)
 {
-    struct checked *c = session_of(s, row);
     struct attempt a = {0};
     struct err err = ERR_INIT;
     struct slice session;
     uint32_t at[3];
 
+    if (key_ordinals(row->key, &session, at) == 2 && at[0] == 0) {
+        check_call(s, row);
+        return;
+    }
+    struct checked *c = session_of(s, row);
     if (!c)
         return;
     const char *id = c->head.id;

@@ -47,6 +47,8 @@ int llm_embed(struct llm *p, struct llm_embed_call *call, struct err *err);
 void llm_embed_cancel(struct llm *p, struct llm_embed_call *call);  // outcome CALL_CANCELLED
 void llm_embed_release(struct llm_embed_call *call);
 bool llm_can_embed(const struct llm *p);
+// Whether what the configuration says under "embeddings" can work. E_POLICY: where it says what.
+int llm_embed_check(const struct conf *conf, struct err *err);
 // As many bytes of text as one input may have, cut between characters; empty for what is only
 // white space, which says nothing and is refused by some.
 struct safe_text llm_embed_input(struct safe_text text, size_t bytes_max);

@@ -2,8 +2,8 @@
 // http_embed.c: one call for embeddings over the wire. As http.c, but the answer is one JSON
 // document: it is kept until its end and read once.
 //
-//   start ─▶ render ─▶ wire ─▶ status ─┬─ 2xx ─▶ whole body, at most ANSWER_BYTES_MAX ─▶ read ─┐
-//                                      └─ other ─▶ error body ─────────────────────────────────┴▶ done
+//   start ─▶ render ─▶ wire ─▶ status ─┬─ 2xx ─▶ whole body, up to its limit ─▶ read ─┬▶ done
+//                                      └─ other ─▶ error body ────────────────────────┘
 //
 // On the worker's loop; invariants 1 and 3 of http.c.
 #include "base/mem.h"

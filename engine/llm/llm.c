@@ -7,6 +7,7 @@
 
 #include "base/hint.h"
 #include "base/mem.h"
+#include "llm/embed.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,6 +17,13 @@ enum { APIS = sizeof(apis) / sizeof(apis[0]), OPTION_NAME_BYTES = 256, NAME_BYTE
        REPLY_ID_BYTES_MAX = 256 };
 
 const struct option llm_options[] = {
+    {"embeddings.provider", OPT_STRING, 0, 0, NULL,
+     "Provider of embeddings, by which turns are recalled by their meaning too."},
+    {"embeddings.model", OPT_STRING, 0, 0, NULL, "Model of embeddings."},
+    {"embeddings.dimensions", OPT_INT, 1, EMBED_DIMENSIONS_MAX, NULL,
+     "How many numbers an embedding has, where its model lets one choose."},
+    {"embeddings.deadline", OPT_SPAN, 1, 60000, NULL,
+     "How long a message waits for its own embedding before turns are recalled by words (400ms)."},
     {"providers.*.api", OPT_STRING, 0, 0, NULL,
      "Which API it speaks: anthropic, openai or scripted."},
     {"providers.*.base_url", OPT_STRING, 0, 0, NULL,
@@ -244,13 +252,13 @@ static const struct llm_ops *find_api(const char *api)
     return NULL;
 }
 
-static int unknown_provider(const char *name, const struct llm_env *env, struct err *err)
+static int unknown_provider(const char *name, const struct conf *conf, struct err *err)
 {
     struct near_name near = {.hint = {.word = slice_str(name)}};
 
     for (size_t i = 0; i < APIS; i++)
         offer_name(&near, apis[i]->name);
-    conf_parts(env->conf, "providers", offer_name, &near);
+    conf_parts(conf, "providers", offer_name, &near);
     if (near.hint.best.ptr)
         return err_set(err, E_POLICY, "no provider is called %s (did you mean %s?)", name,
                        near.best);
@@ -258,19 +266,55 @@ static int unknown_provider(const char *name, const struct llm_env *env, struct 
                    name);
 }
 
-int llm_open(struct llm **out, const char *name, const struct llm_env *env, struct err *err)
+static int find_ops(const struct llm_ops **out, const char *name, const struct conf *conf,
+                    struct err *err)
 {
     char option[OPTION_NAME_BYTES];
 
-    *out = NULL;
     option_name(option, name, "api");
-    const char *api = conf_str(env->conf, option);
-    const struct llm_ops *ops = find_api(api ? api : name);
-    if (ops)
-        return ops->open(out, name, env, err);
+    const char *api = conf_str(conf, option);
+    *out = find_api(api ? api : name);
+    if (*out)
+        return E_OK;
     if (!api)
-        return unknown_provider(name, env, err);
-    const char *origin = conf_origin(env->conf, option);
+        return unknown_provider(name, conf, err);
+    const char *origin = conf_origin(conf, option);
     return err_set(err, E_POLICY, "%s%s%s: no api is called %s: anthropic, openai and scripted are",
                    origin ? origin : "", origin ? ": " : "", option, api);
+}
+
+int llm_open(struct llm **out, const char *name, const struct llm_env *env, struct err *err)
+{
+    const struct llm_ops *ops;
+
+    *out = NULL;
+    int rc = find_ops(&ops, name, env->conf, err);
+    return rc ? rc : ops->open(out, name, env, err);
+}
+
+int llm_embed_check(const struct conf *conf, struct err *err)
+{
+    const char *name = conf_str(conf, "embeddings.provider");
+    const char *model = conf_str(conf, "embeddings.model");
+    const struct llm_ops *ops = NULL;
+    int rc = E_OK;
+
+    if (!name && !model)
+        return E_OK;
+    const char *option = name ? "embeddings.provider" : "embeddings.model";
+    const char *origin = conf_origin(conf, option);
+    if (!name)
+        rc = err_set(err, E_POLICY, "name its provider too, as embeddings.provider");
+    else
+        rc = find_ops(&ops, name, conf, err);
+    if (!rc && !ops->embed)
+        rc = err_set(err, E_POLICY,
+                     "%s speaks the api %s, which has no embeddings: name a provider of api openai "
+                     "(a local server's will do), or scripted",
+                     name, ops->name);
+    else if (!rc && !model && ops != &llm_scripted)
+        rc = err_set(err, E_POLICY, "name its model too, as embeddings.model");
+    if (rc)
+        err_prefix(err, "%s%s%s: ", origin ? origin : "", origin ? ": " : "", option);
+    return rc;
 }

@@ -15,8 +15,9 @@
 // With an embedding, score = lexical / best lexical + trust · cosine part · near, where near is
 // (c - mean) / (best - mean), from 0 to 1, spread like words to what was said around it. Trust is a
 // figure of the index (embed.c): how well the model tells talk that belongs together from talk that
-// does not; one that cannot changes nothing. Ranks alone (reciprocal rank fusion) would throw away what both say about how
-// far the first is ahead: one rare word that matches is much, a flat field of cosines is nothing.
+// does not; one that cannot changes nothing. Ranks alone (reciprocal rank fusion) would throw away
+// what both say about how far the first is ahead: one rare word that matches is much, a flat field
+// of cosines is nothing.
 #include "memory/recall_int.h"
 
 #include "base/mem.h"
@@ -292,7 +293,8 @@ static bool measure_cosines(struct recall *r, const int8_t *query, int32_t *mean
 }
 
 // Lexical scores and cosines together, in 1/2^16, before the factors.
-static void fuse(struct recall *r, int32_t mean, int32_t best)
+// Returns the best lexical score.
+static uint32_t fuse(struct recall *r, int32_t mean, int32_t best)
 {
     uint32_t part = r->rules->cosine * recall_trust(r) / ONE;
     uint64_t span = best > mean ? (uint64_t)((int64_t)best - mean) : 1;
@@ -309,6 +311,7 @@ static void fuse(struct recall *r, int32_t mean, int32_t best)
         uint64_t lexical = best_lexical ? ((uint64_t)r->score[at] << FUSED_BITS) / best_lexical : 0;
         r->fused[at] = (uint32_t)(lexical + near * part / ONE);
     }
+    return best_lexical;
 }
 
 // ---- the best
@@ -448,11 +451,24 @@ static int check(const struct recall *r, const struct recall_query *q, struct er
     return E_OK;
 }
 
+// The factors are the same for words and meaning, so that what words do not explain is meaning's.
+static void tell_meaning(const struct recall *r, const struct chosen *c, uint32_t best_lexical,
+                         struct recall_hit *hit)
+{
+    uint64_t lexical = best_lexical ? ((uint64_t)r->score[c->at] << FUSED_BITS) / best_lexical : 0;
+
+    hit->fused = true;
+    hit->meaning = c->score > lexical ? thousandths(c->score - lexical, FUSED_BITS) : 0;
+    if (r->cosine[c->at] != NO_COSINE)
+        hit->cosine = (int32_t)((int64_t)r->cosine[c->at] * 1000 / 32768);
+}
+
 static void rank(struct recall *r, const struct tables *tables, const struct ask *a,
                  const struct recall_query *q, struct recall_hit *hits, uint32_t *len)
 {
     struct chosen chosen[RECALL_HITS_MAX];
     int32_t mean = 0, best_cosine = 0;
+    uint32_t best_lexical = 0;
     bool fused = false;
 
     mark_away(r, q);
@@ -462,7 +478,7 @@ static void rank(struct recall *r, const struct tables *tables, const struct ask
         fused = measure_cosines(r, r->quantised, &mean, &best_cosine);
     }
     if (fused) {
-        fuse(r, mean, best_cosine);
+        best_lexical = fuse(r, mean, best_cosine);
         finish(r, a, q, r->fused);
     }
     finish(r, a, q, r->score);
@@ -472,8 +488,8 @@ static void rank(struct recall *r, const struct tables *tables, const struct ask
         fill_hit(r, a, q, at, &hits[i]);
         hits[i].score = thousandths(chosen[i].score, fused ? FUSED_BITS : SCORE_BITS);
         hits[i].lexical = thousandths(r->score[at], SCORE_BITS);
-        if (fused && r->cosine[at] != NO_COSINE)
-            hits[i].cosine = (int32_t)((int64_t)r->cosine[at] * 1000 / 32768);
+        if (fused)
+            tell_meaning(r, &chosen[i], best_lexical, &hits[i]);
     }
     if (q->explain)
         explain(r, tables, a, chosen, hits, *len);

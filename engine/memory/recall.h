@@ -174,6 +174,8 @@ struct recall_hit {
     uint32_t score;                // what it is ranked by, in thousandths
     uint32_t lexical;              // by words, factors included, in thousandths
     int32_t cosine;                // in thousandths, -1000 … 1000; 0 without a vector
+    uint32_t meaning;              // what of the score is the embeddings', in thousandths
+    bool fused;                    // embeddings had a part in the ranking
     // What the lexical score was multiplied by, in 1/256.
     uint16_t speaker, date, recency, asking;
     unsigned why_len;  // with explain: the largest parts first

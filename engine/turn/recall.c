@@ -18,7 +18,6 @@
 enum {
     SESSIONS_SEEN_MAX = 1 << 20,
     LINE_MAX = 256,
-    ROUND_TURNS = 512,        // added for one turn of a user
     PICK_TURNS = 256,         // read at a time
     TAIL_FULL = 2048,         // messages that are written before more are added
     CLOSING_STEPS_MAX = 8,    // of upkeep, while the engine closes
@@ -29,7 +28,7 @@ static void pump(struct shelf *s);
 
 // ---- in memory
 
-static void forget_index(struct shelf *s)
+void shelf_forget(struct shelf *s)
 {
     size_t cursor = 0;
     void *value;
@@ -65,10 +64,11 @@ static void shelf_free(struct shelf *s)
         unlink_order(s);
     }
     s->w->shelf_bytes -= s->bytes;
-    forget_index(s);
+    shelf_forget(s);
     vec_release(&s->kept);
     buf_release(&s->sweep);
     safe_buf_release(&s->text);
+    batch_free(s->batch);
     mem_free(s->name);
     mem_free(s);
 }
@@ -102,7 +102,7 @@ static int shelf_new(struct shelf **out, struct run *run, const char *name, stru
 
 static bool in_use(const struct shelf *s)
 {
-    return s->busy || s->line || s->pins || s->stale || s->unwritten;
+    return s->busy || s->line || s->pins || s->stale || s->unwritten || batch_busy(s->batch);
 }
 
 static void count_bytes(struct shelf *s)
@@ -137,7 +137,7 @@ void shelves_free(struct worker *w)
 bool shelves_busy(const struct worker *w)
 {
     for (const struct shelf *s = w->newest_shelf; s; s = s->older) {
-        if (s->busy || s->stale || s->unwritten)
+        if (s->busy || s->stale || s->unwritten || batch_busy(s->batch))
             return true;
     }
     return false;
@@ -286,7 +286,7 @@ static void picked(struct ledger_op *op)
     if (op->code) {
         // Some of what was read may be in the index: it is read off the segments what is.
         s->err = op->err;
-        forget_index(s);
+        shelf_forget(s);
         session_list_release(&s->list);
         s->code = op->code;
         s->then(s);
@@ -312,8 +312,7 @@ static void pick(struct shelf *s, uint32_t first, uint32_t last)
     ledger_pick(s->w->ledger, &pick, &s->op);
 }
 
-// The oldest segment makes room for what is new.
-static int drop_oldest(struct shelf *s, struct recall_change *change)
+int shelf_drop_oldest(struct shelf *s, struct recall_change *change)
 {
     if (recall_docs(s->recall) + ROOM_DOCS <= RECALL_DOCS_MAX || !recall_drop(s->recall, change))
         return 0;
@@ -334,7 +333,7 @@ static void tail_written(struct shelf *s)
 static bool write_tail(struct shelf *s)
 {
     struct recall_change change;
-    int any = drop_oldest(s, &change);
+    int any = shelf_drop_oldest(s, &change);
     if (!any) {
         any = recall_seal(s->recall, 1, &change, &s->err);
         s->tail = 0;
@@ -427,7 +426,7 @@ static void loaded(struct shelf *s)
     if (!s->code)
         s->code = map_new(&s->seen, SESSIONS_SEEN_MAX);
     if (s->code) {
-        forget_index(s);
+        shelf_forget(s);
         s->then(s);
         return;
     }
@@ -435,7 +434,7 @@ static void loaded(struct shelf *s)
     look(s);
 }
 
-static void begin_round(struct shelf *s, uint32_t allowance, void (*then)(struct shelf *s))
+void shelf_round(struct shelf *s, uint32_t allowance, void (*then)(struct shelf *s))
 {
     s->round++;
     s->allowance = allowance;
@@ -451,7 +450,7 @@ static void begin_round(struct shelf *s, uint32_t allowance, void (*then)(struct
 
 // ---- who asks
 
-static void step_over(struct shelf *s)
+void shelf_step_over(struct shelf *s)
 {
     s->busy = false;
     count_bytes(s);
@@ -468,7 +467,7 @@ static void answer(struct shelf *s)
     s->pins++;
     run->then(run);
     s->pins--;
-    step_over(s);
+    shelf_step_over(s);
 }
 
 void shelf_open(struct run *run, void (*then)(struct run *run))
@@ -516,78 +515,29 @@ void shelf_close(struct run *run)
     pump(s);
 }
 
-// ---- upkeep
-
-static void upkeep_over(struct shelf *s)
-{
-    if (s->code) {
-        // What is in memory may be ahead of the records: it is read again when it is needed.
-        log_line(s->w->env.log, LOG_INFO, "recall: upkeep: %s; it goes on with the next turn",
-                 s->err.message);
-        forget_index(s);
-        s->stale = s->unwritten = false;
-    }
-    step_over(s);
-}
-
-static void looked(struct shelf *s)
-{
-    s->stale = s->behind;
-    upkeep_over(s);
-}
-
-// The next piece of work on the segments.
-static int choose_work(struct shelf *s, struct recall_change *change)
-{
-    int any = drop_oldest(s, change);
-    if (!any)
-        any = recall_merge(s->recall, change, &s->err);
-    if (any)
-        return any;
-    any = recall_seal(s->recall, RECALL_TAIL_DOCS, change, &s->err);
-    if (any > 0)
-        s->tail = 0;
-    // A manifest as it is, less the parts that nobody names.
-    if (!any && s->sweep.len) {
-        *change = (struct recall_change){0};
-        any = 1;
-    }
-    return any;
-}
-
-static void upkeep(struct shelf *s)
-{
-    struct recall_change change;
-    s->steps += s->w->draining;
-    if (s->stale || !s->recall) {
-        begin_round(s, ROUND_TURNS, looked);
-        return;
-    }
-    int any = choose_work(s, &change);
-    s->code = any < 0 ? any : E_OK;
-    s->unwritten = any > 0;
-    s->then = upkeep_over;
-    if (any > 0)
-        shelf_write(s, &change, upkeep_over);
-    else
-        upkeep_over(s);
-}
-
 static void pump(struct shelf *s)
 {
     struct worker *w = s->w;
     if (s->busy)
         return;
-    if (w->draining && s->steps >= CLOSING_STEPS_MAX)
+    if (w->draining && s->steps >= CLOSING_STEPS_MAX) {
         s->stale = s->unwritten = false;
+        batch_drop(s->batch);
+    }
     if (s->line) {
         s->busy = true;
-        begin_round(s, s->line->job->verb == JOB_RECALL ? UINT32_MAX : ROUND_TURNS, answer);
+        shelf_round(s, s->line->job->verb == JOB_RECALL ? UINT32_MAX : ROUND_TURNS, answer);
     } else if (s->stale || s->unwritten) {
         s->busy = true;
-        upkeep(s);
+        shelf_upkeep(s);
     } else {
         park_idle(w);
         worker_check_idle(w);
     }
+}
+
+void shelf_wake(struct shelf *s)
+{
+    s->unwritten = true;
+    pump(s);
 }

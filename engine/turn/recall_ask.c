@@ -33,22 +33,37 @@ static void asking_free(void *extra)
     mem_free(a);
 }
 
-// "tulip 8.120, garden ~ gardening 4.031, nearby 2.210; speaker x1.50"
+// What found it, where both were asked: what has a quarter of the score.
+static void write_by(struct buf *out, const struct recall_hit *hit)
+{
+    bool meaning = hit->meaning >= hit->score / 4;
+    bool words = hit->score - hit->meaning >= hit->score / 4;
+    buf_addf(out, "by %s%s%s", words ? "words" : "", words && meaning ? " and " : "",
+             meaning ? "meaning" : "");
+}
+
+// "tulip 8.120, garden ~ gardening 4.031, nearby 2.210; speaker x1.50", and before it what found it
 static void write_why(struct buf *out, const struct recall_hit *hit)
 {
     uint32_t around = 0;
+    if (hit->fused)
+        write_by(out, hit);
+    if (hit->fused && hit->lexical)
+        buf_add_str(out, ": ");
+    size_t from = out->len;
     for (unsigned i = 0; i < hit->why_len; i++) {
         const struct recall_why *why = &hit->why[i];
         around += why->around;
         if (!why->own)
             continue;
-        buf_addf(out, "%s%s", out->len ? ", " : "", why->term);
+        buf_addf(out, "%s%s", out->len > from ? ", " : "", why->term);
         if (why->asked[0] && strcmp(why->asked, why->term) != 0)
             buf_addf(out, " (as %s)", why->asked);
         buf_addf(out, " %u.%03u", why->own / 1000, why->own % 1000);
     }
     if (around)
-        buf_addf(out, "%saround it %u.%03u", out->len ? ", " : "", around / 1000, around % 1000);
+        buf_addf(out, "%saround it %u.%03u", out->len > from ? ", " : "", around / 1000,
+                 around % 1000);
     const struct { const char *name; uint16_t factor; } factors[] = {
         {"speaker", hit->speaker}, {"date", hit->date}, {"recent", hit->recency},
         {"asks", hit->asking},
@@ -171,6 +186,7 @@ static void asked(struct run *run)
                   slice_str(run->job->context)},
         .text = slice_of(text.ptr, text.len < RECALL_QUERY_BYTES_MAX ? text.len
                                                                      : RECALL_QUERY_BYTES_MAX),
+        .vector = query_vector(run, r),
         .now_ms = clock_wall_ms(run->w->env.clock),
         .k = run->job->turn ? run->job->turn : RECALL_K_DEFAULT,
         .explain = true,
@@ -197,7 +213,7 @@ static void have_user(struct run *run)
     if (!run->user_key)
         answer(run);  // a stranger has said nothing
     else
-        shelf_open(run, asked);
+        query_open(run, safe_buf_text(&run->text), EMBEDDING_ASKED_MS, asked);
 }
 
 void recall_start(struct run *run)

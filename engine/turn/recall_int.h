@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // recall_int.h: what the files of recall share: recall.c (indexes in memory, made true to the
-// ledger) and recall_keep.c (their records).
+// ledger) and recall_keep.c (their records), and recall_embed.c (their embeddings).
 //
 // Records, in the user's partition, sealed like all others:
 //   recall/<bot>                           the manifest. Meta: {"segments":[[number,"stamp",
@@ -23,9 +23,10 @@
 
 #include "memory/recall.h"
 #include "memory/segment.h"
-#include "turn/turn_int.h"
+#include "turn/embedding.h"
 
 enum {
+    ROUND_TURNS = 512,            // added for one turn of a user
     RECALL_PART_BYTES = 200 << 10,
     RECALL_PARTS_OF_COMMIT = 4,   // so that a commit stays within a MiB
     RECALL_STAMP_BYTES = 9,
@@ -84,8 +85,32 @@ struct shelf {
     struct ledger_op op;
     struct store_op store;
     struct keep *keep;                // recall_keep.c's; owned
+    struct batch *batch;              // recall_embed.c's; owned; NULL: none was needed yet
     struct loop_task task;
 };
+
+// recall.c
+void shelf_wake(struct shelf *s);  // there may be something to write
+// Makes the index true to the ledger, with up to so many turns that are new; calls `then`, later.
+void shelf_round(struct shelf *s, uint32_t allowance, void (*then)(struct shelf *s));
+void shelf_step_over(struct shelf *s);  // the operation under way is through
+void shelf_forget(struct shelf *s);     // the index in memory; it is read again when it is needed
+// The oldest segment makes room for what is new, where it is needed: a piece of work.
+int shelf_drop_oldest(struct shelf *s, struct recall_change *change);
+
+// recall_upkeep.c
+void shelf_upkeep(struct shelf *s);
+
+// recall_embed.c
+void batch_free(struct batch *b);  // NULL allowed
+// A call is under way, or has come back and its vectors are not in the index yet.
+bool batch_busy(const struct batch *b);
+bool batch_arrived(const struct batch *b);
+void batch_drop(struct batch *b);  // what arrived; NULL allowed
+// Gives messages what arrived: a piece of work, as the index's own.
+int batch_attach(struct shelf *s, struct recall_change *change);
+// Begins the next batch and calls `then`, later; false: there is none, or it may not be asked now.
+bool batch_begin(struct shelf *s, void (*then)(struct shelf *s));
 
 // recall_keep.c
 // Loads recall, kept, version, from_ms and sweep; calls `then`, later, with s->code.

@@ -112,12 +112,12 @@ static void read_manifest(struct shelf *s);
 static int start_empty(struct shelf *s)
 {
     struct recall_scope scope = {.partition = slice_str(s->partition), .bot = slice_str(s->bot)};
-    struct recall_space none = {0};
+    struct recall_space space = embedder_space(s->w);
     recall_free(s->recall);
     s->recall = NULL;
     vec_clear(&s->kept);
     buf_clear(&s->sweep);
-    return recall_new(&s->recall, &scope, &none, &s->err);
+    return recall_new(&s->recall, &scope, &space, &s->err);
 }
 
 // All parts of a segment are to be deleted, as far as there is room to note it; the others are

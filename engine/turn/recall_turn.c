@@ -229,6 +229,7 @@ static int choose_hits(struct run *run, struct recall *index, struct slice text,
         .scope = {slice_str(run->partition), slice_str(run->job->bot),
                   slice_str(run->job->context)},
         .text = text,
+        .vector = query_vector(run, index),
         .now_ms = clock_wall_ms(run->w->env.clock),
         .not_session = slice_str(run->live->chat->head.id),
         .not_from = context_first(run),
@@ -281,7 +282,8 @@ void recalled_find(struct run *run, void (*then)(struct run *run))
     if (begin(run, &err))
         go_without(run, &err);
     else
-        shelf_open(run, asked);
+        query_open(run, safe_buf_text(&run->text),
+                   run->w->embedder ? run->w->embedder->deadline_ms : 0, asked);
 }
 
 int recalled_among(struct run *run, struct recall *index, struct slice text,

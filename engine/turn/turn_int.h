@@ -18,7 +18,9 @@
 //   aside.c     turns whose hooks take long, put aside so that others go on
 //   emit.c      events and their JSON
 //   recall.c    recall indexes: loaded, made true to the ledger, kept up; recall_keep.c: their
-//               records; recall_turn.c: what a turn recalls; recall_ask.c: `parley recall`
+//               records; recall_embed.c: their embeddings; recall_turn.c: what a turn recalls;
+//               recall_ask.c: `parley recall`
+//   embedding.c calls for embeddings: recorded, and resting where they fail
 //   summary.c   summaries: when one is due, those under way; summary_make.c: how one is made;
 //               summary_text.c: what a model is asked; summary_turn.c: what a turn sends of it
 //   pin.c       what a session keeps in every request
@@ -58,6 +60,7 @@ struct gauge;
 struct run;
 struct walk;
 struct shelf;
+struct embedder;
 struct recall;
 struct recalling;
 struct telling;
@@ -118,6 +121,7 @@ struct worker {
     struct summing *summing;       // summaries that are being made
     struct map *summary_rests;     // session id -> struct summary_rest *: those that failed
     struct loop_timer summary_timer;  // while the worker drains
+    struct embedder *embedder;     // owned; NULL: no embeddings are configured
     struct live *newest, *oldest;
     struct aside aside;
     struct worker_stats stats;
@@ -251,6 +255,11 @@ struct run {
     struct summarised *summary;    // owned; NULL: there is none
     uint32_t summary_upto;         // of one that was made meanwhile; 0: none was
     void (*summary_then)(struct run *run);
+    float *query_vector;           // of what is to be recalled by; owned; NULL: words alone
+    uint32_t query_dims;
+    void (*query_then)(struct run *run);
+    struct safe_text query_text;   // borrowed
+    int64_t query_wait_ms;
     void *extra;                   // of the job's own file (list, usage, import …)
     void (*extra_free)(void *extra);
 };
@@ -312,6 +321,14 @@ void summary_after(struct run *run);
 bool summaries_busy(const struct worker *w);
 void summaries_drain(struct worker *w);  // those under way end soon
 void summaries_free(struct worker *w);
+// recall_embed.c
+// Gets the embedding of `text`, at most wait_ms long, if the index has any to compare it with, and
+// makes the index true again; calls `then`, now or later, as shelf_open does.
+void query_open(struct run *run, struct safe_text text, int64_t wait_ms,
+                void (*then)(struct run *run));
+// What it got; NULL: recall goes by words alone.
+const float *query_vector(const struct run *run, const struct recall *index);
+void query_release(struct run *run);
 
 // recall_ask.c
 void recall_start(struct run *run);

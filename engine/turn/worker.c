@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // worker.c: jobs in, runs under way, draining at the end. Everything here runs on the worker's loop
 // but worker_post and worker_stop_request, which only post to it.
+#include "turn/embedding.h"
 #include "turn/gauge.h"
 
 enum { UNPRICED_MAX = 256, PROVIDERS_MAX = 256, KEYS_MAX = 65536, SHELVES_MAX = 65536,
@@ -78,6 +79,10 @@ int worker_new(struct worker **out, const struct worker_env *env, struct err *er
         code = ledger_new(&w->ledger, &ledger_env, err);
     if (!code)
         code = policy_host_new(&w->policies, &w->env.loader, env->clock, env->log, err);
+    // Nobody is kept from talking by what is wrong with it: recall then goes by words.
+    struct err wrong = ERR_INIT;
+    if (!code && embedder_new(&w->embedder, env->conf, &wrong) && env->index == 0)
+        log_line(env->log, LOG_WARN, "embeddings: %s", wrong.message);
     if (code) {
         worker_free(w);
         return code;
@@ -96,6 +101,7 @@ void worker_free(struct worker *w)
     shelves_free(w);
     summaries_free(w);
     gauges_free(w);
+    embedder_free(w->embedder);
     size_t cursor = 0;
     void *provider;
     while (w->providers && map_next(w->providers, &cursor, NULL, &provider))
@@ -141,7 +147,7 @@ static void say_idle(struct loop_task *task)
 void worker_check_idle(struct worker *w)
 {
     if (!w->draining || w->runs || w->idle_posted || shelves_busy(w) || w->spending ||
-        summaries_busy(w) || gauges_busy(w))
+        summaries_busy(w) || gauges_busy(w) || (w->embedder && w->embedder->calls))
         return;
     w->idle_posted = true;
     w->idle_task.fn = say_idle;
@@ -167,6 +173,7 @@ void worker_run_over(struct run *run)
     recalled_free(run);
     budgets_telling_free(run);
     summarised_free(run);
+    query_release(run);
     shelf_close(run);
     live_unpin(run);
     live_give_back(run);
@@ -308,6 +315,7 @@ void worker_drain(struct worker *w, void (*idle)(void *user), void *user)
     w->draining = true;
     w->idle = idle;
     w->idle_user = user;
+    embedder_drain(w);
     // Stopping may end a run; the list is walked from the start until nothing new is to be stopped.
     for (struct run *run = w->runs; run;) {
         if (run->stopped) {

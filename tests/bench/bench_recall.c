@@ -7,9 +7,9 @@
 // (b) the same with the neighbouring turns in a second column of half the weight. Then what each
 // part of the ranking is worth: the same without it.
 //
-// The fused ranking has three embeddings: one that says nothing (noise: what a poor model may cost),
-// the scripted provider's (trigrams: spelling, not meaning), and, with EMBEDDINGS_URL, a server's
-// (with_embeddings.sh starts one with GloVe's word vectors).
+// The fused ranking has three embeddings: one that says nothing (noise: what a poor model may
+// cost), the scripted provider's (trigrams: spelling, not meaning), and, with EMBEDDINGS_URL, a
+// server's (with_embeddings.sh starts one with GloVe's word vectors).
 //
 // How fast: 10,000 turns (20,000 messages) of words with Zipf's frequencies. Warm: a query; cold:
 // the same from the segments' bytes on.

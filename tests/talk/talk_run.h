@@ -320,10 +320,23 @@ static void on_log(void *user, parley_log_level level, const char *line)
     talk_tell(t, "log:", slice_str(line));
 }
 
+// A request for embeddings, which is no part of the conversation.
+static bool is_embedding(struct slice body)
+{
+    struct json_doc doc = JSON_DOC_INIT;
+    bool is = json_parse(&doc, body, 0, NULL) == E_OK &&
+              json_type(json_get(json_root(&doc), "input")) == JSON_ARRAY &&
+              json_type(json_get(json_root(&doc), "messages")) == JSON_NONE;
+    json_doc_release(&doc);
+    return is;
+}
+
 // Providers without a wire are seen here.
 static void on_trace(void *user, const char *provider, const char *body, size_t bytes)
 {
-    if (strcmp(provider, "scripted") == 0)
+    if (is_embedding(slice_of(body, bytes)))
+        talk_tell(user, "embedded:", slice_of(body, bytes));
+    else if (strcmp(provider, "scripted") == 0)
         take_request(user, provider, slice_of(body, bytes));
 }
 
