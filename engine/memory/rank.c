@@ -392,6 +392,8 @@ static void fill_hit(const struct recall *r, const struct ask *a, const struct r
     };
 }
 
+_Static_assert((int)RECALL_TERM_BYTES > (int)TERM_BYTES_MAX, "room for any term and its NUL");
+
 static void copy_term(char out[RECALL_TERM_BYTES], struct slice text)
 {
     memcpy(out, text.ptr, text.len);

@@ -297,8 +297,15 @@ static void keep_owner(int fd, const struct stat *old)
         return;
 }
 
+static bool is_at(const char *path, const struct stat *file)
+{
+    struct stat now;
+    return stat(path, &now) == 0 && now.st_ino == file->st_ino && now.st_dev == file->st_dev;
+}
+
 static int put_in_place(struct newfile *new, const char *path, struct buf *aside, struct err *err)
 {
+    struct err ignored = ERR_INIT;
     struct stat old;
     bool there = stat(path, &old) == 0;
     int code = there ? fold_wal(path, err) : E_OK;
@@ -310,6 +317,9 @@ static int put_in_place(struct newfile *new, const char *path, struct buf *aside
         keep_owner(new->fd, &old);
     if (!code)
         code = there ? newfile_swap(new, aside->ptr, err) : newfile_publish(new, err);
+    // A store that stays in its place has what was beside it.
+    if (code && there && aside->len && is_at(path, &old))
+        move_sides(aside->ptr, path, &ignored);
     if (code || !there)
         buf_clear(aside);
     return code;

@@ -26,6 +26,18 @@ int fchown(int fd, uid_t user, gid_t group)
     return (int)syscall(SYS_fchown, fd, user, group);
 }
 
+// A file system that cannot swap names.
+static bool swap_fails;
+
+int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags)
+{
+    if (swap_fails && flags == RENAME_EXCHANGE) {
+        errno = EINVAL;
+        return -1;
+    }
+    return (int)syscall(SYS_renameat2, from_folder, from, to_folder, to, flags);
+}
+
 // An index that is wrong: the n-th value read is another of the same length.
 static atomic_int lie_at;
 
@@ -283,6 +295,33 @@ static void test_copying__a_side_that_cannot_be_moved(void **state)
     assert_false(is_restored(b));
 }
 
+// A store that is too damaged for its WAL to be folded in, and cannot be replaced either.
+static void test_copying__ruins_that_stay_keep_their_wal(void **state)
+{
+    struct bench *b = *state;
+    struct err err = ERR_INIT;
+    char kept[16] = "";
+    close_store(b);
+    int fd = open(PATH(b), O_WRONLY | O_TRUNC);
+    assert_int_equal(write(fd, "ruins", 5), 5);
+    close(fd);
+    fd = open(beside(b, "-wal"), O_WRONLY | O_CREAT, 0600);
+    assert_int_equal(write(fd, "and more", 8), 8);
+    close(fd);
+    swap_fails = true;
+    assert_int_equal(restore(b, &err), E_STORE);
+    swap_fails = false;
+    assert_non_null(strstr(err.message, "move it away"));
+    fd = open(beside(b, "-wal"), O_RDONLY);
+    assert_int_equal(read(fd, kept, sizeof kept), 8);
+    close(fd);
+    assert_memory_equal(kept, "and more", 8);
+    // Where the swap was made, it is the new store's place: no WAL of another's.
+    assert_int_equal(restore(b, &err), E_OK);
+    assert_false(there(b, "-wal"));
+    assert_true(is_restored(b));
+}
+
 static void test_copying__owners(void **state)
 {
     struct bench *b = *state;
@@ -477,7 +516,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(each_call), TEST(each_allocation), TEST(names), TEST(what_stands_in_the_way),
-        TEST(a_side_that_cannot_be_moved), TEST(owners), TEST(check_without_memory),
+        TEST(a_side_that_cannot_be_moved), TEST(ruins_that_stay_keep_their_wal), TEST(owners),
+        TEST(check_without_memory),
         TEST(much_damage), TEST(damage_and_more),
         TEST(an_index_that_is_wrong), TEST(read_back),
     };
