@@ -51,6 +51,7 @@ void key_recall_part(struct buf *out, const char *bot, uint32_t number, const ch
                      uint32_t part);
 // tokens/<provider>/<model>, of the house
 void key_tokens(struct buf *out, const char *provider, const char *model);
+// spend/…: spend.h
 // Splits at '/'; returns the number of parts, at most max (what is more stays in the last).
 unsigned key_split(struct slice key, struct slice *parts, unsigned max);
 // A ten-digit number as keys hold it; false if it is none.

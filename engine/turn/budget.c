@@ -126,15 +126,16 @@ uint32_t counters_of(struct counter out[COUNTERS_MAX], const struct budgets *b,
 
 // ---- a hold
 
-// Whether any budget may hold a call of this policy: cheap, and mostly not so.
-static bool none_set(const struct budgets *b, const struct policy_info *policy)
+bool budget_any(const struct budget_ask *ask)
 {
+    const struct budgets *b = &ask->w->budgets;
+    const struct policy_info *policy = ask->policy;
     for (enum spend_unit u = 0; u < SPEND_UNITS; u++) {
         if (b->user[u].set || b->bot[u].set || b->all[u].set || policy->user_spend[u].set ||
             policy->bot_spend[u].set)
-            return false;
+            return true;
     }
-    return true;
+    return false;
 }
 
 // A budget in dollars cannot hold what has no price: told once for each model.
@@ -181,7 +182,7 @@ static int make_hold(struct budget_hold **out, const struct budget_ask *ask, con
     char day[SPEND_DAY_BYTES];
     bool dollars = false;
     *out = NULL;
-    if (none_set(&w->budgets, ask->policy))
+    if (!budget_any(ask))
         return E_OK;
     spend_day(clock_wall_ms(w->env.clock), day);
     uint32_t len = counters_of(all, &w->budgets, ask->policy, day);

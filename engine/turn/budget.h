@@ -51,6 +51,9 @@ struct budget_ask {
     const char *provider, *model;
 };
 
+// Whether a budget may hold it; if not, there is no need to ask more.
+bool budget_any(const struct budget_ask *ask);
+
 // The most that a call can be billed: all of its input at the dearest price of input, its reply as
 // long as it may be. Exact where the input is counted as the model counts it; an estimate gets a
 // quarter more, which a provider's own count may exceed: then the counter takes what was billed,

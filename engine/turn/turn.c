@@ -191,11 +191,11 @@ static void look_at_budget(struct run *run)
 {
     struct budget_ask ask;
     struct usage least;
-    if (run->policy->info.has_on_message) {
+    turn_budget_ask(run, &ask);
+    if (run->policy->info.has_on_message || !budget_any(&ask)) {
         begin_accept(run);
         return;
     }
-    turn_budget_ask(run, &ask);
     predict_least(run, &least);
     budget_look(&ask, &least, budget_seen, run);
 }

@@ -72,6 +72,10 @@ void turn_call(struct run *run)
     struct usage most;
     run->state = RUN_CALLING;
     turn_budget_ask(run, &ask);
+    if (!budget_any(&ask)) {
+        send(run);
+        return;
+    }
     predict_most(run, &most);
     budget_reserve(&ask, &most, reserved, run);
 }

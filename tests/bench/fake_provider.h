@@ -8,7 +8,9 @@
 #include <arpa/inet.h>
 #include <curl/curl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,12 +34,15 @@ struct fake_provider {
     pthread_t thread;
     char *answer;
     size_t answer_len;
+    _Atomic uint64_t *answers;             // counts them; NULL: nobody wants to know
     struct fake_connection *connections;  // by descriptor
 };
 
 static inline void fake_answer(struct fake_provider *f, int fd)
 {
     size_t at = 0;
+    if (f->answers)
+        ++*f->answers;
     while (at < f->answer_len) {
         ssize_t n = send(fd, f->answer + at, f->answer_len - at, MSG_NOSIGNAL);
         if (n <= 0)

@@ -483,6 +483,62 @@ static void test_budget__many_with_ambiguous_writes(void **state)
     many_with_faults("after");
 }
 
+// ---- verify
+
+static void checked(struct ledger_op *op)
+{
+    loop_stop(((struct world *)op->user)->bench.loop);
+}
+
+// What `parley verify` says of a partition; the caller's.
+static struct buf verify(struct world *w, const char *partition, const struct user_key *key)
+{
+    struct err err = ERR_INIT;
+    struct buf report = BUF_INIT(4096);
+    struct bench *b = &w->bench;
+    struct ledger_env env = {.store = b->store, .vault = w->vault, .loop = b->loop,
+                             .clock = &b->clock.clock, .rand = rand_system(), .log = &b->log};
+    struct ledger_op op = {.done = checked, .user = w};
+    struct ledger *l;
+    assert_int_equal(ledger_new(&l, &env, &err), E_OK);
+    ledger_verify(l, partition, key, &report, &op);
+    loop_run(b->loop);
+    assert_int_equal(op.code, E_OK);
+    ledger_free(l);
+    buf_add_char(&report, '.');
+    return report;
+}
+
+static void expect_verify(struct world *w, const char *partition, const struct user_key *key,
+                          const char *part)
+{
+    struct buf report = verify(w, partition, key);
+    if (part)
+        assert_non_null(strstr(report.ptr, part));
+    else
+        assert_string_equal(report.ptr, ".");
+    buf_release(&report);
+}
+
+static void test_budget__counters_are_verified(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w, "memory:");
+    struct budgets b = {.user[SPEND_TOKENS] = {true, 5000}, .bot[SPEND_TOKENS] = {true, 5000},
+                        .all[SPEND_TOKENS] = {true, 5000}};
+    set_budgets(&w, &b);
+    budget_settle(reserve(&w, 0, 0, "m", 100, 0).hold, NULL);
+    expect_verify(&w, w.partitions[0], w.keys[0], NULL);
+    expect_verify(&w, SPEND_PARTITION, NULL, NULL);
+    // One that was put there by somebody else is not believed to be ours.
+    assert_int_equal(insert(&w.bench, w.partitions[0], "spend/" DAY "/usd", "not sealed"), E_OK);
+    expect_verify(&w, w.partitions[0], w.keys[0], "spend/" DAY "/usd: ");
+    assert_int_equal(insert(&w.bench, SPEND_PARTITION, "spend/" DAY "/eur", ""), E_OK);
+    expect_verify(&w, SPEND_PARTITION, NULL, "spend/" DAY "/eur of partition ~spend: nothing of");
+    close_world(&w);
+}
+
 // ---- settings
 
 static const struct option schema[] = {
@@ -573,6 +629,7 @@ int main(void)
         cmocka_unit_test(test_budget__many_in_a_file),
         cmocka_unit_test(test_budget__many_with_failing_writes),
         cmocka_unit_test(test_budget__many_with_ambiguous_writes),
+        cmocka_unit_test(test_budget__counters_are_verified),
         cmocka_unit_test(test_budget__settings),
         cmocka_unit_test(test_budget__keys),
         cmocka_unit_test(test_budget__amounts),
