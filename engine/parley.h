@@ -188,8 +188,9 @@ PARLEY_API int parley_why(parley *engine, const parley_scope *scope, uint32_t tu
 PARLEY_API int parley_recall(parley *engine, const parley_scope *scope, const char *query,
                              unsigned k, uint64_t *request, parley_error *error);
 /** {rows[], total{}, budgets[]}, with unknown_calls for those whose end nobody knows; by is "day",
- * "bot", "model", "user" or "session". budgets are today's (UTC): {budget, user, bot, unit, used,
- * limit, day}; the users' own only if the scope is one user. */
+ * "bot", "model", "user" or "session"; a session's row has window{} of its next request without new
+ * text, and turns_left before one fills 80 % (null: it does not grow). budgets are today's (UTC):
+ * {budget, user, bot, unit, used, limit, day}; the users' own only if the scope is one user. */
 PARLEY_API int parley_usage(parley *engine, const parley_scope *scope, const char *by,
                             uint64_t *request, parley_error *error);
 /** {users, sessions, turns, orphans, problems[]}: every session of every user against the ledger's

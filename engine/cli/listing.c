@@ -12,7 +12,7 @@ enum {
     EIGHTHS = 8,
     MINUTES_END = 16,
     RIGHT = 1 << KIND_COUNT | 1 << KIND_MONEY | 1 << KIND_PRICE |
-            1 << KIND_SHARE, // aligned there
+            1 << KIND_SHARE | 1 << KIND_WINDOW, // aligned there
 };
 
 static const struct column session_columns[] = {
@@ -39,6 +39,7 @@ static const struct column usage_columns[] = {
     {"estimated_calls", "ESTIMATED", KIND_COUNT},
     {"unknown_calls", "UNKNOWN", KIND_COUNT},
     {"cost_usd", "COST", KIND_MONEY},
+    {"window", "WINDOW", KIND_WINDOW}, // of sessions only
 };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -103,6 +104,17 @@ static void add_list(struct buf *out, struct json list)
     }
 }
 
+// Of a window that is not known there is no share.
+static void add_window(struct buf *out, struct json window, bool csv)
+{
+    double percent = json_double(json_get(window, "percent"), 0);
+
+    if (json_i64(json_get(window, "limit"), 0) > 0)
+        buf_addf(out, csv ? "%g" : "%.1f %%", percent);
+    else if (!csv)
+        buf_add_str(out, "-");
+}
+
 static void read_cell(struct buf *out, enum kind kind, struct json value, bool csv)
 {
     struct buf scratch = BUF_INIT(CELL_MAX);
@@ -115,6 +127,8 @@ static void read_cell(struct buf *out, enum kind kind, struct json value, bool c
         add_minutes(out, json_text(value, &scratch));
     else if (kind == KIND_FLAG)
         buf_add_str(out, json_bool(value, false) ? "true" : "false");
+    else if (kind == KIND_WINDOW)
+        add_window(out, value, csv);
     else if (type == JSON_STRING)
         json_string(value, out);
     else if (kind == KIND_COUNT && !csv && type == JSON_NULL)
@@ -242,6 +256,7 @@ int listing_usage(struct cli *cli, const struct answer *answer, const char *by)
     struct json root = json_root(&answer->doc), rows = json_get(root, "rows"), key, row;
     bool csv = cli->options.format == FORMAT_CSV;
     struct column columns[COUNT(usage_columns)];
+    size_t n = COUNT(usage_columns) - (strcmp(by, "session") == 0 ? 0 : 1);
     struct json_iter it = {0};
     struct table table;
     int64_t most = 0;
@@ -250,22 +265,66 @@ int listing_usage(struct cli *cli, const struct answer *answer, const char *by)
         return PARLEY_OK;
     memcpy(columns, usage_columns, sizeof columns);
     columns[0].key = columns[0].title = by;
-    listing_start(&table, columns, COUNT(columns), csv ? 0 : 1, csv);
+    listing_start(&table, columns, n, csv ? 0 : 1, csv);
     if (!csv)
         table_add_str(&table, "TOKENS");
     while (json_next(rows, &it, &key, &row))
         most = row_tokens(row) > most ? row_tokens(row) : most;
     for (it = (struct json_iter){0}; json_next(rows, &it, &key, &row);) {
-        listing_row(&table, columns, COUNT(columns), row, csv);
+        listing_row(&table, columns, n, row, csv);
         if (!csv)
             add_bar(&table, row_tokens(row), most);
     }
     if (!csv) {
         table_add_str(&table, "total");
-        listing_row(&table, columns + 1, COUNT(columns) - 1, json_get(root, "total"), csv);
+        listing_row(&table, columns + 1, n - 1, json_get(root, "total"), csv);
         table_add_str(&table, "");
     }
     return listing_end(cli, &table, csv);
+}
+
+static void tell_window(struct output *o, const char *what, struct json row)
+{
+    struct json window = json_get(row, "window");
+    struct buf tokens = BUF_INIT(64), limit = BUF_INIT(64), name = BUF_INIT(CELL_MAX);
+
+    add_grouped(&tokens, json_i64(json_get(window, "tokens"), 0));
+    add_grouped(&limit, json_i64(json_get(window, "limit"), 0));
+    json_string(json_get(row, "session"), &name);
+    output_str(o, what);
+    output_text(o, buf_slice(&name));
+    if (buf_ok(&tokens) && buf_ok(&limit))
+        outputf(o, ": its next request begins with %s of %s tokens (%.1f %%)", tokens.ptr,
+                limit.ptr, json_double(json_get(window, "percent"), 0));
+    buf_release(&tokens);
+    buf_release(&limit);
+    buf_release(&name);
+}
+
+// The conversations that grow too large; or which will be the first to.
+static void listing_growth(struct cli *cli, struct json rows)
+{
+    struct output *o = &cli->output;
+    struct json_iter it = {0};
+    struct json key, row, soonest = {0};
+    int64_t fewest = INT64_MAX;
+
+    while (json_next(rows, &it, &key, &row)) {
+        int64_t left = json_i64(json_get(row, "turns_left"), -1);
+
+        if (left >= 0 && left < fewest) {
+            fewest = left;
+            soonest = row;
+        }
+        if (left != 0)
+            continue;
+        tell_window(o, "too large: ", row);
+        output_str(o, ": start anew with /reset, or choose a history strategy that keeps less\n");
+    }
+    if (fewest == 0 || fewest == INT64_MAX)
+        return;
+    tell_window(o, "grows fastest: ", soonest);
+    outputf(o, ", about %" PRId64 " more turns to 80 %%\n", fewest);
 }
 
 // "user ann with hello", "bot hello", "everybody"
@@ -365,6 +424,8 @@ int command_usage(struct cli *cli)
     if (code < 0)
         return code;
     code = listing_usage(cli, &answer, by);
+    if (code == PARLEY_OK && o->format == FORMAT_TABLE && strcmp(by, "session") == 0)
+        listing_growth(cli, json_get(json_root(&answer.doc), "rows"));
     if (code == PARLEY_OK && o->format == FORMAT_TABLE)
         code = listing_budgets(cli, json_get(json_root(&answer.doc), "budgets"));
     cli_answer_free(&answer);

@@ -19,6 +19,7 @@ enum kind {
     KIND_FLAG, // true or false
     KIND_SHARE, // of 1, shown as percent
     KIND_LIST, // of texts
+    KIND_WINDOW, // tokens, limit, percent: shown as percent
 };
 
 struct column {

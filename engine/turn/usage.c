@@ -3,10 +3,19 @@
 // everybody, one user, or one session.
 #include "turn/turn_int.h"
 
-enum { USAGE_ROWS_MAX = 100000, USAGE_PAGE = 500, USAGE_NAME_BYTES = 512 };
+enum { USAGE_ROWS_MAX = 100000, USAGE_PAGE = 500, USAGE_NAME_BYTES = 512, FULL_PERCENT = 80 };
+
+// How the requests of a session grew: what its first and its newest answered one used.
+struct growth {
+    uint32_t first_turn, last_turn;
+    int64_t first_tokens, last_tokens;  // of input
+    int64_t next_tokens;                // the newest one's and its reply: so the next begins
+    uint64_t window_tokens;             // of the model that was asked last
+};
 
 struct usage_row {
     char *name; // owned
+    struct growth growth;
     struct usage sum;
     uint64_t calls, estimated_calls;
     uint64_t unknown_calls;  // open or lost: whether they were billed is a declared unknown
@@ -92,6 +101,46 @@ static void add(struct usage_row *row, const struct attempt *a)
     row->unknown_calls += a->status == ATTEMPT_LOST || a->status == ATTEMPT_OPEN;
 }
 
+// Attempts of a session come in the order of their turns.
+static void grow(const struct run *run, struct growth *g, struct slice of, const struct attempt *a)
+{
+    char key[MODEL_NAME_BYTES + 32];
+    struct slice parts[4];
+    uint32_t turn;
+    bool answered = a->status == ATTEMPT_DONE || a->status == ATTEMPT_CUT;
+    if (a->kind != ATTEMPT_REPLY || !answered || a->usage.input_tokens == 0 ||
+        key_split(of, parts, 4) != 4 || !key_number(parts[2], &turn))
+        return;
+    snprintf(key, sizeof(key), "providers.%s.api", a->provider);
+    const char *api = conf_str(run->w->env.conf, key);
+    if (!g->first_turn) {
+        g->first_turn = turn;
+        g->first_tokens = a->usage.input_tokens;
+    }
+    g->last_turn = turn;
+    g->last_tokens = a->usage.input_tokens;
+    g->next_tokens = a->usage.input_tokens + a->usage.output_tokens;
+    // A provider that is no longer configured.
+    g->window_tokens =
+        api ? llm_caps_find(run->w->env.caps, api, a->model).window_tokens : 0;
+}
+
+// How many more turns fit before a request fills 80 % of the window, if it goes on as it did: with
+// 0 the next one does. -1: it does not grow, or nobody can say.
+static int64_t turns_left(const struct growth *g)
+{
+    uint64_t full = g->window_tokens * FULL_PERCENT / 100;
+    int64_t grown = g->last_tokens - g->first_tokens;
+    if (!g->last_turn || !full)
+        return -1;
+    if ((uint64_t)g->next_tokens >= full)
+        return 0;
+    if (grown <= 0)
+        return -1;
+    double a_turn = (double)grown / (g->last_turn - g->first_turn);
+    return (int64_t)((double)(full - (uint64_t)g->next_tokens) / a_turn);
+}
+
 static int count(struct run *run, const struct record *r, struct err *err)
 {
     struct tally *t = run->extra;
@@ -117,6 +166,7 @@ static int count(struct run *run, const struct record *r, struct err *err)
     if (!row)
         return err_set(err, E_NOMEM, "out of memory for a row");
     add(row, &a);
+    grow(run, &row->growth, r->key, &a);
     add(&t->total, &a);
     return E_OK;
 }
@@ -199,6 +249,15 @@ static void write_row(struct json_writer *w, const char *by, const struct usage_
         jw_double(w, (double)row->sum.cost_nusd / 1e9);
     jw_kv_i64(w, "estimated_calls", (int64_t)row->estimated_calls);
     jw_kv_i64(w, "unknown_calls", (int64_t)row->unknown_calls);
+    if (row->name && strcmp(by, "session") == 0) {
+        int64_t left = turns_left(&row->growth);
+        emit_window(w, (uint64_t)row->growth.next_tokens, row->growth.window_tokens);
+        jw_key(w, "turns_left");
+        if (left < 0)
+            jw_null(w);
+        else
+            jw_i64(w, left);
+    }
     jw_object_end(w);
 }
 

@@ -389,6 +389,86 @@ prints total
 run usage --by user --user Zoë -o json
 has '$.total.calls' integer 1
 
+it cli__usage_names_what_grows_too_large
+run usage --by session
+prints "WINDOW"
+run usage --by session -o json
+has '$.rows[0].window.tokens' integer
+has '$.rows[0].window.percent' number
+words() { seq 1 "$1" | tr '\n' ' '; }
+for n in 1 2 3; do
+    run ask --store sqlite:grow.db --bot plain -c "$(words 9000)"
+    code 0
+done
+run usage --store sqlite:grow.db --by session
+prints "grows fastest: "
+prints "more turns to 80 %"
+for n in 4 5 6 7; do
+    run ask --store sqlite:grow.db --bot plain -c "$(words 12000)"
+done
+run usage --store sqlite:grow.db --by session
+prints "too large: "
+prints "start anew with /reset"
+run usage --store sqlite:grow.db --by session -o json
+has '$.rows[0].turns_left' integer 0
+rm -f grow.db*
+
+# ---- budgets
+
+it cli__a_budget_is_held
+mkdir -p rich
+cat >rich/parley.lua <<'EOF'
+return { store = "sqlite:budget.db", default = { bot = "plain" },
+         budgets = { user_tokens_per_day = 4160, usd_per_day = 20 } }
+EOF
+run ask --config rich/parley.lua hello
+code 0
+run ask --config rich/parley.lua --key k "$(words 20)"
+code 5
+silent
+says "of the 4160 tokens that one user may spend a day"
+says "budgets.user_tokens_per_day"
+says "00:00 UTC"
+run ask --config rich/parley.lua --user other hello
+code 0
+run show --config rich/parley.lua -c
+lacks "1 2 3 4"
+run usage --config rich/parley.lua
+prints "everybody"
+prints "budgets.usd_per_day"
+run usage --config rich/parley.lua --user local
+prints "user local"
+run usage --config rich/parley.lua --user local -o json
+has '$.budgets[0].budget' text budgets.user_tokens_per_day
+has '$.budgets[0].used' integer
+has '$.budgets[0].limit' integer 4160
+has '$.budgets[0].unit' text tokens
+run usage -o json
+expect "no budget, no word of it" test "$(value '$.budgets')" = "[]"
+run verify --config rich/parley.lua
+code 0
+run verify
+code 0
+
+it cli__check_knows_what_no_budget_holds
+run check rich/parley.lua
+code 0
+lacks "note"
+printf 'return { budgets = { usd_per_day = 1 }, default = { provider = "openai", model = "gpt-99" } }' >rich/parley.lua
+run check rich/parley.lua
+code 0
+prints "note   rich/parley.lua: no price is known for openai:gpt-99"
+run check rich/parley.lua -o json
+has '$.files[0].notes[0]' text
+printf 'return { budgets = { usd_per_day = -1 } }' >rich/parley.lua
+run check rich/parley.lua
+code 3
+prints "rich/parley.lua:1: budgets.usd_per_day: must be US dollars"
+run ask --config rich/parley.lua hello
+code 3
+says "rich/parley.lua:1: budgets.usd_per_day: must be US dollars"
+rm -rf rich budget.db*
+
 # ---- verify, check, migrate, version, help
 
 it cli__verify
