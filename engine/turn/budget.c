@@ -77,9 +77,9 @@ int budgets_read(struct budgets *out, const struct conf *conf, struct err *err)
 }
 
 void budget_most(const struct worker_env *env, const char *provider, const char *model,
-                 uint64_t input_tokens, bool exact, uint64_t output_tokens, struct usage *out)
+                 uint64_t input_tokens, bool is_bound, uint64_t output_tokens, struct usage *out)
 {
-    uint64_t input = exact ? input_tokens : input_tokens + input_tokens / 4 + 1;
+    uint64_t input = is_bound ? input_tokens : input_tokens + input_tokens / 4 + 1;
     struct usage written;
     *out = (struct usage){.input_tokens = (int64_t)input, .output_tokens = (int64_t)output_tokens,
                           .estimated = true};

@@ -55,11 +55,11 @@ struct budget_ask {
 bool budget_any(const struct budget_ask *ask);
 
 // The most that a call can be billed: all of its input at the dearest price of input, its reply as
-// long as it may be. Exact where the input is counted as the model counts it; an estimate gets a
-// quarter more, which a provider's own count may exceed: then the counter takes what was billed,
+// long as it may be. Where input_tokens is our estimate and no bound of what the provider counts, a
+// quarter is added. Should a provider count more all the same, the counter takes what was billed,
 // and the budget is overrun by the difference.
 void budget_most(const struct worker_env *env, const char *provider, const char *model,
-                 uint64_t input_tokens, bool exact, uint64_t output_tokens, struct usage *out);
+                 uint64_t input_tokens, bool is_bound, uint64_t output_tokens, struct usage *out);
 
 // E_OK, or why the call may not be made: E_REFUSED says which budget, what of it is used and when
 // it is free again; E_STORE, E_NOMEM, E_CORRUPT: the counters could not be had.

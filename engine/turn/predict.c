@@ -77,16 +77,17 @@ void predict_usage(const struct run *run, struct usage *out)
 
 static void most(const struct run *run, uint64_t input_tokens, struct usage *out)
 {
-    budget_most(&run->w->env, run->provider, run->model, input_tokens, turn_encoding(run) != NULL,
+    budget_most(&run->w->env, run->provider, run->model, input_tokens, true,
                 context_output_max(run), out);
 }
 
 void predict_most(const struct run *run, struct usage *out)
 {
-    most(run, gauge_likely(run, run->context.anchor, run->context.total_tokens), out);
+    most(run, gauge_most(run, run->context.anchor, run->context.total_tokens), out);
 }
 
+// What the gauge will say is not known yet: half of our estimate is less than any of them does.
 void predict_least(const struct run *run, struct usage *out)
 {
-    most(run, run->text_tokens, out);
+    most(run, run->text_tokens / 2, out);
 }

@@ -203,6 +203,8 @@ static int copy_run(struct summing *s, const struct run *run, uint32_t upto, str
     s->w = run->w;
     s->key = run->user_key;
     s->plan = run->plan;
+    s->policy = run->policy;
+    policy_ref(s->policy);
     s->upto = upto;
     memcpy(s->partition, run->partition, sizeof(s->partition));
     summary_init(&s->base);

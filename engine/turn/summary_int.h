@@ -6,7 +6,8 @@
 // Invariants:
 //   1. No turn waits for a summary, and a summary holds nothing that a turn needs: it has copies,
 //      reads the ledger for itself and writes records of its own.
-//   2. Every call is an attempt that is committed before it is sent, and settled after it.
+//   2. Every call is an attempt that is committed before it is sent, and settled after it; and it
+//      passes the budgets (turn/budget.h).
 //   3. At most one is being made for a session by a worker; what fails rests, longer each time.
 //   4. What is kept was held against what it was made of (memory/drift.h), and is within its size.
 #ifndef TURN_SUMMARY_INT_H
@@ -38,6 +39,7 @@ struct summing {
     struct history_plan plan;
     char provider[MODEL_NAME_BYTES], model[MODEL_NAME_BYTES];
     struct llm *llm;                    // borrowed from the worker
+    struct policy *policy;              // whose limits hold its calls; referenced
     struct llm_caps caps;
     const struct encoding *encoding;
     uint32_t upto;                      // wanted
@@ -57,6 +59,7 @@ struct summing {
     struct llm_request request;
     struct llm_call call;
     bool calling;
+    struct budget_hold *hold;           // what is reserved for it
     unsigned calls, refusals;
     struct ledger_summing attempt;
     struct ledger_op op;

@@ -141,6 +141,39 @@ static int take_turn(void *user, const struct turn *t, struct err *err)
 
 static void opened(struct ledger_op *op);
 
+static void reserved(void *user, struct budget_hold *hold, int code, const struct err *err)
+{
+    struct summing *s = user;
+    s->hold = hold;
+    if (code) {
+        end_with(s, code, err);
+        return;
+    }
+    start_op(s, opened);
+    ledger_summary_attempt(s->w->ledger, &s->attempt, &s->op);
+}
+
+static void reserve(struct summing *s)
+{
+    struct budget_ask ask = {.w = s->w,
+                             .partition = s->partition,
+                             .key = s->key,
+                             .policy = &s->policy->info,
+                             .provider = s->provider,
+                             .model = s->model};
+    struct usage most;
+    budget_most(&s->w->env, s->provider, s->model, s->request.system_tokens + s->step.tokens,
+                s->encoding != NULL, s->request.max_output_tokens, &most);
+    budget_reserve(&ask, &most, reserved, s);
+}
+
+// The call is over; NULL: nobody knows what it was billed.
+static void settle_budget(struct summing *s, const struct usage *billed)
+{
+    budget_settle(s->hold, billed);
+    s->hold = NULL;
+}
+
 static void turns_read(struct ledger_op *op)
 {
     struct summing *s = op->user;
@@ -152,12 +185,10 @@ static void turns_read(struct ledger_op *op)
         code = err_set(&err, E_NOT_FOUND, "its turns cannot be read");
     if (!code)
         code = summary_message(s, &err);
-    if (code) {
+    if (code)
         end_with(s, code, &err);
-        return;
-    }
-    start_op(s, opened);
-    ledger_summary_attempt(s->w->ledger, &s->attempt, &s->op);
+    else
+        reserve(s);
 }
 
 static void read_turns(struct summing *s)
@@ -180,9 +211,9 @@ static void take_usage(struct summing *s)
 {
     const struct llm_reply *reply = &s->call.reply;
     struct usage usage = reply->usage;
+    bool sent = reply->complete || (reply->outcome.end != CALL_NO_CONNECT &&
+                                    reply->outcome.end != CALL_STATUS);
     if (!reply->usage_known) {
-        bool sent = reply->complete || (reply->outcome.end != CALL_NO_CONNECT &&
-                                        reply->outcome.end != CALL_STATUS);
         usage = (struct usage){.estimated = true};
         if (sent)
             usage.input_tokens = (int64_t)(s->request.system_tokens + s->step.tokens);
@@ -191,6 +222,7 @@ static void take_usage(struct summing *s)
                 s->encoding, buf_slice(&VEC_AT(&reply->blocks, struct llm_block, i)->text));
     }
     prices_apply(s->w->env.prices, s->provider, s->model, &usage);
+    settle_budget(s, reply->usage_known || reply->complete || !sent ? &usage : NULL);
     s->attempt.attempt.usage = usage;
     s->attempt.attempt.http_status = s->call.http_status;
 }
@@ -325,7 +357,9 @@ static void opened(struct ledger_op *op)
 {
     struct summing *s = op->user;
     struct err err = op->err;
+    static const struct usage nothing = {0};
     if (op->code) {
+        settle_budget(s, &nothing);
         end_with(s, op->code, &err);
         return;
     }
@@ -338,6 +372,7 @@ static void opened(struct ledger_op *op)
                           : llm_start(s->llm, &s->call, &err);
     if (code) {
         // Nothing was sent.
+        settle_budget(s, &nothing);
         s->attempt.attempt.status = ATTEMPT_UNUSED;
         s->attempt.attempt.usage = (struct usage){0};
         fail(s, code, &err);
@@ -378,6 +413,8 @@ static void settle(struct summing *s, const struct summary *made, void (*then)(s
 
 void summing_free(struct summing *s)
 {
+    BUG_ON(s->hold);
+    policy_unref(s->policy);
     llm_call_release(&s->call);
     session_head_release(&s->head);
     summary_release(&s->base);
