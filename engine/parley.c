@@ -26,7 +26,8 @@ _Static_assert((int)PARLEY_E_USAGE == E_USAGE && (int)PARLEY_E_POLICY == E_POLIC
                    (int)PARLEY_E_CORRUPT == E_CORRUPT && (int)PARLEY_E_FENCED == E_FENCED,
                "parley_code and enum code are the same numbers");
 _Static_assert((int)PARLEY_CONTINUE == JOB_CONTINUE && (int)PARLEY_STATELESS == JOB_STATELESS &&
-                   (int)PARLEY_ALL_USERS == JOB_ALL_USERS,
+                   (int)PARLEY_ALL_USERS == JOB_ALL_USERS &&
+                   (int)PARLEY_REGENERATE == JOB_REGENERATE,
                "public flags and job flags are the same numbers");
 
 const char *parley_version(void)

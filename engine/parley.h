@@ -126,13 +126,18 @@ enum {
     /** send only the new message, without system prompt or history (it is stored all the same) */
     PARLEY_STATELESS = 2,
     /** listings over every user */
-    PARLEY_ALL_USERS = 4
+    PARLEY_ALL_USERS = 4,
+    /** another answer to what was said before: without a text, edit_turn (0: the newest turn) and
+     * all after it are replaced by a turn that says the same. The old answer is kept, and shown as
+     * superseded; both are billed. A pinned turn stays pinned. Continues the newest session, unless
+     * one is named. PARLEY_E_NOT_FOUND, PARLEY_E_REFUSED: there is nothing to regenerate. */
+    PARLEY_REGENERATE = 8
 };
 
 /** One user message. */
 typedef struct parley_message {
     unsigned version;    /**< PARLEY_MESSAGE_VERSION */
-    unsigned flags;      /**< PARLEY_CONTINUE, PARLEY_STATELESS */
+    unsigned flags;      /**< PARLEY_CONTINUE, PARLEY_STATELESS, PARLEY_REGENERATE */
     const char *user;    /**< NULL: "local" */
     const char *bot;     /**< NULL: the default */
     const char *context; /**< ticket, document, task; NULL: "" */
@@ -141,7 +146,8 @@ typedef struct parley_message {
     const char *provider, *model; /**< NULL: the policy's, else the default */
     const char *text;             /**< valid UTF-8 without NUL, at most 256 KiB */
     size_t text_bytes;            /**< 0: strlen(text) */
-    uint32_t edit_turn;           /**< 0, or: replaces this turn and all after it */
+    uint32_t edit_turn;           /**< 0, or: replaces this turn and all after it, in the newest
+                                       session unless one is named */
 } parley_message;
 #define PARLEY_MESSAGE_VERSION 1
 #define PARLEY_MESSAGE_INIT {PARLEY_MESSAGE_VERSION, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}

@@ -112,7 +112,14 @@ int parley_send(parley *e, const parley_message *m, uint64_t *request, parley_er
         err_set(&err, E_USAGE, "parley_message: begin with PARLEY_MESSAGE_INIT");
         return public_error(error, &err);
     }
-    struct slice text = m->text_bytes ? slice_of(m->text, m->text_bytes) : slice_str(m->text);
+    bool again = m->flags & PARLEY_REGENERATE;
+    const char *said = m->text ? m->text : "";
+    struct slice text = m->text_bytes ? slice_of(said, m->text_bytes) : slice_str(said);
+    if (again && text.len) {
+        err_set(&err, E_USAGE, "a reply is regenerated to what was said: leave the text out, or "
+                "edit the turn");
+        return public_error(error, &err);
+    }
     struct names names = {m->user, m->bot, m->context, m->session, m->provider, m->model};
     int code = check_text(text, &err);
     if (code || new_job(&job, JOB_SEND, &err))

@@ -58,17 +58,33 @@ static int make_text(struct cli *cli, struct buf *text)
     return code;
 }
 
+// What was said before is said again: there is no text, and none is waited for.
+static int check_no_text(struct cli *cli)
+{
+    if (cli->options.n_words == 0)
+        return PARLEY_OK;
+    output_error(&cli->output, "--regenerate takes no message: it asks for another answer to what "
+                               "was said; --edit TURN takes one");
+    return PARLEY_E_USAGE;
+}
+
 int command_ask(struct cli *cli)
 {
+    const struct options *o = &cli->options;
     struct buf text = BUF_INIT(4 * TEXT_MAX);
     struct exchange exchange = {0};
     parley_message message;
+    uint32_t turn = 0;
 
-    int code = make_text(cli, &text);
+    if (option_on(o, FLAG_EDIT) && !cli_take_turn(cli, slice_str(o->value[FLAG_EDIT]), &turn))
+        return PARLEY_E_USAGE;
+    int code = option_on(o, FLAG_REGENERATE) ? check_no_text(cli) : make_text(cli, &text);
     if (code == PARLEY_OK)
         code = cli_open(cli);
     if (code == PARLEY_OK) {
         cli_message(cli, &message);
+        message.flags |= option_on(o, FLAG_REGENERATE) ? PARLEY_REGENERATE : 0;
+        message.edit_turn = turn;
         message.text = text.ptr;
         message.text_bytes = text.len;
         exchange_run(cli, &message, &exchange);

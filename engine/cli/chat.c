@@ -102,7 +102,7 @@ static void keep_code(struct chat *chat, int code)
         chat->code = code;
 }
 
-static void say(struct chat *chat, struct slice text)
+void chat_say(struct chat *chat, struct slice text, unsigned flags, uint32_t edit_turn)
 {
     const struct options *o = &chat->cli->options;
     parley_message message;
@@ -115,6 +115,8 @@ static void say(struct chat *chat, struct slice text)
         message.session = chat->session;
         message.flags &= ~(unsigned)PARLEY_CONTINUE;
     }
+    message.flags |= flags;
+    message.edit_turn = edit_turn;
     // A key names one message: the first.
     message.key = chat->said ? NULL : o->value[FLAG_KEY];
     message.text = text.ptr;
@@ -143,7 +145,7 @@ static void handle(struct chat *chat, struct slice text)
     else if (text.len && *text.ptr == '/')
         chat_slash(chat, text);
     else if (text.len)
-        say(chat, text);
+        chat_say(chat, text, 0, 0);
 }
 
 static void talk(struct chat *chat)

@@ -23,6 +23,8 @@ void chat_scope(const struct chat *chat, parley_scope *scope);
 void chat_set_window(struct chat *chat, struct json window);
 // Asks where the next message would go, and hears of the window. The answer is the caller's.
 int chat_look(struct chat *chat, struct answer *answer);
+// One turn: a message, or with PARLEY_REGENERATE another answer; `edit_turn` as in parley_message.
+void chat_say(struct chat *chat, struct slice text, unsigned flags, uint32_t edit_turn);
 // One slash command.
 void chat_slash(struct chat *chat, struct slice line);
 

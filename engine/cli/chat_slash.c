@@ -89,6 +89,28 @@ static void slash_undo(struct chat *chat)
     look_again(chat);
 }
 
+static void slash_regenerate(struct chat *chat)
+{
+    if (has_session(chat))
+        chat_say(chat, SLICE_NONE, PARLEY_REGENERATE, 0);
+}
+
+static void slash_edit(struct chat *chat, struct slice argument)
+{
+    size_t n = 0;
+    uint32_t turn;
+
+    while (n < argument.len && !strchr(" \t\n", argument.ptr[n]))
+        n++;
+    struct slice text = slice_of(argument.ptr + n, argument.len - n);
+    while (text.len && strchr(" \t\n", *text.ptr))
+        text = slice_of(text.ptr + 1, text.len - 1);
+    if (!text.len)
+        output_error(&chat->cli->output, "write /edit TURN TEXT; /history shows the turns");
+    else if (has_session(chat) && cli_take_turn(chat->cli, slice_of(argument.ptr, n), &turn))
+        chat_say(chat, text, 0, turn);
+}
+
 static void slash_tokens(struct chat *chat)
 {
     struct answer answer;
@@ -360,6 +382,12 @@ void chat_slash(struct chat *chat, struct slice line)
     case SLASH_PIN:
     case SLASH_UNPIN:
         slash_pin(chat, argument, slash->id == SLASH_UNPIN);
+        break;
+    case SLASH_REGENERATE:
+        slash_regenerate(chat);
+        break;
+    case SLASH_EDIT:
+        slash_edit(chat, argument);
         break;
     case SLASH_UNDO:
         slash_undo(chat);

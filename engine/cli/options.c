@@ -162,6 +162,11 @@ const struct flag flag_table[FLAGS] = {
                   "draws cost and tokens per turn by policy"},
     [FLAG_REMOVE] = {"remove", 0, FLAG_SWITCH, NULL, OFFER_NOTHING, 1 << CMD_PIN,
                      "lets it go again"},
+    [FLAG_REGENERATE] = {"regenerate", 0, FLAG_SWITCH, NULL, OFFER_NOTHING, 1 << CMD_ASK,
+                         "another answer to the newest message, or to that of --edit TURN; the "
+                         "old one is kept, and superseded"},
+    [FLAG_EDIT] = {"edit", 0, FLAG_TEXT, "TURN", OFFER_NOTHING, 1 << CMD_ASK,
+                   "the message takes the place of this turn and of all after it"},
 };
 
 // In the order of enum format, as in the table above.

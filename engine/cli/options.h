@@ -78,6 +78,8 @@ enum flag_id {
     FLAG_BASELINE,
     FLAG_SVG,
     FLAG_REMOVE,
+    FLAG_REGENERATE,
+    FLAG_EDIT,
     FLAGS
 };
 

@@ -8,6 +8,8 @@ const struct slash slash_table[] = {
     {"/help", SLASH_HELP, "", "this list"},
     {"/reset", SLASH_RESET, "", "starts afresh; the old session is kept"},
     {"/undo", SLASH_UNDO, "", "takes the newest turn back"},
+    {"/regenerate", SLASH_REGENERATE, "", "asks for another answer to the newest message"},
+    {"/edit", SLASH_EDIT, "TURN TEXT", "says something else in a turn, and goes on from there"},
     {"/tokens", SLASH_TOKENS, "", "how full the model's window is"},
     {"/usage", SLASH_USAGE, "", "tokens and money of this session"},
     {"/memory", SLASH_LATER, "", "what is remembered about you"},

@@ -12,6 +12,8 @@ enum slash_id {
     SLASH_RESET,
     SLASH_UNDO,
     SLASH_WHY,
+    SLASH_REGENERATE,
+    SLASH_EDIT,
     SLASH_PIN,
     SLASH_UNPIN,
     SLASH_TOKENS,

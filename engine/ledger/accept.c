@@ -217,6 +217,7 @@ static int build(struct work *w, struct err *err)
 {
     const struct ledger_accept *a = &w->asked.a;
     struct chat *c = w->chat;
+    const struct turn_pin *pin = a->regenerate ? pins_find(&c->head.pins, a->edit_from) : NULL;
     int code = work_head(w, a->edit_from > 0, err);
 
     if (!code && a->edit_from)
@@ -226,6 +227,8 @@ static int build(struct work *w, struct err *err)
     bool fresh = w->head.version == 0;
     w->head.turns = w->head.open_turn = w->turn.n;
     w->head.tokens += a->tokens;
+    if (pin)
+        pins_add(&w->head.pins, w->turn.n, pin->by, NULL);  // there is room: its own
     w->head.last_active_at_ms = w->turn.at_ms;
     attempt_open(&w->attempt, c->ledger, &w->head, w->turn.n, 1);
 
@@ -235,7 +238,7 @@ static int build(struct work *w, struct err *err)
     work_add_step(w, w->head.id, &w->turn, 0);
     w->attempt_item = work_add_attempt(w, STORE_INSERT, 0, w->head.id, &w->attempt, NULL);
     if (a->edit_from)
-        work_add_event(w, "edit", a->edit_from, NULL);
+        work_add_event(w, a->regenerate ? "regenerate" : "edit", a->edit_from, NULL);
     work_add_system(w);
     work_add_head(w, c);
     if (fresh) {

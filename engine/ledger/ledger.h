@@ -139,6 +139,7 @@ struct ledger_accept {
     const char *key_hash;            // NULL: no idempotency key
     const char *text_digest;         // keyed digest of the text, with key_hash
     uint32_t edit_from;              // 0, or: this turn and all after it are superseded too
+    bool regenerate;                 // edit_from is asked again, in the same words: its pin stays
 };
 // A1. All of *a is copied. On success the chat has the new open turn (head.turns). E_CONFLICT:
 // key_taken, or the head moved (reload and try again); E_REFUSED: a turn is open (somebody is

@@ -91,6 +91,18 @@ static bool join(struct run *run, struct run *first)
 
 static void owned(struct run *run);
 
+// The same request for another answer is the same, whatever was said.
+static void digest_text(struct run *run)
+{
+    struct slice text = safe_slice(safe_buf_text(&run->text));
+    char turn[16];
+    bool again = run->job->flags & JOB_REGENERATE;
+    snprintf(turn, sizeof(turn), "%u", run->job->edit_turn);
+    if (again)
+        text = slice_str(turn);
+    vault_digest(run->w->env.vault, again ? "regenerate" : "text", &text, 1, run->text_digest);
+}
+
 static void key_looked_up(struct ledger_op *op)
 {
     struct run *run = turn_op_over(op);
@@ -105,14 +117,19 @@ static void key_looked_up(struct ledger_op *op)
 static void located(struct run *run)
 {
     struct job *job = run->job;
+    if (!run->target) {
+        struct err err = ERR_INIT;
+        err_set(&err, E_NOT_FOUND, "there is no session yet, and no reply to regenerate");
+        emit_error(run, E_NOT_FOUND, &err);
+        return;
+    }
     if (!job->key[0]) {
         live_take(run, owned);
         return;
     }
     struct slice parts[] = {slice_str(job->bot), slice_str(job->context), slice_str(job->key)};
-    struct slice text = safe_slice(safe_buf_text(&run->text));
     vault_digest(run->w->env.vault, "key", parts, 3, run->key_hash);
-    vault_digest(run->w->env.vault, "text", &text, 1, run->text_digest);
+    digest_text(run);
     char name[PARTITION_BYTES + VAULT_DIGEST_BYTES + 1];
     snprintf(name, sizeof(name), "%s/%s", run->partition, run->key_hash);
     struct run *first = map_get(run->w->keys, slice_str(name));
@@ -134,17 +151,26 @@ static void located(struct run *run)
 
 static void have_user(struct run *run)
 {
-    resolve_session(run, true, located);
+    bool again = run->job->flags & JOB_REGENERATE;
+    if (!again || ask_known_user(run))
+        resolve_session(run, !again, located);
 }
 
 void turn_start(struct run *run)
 {
+    struct job *job = run->job;
     struct err err = ERR_INIT;
-    int code = take_text(run, &err);
+    bool again = job->flags & JOB_REGENERATE;
+    // What is replaced is of a session that is there.
+    if (again || job->edit_turn)
+        job->flags |= JOB_CONTINUE;
+    int code = again ? E_OK : take_text(run, &err);
+    if (again)
+        safe_buf_init(&run->text, CONTENT_BYTES_MAX);
     if (code)
         emit_error(run, code, &err);
     else
-        resolve_user(run, true, have_user);
+        resolve_user(run, !again, have_user);
 }
 
 int turn_prepare(struct run *run, struct err *err)
@@ -229,6 +255,17 @@ static void owned(struct run *run)
         aside_run(run, prepare);
 }
 
+uint32_t turn_replaces(const struct run *run)
+{
+    const struct session_head *head = &run->live->chat->head;
+    uint32_t n = run->job->edit_turn;
+    if (n || !(run->job->flags & JOB_REGENERATE))
+        return n;
+    for (n = head->turns; n > 0 && session_is_superseded(head, n);)
+        n--;
+    return n;
+}
+
 static void accepted(struct ledger_op *op);
 
 void turn_fill_accept(const struct run *run, struct ledger_accept *a)
@@ -241,7 +278,8 @@ void turn_fill_accept(const struct run *run, struct ledger_accept *a)
         .system_hash = run->policy->info.system_hash,
         .key_hash = run->key_name ? run->key_hash : NULL,
         .text_digest = run->key_name ? run->text_digest : NULL,
-        .edit_from = run->job->edit_turn,
+        .edit_from = turn_replaces(run),
+        .regenerate = run->job->flags & JOB_REGENERATE,
     };
     memcpy(a->context_hash, run->context_hash, sizeof(a->context_hash));
 }
@@ -272,13 +310,42 @@ static bool must_read(const struct run *run, uint32_t *first)
 {
     const struct chat *chat = run->live->chat;
     uint32_t turns = chat->head.turns;
+    uint32_t replaced = run->job->flags & JOB_REGENERATE ? turn_replaces(run) : 0;
     *first = turns > COLD_TURNS ? turns - COLD_TURNS + 1 : 1;
+    if (replaced && replaced < *first)
+        *first = replaced;
     return turns && chat->first > *first;
+}
+
+// The words of the turn that is asked again are this turn's. They are loaded, if they are there.
+static int take_words_again(struct run *run, struct err *err)
+{
+    const struct chat *chat = run->live->chat;
+    uint32_t n = turn_replaces(run);
+    const struct turn *t = chat_turn(chat, n);
+    if (n == 0)
+        return err_set(err, E_REFUSED, "there is no turn to regenerate in this session");
+    if (!t)
+        return err_set(err, E_NOT_FOUND, "session %s has no turn %u to regenerate: it has %u",
+                       chat->head.id, n, chat->head.turns);
+    content_release(&run->content);
+    safe_buf_clear(&run->text);
+    int code = content_copy(&run->content, &t->steps[0].content, err);
+    if (code)
+        return code;
+    content_text(&run->content, &run->text);
+    run->text_tokens = tokens_of_content(turn_encoding(run), &run->content);
+    return safe_buf_check(&run->text, "the message", err);
 }
 
 static void accept_now(struct run *run)
 {
     struct ledger_accept a;
+    struct err err = ERR_INIT;
+    if ((run->job->flags & JOB_REGENERATE) && take_words_again(run, &err)) {
+        emit_error(run, err.code, &err);
+        return;
+    }
     turn_fill_accept(run, &a);
     turn_op_start(run, accepted);
     ledger_accept(run->live->chat, &a, &run->op);

@@ -398,6 +398,8 @@ void turn_hook_failed(struct run *run, const char *hook, const struct err *err);
 void turn_plan(struct run *run);
 void turn_call(struct run *run);
 void turn_settle(struct run *run);
+// The turn that run's message replaces, with all after it; 0: none.
+uint32_t turn_replaces(const struct run *run);
 // What the ledger is to take; run's policy and keys are chosen.
 void turn_fill_accept(const struct run *run, struct ledger_accept *a);
 // Whose budgets hold run's calls.

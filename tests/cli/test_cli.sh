@@ -663,6 +663,33 @@ code 0
 prints "You have not told me your name"
 prints "Your name is Al."
 
+it cli__another_answer_and_another_question
+feed 'My name is Ada.\n/regenerate\nWhat is my name?\n/edit 2 My name is Bo.\nWhat is my name?\n/edit x y\n/edit 1\n' chat --user again
+code 0
+prints "Your name is Ada."
+prints "Your name is Bo."
+says "'x' is no turn"
+says "write /edit TURN TEXT"
+run ask --regenerate --user again -o json
+code 0
+has '$.turn' text "6"
+run ask --regenerate --edit 4 --user again --key once
+code 0
+run ask --regenerate --edit 4 --user again --key once -o json
+has '$.turn' text "7"
+run ask --edit 7 --user again "My name is Cy."
+code 0
+run show -c --user again -o json
+has '$.turns[6].superseded' text true
+has '$.turns[7].steps[0].content[0].text' text "My name is Cy."
+run ask --regenerate --user again "with a text"
+code 2
+says "takes no message"
+run ask --edit 0 --user again "hi"
+code 2
+run ask --regenerate --user nobody
+code 2
+
 it cli__pin_keeps_a_turn
 feed 'one\ntwo\n/pin\n/pin 1\n/unpin 2\n/pin x\n/pin 9\n/history\n' chat --user pins
 code 0

@@ -124,7 +124,8 @@ static bool send_message(struct talk *t, const struct line *line)
         return false;
     talk_tell(t, "user:", line->text);
     m.flags = (t->fresh || t->in_session ? 0u : (unsigned)PARLEY_CONTINUE) |
-              (t->stateless ? (unsigned)PARLEY_STATELESS : 0u);
+              (t->stateless ? (unsigned)PARLEY_STATELESS : 0u) |
+              (line->word == W_REGENERATE ? (unsigned)PARLEY_REGENERATE : 0u);
     m.user = t->user;
     m.bot = t->bot;
     m.context = t->context;
@@ -233,6 +234,7 @@ static bool act(struct talk *t, const struct line *line)
     switch (line->word) {
     case W_USER:
     case W_EDIT:
+    case W_REGENERATE:
         return send_message(t, line);
     case W_UNDO:
     case W_PIN:

@@ -36,6 +36,7 @@ enum word {
     // what happens
     W_USER,
     W_EDIT,
+    W_REGENERATE,
     W_UNDO,
     W_PIN,
     W_UNPIN,
@@ -93,6 +94,7 @@ static const struct {
     [W_WITH] = {"with", K_SETTING, F_ARGUMENT},
     [W_USER] = {"user", K_ACTION, F_TEXT},
     [W_EDIT] = {"edit", K_ACTION, F_BOTH},
+    [W_REGENERATE] = {"regenerate", K_ACTION, F_ARGUMENT},
     [W_UNDO] = {"undo", K_ACTION, F_ALONE},
     [W_PIN] = {"pin", K_ACTION, F_ARGUMENT},
     [W_UNPIN] = {"unpin", K_ACTION, F_ARGUMENT},
