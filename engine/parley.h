@@ -178,14 +178,15 @@ PARLEY_API int parley_session(parley *engine, const parley_scope *scope, uint64_
  * first. */
 PARLEY_API int parley_sessions(parley *engine, const parley_scope *scope, uint64_t *request,
                                parley_error *error);
-/** {session, user, bot, context, status, turns[{turn, status, stop, policy, at, superseded,
- * pinned, usage{}, steps[{role, content[], tokens}]}]} */
+/** {session, user, bot, context, status, constraints[], turns[{turn, status, stop, policy, at,
+ * superseded, pinned, usage{}, steps[{role, content[], tokens}]}]} */
 PARLEY_API int parley_show(parley *engine, const parley_scope *scope, uint64_t *request,
                            parley_error *error);
 /** What a turn's request was made of (turn 0: the session's newest): {session, turn, status,
- * policy, provider, model, strategy, by, cut_moved, system_tokens, text_tokens, sent[{turn, tokens,
- * why, by}], dropped[{turn, tokens, why, by}], summary, recalled_tokens, recalled[{session, turn,
- * score, why}], predicted{}, billed{}}; strategy is "" for a turn that sent nothing. */
+ * policy, provider, model, strategy, by, cut_moved, system_tokens, text_tokens, constraints,
+ * constraints_tokens, sent[{turn, tokens, why, by}], dropped[{turn, tokens, why, by}], summary,
+ * recalled_tokens, recalled[{session, turn, score, why}], predicted{}, billed{}}; strategy is ""
+ * for a turn that sent nothing. */
 PARLEY_API int parley_why(parley *engine, const parley_scope *scope, uint32_t turn,
                           uint64_t *request, parley_error *error);
 /** [{kind, session, turn, role, text, score, why}]: the k (0: 10; at most 256) messages of this
@@ -219,6 +220,16 @@ PARLEY_API int parley_pin(parley *engine, const parley_scope *scope, uint32_t tu
                           uint64_t *request, parley_error *error);
 PARLEY_API int parley_unpin(parley *engine, const parley_scope *scope, uint32_t turn,
                             uint64_t *request, parley_error *error);
+/** States what is to be kept in mind, word for word, as long as the session lives (UTF-8, at most
+ * 1024 bytes; 16 of 4096 bytes together, else PARLEY_E_REFUSED); or takes one back, by its number:
+ * {session, pinned[], constraints[{number, text}]}. It is sent with every message from now on,
+ * quoted as the user's: at first beside the newest message, and from the next cut on in front of
+ * the history, so that nothing before it changes. One that is taken back there makes the next
+ * request begin anew for the provider's prompt cache. */
+PARLEY_API int parley_constrain(parley *engine, const parley_scope *scope, const char *text,
+                                uint64_t *request, parley_error *error);
+PARLEY_API int parley_unconstrain(parley *engine, const parley_scope *scope, uint32_t number,
+                                  uint64_t *request, parley_error *error);
 /** One recorded conversation, a JSON object {id?, user, bot?, context?, messages:[{role, content,
  * at?}]}: {session, turns}. */
 PARLEY_API int parley_import(parley *engine, const char *json, size_t json_bytes, uint64_t *request,

@@ -273,6 +273,23 @@ int parley_unpin(parley *e, const parley_scope *scope, uint32_t turn, uint64_t *
     return ask_about(e, JOB_UNPIN, scope, &q, request, error);
 }
 
+int parley_constrain(parley *e, const parley_scope *scope, const char *text, uint64_t *request,
+                     parley_error *error)
+{
+    const struct question q = {.text = slice_str(text ? text : "")};
+    struct err err = ERR_INIT;
+    if (check_text(q.text, &err))
+        return public_error(error, &err);
+    return ask_about(e, JOB_CONSTRAIN, scope, &q, request, error);
+}
+
+int parley_unconstrain(parley *e, const parley_scope *scope, uint32_t number, uint64_t *request,
+                       parley_error *error)
+{
+    const struct question q = {.turn = number};
+    return ask_about(e, JOB_UNCONSTRAIN, scope, &q, request, error);
+}
+
 static int copy_member(struct json o, const char *key, char *out, size_t size, struct err *err)
 {
     struct buf scratch = BUF_INIT(4096);

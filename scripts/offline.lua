@@ -419,11 +419,26 @@ local function wants_summary(messages)
         and messages[1].text:find("in at most %d+ words%.$")
 end
 
+-- What is to be kept in mind stands in front of a message: a script has no mind.
+local function without_constraints(messages)
+    local out = {}
+    for i, message in ipairs(messages) do
+        local text = message.text
+        local first = text:find("<constraints>\n", 1, true)
+        local _, last = text:find("\n</constraints>", first or 1, true)
+        if message.role == "user" and first and last then
+            text = text:sub(1, first - 1) .. text:sub(last + 1):gsub("^%s+", "")
+        end
+        out[i] = { role = message.role, text = text }
+    end
+    return out
+end
+
 return function(request)
     if wants_summary(request.messages) then
         return summarise(request.messages[1].text)
     end
-    local messages, text = unquote(request.messages)
+    local messages, text = unquote(without_constraints(request.messages))
     local lower = text:lower()
 
     return answer_question(messages, text, lower)

@@ -16,9 +16,9 @@ static void slash_help(struct chat *chat)
 {
     for (const struct slash *s = slash_table; s->name; s++)
         if (s->id != SLASH_LATER)
-            outputf(&chat->cli->output, "  %-10s %-10s %s\n", s->name, s->argument, s->help);
+            outputf(&chat->cli->output, "  %-12s %-10s %s\n", s->name, s->argument, s->help);
     output_str(&chat->cli->output,
-               "  \"\"\"                   opens and closes a message of several "
+               "  \"\"\"                     opens and closes a message of several "
                "lines\n");
 }
 
@@ -187,6 +187,24 @@ static void slash_pin(struct chat *chat, struct slice wanted, bool remove)
         return;
     chat_scope(chat, &scope);
     if (pin_turn(chat->cli, &scope, turn, remove) == PARLEY_OK)
+        look_again(chat);
+}
+
+static void slash_constraint(struct chat *chat, struct slice argument, bool remove)
+{
+    parley_scope scope;
+    int code;
+
+    if (!has_session(chat))
+        return;
+    chat_scope(chat, &scope);
+    if (remove)
+        code = constraint_remove(chat->cli, &scope, argument);
+    else if (argument.len)
+        code = constraint_add(chat->cli, &scope, argument);
+    else
+        code = constraint_list(chat->cli, &scope);
+    if (code == PARLEY_OK)
         look_again(chat);
 }
 
@@ -382,6 +400,10 @@ void chat_slash(struct chat *chat, struct slice line)
     case SLASH_PIN:
     case SLASH_UNPIN:
         slash_pin(chat, argument, slash->id == SLASH_UNPIN);
+        break;
+    case SLASH_CONSTRAINT:
+    case SLASH_UNCONSTRAIN:
+        slash_constraint(chat, argument, slash->id == SLASH_UNCONSTRAIN);
         break;
     case SLASH_REGENERATE:
         slash_regenerate(chat);

@@ -116,6 +116,10 @@ int why_print(struct cli *cli, const parley_scope *scope, uint32_t turn);
 
 // Pins a turn (0: the newest) or lets it go, and says which are.
 int pin_turn(struct cli *cli, const parley_scope *scope, uint32_t turn, bool remove);
+// States a constraint, takes back the one with the number in `word`, and says which there are.
+int constraint_add(struct cli *cli, const parley_scope *scope, struct slice text);
+int constraint_remove(struct cli *cli, const parley_scope *scope, struct slice word);
+int constraint_list(struct cli *cli, const parley_scope *scope);
 
 // ---- help.c
 
@@ -131,6 +135,7 @@ int command_sessions(struct cli *cli);
 int command_show(struct cli *cli);
 int command_why(struct cli *cli);
 int command_pin(struct cli *cli);
+int command_constraint(struct cli *cli);
 int command_recall(struct cli *cli);
 int command_usage(struct cli *cli);
 int command_check(struct cli *cli);

@@ -32,6 +32,7 @@ static int (*const run[])(struct cli *cli) = {
     [CMD_VERSION] = command_version,   [CMD_COMPLETION] = command_completion,
     [CMD_HELP] = command_help,         [CMD_TOKENS] = command_tokens,
     [CMD_REPLAY] = command_replay,     [CMD_PIN] = command_pin,
+    [CMD_CONSTRAINT] = command_constraint,
 };
 
 static int exit_status(int code)

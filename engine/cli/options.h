@@ -19,6 +19,7 @@ enum command_id {
     CMD_SHOW,
     CMD_WHY,
     CMD_PIN,
+    CMD_CONSTRAINT,
     CMD_RECALL,
     CMD_USAGE,
     CMD_CHECK,

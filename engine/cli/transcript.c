@@ -2,6 +2,8 @@
 // transcript.c: `parley show`, and the transcripts that chat prints and saves.
 #include "cli/listing.h"
 
+#include <inttypes.h>
+
 enum { TRANSCRIPT_MAX = 256 << 20, TIME_START = 11, MINUTES_END = 16 };
 
 static void add_content(struct buf *out, struct json content)
@@ -55,6 +57,18 @@ static void add_turn(struct buf *out, struct json turn)
     buf_release(&at);
 }
 
+static void add_constraints(struct buf *out, struct json constraints)
+{
+    struct json_iter it = {0};
+    struct json key, item;
+
+    while (json_next(constraints, &it, &key, &item)) {
+        buf_addf(out, "constraint %" PRId64 ": ", json_i64(json_get(item, "number"), 0));
+        json_string(json_get(item, "text"), out);
+        buf_add_char(out, '\n');
+    }
+}
+
 void transcript_write(struct buf *out, const struct json_doc *doc)
 {
     struct json root = json_root(doc), key, turn;
@@ -73,6 +87,7 @@ void transcript_write(struct buf *out, const struct json_doc *doc)
     buf_add_str(out, " · ");
     json_string(json_get(root, "status"), out);
     buf_add_char(out, '\n');
+    add_constraints(out, json_get(root, "constraints"));
     while (json_next(json_get(root, "turns"), &it, &key, &turn))
         add_turn(out, turn);
 }

@@ -113,6 +113,21 @@ static void add_recalled(struct table *t, struct json root)
     buf_release(&session);
 }
 
+static void add_constraints(struct table *t, struct json root)
+{
+    char count[24], tokens[24];
+    int64_t n = json_i64(json_get(root, "constraints"), 0);
+
+    if (n == 0)
+        return;
+    snprintf(count, sizeof count, "(%" PRId64 ")", n);
+    snprintf(tokens, sizeof tokens, "%" PRId64,
+             json_i64(json_get(root, "constraints_tokens"), 0));
+    table_add_str(t, "constraints");
+    table_add_str(t, count);
+    table_add_str(t, tokens);
+}
+
 static void print_usage(struct output *o, const char *what, struct json usage)
 {
     double cost = json_double(json_get(usage, "cost_usd"), -1);
@@ -169,6 +184,7 @@ static int print_table(struct cli *cli, struct json root)
     char system[24];
     snprintf(system, sizeof system, "%" PRId64, json_i64(json_get(root, "system_tokens"), 0));
     table_add_str(&t, system);
+    add_constraints(&t, root);
     add_summary(&t, json_get(root, "summary"));
     add_turns(&t, json_get(root, "sent"));
     add_recalled(&t, root);

@@ -34,7 +34,7 @@ void ledger_create(struct chat *c, const char *context_hash, struct slice user,
     commit_begin(&w->commit, c->ledger->env.vault, c->key, c->head.partition);
     work_head(w, false, NULL);
     work_add_event(w, "reset", 0, NULL);
-    work_add_head(w, c);
+    work_add_head(w);
     work_add_pointer(w, &w->head, context_hash);
     work_add_user(w, user);
     work_commit(w, created);
@@ -240,7 +240,7 @@ static int build(struct work *w, struct err *err)
     if (a->edit_from)
         work_add_event(w, a->regenerate ? "regenerate" : "edit", a->edit_from, NULL);
     work_add_system(w);
-    work_add_head(w, c);
+    work_add_head(w);
     if (fresh) {
         work_add_pointer(w, &w->head, a->context_hash);
         work_add_user(w, a->user);

@@ -167,14 +167,14 @@ int work_supersede(struct work *w, uint32_t first, uint32_t last, struct err *er
     return session_supersede(&w->head, first, last, err);
 }
 
-void work_add_head(struct work *w, const struct chat *c)
+void work_add_head(struct work *w)
 {
     struct commit *b = &w->commit;
     uint64_t version = w->head.version;
 
     key_session(&b->name, w->head.id);
     session_write_meta(&w->head, &b->meta);
-    session_write_body(&c->head, &b->body);
+    session_write_body(&w->head, &b->body);
     w->head_item = commit_add(b, version ? STORE_PUT : STORE_INSERT, version);
 }
 

@@ -53,7 +53,7 @@ static void finish(struct work *w, uint64_t pointer)
     struct commit *b = &w->commit;
 
     commit_begin(b, c->ledger->env.vault, c->key, c->head.partition);
-    work_add_head(w, c);
+    work_add_head(w);
     if (pointer != UINT64_MAX)
         work_add_pointer_over(w, &w->head, s->context_hash, pointer);
     work_add_user(w, slice_of(s->user, s->user_len));

@@ -197,6 +197,11 @@ void ledger_supersede(struct chat *c, uint32_t first, enum supersede_kind kind,
 // (model/pins.h). A turn that is pinned already is written again.
 void ledger_pin(struct chat *c, uint32_t turn, struct ledger_op *op);
 void ledger_unpin(struct chat *c, uint32_t turn, struct ledger_op *op);
+// What the user wants kept in mind as long as the session lives, word for word; and what no more,
+// by its number: an event (with the text) and the head, one commit. E_USAGE, E_REFUSED, E_NOT_FOUND
+// as model/constraints.h says; E_REFUSED also while a turn is open.
+void ledger_constrain(struct chat *c, struct safe_text text, struct ledger_op *op);
+void ledger_unconstrain(struct chat *c, uint32_t n, struct ledger_op *op);
 // The open turn goes on in a new session: in one commit it is superseded here (event "moved"), and
 // `to` (a chat_new with head.turns 0) is created with it as turn 1, open, same attempt, same key.
 void ledger_move(struct chat *c, struct chat *to, const struct ledger_accept *a,

@@ -179,7 +179,7 @@ int work_head(struct work *w, bool owned, struct err *err);
 // Supersedes first … last in w->head (owned); all of them are loaded.
 int work_supersede(struct work *w, uint32_t first, uint32_t last, struct err *err);
 // Adds w->head to the batch; remembers which item it is.
-void work_add_head(struct work *w, const struct chat *c);
+void work_add_head(struct work *w);
 // Adds the pointer to the newest session of a bot and context: whatever it said, or of this version
 // (0: there was none).
 void work_add_pointer(struct work *w, const struct session_head *h, const char *context_hash);

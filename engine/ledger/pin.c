@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// pin.c: turns are pinned, and let go. The head says which are; an event says since when. One
-// thread, see ledger_int.h.
+// pin.c: turns are pinned, and let go; constraints are stated, and taken back. The head says which
+// there are; an event says since when. One thread, see ledger_int.h.
 #include "ledger/ledger_int.h"
 
 static void written(struct work *w)
@@ -16,8 +16,9 @@ static void write_event(struct work *w, const char *kind, uint32_t turn)
     struct chat *c = w->chat;
 
     commit_begin(&w->commit, c->ledger->env.vault, c->key, c->head.partition);
+    safe_buf_add(&w->commit.body, safe_buf_text(&w->text));
     work_add_event(w, kind, turn, NULL);
-    work_add_head(w, c);
+    work_add_head(w);
     work_commit(w, written);
 }
 
@@ -64,4 +65,57 @@ void ledger_unpin(struct chat *c, uint32_t turn, struct ledger_op *op)
     work_head(w, false, NULL);
     pins_remove(&w->head.pins, turn, turn);
     write_event(w, "unpin", turn);
+}
+
+// ---- constraints
+
+static bool refuse_open(struct work *w)
+{
+    const struct session_head *h = &w->chat->head;
+
+    if (h->open_turn == 0)
+        return false;
+    work_fail(w, E_REFUSED, "turn %u of this session is still being answered: wait for it or stop "
+                            "it", h->open_turn);
+    return true;
+}
+
+void ledger_constrain(struct chat *c, struct safe_text text, struct ledger_op *op)
+{
+    struct work *w = work_append(c, op);
+
+    if (!w || refuse_open(w))
+        return;
+    int code = work_head(w, true, &op->err);
+    if (!code && !w->head.constraints)
+        code = constraints_new(&w->head.constraints, &op->err);
+    if (!code)
+        code = constraints_add(w->head.constraints, text, w->head.turns, &op->err);
+    safe_buf_add(&w->text, text);
+    if (code)
+        work_end(w, code);
+    else
+        write_event(w, "constrain", 0);
+}
+
+void ledger_unconstrain(struct chat *c, uint32_t n, struct ledger_op *op)
+{
+    struct work *w = work_append(c, op);
+
+    if (!w || refuse_open(w))
+        return;
+    int code = work_head(w, true, &op->err);
+    if (!code && !w->head.constraints)
+        code = err_set(&op->err, E_NOT_FOUND, "there is no constraint in this session");
+    if (!code)
+        code = constraints_remove(w->head.constraints, n, &op->err);
+    if (code) {
+        work_end(w, code);
+        return;
+    }
+    if (w->head.constraints->len == 0) {
+        constraints_free(w->head.constraints);
+        w->head.constraints = NULL;
+    }
+    write_event(w, "unconstrain", 0);
 }

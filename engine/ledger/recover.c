@@ -70,7 +70,7 @@ static void settle_lost(struct work *w)
     commit_begin(&w->commit, c->ledger->env.vault, c->key, c->head.partition);
     work_add_reply(w, c->head.id, &t, &reply);
     work_add_attempt(w, STORE_PUT, impl->attempt_version, c->head.id, &w->attempt, NULL);
-    work_add_head(w, c);
+    work_add_head(w);
     work_add_parts_gone(w);
     step_release(&reply);
     work_commit(w, interrupted);

@@ -258,7 +258,7 @@ void ledger_settle(struct chat *c, const struct ledger_settle *s, struct ledger_
         commit_delete(&w->commit);
     }
     add_cut(w, s);
-    work_add_head(w, c);
+    work_add_head(w);
     work_add_parts_gone(w);
     work_commit(w, settled);
 }

@@ -30,7 +30,7 @@ static void build(struct work *w)
     w->head.last_active_at_ms = ledger_now(c->ledger);
     commit_begin(&w->commit, c->ledger->env.vault, c->key, c->head.partition);
     work_add_event(w, w->event, w->first, NULL);
-    work_add_head(w, c);
+    work_add_head(w);
     work_commit(w, superseded);
 }
 
@@ -119,7 +119,7 @@ static int build_leaving(struct work *w, struct moving *s, struct err *err)
     work_add_attempt(w, STORE_PUT, impl->attempt_version, c->head.id, &unused, NULL);
     work_add_parts_gone(w);
     work_add_event(w, "moved", n, s->to->head.id);
-    work_add_head(w, c);
+    work_add_head(w);
     s->old = w->head;
     s->old_item = w->head_item;
     w->head_owned = false;
@@ -142,7 +142,7 @@ static void build_arriving(struct work *w, struct moving *s)
     work_add_step(w, w->head.id, &w->turn, 0);
     w->attempt_item = work_add_attempt(w, STORE_INSERT, 0, w->head.id, &w->attempt, NULL);
     work_add_system(w);
-    work_add_head(w, to);
+    work_add_head(w);
     work_add_pointer(w, &w->head, a->context_hash);
     work_add_user(w, a->user);
 }

@@ -342,11 +342,41 @@ LJMP static void read_summary(lua_State *L, int idx, const char *where, struct h
     lua_pop(L, 1);
 }
 
+LJMP const char *plans_read_constraints(lua_State *L, struct history_plan *plan)
+{
+    const char *wrong = NULL;
+    lua_Unsigned n = lua_rawlen(L, -1);
+
+    for (lua_Unsigned i = 1; i <= n && !wrong; i++) {
+        struct slice text = SLICE_NONE;
+
+        lua_rawgeti(L, -1, (lua_Integer)i);
+        if (lua_type(L, -1) == LUA_TSTRING)
+            text.ptr = lua_tolstring(L, -1, &text.len);
+        wrong = history_plan_constrain(plan, text);
+        lua_pop(L, 1);
+    }
+    return wrong;
+}
+
+LJMP static void read_constraints(lua_State *L, int idx, const char *where,
+                                  struct history_plan *plan)
+{
+    int type = shape_field(L, idx, "constraints");
+
+    if (type != LUA_TNIL && type != LUA_TTABLE)
+        luaL_error(L, "%s: constraints: must be a list of texts", where);
+    const char *wrong = type == LUA_TTABLE ? plans_read_constraints(L, plan) : NULL;
+    if (wrong)
+        luaL_error(L, "%s: constraints: %s", where, wrong);
+    lua_pop(L, 1);
+}
+
 LJMP void plans_read_history(lua_State *L, const char *where, uint32_t turn,
                              struct history_plan *plan)
 {
     static const char *const names[] = {"last", "slack", "pin", "pin_first", "budget_tokens",
-                                        "recall", "summary"};
+                                        "recall", "summary", "constraints"};
     int idx = lua_gettop(L);
 
     freeze_reveal(L);
@@ -369,5 +399,6 @@ LJMP void plans_read_history(lua_State *L, const char *where, uint32_t turn,
     plan->pin_first = first < UINT32_MAX ? (uint32_t)first : UINT32_MAX;
     plan->budget_tokens = read_count(L, idx, "budget_tokens", where, 0);
     read_recall(L, idx, where, plan);
+    read_constraints(L, idx, where, plan);
     read_pins(L, idx, where, turn, plan);
 }

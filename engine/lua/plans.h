@@ -12,9 +12,13 @@
 // plan_init. `where` is "file:line" of the hook, for messages and plan->by.
 LJMP void plans_read(lua_State *L, const struct redactor *redactor, const char *where,
                      struct plan *plan);
-// Reads nil or { last = …, pin = {…}, pin_first = …, budget_tokens = … }. Turns from `turn` on do
-// not exist yet and cannot be pinned.
+// Reads nil or { last = …, pin = {…}, pin_first = …, constraints = {…}, … }. Turns from `turn` on
+// do not exist yet and cannot be pinned.
 LJMP void plans_read_history(lua_State *L, const char *where, uint32_t turn,
                              struct history_plan *plan);
+
+// Adds the texts of the list on top to what the plan says is to be kept in mind. NULL, or what is
+// wrong, for people.
+LJMP const char *plans_read_constraints(lua_State *L, struct history_plan *plan);
 
 #endif

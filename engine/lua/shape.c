@@ -4,6 +4,7 @@
 
 #include "base/hint.h"
 #include "lua/freeze.h"
+#include "lua/plans.h"
 
 #include <stdio.h>
 
@@ -54,24 +55,24 @@ static const struct key limits_keys[] = {
 // The history strategies that are data; parley.history makes tables {strategy = …, options = {…}}.
 static const struct strategy {
     const char *name;
-    struct key options[10];
+    struct key options[11];
 } strategies[] = {
-    {"full", {{0}}},
-    {"truncate", {{"budget_tokens", T_COUNT, false}}},
+    {"full", {{"constraints", T_TABLE, false}}},
+    {"truncate", {{"budget_tokens", T_COUNT, false}, {"constraints", T_TABLE, false}}},
     {"window", {{"keep_turns", T_COUNT, false}, {"slack_turns", T_COUNT, false},
-                {"pin_first", T_COUNT, false}}},
+                {"pin_first", T_COUNT, false}, {"constraints", T_TABLE, false}}},
     {"recall", {{"k", T_COUNT, false}, {"budget_tokens", T_COUNT, false},
                 {"keep_turns", T_COUNT, false}, {"slack_turns", T_COUNT, false},
-                {"pin_first", T_COUNT, false}}},
+                {"pin_first", T_COUNT, false}, {"constraints", T_TABLE, false}}},
     {"summarise", {{"keep_turns", T_COUNT, false}, {"slack_turns", T_COUNT, false},
                    {"pin_first", T_COUNT, false}, {"summarise_at", T_SHARE, false},
                    {"summary_tokens", T_COUNT, false}, {"prompt", T_STRING, false},
-                   {"model", T_STRING, false}}},
+                   {"model", T_STRING, false}, {"constraints", T_TABLE, false}}},
     {"hybrid", {{"recall", T_COUNT, false}, {"recall_tokens", T_COUNT, false},
                 {"keep_turns", T_COUNT, false}, {"slack_turns", T_COUNT, false},
                 {"pin_first", T_COUNT, false}, {"summarise_at", T_SHARE, false},
                 {"summary_tokens", T_COUNT, false}, {"prompt", T_STRING, false},
-                {"model", T_STRING, false}}},
+                {"model", T_STRING, false}, {"constraints", T_TABLE, false}}},
 };
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
@@ -207,6 +208,20 @@ static uint32_t to_u32(uint64_t n)
     return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
 }
 
+LJMP static void read_constraints(lua_State *L, int options, struct place *at,
+                                  struct history_plan *plan)
+{
+    const char *wrong = NULL;
+
+    if (shape_field(L, options, "constraints") == LUA_TTABLE)
+        wrong = plans_read_constraints(L, plan);
+    if (wrong) {
+        lua_pushfstring(L, "constraints: %s", wrong);
+        complain(L, at, lua_tostring(L, -1));
+    }
+    lua_pop(L, 1);
+}
+
 LJMP static void read_recall(lua_State *L, int options, struct place *at, const char *count,
                              const char *tokens, struct history_plan *plan)
 {
@@ -309,6 +324,7 @@ LJMP static void read_strategy(lua_State *L, int idx, struct place *at, struct h
         plan->budget_tokens = read_count(L, options, "budget_tokens", 0);
     if (summarises)
         read_summary(L, options, at, plan);
+    read_constraints(L, options, at, plan);
     lua_settop(L, options - 1);
     snprintf(plan->by, sizeof(plan->by), "%s:%d", at->source->file, line_at(at));
 }

@@ -3,6 +3,7 @@
 #include "model/plan.h"
 
 #include "base/err.h"
+#include "base/utf8.h"
 #include "model/turn.h"
 
 #include <string.h>
@@ -28,6 +29,42 @@ void history_plan_pin(struct history_plan *p, const struct session_pins *pins)
         p->pinned[at] = turn;
         p->pinned_len++;
     }
+}
+
+static size_t constraints_bytes(const struct history_plan *p)
+{
+    const char *at = p->constraints;
+
+    for (uint32_t i = 0; i < p->constraints_len; i++)
+        at += strlen(at) + 1;
+    return (size_t)(at - p->constraints);
+}
+
+const char *history_plan_constrain(struct history_plan *p, struct slice text)
+{
+    size_t bytes = constraints_bytes(p);
+
+    if (text.len == 0 || text.len > CONSTRAINT_BYTES_MAX)
+        return "a constraint is a text of 1 to 1024 bytes";
+    if (!utf8_valid(text) || memchr(text.ptr, '\0', text.len))
+        return "a constraint is valid UTF-8, without NUL";
+    if (p->constraints_len == CONSTRAINTS_MAX || bytes + text.len + 1 > sizeof(p->constraints))
+        return "at most 16 constraints of 4096 bytes together";
+    memcpy(p->constraints + bytes, text.ptr, text.len);
+    p->constraints[bytes + text.len] = '\0';
+    p->constraints_len++;
+    return NULL;
+}
+
+uint64_t history_plan_constraints_hash(const struct history_plan *p)
+{
+    uint64_t hash = 0;
+    size_t bytes = constraints_bytes(p);
+
+    // FNV-1a's step (Fowler, Noll, Vo; 64 bits): told apart, not kept secret.
+    for (size_t i = 0; i < bytes; i++)
+        hash = (hash ^ (unsigned char)p->constraints[i]) * UINT64_C(0x100000001b3);
+    return hash;
 }
 
 uint32_t history_slack(uint32_t last)

@@ -3,6 +3,7 @@
 #ifndef MODEL_PLAN_H
 #define MODEL_PLAN_H
 
+#include "model/constraints.h"
 #include "model/pins.h"
 #include "model/safe_text.h"
 #include <stdbool.h>
@@ -38,6 +39,9 @@ struct history_plan {
     // Further turns by ordinal, ascending; those that the session pins among them, once added.
     uint32_t pinned[PLAN_PINNED_MAX + SESSION_PINS_MAX];
     uint32_t pinned_len;
+    // What is to be kept in mind, word for word: texts, one after the other, each with its NUL.
+    char constraints[CONSTRAINTS_BYTES_MAX + CONSTRAINTS_MAX];
+    uint32_t constraints_len;            // how many
     uint32_t recall;                     // further turns that bear on the message, quoted in front
                                          // of it; 0: none, at most PLAN_RECALL_MAX
     uint64_t recall_tokens;              // of them together, at most
@@ -46,6 +50,9 @@ struct history_plan {
 void history_plan_full(struct history_plan *p);  // all turns that fit
 // Whatever the strategy, what the session pins is sent too. Once per plan.
 void history_plan_pin(struct history_plan *p, const struct session_pins *pins);
+// Adds a constraint. NULL, or what is wrong with it, for people.
+const char *history_plan_constrain(struct history_plan *p, struct slice text);
+uint64_t history_plan_constraints_hash(const struct history_plan *p);
 // The slack of a window that names none: as many turns again, so that the cut moves once in `last`
 // turns. A window of less than 8 turns slides by one: it is shorter than what providers cache.
 uint32_t history_slack(uint32_t last);

@@ -87,6 +87,13 @@ void sent_write_meta(const struct sent *s, struct json_writer *w)
         jw_i64(w, (int64_t)s->summary_tokens);
         jw_array_end(w);
     }
+    if (s->constraints) {
+        jw_key(w, "constraints");
+        jw_array(w);
+        jw_i64(w, s->constraints);
+        jw_i64(w, (int64_t)s->constraints_tokens);
+        jw_array_end(w);
+    }
     if (s->cut_moved)
         jw_kv_bool(w, "cut", true);
     jw_kv_i64(w, "system", (int64_t)s->system_tokens);
@@ -188,6 +195,21 @@ static void read_summary(struct sent *s, struct meta *m)
     s->summary_tokens = (uint64_t)tokens;
 }
 
+static void read_constraints(struct sent *s, struct meta *m)
+{
+    struct json v = json_get(m->root, "constraints");
+    int64_t n = json_i64(json_at(v, 0), 0), tokens = json_i64(json_at(v, 1), -1);
+
+    if (m->code || json_type(v) == JSON_NONE)
+        return;
+    if (json_type(v) != JSON_ARRAY || n < 1 || n > 2 * CONSTRAINTS_MAX || tokens < 0) {
+        meta_fail(m, "constraints");
+        return;
+    }
+    s->constraints = (uint32_t)n;
+    s->constraints_tokens = (uint64_t)tokens;
+}
+
 int sent_read_meta(struct sent *s, struct slice attempt_meta, struct err *err)
 {
     struct meta m;
@@ -208,6 +230,7 @@ int sent_read_meta(struct sent *s, struct slice attempt_meta, struct err *err)
     read_recalled(s, &m);
     s->recalled_tokens = (uint64_t)meta_i64_or(&m, "recalled_tokens", 0, INT64_MAX, 0);
     read_summary(s, &m);
+    read_constraints(s, &m);
     s->cut_moved = meta_has(&m, "cut");
     s->system_tokens = (uint64_t)meta_i64_or(&m, "system", 0, INT64_MAX, 0);
     s->history_tokens = (uint64_t)meta_i64_or(&m, "history", 0, INT64_MAX, 0);

@@ -35,11 +35,18 @@ int session_quarantined(struct err *err, const char *id)
                    "backup, or start a new session", id, why);
 }
 
-void session_head_release(struct session_head *h)
+static void forget_ranges(struct session_head *h)
 {
     mem_free(h->superseded);
     h->superseded = NULL;
     h->superseded_len = 0;
+}
+
+void session_head_release(struct session_head *h)
+{
+    forget_ranges(h);
+    constraints_free(h->constraints);
+    h->constraints = NULL;
 }
 
 int session_head_copy(struct session_head *out, const struct session_head *h, struct err *err)
@@ -48,14 +55,17 @@ int session_head_copy(struct session_head *out, const struct session_head *h, st
 
     *out = *h;
     out->superseded = NULL;
-    if (bytes == 0)
-        return E_OK;
+    out->superseded_len = 0;
+    int code = constraints_copy(&out->constraints, h->constraints, err);
+    if (code || bytes == 0)
+        return code;
     out->superseded = mem_alloc(bytes);
     if (!out->superseded) {
-        out->superseded_len = 0;
+        session_head_release(out);
         return err_set(err, E_NOMEM, "out of memory for session %s", h->id);
     }
     memcpy(out->superseded, h->superseded, bytes);
+    out->superseded_len = h->superseded_len;
     return E_OK;
 }
 
@@ -283,7 +293,7 @@ static void read_superseded(struct session_head *h, struct meta *m)
     struct json array = json_get(m->root, "superseded");
     uint32_t len = json_count(array);
 
-    session_head_release(h);
+    forget_ranges(h);
     if (m->code || json_type(array) == JSON_NONE)
         return;
     if (json_type(array) != JSON_ARRAY || len > SUPERSEDED_RANGES_MAX) {
@@ -298,7 +308,7 @@ static void read_superseded(struct session_head *h, struct meta *m)
     } else if (read_ranges(array, h->turns, h->superseded)) {
         h->superseded_len = len;
     } else {
-        session_head_release(h);
+        forget_ranges(h);
         meta_fail(m, "superseded");
     }
 }
@@ -363,12 +373,30 @@ void session_write_body(const struct session_head *h, struct safe_buf *out)
 {
     struct json_writer w;
 
-    if (h->context[0] == '\0')
+    if (h->context[0] == '\0' && !h->constraints)
         return;
     jw_init(&w, safe_buf_bytes(out));
     jw_object(&w);
-    jw_kv_str(&w, "context", h->context);
+    if (h->context[0])
+        jw_kv_str(&w, "context", h->context);
+    if (h->constraints) {
+        jw_key(&w, "constraints");
+        constraints_write(h->constraints, &w);
+    }
     jw_object_end(&w);
+}
+
+static void read_constraints(struct session_head *h, struct meta *m)
+{
+    struct json array = json_get(m->root, "constraints");
+
+    if (m->code || json_type(array) == JSON_NONE)
+        return;
+    int code = constraints_read(&h->constraints, array, m->err);
+    if (code == E_NOMEM)
+        m->code = code;
+    else if (code)
+        meta_fail(m, "constraints");
 }
 
 int session_read_body(struct session_head *h, struct safe_text body, struct err *err)
@@ -376,9 +404,12 @@ int session_read_body(struct session_head *h, struct safe_text body, struct err 
     struct meta m;
 
     h->context[0] = '\0';
+    constraints_free(h->constraints);
+    h->constraints = NULL;
     if (body.len == 0)
         return E_OK;
     meta_open(&m, safe_slice(body), "session", err);
-    meta_chars(&m, "context", true, h->context, sizeof(h->context));
+    meta_chars(&m, "context", false, h->context, sizeof(h->context));
+    read_constraints(h, &m);
     return meta_close(&m);
 }

@@ -4,6 +4,7 @@
 #define MODEL_SESSION_H
 
 #include "base/id.h"
+#include "model/constraints.h"
 #include "model/pins.h"
 #include "model/turn.h"
 
@@ -47,6 +48,7 @@ struct session_head {
     int64_t created_at_ms, last_active_at_ms, expires_at_ms;  // expires 0: never
     struct turn_range *superseded;    // owned; sorted, disjoint
     uint32_t superseded_len;
+    struct constraints *constraints;  // owned; NULL: none
     uint64_t version;                 // the record's, for put-if-version; 0: not stored yet
     bool quarantined;                 // in lists: only id and partition could be read
 };
@@ -68,7 +70,8 @@ int session_supersede(struct session_head *h, uint32_t first, uint32_t last, str
 // Meta of key session/<id>: {"bot","status","turns","open_turn","events","tokens","system_hash"
 // (hex string), "cut":[first,turn,"plan (hex)",summary (if any)],
 // "created_at","last_active_at","expires_at" (ms; 0 left out), "superseded":[[first,last],…],
-// "pins":[[turn,"user"],…]}; body: {"context":"…"} (no body when the context is empty).
+// "pins":[[turn,"user"],…]}; body: {"context":"…","constraints":
+// [[n,since,"text"],…]}, what is empty left out (no body when both are).
 void session_write_meta(const struct session_head *h, struct buf *out);
 int session_read_meta(struct session_head *h, struct slice meta, struct err *err);
 void session_write_body(const struct session_head *h, struct safe_buf *out);

@@ -16,7 +16,12 @@ static void answer_open(struct run *run)
     const struct chat *chat = run->live ? run->live->chat : NULL;
     uint64_t tokens = run->system_tokens;
     if (chat) {
+        struct err err = ERR_INIT;
         turn_history(run);
+        if (context_constrain(run, &err)) {
+            emit_error(run, err.code, &err);
+            return;
+        }
         tokens = context_next_tokens(run);
     }
     struct buf json = BUF_INIT(RESULT_BYTES_MAX);

@@ -70,6 +70,8 @@ uint64_t choose_plan_hash(const struct history_plan *plan, const char *provider,
     hash_bytes(&hash, numbers, sizeof(numbers));
     for (uint32_t i = 0; i < plan->pinned_len && plan->pinned[i] < first; i++)
         hash_bytes(&hash, &plan->pinned[i], sizeof(plan->pinned[i]));
+    if (plan->constraints_len)
+        hash ^= history_plan_constraints_hash(plan);
     hash_bytes(&hash, provider, strlen(provider) + 1);
     hash_bytes(&hash, model, strlen(model) + 1);
     return hash;

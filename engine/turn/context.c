@@ -26,6 +26,7 @@ void context_release(struct context *c)
 {
     vec_release(&c->messages);
     vec_release(&c->steps);
+    constraints_release(c);
 }
 
 static uint64_t output_reserve(const struct run *run)
@@ -55,7 +56,7 @@ static uint64_t budget_beside(const struct run *run, const struct anchor *anchor
     uint64_t room = gauge_room(run, anchor, context_limit(run));
     uint64_t used = run->system_tokens + run->text_tokens;
     used += run->context.recalled ? run->context.recalled->step.tokens : 0;
-    used += summary_tokens(&run->context);
+    used += summary_tokens(&run->context) + constraints_tokens(&run->context);
     return room > used ? room - used : 0;
 }
 
@@ -122,6 +123,12 @@ static void point_messages(struct context *c)
     }
 }
 
+// A step that is there, or nothing.
+static bool add_beside(struct context *c, struct step *step)
+{
+    return content_empty(&step->content) || add_step(c, step);
+}
+
 static bool build(struct context *c, const struct chat *chat, const struct history_plan *plan,
                   const struct turn *now)
 {
@@ -129,6 +136,8 @@ static bool build(struct context *c, const struct chat *chat, const struct histo
     vec_clear(&c->messages);
     vec_clear(&c->steps);
     c->sent = 0;
+    if (!add_beside(c, &c->constraints_front))
+        return false;
     for (uint32_t n = choose_next_pinned(plan, 0); n && n < pins_end;
          n = choose_next_pinned(plan, n)) {
         const struct turn *t = choose_candidate(chat, n);
@@ -144,6 +153,8 @@ static bool build(struct context *c, const struct chat *chat, const struct histo
     }
     c->dropped = now->n - 1 - c->sent;
     if (c->recalled && !add_step(c, &c->recalled->step))
+        return false;
+    if (!add_beside(c, &c->constraints_fresh))
         return false;
     if (!add_step(c, &now->steps[0]))
         return false;
@@ -169,12 +180,18 @@ bool context_needs_prompt(const struct run *run)
     return prompt_changed(run) && !run->live->chat->system_loaded;
 }
 
+// What a cut is made for: the plan, the model, and the constraints that stand in front of it.
+static uint64_t made_for(const struct run *run, uint32_t first, uint32_t turn)
+{
+    return choose_plan_hash(&run->plan, run->provider, run->model, first) ^
+           constraints_hash(run->live->chat->head.constraints, turn);
+}
+
 // The cut that the plan goes on from; none if it was made for another plan or model.
 static struct history_cut cut_before(const struct run *run)
 {
     const struct history_cut *cut = &run->live->chat->head.cut;
-    uint64_t plan = choose_plan_hash(&run->plan, run->provider, run->model, cut->first);
-    return cut->plan == plan ? *cut : (struct history_cut){0};
+    return cut->plan == made_for(run, cut->first, cut->turn) ? *cut : (struct history_cut){0};
 }
 
 // What a summary stands for is not sent: a newer one moves the cut, to where it ends.
@@ -269,8 +286,8 @@ uint64_t context_next_tokens(const struct run *run)
     uint64_t budget = context_budget(run) + run->text_tokens;
     choose_turns(&next, chat, &run->plan, &cut, chat->head.turns + 1, budget);
     const struct anchor *anchor = anchor_of(run, next.first, chat->head.system_hash);
-    return gauge_likely(run, anchor, run->system_tokens + summary_tokens(&run->context) +
-                                         next.history_tokens);
+    uint64_t beside = summary_tokens(&run->context) + constraints_tokens(&run->context);
+    return gauge_likely(run, anchor, run->system_tokens + beside + next.history_tokens);
 }
 
 static bool same_beginning(const struct run *run, const struct history_cut *before)
@@ -285,6 +302,13 @@ static bool begins_anew(const struct run *run, const struct history_cut *before)
     return !same_beginning(run, before) || c->history_tokens == 0 || run->gap_ms >= CACHE_COLD_MS;
 }
 
+// Without a cut all that was stated stands in front.
+int context_constrain(struct run *run, struct err *err)
+{
+    struct history_cut cut = cut_before(run);
+    return constraints_compose(run, cut.first ? cut.turn : UINT32_MAX, err);
+}
+
 static void choose_with_prompt(struct run *run)
 {
     const struct chat *chat = run->live->chat;
@@ -297,10 +321,11 @@ static void choose_with_prompt(struct run *run)
         use_system(run, run->policy->info.system);
         choose(run, run->policy->info.system_hash);
     }
+    uint32_t turn = same_beginning(run, &before) ? before.turn : run->turn;
     run->context.cut = (struct history_cut){
         .first = run->context.first,
-        .turn = same_beginning(run, &before) ? before.turn : run->turn,
-        .plan = choose_plan_hash(&run->plan, run->provider, run->model, run->context.first),
+        .turn = turn,
+        .plan = made_for(run, run->context.first, turn),
         .summary = summary_sent(run),
     };
     run->context.new_prompt = changed && anew;
@@ -337,6 +362,8 @@ static void tell_sent(struct run *run, const struct turn *now)
     sent->cut_moved = c->cut.turn == run->turn && c->cut.first > 1;
     sent->system_tokens = run->system_tokens;
     sent->history_tokens = c->history_tokens;
+    sent->constraints = c->constraints;
+    sent->constraints_tokens = constraints_tokens(c);
     if (c->recalled) {
         sent->recalled_len = c->recalled->len;
         sent->recalled_tokens = c->recalled->step.tokens;
@@ -359,19 +386,21 @@ static void make_request(struct run *run)
         .messages = c->messages.ptr,
         .messages_len = (uint32_t)c->messages.len,
         .max_output_tokens = context_output_max(run),
-        .fresh = c->recalled != NULL,
+        .fresh = c->recalled || !content_empty(&c->constraints_fresh.content),
         .cache = !(run->job->flags & JOB_STATELESS),
     };
 }
 
 static int check_text_fits(const struct run *run, struct err *err)
 {
-    uint64_t fixed = gauge_likely(run, NULL, run->system_tokens + run->text_tokens);
+    uint64_t fixed = run->system_tokens + run->text_tokens + constraints_tokens(&run->context);
+    fixed = gauge_likely(run, NULL, fixed);
     if (fixed <= run->caps.window_tokens)
         return E_OK;
     return err_set(err, E_REFUSED,
-                   "the message alone is about %llu tokens, more than the %llu that %s takes: "
+                   "the message alone%s is about %llu tokens, more than the %llu that %s takes: "
                    "send less at a time, or choose a model with a larger window",
+                   run->context.constraints ? ", with the session's constraints," : "",
                    (unsigned long long)fixed, (unsigned long long)run->caps.window_tokens,
                    run->model);
 }
@@ -394,7 +423,8 @@ static void drop_beside(struct run *run)
 {
     struct context *c = &run->context;
     uint64_t window = run->caps.window_tokens;
-    uint64_t fixed = run->system_tokens + run->text_tokens + summary_tokens(c);
+    uint64_t fixed = run->system_tokens + run->text_tokens + constraints_tokens(c);
+    fixed += summary_tokens(c);
     if (c->recalled && gauge_likely(run, NULL, fixed + c->recalled->step.tokens) > window)
         c->recalled = NULL;
     if (c->summary && gauge_likely(run, NULL, fixed) > window) {
@@ -409,23 +439,32 @@ int context_assemble(struct run *run, struct err *err)
     const struct chat *chat = run->live->chat;
     const struct turn *now = chat_turn(chat, run->turn);
     bool stateless = run->job->flags & JOB_STATELESS;
+    int code = E_OK;
     choose_beside(run);
     if (stateless) {
         use_system(run, SAFE_NONE);
+        constraints_release(c);
         c->first = run->turn;
         c->pins_end = 0;
         c->history_tokens = 0;
         c->anchor = NULL;
     } else {
-        choose_with_prompt(run);
+        code = context_constrain(run, err);
+        if (!code)
+            choose_with_prompt(run);
+        // A cut that moves takes along what was stated since the one before.
+        if (!code && !content_empty(&c->constraints_fresh.content))
+            code = constraints_compose(run, c->cut.turn, err);
     }
-    int code = check_text_fits(run, err);
+    if (!code)
+        code = check_text_fits(run, err);
     if (code)
         return code;
     drop_beside(run);
     if (!build(c, chat, &run->plan, now))
         return err_set(err, E_NOMEM, "out of memory while assembling the request");
     c->total_tokens = run->system_tokens + run->text_tokens + c->history_tokens;
+    c->total_tokens += constraints_tokens(c);
     c->total_tokens += c->recalled ? c->recalled->step.tokens : 0;
     c->total_tokens += summary_tokens(c);
     if (!stateless) {

@@ -279,6 +279,20 @@ void emit_pins(struct json_writer *w, const struct session_head *head)
     jw_array_end(w);
 }
 
+void emit_constraints(struct json_writer *w, const struct session_head *head)
+{
+    const struct constraints *c = head->constraints;
+    jw_key(w, "constraints");
+    jw_array(w);
+    for (uint32_t i = 0; c && i < c->len; i++) {
+        jw_object(w);
+        jw_kv_i64(w, "number", c->list[i].n);
+        jw_kv_slice(w, "text", safe_slice(constraints_text(c, i)));
+        jw_object_end(w);
+    }
+    jw_array_end(w);
+}
+
 void emit_lines(struct json_writer *w, const char *key, struct slice lines)
 {
     jw_key(w, key);
@@ -302,6 +316,7 @@ void emit_show(struct json_writer *w, const struct run *run)
     if (chat->damage.len)
         emit_lines(w, "damage", buf_slice(&chat->damage));
     jw_kv_slice(w, "system", safe_slice(safe_buf_text(&chat->system)));
+    emit_constraints(w, &chat->head);
     jw_key(w, "turns");
     jw_array(w);
     for (uint32_t i = 0; i < chat->turns_len; i++)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// pin.c: what a session keeps in every request, wherever the cut is: the user pins turns, and lets
-// them go.
+// pin.c: what a session keeps in every request, wherever the cut is: the user pins turns, states
+// constraints, and takes back both.
 #include "turn/turn_int.h"
 
 static void reloaded(struct ledger_op *op);
@@ -14,6 +14,7 @@ static void answer(struct run *run)
     jw_object(&w);
     jw_kv_str(&w, "session", head->id);
     emit_pins(&w, head);
+    emit_constraints(&w, head);
     jw_object_end(&w);
     emit_result(run, &json);
 }
@@ -32,16 +33,21 @@ static void written(struct ledger_op *op)
     }
 }
 
+static bool takes_turn(const struct run *run)
+{
+    return run->job->verb == JOB_PIN || run->job->verb == JOB_UNPIN;
+}
+
 static void have(struct run *run)
 {
     struct chat *chat = run->live->chat;
     uint32_t turn = run->job->turn;
-    if (turn == 0) {
+    if (turn == 0 && takes_turn(run)) {
         turn = chat->head.turns;
         while (turn > 0 && session_is_superseded(&chat->head, turn))
             turn--;
     }
-    if (turn == 0) {
+    if (turn == 0 && takes_turn(run)) {
         struct err err = ERR_INIT;
         err_set(&err, E_REFUSED, "there is no turn to pin in this session");
         emit_error(run, E_REFUSED, &err);
@@ -50,6 +56,10 @@ static void have(struct run *run)
     turn_op_start(run, written);
     if (run->job->verb == JOB_PIN)
         ledger_pin(chat, turn, &run->op);
+    else if (run->job->verb == JOB_CONSTRAIN)
+        ledger_constrain(chat, safe_buf_text(&run->text), &run->op);
+    else if (run->job->verb == JOB_UNCONSTRAIN)
+        ledger_unconstrain(chat, turn, &run->op);
     else
         ledger_unpin(chat, turn, &run->op);
 }
@@ -81,7 +91,26 @@ static void have_user(struct run *run)
         resolve_session(run, false, located);
 }
 
+// What a user states is safe text before it goes anywhere, and says something.
+static int take_constraint(struct run *run, struct err *err)
+{
+    struct slice text = buf_slice(&run->job->text);
+    safe_buf_init(&run->text, CONTENT_BYTES_MAX);
+    int code = redact_text(run->w->env.redactor, text, &run->text, err);
+    if (code)
+        return err_prefix(err, "the constraint: ");
+    code = content_make_text(&run->content, safe_buf_text(&run->text), err);
+    if (!code && !rules_says_something(&run->content))
+        code = err_set(err, E_USAGE, "the constraint is empty: say what is to be kept in mind");
+    return code;
+}
+
 void pin_start(struct run *run)
 {
+    struct err err = ERR_INIT;
+    if (run->job->verb == JOB_CONSTRAIN && take_constraint(run, &err)) {
+        emit_error(run, err.code, &err);
+        return;
+    }
     resolve_user(run, false, have_user);
 }

@@ -38,11 +38,12 @@ static uint64_t cached_tokens(const struct run *run)
     bool warm = run->gap_ms > 0 && run->gap_ms < CACHE_WARM_MS;
     if (!warm || c->cut.turn == run->turn || c->new_prompt || run->turn == 1)
         return 0;
-    uint64_t before = run->system_tokens + summary_tokens(c) + c->history_tokens;
+    uint64_t before = run->system_tokens + c->constraints_front.tokens + summary_tokens(c) +
+                      c->history_tokens;
     const struct turn *last = chat_turn(run->live->chat, run->turn - 1);
     uint64_t fresh = reply_tokens(last);
     // Beside something fresh, the last message was not put into the cache.
-    if (c->recalled && last)
+    if (run->request.fresh && last)
         fresh += last->steps[0].tokens;
     uint64_t cached = before > fresh ? before - fresh : 0;
     return cached >= run->caps.cache_min_tokens ? cached : 0;
@@ -62,9 +63,10 @@ void predict_usage(const struct run *run, struct usage *out)
     bool caches = run->caps.cache_min_tokens && total >= run->caps.cache_min_tokens;
     uint64_t cached = caches ? cached_tokens(run) : 0;
     bool writes = caches && run->request.cache;
-    uint64_t stable =
-        run->system_tokens + summary_tokens(&run->context) + run->context.history_tokens;
-    uint64_t kept = run->context.recalled ? stable : total;
+    const struct context *c = &run->context;
+    uint64_t stable = run->system_tokens + c->constraints_front.tokens + summary_tokens(c) +
+                      c->history_tokens;
+    uint64_t kept = run->request.fresh ? stable : total;
     *out = (struct usage){
         .input_tokens = (int64_t)likely,
         .cached_tokens = part(run, cached, likely),

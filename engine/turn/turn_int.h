@@ -24,6 +24,7 @@
 //   summary.c   summaries: when one is due, those under way; summary_make.c: how one is made;
 //               summary_text.c: what a model is asked; summary_turn.c: what a turn sends of it
 //   pin.c       what a session keeps in every request
+//   constrain.c what is to be kept in mind, word for word
 //   ask.c why.c list.c usage.c verify.c import.c   the other jobs
 //   recorded.c  a recorded conversation => turns
 //   backtest*.c policies over turns that are over (backtest_int.h)
@@ -166,6 +167,10 @@ struct context {
     const struct anchor *anchor;       // of a request that this one begins with; NULL: none known
     struct recalled *recalled;     // quoted in the newest message; NULL: nothing is
     struct summarised *summary;    // quoted in front of the newest turns; NULL: nothing is
+    // What is to be kept in mind, quoted in front of all, and what is newer in the newest message;
+    // without content where there is none. Owned.
+    struct step constraints_front, constraints_fresh;
+    uint32_t constraints;          // how many there are of both
     bool squeezed;                 // the plan wanted more than the window holds
 };
 
@@ -330,6 +335,16 @@ void query_open(struct run *run, struct safe_text text, int64_t wait_ms,
 const float *query_vector(const struct run *run, const struct recall *index);
 void query_release(struct run *run);
 
+// constrain.c
+// What run's request is to keep to, into its context: what was stated before turn `cut_turn` for
+// the front, what is newer for the newest message. E_NOMEM.
+int constraints_compose(struct run *run, uint32_t cut_turn, struct err *err);
+void constraints_release(struct context *c);
+static inline uint64_t constraints_tokens(const struct context *c)
+{
+    return (uint64_t)c->constraints_front.tokens + c->constraints_fresh.tokens;
+}
+
 // recall_ask.c
 void recall_start(struct run *run);
 
@@ -422,6 +437,9 @@ uint32_t context_first_needed(const struct run *run);
 bool context_needs_prompt(const struct run *run);
 // The oldest turn of the run of newest ones that run's request will have, about.
 uint32_t context_first(const struct run *run);
+// Composes run's constraints as the cut stands; before context_next_tokens, and by itself when the
+// request is made. E_NOMEM.
+int context_constrain(struct run *run, struct err *err);
 // About how many tokens the next request without new text has: by run's plan, all turns counted.
 uint64_t context_next_tokens(const struct run *run);
 // How many tokens the input may have beside the reply.
@@ -486,6 +504,7 @@ void emit_window(struct json_writer *w, uint64_t tokens, uint64_t limit);
 void emit_head(struct json_writer *w, const struct session_head *head, const char *user);
 // A member that is an array of lines.
 void emit_lines(struct json_writer *w, const char *key, struct slice lines);
+void emit_constraints(struct json_writer *w, const struct session_head *head);
 void emit_pins(struct json_writer *w, const struct session_head *head);
 void emit_times(struct json_writer *w, const struct session_head *head);
 void emit_show(struct json_writer *w, const struct run *run);  // the whole transcript

@@ -23,6 +23,8 @@ enum job_verb {
     JOB_UNDO,       // supersede the newest turn that is not
     JOB_PIN,        // turn: which one; 0: the newest that is not superseded
     JOB_UNPIN,
+    JOB_CONSTRAIN,  // text is to be kept in mind
+    JOB_UNCONSTRAIN,  // turn: the constraint's number
     JOB_SESSIONS, JOB_SHOW, JOB_WHY, JOB_USAGE, JOB_VERIFY, JOB_RECOVER,
     JOB_RECALL,     // text is the query; turn: how many messages
     JOB_BACKTEST,   // sessions through `backtest`

@@ -211,6 +211,8 @@ static void start_job(struct run *run)
         return;
     case JOB_PIN:
     case JOB_UNPIN:
+    case JOB_CONSTRAIN:
+    case JOB_UNCONSTRAIN:
         pin_start(run);
         return;
     case JOB_SESSIONS:

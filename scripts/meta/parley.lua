@@ -79,6 +79,7 @@ error("Cannot require a meta file")
 ---@field pin_first? integer       And so many of the oldest.
 ---@field pin? integer[]           And these, by number; at most 256.
 ---@field budget_tokens? integer   At most so many tokens of history; absent: what the window holds.
+---@field constraints? string[]    To be kept in mind, word for word; at most 16 of 4096 bytes.
 ---@field recall? parley.RecallPlan And turns from before that bear on the message; absent: none.
 
 ---@field summary? parley.SummaryPlan And a summary of what is before them; absent: none.
@@ -105,20 +106,26 @@ error("Cannot require a meta file")
 local history = {}
 
 -- Everything that fits the window; when it is full, the newest half.
----@param options? {}
+---@param options? { constraints?: string[] }
 ---@return parley.HistoryStrategy
 function history.full(options) end
 
 -- The newest turns within a budget; when it is full, the newest half of it.
----@param options { budget_tokens: integer }
+---@param options { budget_tokens: integer, constraints?: string[] }
 ---@return parley.HistoryStrategy
 function history.truncate(options) end
 
 -- The newest `keep_turns` turns, and up to `slack_turns` more before the oldest are left out (as
 -- many again if absent; none in a window of less than 8); and always the oldest few.
----@param options { keep_turns: integer, slack_turns?: integer, pin_first?: integer }
+---@param options parley.WindowOptions
 ---@return parley.HistoryStrategy
 function history.window(options) end
+
+---@class parley.WindowOptions
+---@field keep_turns integer
+---@field slack_turns? integer
+---@field pin_first? integer
+---@field constraints? string[]
 
 ---@class parley.RecallOptions
 ---@field k? integer
@@ -126,11 +133,13 @@ function history.window(options) end
 ---@field keep_turns? integer
 ---@field slack_turns? integer
 ---@field pin_first? integer
+---@field constraints? string[]
 
 ---@class parley.SummariseOptions
 ---@field keep_turns? integer
 ---@field slack_turns? integer
 ---@field pin_first? integer
+---@field constraints? string[]
 ---@field summarise_at? number
 ---@field summary_tokens? integer
 ---@field prompt? string

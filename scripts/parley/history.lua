@@ -19,6 +19,9 @@ end
 -- to a low one. In between requests begin alike, turn after turn: what providers read from their
 -- prompt caches costs a tenth.
 
+-- Every strategy takes `constraints`, texts to be kept in mind, which are sent word for word; and
+-- the turns that the session pins are sent whatever the strategy.
+
 -- Everything, as far as it fits the model's window; then the newest half.
 M.full = strategy "full"
 

@@ -680,7 +680,7 @@ has '$.turn' text "7"
 run ask --edit 7 --user again "My name is Cy."
 code 0
 run show -c --user again -o json
-has '$.turns[6].superseded' text true
+has '$.turns[6].superseded' true
 has '$.turns[7].steps[0].content[0].text' text "My name is Cy."
 run ask --regenerate --user again "with a text"
 code 2
@@ -689,6 +689,32 @@ run ask --edit 0 --user again "hi"
 code 2
 run ask --regenerate --user nobody
 code 2
+
+it cli__constraints_are_kept_in_mind
+feed 'one\n/constraint I am allergic to nuts.\n/constraint\n/constraint two\n/unconstrain 2\n/unconstrain x\nMy name is Ada.\nWhat is my name?\n' chat --user mind
+code 0
+prints "1. I am allergic to nuts."
+prints "2. two"
+prints "Your name is Ada."
+says "is no constraint's number"
+run why -c --user mind
+prints "constraints"
+run why -c --user mind -o json
+has '$.constraints' integer 1
+run constraint -c --user mind "be brief" -o json
+has '$.constraints[1].text' text "be brief"
+has '$.constraints[1].number' integer 2
+run constraint -c --user mind -o json
+has '$.constraints[0].text' text "I am allergic to nuts."
+run show -c --user mind
+prints "constraint 2: be brief"
+run constraint -c --user mind --remove 1
+prints "2. be brief"
+run constraint -c --user mind --remove 1
+code 2
+run constraint --user mind
+code 2
+says "which session"
 
 it cli__pin_keeps_a_turn
 feed 'one\ntwo\n/pin\n/pin 1\n/unpin 2\n/pin x\n/pin 9\n/history\n' chat --user pins

@@ -62,11 +62,11 @@ static bool session_form(struct slice bytes, struct buf *out)
     struct session_head head = {0};
     struct err err = ERR_INIT;
 
-    if (!accepted(session_read_meta(&head, bytes, &err), &err))
-        return false;
-    session_write_meta(&head, out);
+    bool good = accepted(session_read_meta(&head, bytes, &err), &err);
+    if (good)
+        session_write_meta(&head, out);
     session_head_release(&head);
-    return true;
+    return good;
 }
 
 static bool context_form(struct slice bytes, struct buf *out)
@@ -75,16 +75,18 @@ static bool context_form(struct slice bytes, struct buf *out)
     struct err err = ERR_INIT;
     struct safe_buf written;
 
-    // No bytes are an empty context, which is written as no bytes.
-    if (!bytes.len ||
-        !accepted(session_read_body(&head, (struct safe_text){bytes.ptr, bytes.len}, &err), &err) ||
-        !head.context[0])
-        return false;
+    // No bytes are an empty context without constraints, which is written as no bytes.
+    bool good =
+        bytes.len &&
+        accepted(session_read_body(&head, (struct safe_text){bytes.ptr, bytes.len}, &err), &err) &&
+        (head.context[0] || head.constraints);
     safe_buf_init(&written, WRITTEN_BYTES_MAX);
-    session_write_body(&head, &written);
+    if (good)
+        session_write_body(&head, &written);
     buf_add_slice(out, safe_slice(safe_buf_text(&written)));
     safe_buf_release(&written);
-    return true;
+    session_head_release(&head);
+    return good;
 }
 
 static bool calibration_form(struct slice bytes, struct buf *out)

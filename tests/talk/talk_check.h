@@ -153,10 +153,28 @@ static bool command(struct talk *t, const struct line *line)
     scope.bot = t->bot;
     scope.context = t->context;
     scope.session = t->in_session ? t->sessions[t->in_session - 1] : NULL;
-    int code = line->word == W_UNDO    ? parley_undo(t->engine, &scope, &s->request, &error)
-               : line->word == W_PIN   ? parley_pin(t->engine, &scope, n, &s->request, &error)
-               : line->word == W_UNPIN ? parley_unpin(t->engine, &scope, n, &s->request, &error)
-                                       : parley_reset(t->engine, &scope, &s->request, &error);
+    uint64_t *request = &s->request;
+    int code;
+    switch (line->word) {
+    case W_UNDO:
+        code = parley_undo(t->engine, &scope, request, &error);
+        break;
+    case W_PIN:
+        code = parley_pin(t->engine, &scope, n, request, &error);
+        break;
+    case W_UNPIN:
+        code = parley_unpin(t->engine, &scope, n, request, &error);
+        break;
+    case W_CONSTRAINT:
+        code = parley_constrain(t->engine, &scope, line->text.ptr, request, &error);
+        break;
+    case W_UNCONSTRAIN:
+        code = parley_unconstrain(t->engine, &scope, n, request, &error);
+        break;
+    default:
+        code = parley_reset(t->engine, &scope, request, &error);
+        break;
+    }
     return after_asking(t, s, code, &error);
 }
 
@@ -239,6 +257,8 @@ static bool act(struct talk *t, const struct line *line)
     case W_UNDO:
     case W_PIN:
     case W_UNPIN:
+    case W_CONSTRAINT:
+    case W_UNCONSTRAIN:
     case W_RESET:
         return command(t, line);
     case W_RESTART:

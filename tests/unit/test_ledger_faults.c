@@ -11,7 +11,8 @@ enum { TEXTS_MAX = 16, TRIES = 4 };
 struct told {
     const char *accepted[TEXTS_MAX], *done[TEXTS_MAX];
     unsigned accepted_len, done_len;
-    bool pinned;  // the first turn
+    bool pinned;       // the first turn
+    bool constrained;  // "no nuts"
 };
 
 struct scene {
@@ -125,6 +126,24 @@ static int pin_first(struct scene *s)
     return E_STORE;
 }
 
+static int constrain(struct scene *s)
+{
+    struct ledger_op op;
+
+    for (int i = 0; i < TRIES; i++) {
+        kit_ready(s->k, &op);
+        ledger_constrain(s->c, SAFE_LIT("no nuts"), &op);
+        int code = kit_wait(s->k, &op);
+        if (code && !s->go_on)
+            return code;
+        if (code && (reload(s) || !s->c->head.constraints))
+            continue;
+        s->told.constrained = true;
+        return E_OK;
+    }
+    return E_STORE;
+}
+
 static int move(struct scene *s, const char *text)
 {
     struct chat *to = kit_chat(s->k, "kitchen");
@@ -174,6 +193,8 @@ static int play(struct scene *s)
         code = settle(s, "first");
     if (!code)
         code = pin_first(s);
+    if (!code)
+        code = constrain(s);
     if (!code)
         code = accept(s, "two", NULL);
     if (!code)
@@ -260,6 +281,8 @@ static void check(struct kit *k, const struct told *told, bool all_done)
         assert_int_equal(rules_check_turns(&c->head, c->turns, c->turns_len, &err), E_OK);
         if (told->pinned && says(&chat_turn(c, 1)->steps[0], "one"))
             assert_non_null(pins_find(&c->head.pins, 1));
+        if (told->constrained && says(&chat_turn(c, 1)->steps[0], "one"))
+            assert_true(c->head.constraints && c->head.constraints->len == 1);
         for (uint32_t n = 1; n <= c->head.turns; n++) {
             count(told, chat_turn(c, n), &tally);
             if (all_done)

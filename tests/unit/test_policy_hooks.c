@@ -207,6 +207,14 @@ static void test_policy_hooks__history_hook(void **state)
                                "history)"},
         {"local t = {} for i = 1, 300 do t[i] = 1 end return { pin = t }",
          "policies/kiosk.lua:2: pin: too many turns (at most 256) (in history)"},
+        {"return { constraints = 'x' }",
+         "policies/kiosk.lua:2: constraints: must be a list of texts (in history)"},
+        {"return { constraints = { 'x', '\255' } }",
+         "policies/kiosk.lua:2: constraints: a constraint is valid UTF-8, without NUL (in "
+         "history)"},
+        {"local t = {} for i = 1, 17 do t[i] = 'x' end return { constraints = t }",
+         "policies/kiosk.lua:2: constraints: at most 16 constraints of 4096 bytes together (in "
+         "history)"},
         {"error('x')", "policies/kiosk.lua:3: x (in history)"},
     };
     struct fixture *f = *state;

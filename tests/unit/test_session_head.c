@@ -271,6 +271,74 @@ static void test_session_head__pins_as_an_array_would(void **state)
     assert_int_equal(full.len, SESSION_PINS_MAX);
 }
 
+static void test_session_head__constraints(void **state)
+{
+    static const char *const bad[] = {
+        "{\"constraints\":{}}", "{\"constraints\":[]}", "{\"constraints\":[7]}",
+        "{\"constraints\":[[1,0]]}", "{\"constraints\":[[0,0,\"x\"]]}",
+        "{\"constraints\":[[1,-1,\"x\"]]}", "{\"constraints\":[[1,0,\"\"]]}",
+        "{\"constraints\":[[1,0,7]]}", "{\"constraints\":[[2,0,\"x\"],[2,0,\"y\"]]}",
+    };
+    struct session_head h = {.context = "c"}, back = {0}, copy;
+    char text[CONSTRAINT_BYTES_MAX + 1];
+    struct safe_buf body;
+    struct err err = ERR_INIT;
+
+    (void)state;
+    memset(text, 'x', sizeof(text));
+    assert_int_equal(constraints_new(&h.constraints, &err), E_OK);
+    struct constraints *c = h.constraints;
+    assert_int_equal(constraints_add(c, SAFE_NONE, 0, &err), E_USAGE);
+    assert_int_equal(constraints_add(c, (struct safe_text){text, sizeof(text)}, 0, &err), E_USAGE);
+    assert_int_equal(constraints_add(c, SAFE_LIT("no \"nuts\"\n"), 0, &err), E_OK);
+    assert_int_equal(constraints_add(c, SAFE_LIT("two"), 3, &err), E_OK);
+    assert_int_equal(constraints_add(c, SAFE_LIT("three"), 7, &err), E_OK);
+    // What was stated before a turn is told apart by what is in it, not by what comes later.
+    uint64_t hash = constraints_hash(c, 4);
+    assert_int_not_equal(hash, 0);
+    assert_int_equal(constraints_hash(c, 7), hash);
+    assert_int_not_equal(constraints_hash(c, 8), hash);
+    assert_int_equal(constraints_hash(c, 0), 0);
+    assert_int_equal(constraints_hash(NULL, 9), 0);
+    assert_int_equal(constraints_remove(c, 9, &err), E_NOT_FOUND);
+    assert_int_equal(constraints_remove(c, 2, &err), E_OK);
+    assert_int_not_equal(constraints_hash(c, 4), hash);
+    safe_buf_init(&body, 4096);
+    session_write_body(&h, &body);
+    assert_string_equal(safe_buf_text(&body).ptr,
+                        "{\"context\":\"c\",\"constraints\":[[1,0,\"no \\\"nuts\\\"\\n\"],"
+                        "[3,7,\"three\"]]}");
+    assert_int_equal(session_read_body(&back, safe_buf_text(&body), &err), E_OK);
+    assert_int_equal(session_read_body(&back, safe_buf_text(&body), &err), E_OK);  // over it
+    assert_int_equal(session_head_copy(&copy, &back, &err), E_OK);
+    session_head_release(&back);
+    assert_int_equal(copy.constraints->len, 2);
+    assert_int_equal(copy.constraints->list[1].n, 3);
+    assert_true(slice_is(safe_slice(constraints_text(copy.constraints, 1)), "three"));
+    assert_int_equal(constraints_add(copy.constraints, SAFE_LIT("four"), 8, &err), E_OK);
+    assert_int_equal(copy.constraints->list[2].n, 4);
+    for (uint32_t n = copy.constraints->len; n < CONSTRAINTS_MAX; n++)
+        assert_int_equal(constraints_add(copy.constraints, SAFE_LIT("more"), 8, &err), E_OK);
+    assert_int_equal(constraints_add(copy.constraints, SAFE_LIT("more"), 8, &err), E_REFUSED);
+    session_head_release(&copy);
+    // A head without a context may have them.
+    h.context[0] = '\0';
+    safe_buf_clear(&body);
+    session_write_body(&h, &body);
+    assert_int_equal(session_read_body(&back, safe_buf_text(&body), &err), E_OK);
+    assert_string_equal(back.context, "");
+    assert_int_equal(back.constraints->len, 2);
+    session_head_release(&back);
+    session_head_release(&h);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct safe_text t = {bad[i], strlen(bad[i])};
+        assert_int_equal(session_read_body(&back, t, &err), E_CORRUPT);
+        assert_non_null(strstr(err.message, "\"constraints\""));
+        assert_null(back.constraints);
+    }
+    safe_buf_release(&body);
+}
+
 static void test_session_head__no_memory(void **state)
 {
     (void)state;
@@ -282,7 +350,11 @@ static void test_session_head__no_memory(void **state)
         if (!rc)
             rc = session_supersede(&h, 4, 5, NULL);
         if (!rc)
+            rc = session_read_body(&h, SAFE_LIT("{\"constraints\":[[1,0,\"x\"]]}"), NULL);
+        if (!rc)
             rc = session_head_copy(&copy, &h, NULL);
+        if (!rc)
+            rc = constraints_remove(copy.constraints, 1, NULL);
         mem_fail_at(0, 0);
         session_head_release(&h);
         session_head_release(&copy);
@@ -304,6 +376,7 @@ int main(void)
         cmocka_unit_test(test_session_head__stored_form),
         cmocka_unit_test(test_session_head__names_what_is_wrong),
         cmocka_unit_test(test_session_head__pins_as_an_array_would),
+        cmocka_unit_test(test_session_head__constraints),
         cmocka_unit_test(test_session_head__no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -269,6 +269,8 @@ static void test_turn_meta__what_was_sent(void **state)
             .session = "0192f0c1-2345-4678-9abc-def012345678",
             .turn = UINT32_MAX - s.recalled_len, .score = s.recalled_len};
     s.recalled_tokens = 999;
+    s.constraints = 2 * CONSTRAINTS_MAX;
+    s.constraints_tokens = 77;
     buf_clear(&out);
     attempt_write_meta(&a, &s, &out);
     assert_true(buf_ok(&out));
@@ -277,9 +279,15 @@ static void test_turn_meta__what_was_sent(void **state)
     assert_int_equal(back.recalled_len, PLAN_RECALL_MAX);
     assert_memory_equal(back.recalled, s.recalled, sizeof(s.recalled));
     assert_int_equal(back.recalled_tokens, 999);
+    assert_int_equal(back.constraints, 2 * CONSTRAINTS_MAX);
+    assert_int_equal(back.constraints_tokens, 77);
 
     static const char *const bad[] = {
         "{\"sent\":{\"strategy\":\"s\",\"by\":\"x\",\"runs\":[],\"recalled\":7}}",
+        "{\"sent\":{\"strategy\":\"s\",\"by\":\"x\",\"runs\":[],\"constraints\":7}}",
+        "{\"sent\":{\"strategy\":\"s\",\"by\":\"x\",\"runs\":[],\"constraints\":[0,1]}}",
+        "{\"sent\":{\"strategy\":\"s\",\"by\":\"x\",\"runs\":[],\"constraints\":[33,1]}}",
+        "{\"sent\":{\"strategy\":\"s\",\"by\":\"x\",\"runs\":[],\"constraints\":[1]}}",
         "{\"sent\":{\"strategy\":\"s\",\"by\":\"x\",\"runs\":[],\"recalled\":[[\"x\",1,1]]}}",
         "{\"sent\":7}", "{\"sent\":{\"by\":\"x\"}}",
         "{\"sent\":{\"strategy\":\"s\",\"by\":\"x\"}}",
