@@ -112,6 +112,24 @@ int32_t utf8_next(struct slice s, size_t *at)
     return cp;
 }
 
+static bool is_space(int32_t c)
+{
+    return (c >= 0x09 && c <= 0x0d) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 ||
+           c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 ||
+           c == 0x202f || c == 0x205f || c == 0x3000;
+}
+
+bool utf8_blank(struct slice s)
+{
+    size_t at = 0;
+
+    while (at < s.len) {
+        if (!is_space(utf8_next(s, &at)))
+            return false;
+    }
+    return true;
+}
+
 size_t utf8_put(char out[4], uint32_t cp)
 {
     BUG_ON(cp > 0x10FFFF || (cp >= 0xD800 && cp <= 0xDFFF));

@@ -4,6 +4,7 @@
 #define BASE_UTF8_H
 
 #include "base/slice.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,9 @@ size_t utf8_cut(struct slice s, size_t max);
 // Decodes the character at *at and moves *at past it. Invalid: returns -1 and moves by the length
 // of the maximal ill-formed part (Unicode 15, 3.9, "U+FFFD substitution of maximal subparts").
 int32_t utf8_next(struct slice s, size_t *at);
+// Nothing but white space: Unicode's White_Space, and U+001C to U+001F, which Python, and so many a
+// server, strips with it. Stops at the first character that is not.
+bool utf8_blank(struct slice s);
 // Writes cp (<= 0x10FFFF, no surrogate) to out; returns bytes written (1..4).
 size_t utf8_put(char out[4], uint32_t cp);
 // Columns that a terminal uses for s (utf8proc's widths; control characters 0).

@@ -7,31 +7,11 @@
 
 #include "base/utf8.h"
 
-// Unicode's White_Space.
-static bool is_space(int32_t c)
-{
-    return (c >= 0x09 && c <= 0x0d) || c == 0x20 || c == 0x85 || c == 0xa0 || c == 0x1680 ||
-           (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f ||
-           c == 0x205f || c == 0x3000;
-}
-
-static bool is_blank(struct safe_text t)
-{
-    struct slice s = safe_slice(t);
-    size_t at = 0;
-
-    while (at < s.len) {
-        if (!is_space(utf8_next(s, &at)))
-            return false;
-    }
-    return true;
-}
-
 bool rules_says_something(const struct content *c)
 {
     for (uint32_t i = 0; i < c->len; i++) {
         const struct block *b = &c->blocks[i];
-        if (b->type == BLOCK_THINKING || (b->type == BLOCK_TEXT && is_blank(b->text)))
+        if (b->type == BLOCK_THINKING || (b->type == BLOCK_TEXT && utf8_blank(safe_slice(b->text))))
             continue;
         return true;
     }

@@ -127,7 +127,7 @@ static const struct {
     {"not_found_error", 404, 0},
     {"model_not_found", 404, 0},
     {"conflict_error", 409, 0},
-    {"request_too_large", 413, 0},
+    {"request_too_large", 413, WORD_OVERFLOW},
     {"rate_limit_error", 429, 0},
     {"rate_limit_exceeded", 429, 0},
     {"api_error", 500, 0},
@@ -144,7 +144,8 @@ static const struct {
     {"exceed_context_size_error", 400, WORD_OVERFLOW},
 };
 
-// Where no word says it, the message does.
+// Where no word says it, the message does: of Anthropic, OpenAI and Groq, vLLM, llama.cpp, Ollama,
+// LM Studio, Mistral, Bedrock, Gemini, xAI and TGI, as their servers said it in 2026.
 static const struct {
     const char *part;
     unsigned flags;
@@ -155,6 +156,18 @@ static const struct {
     {"exceeds the context window", WORD_OVERFLOW},
     {"exceed context limit", WORD_OVERFLOW},
     {"exceeds the available context size", WORD_OVERFLOW},
+    {"exceeds the context length", WORD_OVERFLOW},
+    {"exceeded max context length", WORD_OVERFLOW},
+    {"greater than the context length", WORD_OVERFLOW},
+    {"context the overflows", WORD_OVERFLOW},
+    {"longer than the maximum model length", WORD_OVERFLOW},
+    {"maximum prompt length", WORD_OVERFLOW},
+    {"exceeds the maximum number of tokens", WORD_OVERFLOW},
+    {"input is too long", WORD_OVERFLOW},
+    {"input is too large to process", WORD_OVERFLOW},
+    {"reduce the length of the messages", WORD_OVERFLOW},
+    {"tokens must be reduced", WORD_OVERFLOW},
+    {"`max_new_tokens` must be <=", WORD_OVERFLOW},
     {"credit balance is too low", WORD_QUOTA},
     {"exceeded your current quota", WORD_QUOTA},
     {"specified api usage limits", WORD_QUOTA},

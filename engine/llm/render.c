@@ -13,13 +13,14 @@
 //      the bytes of the one before, up to the end of its last message: but for the mark of a cache
 //      breakpoint, where that message is fresh (anthropic_breakpoint), which is not cached itself.
 //   2. Nothing invalid is sent: empty and blank text blocks, thinking that is unsigned or that
-//      nothing follows (Anthropic) and what a dialect has no words for are left out. A user message
-//      that then says nothing is refused; of an assistant's, which a session cannot get rid of, an
-//      ellipsis is left.
+//      nothing follows or that another model is not to see (Anthropic), and what a dialect has no
+//      words for, are left out. A message that then says nothing is an ellipsis, as a session
+//      cannot get rid of it; but the last one, which is refused.
 // Runs on the worker's thread, which owns the steps.
 #include "llm/llm_int.h"
 
 #include "base/mem.h"
+#include "base/utf8.h"
 
 #define ELLIPSIS "\xE2\x80\xA6"
 #define CACHE_CONTROL "\"cache_control\":{\"type\":\"ephemeral\"}"
@@ -54,12 +55,7 @@ static void add_escaped(struct buf *out, struct safe_text text)
 
 static bool blank(struct safe_text text)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.ptr[i];
-        if (c != ' ' && c != '\n' && c != '\t' && c != '\r')
-            return false;
-    }
-    return true;
+    return utf8_blank(safe_slice(text));
 }
 
 static struct safe_text tool_input(const struct block *b)
@@ -124,16 +120,25 @@ static uint32_t spoken_len(const struct content *content)
     return len;
 }
 
-static void anthropic_step(struct buf *out, const struct content *content)
+static bool anthropic_leaves_out(const struct step *step, const struct block *b)
 {
+    // Blank text is refused by the provider; thinking counts only as it was signed, and only where
+    // it was: other models refuse it, as other providers do blocks that they do not know.
+    if (b->type == BLOCK_TEXT)
+        return blank(b->text);
+    if (b->type == BLOCK_THINKING)
+        return step->foreign || b->signature.len == 0;
+    return b->type == BLOCK_OTHER && step->foreign;
+}
+
+static void anthropic_step(struct buf *out, const struct step *step)
+{
+    const struct content *content = &step->content;
     uint32_t len = spoken_len(content);
 
     for (uint32_t i = 0; i < len; i++) {
         const struct block *b = &content->blocks[i];
-        // Blank text is refused by the provider; thinking counts only as it was signed.
-        bool left_out = (b->type == BLOCK_TEXT && blank(b->text)) ||
-                        (b->type == BLOCK_THINKING && b->signature.len == 0);
-        if (left_out)
+        if (anthropic_leaves_out(step, b))
             continue;
         if (out->len)
             buf_add_char(out, ',');
@@ -141,7 +146,7 @@ static void anthropic_step(struct buf *out, const struct content *content)
     }
 }
 
-static bool anthropic_message(struct buf *out, const struct llm_message *m)
+static bool anthropic_message(struct buf *out, const struct llm_message *m, bool last)
 {
     buf_add_str(out, "{\"role\":\"");
     buf_add_str(out, role_word(m->role));
@@ -154,7 +159,7 @@ static bool anthropic_message(struct buf *out, const struct llm_message *m)
         buf_add(out, wire->ptr, wire->len);
     }
     bool any = out->len > start;
-    if (!any && m->role == ROLE_ASSISTANT) {
+    if (!any && (m->role == ROLE_ASSISTANT || !last)) {
         buf_add_str(out, "{\"type\":\"text\",\"text\":\"" ELLIPSIS "\"}");
         any = true;
     }
@@ -232,7 +237,10 @@ static void openai_step(struct buf *out, const struct content *content)
             openai_tool_part(out, b);
     }
     buf_add_char(out, '\n');
-    for (uint32_t i = 0; i < content->len; i++) {
+    bool says = false;
+    for (uint32_t i = 0; i < content->len; i++)
+        says = says || (content->blocks[i].type == BLOCK_TEXT && !blank(content->blocks[i].text));
+    for (uint32_t i = 0; says && i < content->len; i++) {
         if (content->blocks[i].type == BLOCK_TEXT)
             add_escaped(out, content->blocks[i].text);
     }
@@ -296,7 +304,7 @@ static bool openai_assistant(struct buf *out, const struct llm_message *m)
     return true;
 }
 
-static bool openai_user(struct buf *out, const struct llm_message *m)
+static bool openai_user(struct buf *out, const struct llm_message *m, bool last)
 {
     bool results = openai_join(out, m, false, ",");
     bool text = openai_has(m, true);
@@ -307,6 +315,9 @@ static bool openai_user(struct buf *out, const struct llm_message *m)
         // Turns without a reply stand together in one message, a blank line between them.
         openai_join(out, m, true, "\\n\\n");
         buf_add_str(out, "\"}");
+    } else if (!results && !last) {
+        buf_add_str(out, "{\"role\":\"user\",\"content\":\"" ELLIPSIS "\"}");
+        return true;
     }
     return results || text;
 }
@@ -347,12 +358,12 @@ static int render_step(enum llm_dialect dialect, struct step *step, struct err *
 {
     struct buf form = BUF_INIT(WIRE_BYTES_MAX);
 
-    if (step->wire.ptr && step->wire.dialect == dialect)
+    if (step->wire.ptr && step->wire.dialect == dialect && step->wire.foreign == step->foreign)
         return E_OK;
     if (dialect == LLM_OPENAI)
         openai_step(&form, &step->content);
     else
-        anthropic_step(&form, &step->content);
+        anthropic_step(&form, step);
     // A step that says nothing is a form too: an empty one.
     if (!form.ptr)
         buf_reserve(&form, 1);
@@ -362,20 +373,21 @@ static int render_step(enum llm_dialect dialect, struct step *step, struct err *
         return rc;
     }
     mem_free(step->wire.ptr);
-    step->wire = (struct wire_form){form.ptr, (uint32_t)form.len, (uint8_t)dialect};
+    step->wire =
+        (struct wire_form){form.ptr, (uint32_t)form.len, (uint8_t)dialect, step->foreign};
     return E_OK;
 }
 
-static int render_message(enum llm_dialect dialect, const struct llm_message *m, struct buf *out,
-                          struct err *err)
+static int render_message(enum llm_dialect dialect, const struct llm_message *m, bool last,
+                          struct buf *out, struct err *err)
 {
     for (uint32_t i = 0; i < m->len; i++) {
         int rc = render_step(dialect, m->steps[i], err);
         if (rc)
             return rc;
     }
-    bool any = dialect == LLM_ANTHROPIC ? anthropic_message(out, m)
-               : m->role == ROLE_USER   ? openai_user(out, m)
+    bool any = dialect == LLM_ANTHROPIC ? anthropic_message(out, m, last)
+               : m->role == ROLE_USER   ? openai_user(out, m, last)
                                         : openai_assistant(out, m);
     if (!any && buf_ok(out))
         return err_set(err, E_REFUSED, "it says nothing that can be sent");
@@ -388,7 +400,8 @@ static int render_messages(enum llm_dialect dialect, const struct llm_caps *caps
     for (uint32_t i = 0; i < request->messages_len; i++) {
         if (i > 0)
             buf_add_char(out, ',');
-        int rc = render_message(dialect, &request->messages[i], out, err);
+        bool last = i + 1 == request->messages_len;
+        int rc = render_message(dialect, &request->messages[i], last, out, err);
         if (rc)
             return err_prefix(err, "request: message %u: ", i + 1), rc;
         // An automatic one would cache the last message, which nobody reads again as it is.

@@ -163,8 +163,11 @@ static void write_cut(struct json_writer *w, const struct history_cut *cut)
     jw_i64(w, cut->first);
     jw_i64(w, cut->turn);
     write_hash(w, cut->plan);
-    if (cut->summary)
+    bool all_pins = cut->pins_end == cut->first;
+    if (cut->summary || !all_pins)
         jw_i64(w, cut->summary);
+    if (!all_pins)
+        jw_i64(w, cut->pins_end);
     jw_array_end(w);
 }
 
@@ -255,8 +258,10 @@ static void read_cut(struct session_head *h, struct meta *m)
     if (m->code || json_type(cut) == JSON_NONE)
         return;
     int64_t summary = json_i64(json_at(cut, 3), 0);
-    bool whole = json_type(cut) == JSON_ARRAY && json_count(cut) >= 3 && first >= 1 &&
-                 first <= turn && turn <= h->turns && summary >= 0 && summary < first &&
+    int64_t pins_end = json_count(cut) == 5 ? json_i64(json_at(cut, 4), -1) : first;
+    bool whole = json_type(cut) == JSON_ARRAY && json_count(cut) >= 3 && json_count(cut) <= 5 &&
+                 first >= 1 && first <= turn && turn <= h->turns && summary >= 0 &&
+                 summary < first && pins_end >= 0 && pins_end <= first &&
                  json_type(json_at(cut, 2)) == JSON_STRING &&
                  parse_hash(slice_of(plan.ptr + 1, plan.len - 2), &h->cut.plan);
     if (!whole) {
@@ -266,6 +271,7 @@ static void read_cut(struct session_head *h, struct meta *m)
     h->cut.first = (uint32_t)first;
     h->cut.turn = (uint32_t)turn;
     h->cut.summary = (uint32_t)summary;
+    h->cut.pins_end = (uint32_t)pins_end;
 }
 
 // Fills ranges out of [[first,last],…]; false when they are not what session_supersede leaves.

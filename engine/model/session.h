@@ -27,7 +27,9 @@ struct turn_range {
 // restart: that is what providers' prompt caches need.
 struct history_cut {
     uint32_t first;  // oldest turn of the run of newest ones; 0: nothing was sent yet
-    uint32_t turn;   // the turn that moved it here
+    uint32_t turn;   // the turn whose request was the first to begin so
+    uint32_t pins_end;  // pinned turns before this one are sent too, the others found no room; at
+                        // most `first`, and mostly that
     uint64_t plan;   // hash of what it was made for; another one makes another cut
     uint32_t summary;  // the summary that is sent in front, by its last turn; 0: none
 };
@@ -68,7 +70,7 @@ uint32_t session_live_turns(const struct session_head *h, uint32_t upto);
 int session_supersede(struct session_head *h, uint32_t first, uint32_t last, struct err *err);
 
 // Meta of key session/<id>: {"bot","status","turns","open_turn","events","tokens","system_hash"
-// (hex string), "cut":[first,turn,"plan (hex)",summary (if any)],
+// (hex string), "cut":[first,turn,"plan (hex)",summary (if any),pins_end (if it is not first)],
 // "created_at","last_active_at","expires_at" (ms; 0 left out), "superseded":[[first,last],…],
 // "pins":[[turn,"user"],…]}; body: {"context":"…","constraints":
 // [[n,since,"text"],…]}, what is empty left out (no body when both are).

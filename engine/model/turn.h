@@ -30,6 +30,7 @@ struct wire_form {
     char *ptr;         // owned; NULL: not rendered
     uint32_t len;
     uint8_t dialect;   // enum llm_dialect
+    bool foreign;      // as the step was when it was rendered
 };
 
 struct step {
@@ -38,6 +39,8 @@ struct step {
     uint32_t tokens;          // estimate or count of this message alone
     int64_t at_ms;
     struct wire_form wire;
+    bool foreign;             // said by or to another model than the one that is asked now: what
+                              // only that one can read is left out. Set for each request
 };
 
 struct turn {

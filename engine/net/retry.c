@@ -68,6 +68,7 @@ static const struct rule RULES[] = {
     // inside a stream that had begun.
     {STATUS | ERROR_EVENT, BOTH, 400, 599, OVERFLOW, RETRY_SMALLER,
      "the conversation does not fit the model's context"},
+    {STATUS, BOTH, 413, 413, 0, RETRY_SMALLER, "the request has too many bytes for the provider"},
     {STATUS | ERROR_EVENT, BOTH, 400, 599, QUOTA, RETRY_NO,
      "spend cap, credit or quota reached: raise it in the provider's console"},
     {ERROR_EVENT, BOTH, 0, 0, 0, RETRY_AMBIGUOUS,
@@ -100,8 +101,6 @@ static const struct rule RULES[] = {
     {STATUS, BOTH, 405, 407, 0, RETRY_NO,
      "the provider does not answer this kind of request: check its address and kind"},
     {STATUS, BOTH, 410, 412, 0, RETRY_NO, "the provider refuses the request"},
-    {STATUS, BOTH, 413, 413, 0, RETRY_NO,
-     "the request has too many bytes for the provider: send less text or smaller files"},
     {STATUS, BOTH, 414, 428, 0, RETRY_NO, "the provider refuses the request"},
     {STATUS, BOTH, 430, 499, 0, RETRY_NO, "the provider refuses the request"},
     {STATUS, BOTH, 501, 501, 0, RETRY_NO,

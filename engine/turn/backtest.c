@@ -352,7 +352,7 @@ static int judge(struct backtest *b, struct lane *lane, const struct turn *whole
                  struct tally *sum, struct point *point, bool valid, struct err *err)
 {
     const struct run *run = &lane->run;
-    if (!valid && run->system_tokens + run->text_tokens > run->caps.window_tokens) {
+    if (!valid && run->system_tokens + run->text_tokens >= run->caps.window_tokens) {
         sum->refused++;
         return E_OK;
     }

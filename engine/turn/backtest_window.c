@@ -51,7 +51,7 @@ int backtest_window(struct lane *lane, struct err *err)
     uint64_t fixed = run->system_tokens + run->text_tokens;
     vec_clear(&c->messages);
     vec_clear(&c->steps);
-    if (fixed > run->caps.window_tokens)
+    if (fixed >= run->caps.window_tokens)
         return err_set(err, E_REFUSED, "the message alone does not fit");
     struct place at = window_start(lane, context_budget(run));
     c->dropped = at.turn;

@@ -16,6 +16,9 @@
 // turns come first: of the run, what does not fit beside them is dropped, oldest first; of them
 // too, if they alone do not fit, but then the newest of them.
 //
+// A text that was never answered and is larger than all that the history may ever be is passed
+// over, as if it was not there: it would be the end of all that is before it.
+//
 // Work grows with what is sent.
 #include "turn/turn_int.h"
 
@@ -48,6 +51,13 @@ const struct turn *choose_candidate(const struct chat *chat, uint32_t n)
 {
     const struct turn *t = chat_turn(chat, n);
     return t && !t->superseded ? t : NULL;
+}
+
+const struct turn *choose_sent(const struct context *c, const struct chat *chat, uint32_t n)
+{
+    const struct turn *t = choose_candidate(chat, n);
+    bool passed = t && t->steps_len == 1 && t->steps[0].tokens > c->turn_tokens_max;
+    return passed ? NULL : t;
 }
 
 // ---- what the cut was made for
@@ -111,18 +121,18 @@ uint32_t choose_first_needed(const struct chat *chat, const struct history_plan 
 
 // ---- the choice
 
-// Tokens of the pinned turns that fit the budget, oldest first; none from *end on is taken.
-static uint64_t choose_pinned(const struct chat *chat, const struct history_plan *plan,
-                              uint32_t upto, uint64_t budget, uint32_t *end)
+// Tokens of the pinned turns that fit the budget, oldest first; none from c->pins_end on is taken.
+static uint64_t choose_pinned(struct context *c, const struct chat *chat,
+                              const struct history_plan *plan, uint32_t upto, uint64_t budget)
 {
     uint64_t sum = 0;
-    *end = upto;
+    c->pins_end = upto;
     for (uint32_t n = choose_next_pinned(plan, 0); n && n < upto;
          n = choose_next_pinned(plan, n)) {
-        const struct turn *t = choose_candidate(chat, n);
+        const struct turn *t = choose_sent(c, chat, n);
         uint64_t tokens = t ? turn_tokens(t) : 0;
         if (sum + tokens > budget) {
-            *end = n;
+            c->pins_end = n;
             break;
         }
         sum += tokens;
@@ -147,7 +157,7 @@ static struct newest walk_back(const struct context *c, const struct chat *chat,
 {
     uint32_t n = run.first;
     while (n > start) {
-        const struct turn *t = choose_candidate(chat, --n);
+        const struct turn *t = choose_sent(c, chat, --n);
         if (!t && n < chat->first)
             return run;
         if (!t)
@@ -173,7 +183,7 @@ void choose_turns(struct context *c, const struct chat *chat, const struct histo
 {
     bool by_plan = plan->budget_tokens && plan->budget_tokens < budget;
     uint64_t high = by_plan ? plan->budget_tokens : budget;
-    uint64_t pinned = choose_pinned(chat, plan, upto, high, &c->pins_end);
+    uint64_t pinned = choose_pinned(c, chat, plan, upto, high);
     struct newest none = {.first = upto, .tokens = pinned};
     uint32_t start = cut->first && cut->first <= upto ? cut->first : 1;
     struct newest run = walk_back(c, chat, plan, none, start, turns_high(plan), high, high);

@@ -29,6 +29,20 @@ void context_release(struct context *c)
     constraints_release(c);
 }
 
+static uint64_t who_is_asked(const struct run *run)
+{
+    static const struct history_plan any;
+    return choose_plan_hash(&any, run->provider, run->model, 0);
+}
+
+// What the one who is asked has lately refused in this session; NULL: nothing. A new text is sent
+// whatever was refused before: the provider may have changed its mind.
+static const struct refused *refused_of(const struct run *run)
+{
+    const struct refused *r = &run->live->refused;
+    return r->tokens && r->by == who_is_asked(run) ? r : NULL;
+}
+
 static uint64_t output_reserve(const struct run *run)
 {
     uint64_t wanted = run->policy->info.max_output_tokens;
@@ -43,7 +57,12 @@ static uint64_t output_reserve(const struct run *run)
 uint64_t context_output_max(const struct run *run)
 {
     uint64_t asked = run->policy->info.max_output_tokens;
-    return asked ? asked : output_reserve(run);
+    const struct context *c = &run->context;
+    uint64_t total = gauge_likely(run, c->anchor, c->total_tokens);
+    uint64_t window = run->caps.window_tokens;
+    uint64_t room = window > total ? window - total : 1;
+    uint64_t most = asked ? asked : output_reserve(run);
+    return most < room ? most : room;
 }
 
 uint64_t context_limit(const struct run *run)
@@ -51,9 +70,18 @@ uint64_t context_limit(const struct run *run)
     return run->caps.window_tokens - output_reserve(run);
 }
 
+// What the plan's turns and all beside them may be, as we count. Well below what was refused.
+static uint64_t room_of(const struct run *run, const struct anchor *anchor)
+{
+    const struct refused *r = refused_of(run);
+    uint64_t room = gauge_room(run, anchor, context_limit(run));
+    uint64_t less = r ? (r->tokens - 1) * 3 / 4 : room;
+    return less < room ? less : room;
+}
+
 static uint64_t budget_beside(const struct run *run, const struct anchor *anchor)
 {
-    uint64_t room = gauge_room(run, anchor, context_limit(run));
+    uint64_t room = room_of(run, anchor);
     uint64_t used = run->system_tokens + run->text_tokens;
     used += run->context.recalled ? run->context.recalled->step.tokens : 0;
     used += summary_tokens(&run->context) + constraints_tokens(&run->context);
@@ -63,6 +91,17 @@ static uint64_t budget_beside(const struct run *run, const struct anchor *anchor
 uint64_t context_budget(const struct run *run)
 {
     return budget_beside(run, NULL);
+}
+
+// A text that has more is in no history: the same from turn to turn, whatever is said beside it.
+static uint64_t turn_tokens_max(const struct run *run)
+{
+    const struct refused *r = refused_of(run);
+    uint64_t room = gauge_room(run, NULL, context_limit(run)), budget = run->plan.budget_tokens;
+    uint64_t most = room > run->system_tokens ? room - run->system_tokens : 0;
+    if (r && r->text_tokens && r->text_tokens <= most)
+        most = r->text_tokens - 1;
+    return budget && budget < most ? budget : most;
 }
 
 // Adds a step to the last message if the role is the same, else to a new one.
@@ -84,28 +123,22 @@ static bool add_step(struct context *c, struct step *step)
     return true;
 }
 
-static bool asks_for_tools(const struct step *s)
+// Of another model than is asked now, or nobody knows which.
+static bool is_foreign(const struct run *run, const struct turn *t)
 {
-    for (uint32_t i = 0; i < s->content.len; i++) {
-        if (s->content.blocks[i].type == BLOCK_TOOL_USE)
-            return true;
-    }
-    return false;
+    return strcmp(t->model, run->model) != 0 || strcmp(t->provider, run->provider) != 0;
 }
 
-// What may be sent of a turn: not a step that says nothing (an empty reply is none), and not a last
-// one that asks for tools, as nothing answers it.
-static bool sendable(const struct turn *t, uint32_t i)
+// Not a step that says nothing: an empty reply is none.
+static bool add_turn(struct run *run, const struct turn *t)
 {
-    const struct step *s = &t->steps[i];
-    bool last = i + 1 == t->steps_len;
-    return rules_says_something(&s->content) && !(last && asks_for_tools(s));
-}
-
-static bool add_turn(struct context *c, const struct turn *t)
-{
-    for (uint32_t i = 0; i < t->steps_len; i++) {
-        if (sendable(t, i) && !add_step(c, &t->steps[i]))
+    struct context *c = &run->context;
+    uint32_t len = sendable_steps(t);
+    bool foreign = is_foreign(run, t);
+    for (uint32_t i = 0; i < len; i++) {
+        struct step *s = &t->steps[i];
+        s->foreign = foreign;
+        if (rules_says_something(&s->content) && !add_step(c, s))
             return false;
     }
     c->sent++;
@@ -129,10 +162,17 @@ static bool add_beside(struct context *c, struct step *step)
     return content_empty(&step->content) || add_step(c, step);
 }
 
-static bool build(struct context *c, const struct chat *chat, const struct history_plan *plan,
-                  const struct turn *now)
+static uint32_t pins_end_of(const struct context *c)
 {
-    uint32_t pins_end = c->pins_end < c->first ? c->pins_end : c->first;
+    return c->pins_end < c->first ? c->pins_end : c->first;
+}
+
+static bool build(struct run *run, const struct turn *now)
+{
+    struct context *c = &run->context;
+    const struct chat *chat = run->live->chat;
+    const struct history_plan *plan = &run->plan;
+    uint32_t pins_end = pins_end_of(c);
     vec_clear(&c->messages);
     vec_clear(&c->steps);
     c->sent = 0;
@@ -140,15 +180,15 @@ static bool build(struct context *c, const struct chat *chat, const struct histo
         return false;
     for (uint32_t n = choose_next_pinned(plan, 0); n && n < pins_end;
          n = choose_next_pinned(plan, n)) {
-        const struct turn *t = choose_candidate(chat, n);
-        if (t && !add_turn(c, t))
+        const struct turn *t = choose_sent(c, chat, n);
+        if (t && !add_turn(run, t))
             return false;
     }
     if (c->summary && !add_step(c, &c->summary->step))
         return false;
     for (uint32_t n = c->first; n < now->n; n++) {
-        const struct turn *t = choose_candidate(chat, n);
-        if (t && !add_turn(c, t))
+        const struct turn *t = choose_sent(c, chat, n);
+        if (t && !add_turn(run, t))
             return false;
     }
     c->dropped = now->n - 1 - c->sent;
@@ -255,9 +295,8 @@ static void choose(struct run *run, uint64_t system_hash)
     struct history_cut cut = cut_to_begin(run);
     uint32_t start = cut.first ? cut.first : 1;
     const struct anchor *anchor = anchor_of(run, start, system_hash);
-    uint64_t budget = budget_beside(run, anchor);
-    if (run->ladder_tokens && run->ladder_tokens < budget)
-        budget = run->ladder_tokens;
+    uint64_t budget = run->ladder_tokens ? run->ladder_tokens : budget_beside(run, anchor);
+    c->turn_tokens_max = turn_tokens_max(run);
     choose_turns(c, run->live->chat, &run->plan, &cut, run->turn, budget);
     if (anchor && c->first != start) {
         // It begins elsewhere now, and nothing is known of that.
@@ -271,7 +310,7 @@ static void choose(struct run *run, uint64_t system_hash)
 
 uint32_t context_first(const struct run *run)
 {
-    struct context next = {0};
+    struct context next = {.turn_tokens_max = turn_tokens_max(run)};
     struct history_cut cut = cut_to_begin(run);
     choose_turns(&next, run->live->chat, &run->plan, &cut, run->turn, context_budget(run));
     return next.first;
@@ -279,7 +318,7 @@ uint32_t context_first(const struct run *run)
 
 uint64_t context_next_tokens(const struct run *run)
 {
-    struct context next = {0};
+    struct context next = {.turn_tokens_max = turn_tokens_max(run)};
     const struct chat *chat = run->live->chat;
     struct history_cut cut = cut_to_begin(run);
     // This turn's text is history by then, not a text beside it.
@@ -292,14 +331,9 @@ uint64_t context_next_tokens(const struct run *run)
 
 static bool same_beginning(const struct run *run, const struct history_cut *before)
 {
-    return run->context.first == before->first && summary_sent(run) == before->summary;
-}
-
-// Nothing of what was sent before can be in a provider's cache any more, or be of use in it.
-static bool begins_anew(const struct run *run, const struct history_cut *before)
-{
     const struct context *c = &run->context;
-    return !same_beginning(run, before) || c->history_tokens == 0 || run->gap_ms >= CACHE_COLD_MS;
+    return c->first == before->first && pins_end_of(c) == before->pins_end &&
+           summary_sent(run) == before->summary;
 }
 
 // Without a cut all that was stated stands in front.
@@ -311,24 +345,28 @@ int context_constrain(struct run *run, struct err *err)
 
 static void choose_with_prompt(struct run *run)
 {
+    struct context *c = &run->context;
     const struct chat *chat = run->live->chat;
     struct history_cut before = cut_before(run);
     bool changed = prompt_changed(run);
     use_system(run, changed ? safe_buf_text(&chat->system) : run->policy->info.system);
     choose(run, chat->head.system_hash);
-    bool anew = begins_anew(run, &before);
-    if (changed && anew) {
+    // Nothing of what was sent before can be in a provider's cache any more, or be of use in it.
+    bool anew = !same_beginning(run, &before) || c->history_tokens == 0 ||
+                run->gap_ms >= CACHE_COLD_MS;
+    c->new_prompt = changed && anew;
+    if (c->new_prompt) {
         use_system(run, run->policy->info.system);
         choose(run, run->policy->info.system_hash);
     }
-    uint32_t turn = same_beginning(run, &before) ? before.turn : run->turn;
-    run->context.cut = (struct history_cut){
-        .first = run->context.first,
+    uint32_t turn = !c->new_prompt && same_beginning(run, &before) ? before.turn : run->turn;
+    c->cut = (struct history_cut){
+        .first = c->first,
         .turn = turn,
-        .plan = made_for(run, run->context.first, turn),
+        .plan = made_for(run, c->first, turn),
+        .pins_end = pins_end_of(c),
         .summary = summary_sent(run),
     };
-    run->context.new_prompt = changed && anew;
 }
 
 // ---- what was made
@@ -349,14 +387,14 @@ static void tell_sent(struct run *run, const struct turn *now)
     memset(sent, 0, sizeof(*sent));
     memcpy(sent->strategy, run->plan.strategy, sizeof(sent->strategy));
     memcpy(sent->by, run->plan.by, sizeof(sent->by));
-    uint32_t pins_end = c->pins_end < c->first ? c->pins_end : c->first;
+    uint32_t pins_end = pins_end_of(c);
     for (uint32_t n = choose_next_pinned(&run->plan, 0); n && n < pins_end;
          n = choose_next_pinned(&run->plan, n)) {
-        if (choose_candidate(chat, n))
+        if (choose_sent(c, chat, n))
             sent_add(sent, n, pinned_by(&chat->head, n));
     }
     for (uint32_t n = c->first; n < now->n; n++) {
-        if (choose_candidate(chat, n))
+        if (choose_sent(c, chat, n))
             sent_add(sent, n, SENT_NEWEST);
     }
     sent->cut_moved = c->cut.turn == run->turn && c->cut.first > 1;
@@ -391,18 +429,39 @@ static void make_request(struct run *run)
     };
 }
 
+bool context_smaller(struct run *run)
+{
+    const struct context *c = &run->context;
+    struct refused *r = &run->live->refused;
+    run->careful = true;
+    run->live->anchor = (struct anchor){0};
+    if (!refused_of(run))
+        *r = (struct refused){.by = who_is_asked(run)};
+    r->tokens = c->total_tokens;
+    if (c->history_tokens == 0 && !c->recalled && !c->summary) {
+        r->text_tokens = run->text_tokens;
+        run->settle.cut = NULL;  // what is before it is not at fault
+        return false;
+    }
+    // Over the high mark by one, so that the cut moves to the low one. A budget of one token is
+    // none: no turn is so short.
+    bool last = ++run->ladder_rungs >= LADDER_RUNGS_MAX || c->history_tokens < 2;
+    run->ladder_tokens = last ? 1 : c->history_tokens - 1;
+    return true;
+}
+
 static int check_text_fits(const struct run *run, struct err *err)
 {
     uint64_t fixed = run->system_tokens + run->text_tokens + constraints_tokens(&run->context);
     fixed = gauge_likely(run, NULL, fixed);
-    if (fixed <= run->caps.window_tokens)
+    if (fixed < run->caps.window_tokens)
         return E_OK;
     return err_set(err, E_REFUSED,
-                   "the message alone%s is about %llu tokens, more than the %llu that %s takes: "
-                   "send less at a time, or choose a model with a larger window",
+                   "the message alone%s is about %llu tokens, and %s takes no more than %llu with "
+                   "its reply: send less at a time, or choose a model with a larger window",
                    run->context.constraints ? ", with the session's constraints," : "",
-                   (unsigned long long)fixed, (unsigned long long)run->caps.window_tokens,
-                   run->model);
+                   (unsigned long long)fixed, run->model,
+                   (unsigned long long)run->caps.window_tokens);
 }
 
 // What is beside the turns, when all of it does not fit: what was recalled goes first, where the
@@ -414,7 +473,7 @@ static void choose_beside(struct run *run)
     c->recalled = run->ladder_tokens ? NULL : run->recalled;
     if (!run->ladder_tokens)
         c->summary = run->summary;
-    else if (nothing_else)
+    else if (nothing_else || run->ladder_rungs >= LADDER_RUNGS_MAX)
         c->summary = NULL;
 }
 
@@ -425,9 +484,9 @@ static void drop_beside(struct run *run)
     uint64_t window = run->caps.window_tokens;
     uint64_t fixed = run->system_tokens + run->text_tokens + constraints_tokens(c);
     fixed += summary_tokens(c);
-    if (c->recalled && gauge_likely(run, NULL, fixed + c->recalled->step.tokens) > window)
+    if (c->recalled && gauge_likely(run, NULL, fixed + c->recalled->step.tokens) >= window)
         c->recalled = NULL;
-    if (c->summary && gauge_likely(run, NULL, fixed) > window) {
+    if (c->summary && gauge_likely(run, NULL, fixed) >= window) {
         c->summary = NULL;
         c->cut.summary = 0;
     }
@@ -440,6 +499,8 @@ int context_assemble(struct run *run, struct err *err)
     const struct turn *now = chat_turn(chat, run->turn);
     bool stateless = run->job->flags & JOB_STATELESS;
     int code = E_OK;
+    if (run->gap_ms >= CACHE_COLD_MS && !run->ladder_rungs)
+        run->live->refused = (struct refused){0};
     choose_beside(run);
     if (stateless) {
         use_system(run, SAFE_NONE);
@@ -461,7 +522,7 @@ int context_assemble(struct run *run, struct err *err)
     if (code)
         return code;
     drop_beside(run);
-    if (!build(c, chat, &run->plan, now))
+    if (!build(run, now))
         return err_set(err, E_NOMEM, "out of memory while assembling the request");
     c->total_tokens = run->system_tokens + run->text_tokens + c->history_tokens;
     c->total_tokens += constraints_tokens(c);

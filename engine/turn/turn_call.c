@@ -147,11 +147,25 @@ static void describe_failure(struct run *run, const char *why)
              reply->detail[0] ? ": " : "", reply->detail);
 }
 
+// Down the ladder: with less of the history, while there is any. False: the message was alone.
+static bool sends_less(struct run *run)
+{
+    if (!context_smaller(run))
+        return false;
+    emit_warning(run, "%s says that the context does not fit: sending less of the history",
+                 run->provider);
+    llm_call_release(&run->call);
+    next_attempt(run);
+    return true;
+}
+
 static void no_reply(struct run *run)
 {
     struct llm_reply *reply = &run->call.reply;
-    struct retry_decision d = retry_decide(llm_retry_dialect(run->llm), &reply->outcome,
-                                           run->attempt.n, run->w->env.rand);
+    // A rung of the ladder is another request: it takes nothing from the attempts at one.
+    unsigned tries = run->attempt.n - run->ladder_rungs;
+    struct retry_decision d =
+        retry_decide(llm_retry_dialect(run->llm), &reply->outcome, tries, run->w->env.rand);
     run->attempt.status = ATTEMPT_FAILED;
     if (run->stopped) {
         run->attempt.status = ATTEMPT_CUT;
@@ -161,8 +175,7 @@ static void no_reply(struct run *run)
         turn_settle(run);
         return;
     }
-    bool again = run->attempt.n < RETRY_ATTEMPTS_MAX;
-    if (d.verdict == RETRY_YES && again) {
+    if (d.verdict == RETRY_YES) {
         log_line(run->w->env.log, LOG_WARN, "turn: %s: %s, attempt %u in %lld ms", run->provider,
                  d.why, run->attempt.n + 1, (long long)d.wait_ms);
         llm_call_release(&run->call);
@@ -171,18 +184,11 @@ static void no_reply(struct run *run)
         loop_timer_start(run->w->env.loop, &run->timer, d.wait_ms);
         return;
     }
-    bool less =
-        run->context.history_tokens > 0 || run->context.recalled || run->context.summary;
-    if (d.verdict == RETRY_SMALLER && again && less) {
-        run->ladder_tokens = 1 + run->context.history_tokens / 2;
-        run->careful = true;
-        run->live->anchor = (struct anchor){0};
-        emit_warning(run, "%s says that the context does not fit: sending less of the history",
-                     run->provider);
-        llm_call_release(&run->call);
-        next_attempt(run);
+    if (d.verdict == RETRY_SMALLER && sends_less(run))
         return;
-    }
+    if (d.verdict == RETRY_SMALLER)
+        d.why = "the message alone does not fit the model's context: send less at a time, or "
+                "choose a model with a larger window";
     describe_failure(run, d.why);
     run->settle.status = TURN_FAILED;
     turn_settle(run);

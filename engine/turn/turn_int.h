@@ -8,6 +8,7 @@
 //   turn.c      the state machine of one turn; turn_plan.c, turn_call.c and turn_settle.c are its
 //               later states
 //   choose.c    which turns of the history are sent
+//   sendable.c  what of a turn may be sent
 //   context.c   plan + ledger => messages that are valid and fit
 //   quote.c     what was said, as quoted data
 //   gauge.c     how many tokens a request has for its provider (gauge.h)
@@ -52,6 +53,7 @@ enum {
     KEEP_MS = 2000, KEEP_BYTES = 4096,
     WARNINGS_MAX = 8,
     OUTPUT_TOKENS_DEFAULT = 4096,
+    LADDER_RUNGS_MAX = 4,
     RESULT_BYTES_MAX = 64 << 20,
     CACHE_COLD_MS = 3600 * 1000,  // providers keep a prompt for an hour at most
     REPLAY_POLL_MS = 100, REPLAY_POLLS_MAX = 6000,
@@ -83,6 +85,14 @@ struct anchor {
     uint32_t turn;
 };
 
+// What a provider lately said does not fit its model's context (0: nothing), so that the next turns
+// ask for less. In memory only, and for an hour: it may be started anew with a larger one.
+struct refused {
+    uint64_t tokens;               // of the newest request of all
+    uint64_t text_tokens;          // of a text that was sent alone
+    uint64_t by;                   // hash of provider and model
+};
+
 // A session in memory. Parked sessions have none: everything about them is in the store.
 struct live {
     struct chat *chat;             // owned
@@ -95,6 +105,7 @@ struct live {
     struct anchor anchor;
     uint64_t took_tokens;          // what its server took of a request that was longer, and when
     int64_t took_at_ms;
+    struct refused refused;
     uint32_t pins;                 // runs that found it and do not have it yet; not parked then
     bool mapped;                   // in worker->live
     bool private_view;             // seen by one run only (transcripts, replays)
@@ -161,6 +172,7 @@ struct context {
     struct history_cut cut;        // as it is from this turn on
     bool new_prompt;               // the policy's system prompt takes the place of the one in force
     struct sent sent_as;           // the request, for the record
+    uint64_t turn_tokens_max;      // a turn of one step that has more is passed over
     uint64_t history_tokens;       // of the chosen turns
     uint64_t total_tokens;         // system, history and the new text, as we count
     uint32_t sent, dropped;        // turns
@@ -220,7 +232,8 @@ struct run {
     struct ledger_op op;
     bool op_busy;
     struct history_plan plan;
-    uint64_t ladder_tokens;        // of history, after the provider refused more; 0: not yet
+    uint64_t ladder_tokens;        // of history at most, as the provider refused more; 0: not yet
+    unsigned ladder_rungs;         // how often it did
     struct context context;
     struct llm_request request;
     struct llm_call call;
@@ -427,7 +440,8 @@ void turn_outcome(struct run *run, int code, const char *message);
 // context.c
 void context_init(struct context *c);
 void context_release(struct context *c);
-// How long the reply may be, as the provider is told.
+// How long the reply may be, as the provider is told: no longer than there is room for beside what
+// was assembled, as some providers refuse what asks for more.
 uint64_t context_output_max(const struct run *run);
 // How many tokens of history, as we count, may be sent beside system, text and reply.
 uint64_t context_budget(const struct run *run);
@@ -449,6 +463,16 @@ struct anchor context_anchor(const struct run *run, uint64_t tokens);
 // Chooses, and builds messages that end with the user's step of `turn`; says in run->settle what is
 // new about the cut and the system prompt. E_REFUSED when the new text alone does not fit; E_NOMEM.
 int context_assemble(struct run *run, struct err *err);
+// The provider says that what was assembled does not fit: the next context_assemble makes a smaller
+// request that needs no model call. Down the ladder: nothing recalled, and beside the pinned turns
+// half of the history; half of that, and so on; at rung LADDER_RUNGS_MAX the new text alone. False:
+// it was alone; what is before it is not at fault, and stays.
+bool context_smaller(struct run *run);
+
+// sendable.c
+// How many of a turn's steps may be sent: those before the first tool call that is not answered as
+// providers want it.
+uint32_t sendable_steps(const struct turn *t);
 
 // predict.c
 // What run's request, which is assembled, will use and cost.
@@ -463,14 +487,16 @@ void predict_least(const struct run *run, struct usage *out);
 uint32_t choose_next_pinned(const struct history_plan *plan, uint32_t after);
 // A turn that may be sent: loaded and not superseded; else NULL.
 const struct turn *choose_candidate(const struct chat *chat, uint32_t n);
+// One that is not passed over either (c->turn_tokens_max).
+const struct turn *choose_sent(const struct context *c, const struct chat *chat, uint32_t n);
 // What a cut at `first` is made for; never compared between versions of the program.
 uint64_t choose_plan_hash(const struct history_plan *plan, const char *provider, const char *model,
                           uint32_t first);
 // The oldest turn before `upto` that the plan may want, going on from `cut` (first 0: from none).
 uint32_t choose_first_needed(const struct chat *chat, const struct history_plan *plan,
                              const struct history_cut *cut, uint32_t upto);
-// Chooses turns before `upto` and sums: fills first, pins_end, history_tokens and squeezed. All
-// that choose_first_needed said must be loaded.
+// Chooses turns before `upto` and sums: fills first, pins_end, history_tokens and squeezed. The
+// caller has set turn_tokens_max. All that choose_first_needed said must be loaded.
 void choose_turns(struct context *c, const struct chat *chat, const struct history_plan *plan,
                   const struct history_cut *cut, uint32_t upto, uint64_t budget_tokens);
 

@@ -89,8 +89,12 @@ static bool sent_again(const struct answer *a)
 {
     // Somebody between us and the model stopped waiting: it may have been accepted, and billed.
     static const int unknown[] = {504, 520, 524, 0};
+    // Too many bytes: with less of the history, and here there is none.
+    enum { TOO_LARGE = 413 };
     static const int momentary[] = {408, 409, 429, 0}, settled[] = {501, 505, 511, 0};
-    if (a->status < 400 || a->status == 402 || a->hint == QUOTA || a->hint == ASKS_NOT_TO ||
+    if (a->status < 400 || a->status == 402 || a->status == TOO_LARGE)
+        return false;
+    if (a->hint == QUOTA || a->hint == ASKS_NOT_TO ||
         one_of(a->status, unknown) || a->hint == LONG_RETRY_AFTER)
         return false;
     if (a->status == 429 && !a->openai && a->hint != RETRY_AFTER)

@@ -48,12 +48,11 @@ static void make_world(struct world *w, const struct rand *r)
         t->steps_len = replied ? 2 : 1;
         t->status = last ? TURN_OPEN : replied ? TURN_DONE : TURN_FAILED;
         t->superseded = !last && rand_below(r, 6) == 0;
-        w->steps[i][0] = (struct step){ROLE_USER, {&word, 1}, (uint32_t)rand_below(r, 50), 0, {0}};
-        w->steps[i][1] = (struct step){ROLE_ASSISTANT,
-                                       {rand_below(r, 8) ? &word : &blank, 1},
-                                       (uint32_t)rand_below(r, 50),
-                                       0,
-                                       {0}};
+        w->steps[i][0] = (struct step){
+            .role = ROLE_USER, .content = {&word, 1}, .tokens = (uint32_t)rand_below(r, 50)};
+        w->steps[i][1] = (struct step){.role = ROLE_ASSISTANT,
+                                       .content = {rand_below(r, 8) ? &word : &blank, 1},
+                                       .tokens = (uint32_t)rand_below(r, 50)};
         if (t->superseded)
             w->superseded[w->chat.head.superseded_len++] = (struct turn_range){t->n, t->n};
     }
@@ -109,6 +108,16 @@ static uint64_t oracle_tokens(const struct turn *t)
     return t->steps[0].tokens + (t->steps_len > 1 ? t->steps[1].tokens : 0);
 }
 
+// A text that nobody answered and that no history has room for is passed over.
+static bool oracle_passes(const struct world *w, const struct turn *t)
+{
+    uint64_t window = w->run.caps.window_tokens, budget = w->run.plan.budget_tokens;
+    uint64_t most = window - window / 4;
+    if (budget && budget < most)
+        most = budget;
+    return t->superseded || (t->steps_len == 1 && t->steps[0].tokens > most);
+}
+
 // Marks the pinned turns, oldest first, while they fit.
 static uint64_t oracle_mark_pins(const struct world *w, const struct history_plan *p, uint64_t high,
                                  bool sent[TURNS_MAX + 1])
@@ -117,7 +126,7 @@ static uint64_t oracle_mark_pins(const struct world *w, const struct history_pla
     memset(sent, 0, TURNS_MAX + 1);
     for (uint32_t n = 1; n < w->run.turn; n++) {
         const struct turn *t = &w->turns[n - 1];
-        if (!oracle_pins(p, n) || t->superseded)
+        if (!oracle_pins(p, n) || oracle_passes(w, t))
             continue;
         if (sum + oracle_tokens(t) > high)
             break;
@@ -137,7 +146,7 @@ static enum stopped oracle_mark_newest(const struct world *w, uint32_t from, uin
     uint32_t taken = 0;
     for (uint32_t n = w->run.turn - 1; n >= from; n--) {
         const struct turn *t = &w->turns[n - 1];
-        if (t->superseded)
+        if (oracle_passes(w, t))
             continue;
         uint64_t more = sent[n] ? 0 : oracle_tokens(t);
         if (taken == turns)
@@ -186,7 +195,7 @@ static void check_case(const struct rand *r)
     make_plan(&w.run.plan, r);
     make_cut(&w, r);
     static struct recalled recalled;
-    recalled = (struct recalled){.step = {ROLE_USER, {&word, 1}, 0, 0, {0}}, .len = 1};
+    recalled = (struct recalled){.step = {.role = ROLE_USER, .content = {&word, 1}}, .len = 1};
     recalled.step.tokens = (uint32_t)rand_below(r, context_budget(&w.run) / 2 + 1);
     if (rand_below(r, 3) == 0)
         w.run.context.recalled = w.run.recalled = &recalled;

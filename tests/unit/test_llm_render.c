@@ -155,7 +155,7 @@ static void test_llm_render__tools(void **state)
           "{\"model\":\"m\",\"stream\":true,\"stream_options\":{\"include_usage\":true},"
           "\"messages\":["
           "{\"role\":\"user\",\"content\":\"go\"},"
-          "{\"role\":\"assistant\",\"content\":\" \\n\",\"tool_calls\":["
+          "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":["
           "{\"id\":\"t1\",\"type\":\"function\",\"function\":{\"name\":\"add\","
           "\"arguments\":\"{\\\"a\\\": 1}\"}},"
           "{\"id\":\"t2\",\"type\":\"function\",\"function\":{\"name\":\"now\","
@@ -231,11 +231,57 @@ static void test_llm_render__nothing_to_say(void **state)
           "\"arguments\":\"{}\"}}]}]}");
     kit_request_release(&k);
 
+    // A picture that the dialect has no words for: of an old message an ellipsis is left.
+    const struct block picture = {.type = BLOCK_OTHER, .json = kit_safe("{\"type\":\"image\"}")};
+    kit_blocks(&k, ROLE_USER, &picture, 1);
+    assert_int_equal(llm_render(LLM_OPENAI, &plain, &k.request, &out, &err), E_REFUSED);
+    kit_say(&k, ROLE_ASSISTANT, "a cat");
+    kit_say(&k, ROLE_USER, "b");
+    check(&k, LLM_OPENAI, &plain,
+          "{\"model\":\"m\",\"stream\":true,\"stream_options\":{\"include_usage\":true},"
+          "\"messages\":["
+          "{\"role\":\"user\",\"content\":\"\xE2\x80\xA6\"},"
+          "{\"role\":\"assistant\",\"content\":\"a cat\"},"
+          "{\"role\":\"user\",\"content\":\"b\"}]}");
+    kit_request_release(&k);
+
+    buf_clear(&out);
     kit_say(&k, ROLE_USER, "  ");
     assert_int_equal(llm_render(LLM_ANTHROPIC, &plain, &k.request, &out, &err), E_REFUSED);
     assert_non_null(strstr(err.message, "message 1"));
     kit_request_release(&k);
     buf_release(&out);
+}
+
+// What another model thought, or what its provider alone understands, is left out; and is there
+// again for the one whose it is.
+static void test_llm_render__foreign(void **state)
+{
+    const struct block reply[] = {
+        {.type = BLOCK_THINKING, .text = kit_safe("hm"), .signature = kit_safe("s=")},
+        {.type = BLOCK_OTHER, .json = kit_safe("{\"type\":\"redacted_thinking\",\"data\":\"x\"}")},
+        {.type = BLOCK_TEXT, .text = kit_safe("yes")}};
+    struct kit_request k = {0};
+    (void)state;
+    kit_say(&k, ROLE_USER, "a");
+    struct step *step = kit_blocks(&k, ROLE_ASSISTANT, reply, 3);
+    kit_say(&k, ROLE_USER, "b");
+    for (int i = 0; i < 4; i++) {
+        step->foreign = i % 2;
+        check(&k, LLM_ANTHROPIC, &plain,
+              i % 2 ? "{\"model\":\"m\",\"max_tokens\":500,\"stream\":true,\"messages\":["
+                      "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"}]},"
+                      "{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"yes\"}]},"
+                      "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"b\"}]}]}"
+                    : "{\"model\":\"m\",\"max_tokens\":500,\"stream\":true,\"messages\":["
+                      "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"}]},"
+                      "{\"role\":\"assistant\",\"content\":["
+                      "{\"type\":\"thinking\",\"thinking\":\"hm\",\"signature\":\"s=\"},"
+                      "{\"type\":\"redacted_thinking\",\"data\":\"x\"},"
+                      "{\"type\":\"text\",\"text\":\"yes\"}]},"
+                      "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"b\"}]}]}");
+    }
+    kit_request_release(&k);
 }
 
 // A request that goes on begins with the bytes of the one before, all but its closing brackets.
@@ -350,6 +396,7 @@ int main(void)
         cmocka_unit_test(test_llm_render__tools),
         cmocka_unit_test(test_llm_render__thinking_at_the_end),
         cmocka_unit_test(test_llm_render__nothing_to_say),
+        cmocka_unit_test(test_llm_render__foreign),
         cmocka_unit_test(test_llm_render__stable_prefix),
         cmocka_unit_test(test_llm_render__forms_are_kept),
         cmocka_unit_test(test_llm_render__out_of_memory),

@@ -115,7 +115,7 @@ static void test_session_head__stored_form(void **state)
                              .events = 2,
                              .tokens = 1234,
                              .system_hash = 0x00ff00000000abcd,
-                             .cut = {.first = 3, .turn = 8, .plan = 0xfe},
+                             .cut = {.first = 3, .turn = 8, .plan = 0xfe, .pins_end = 2},
                              .pins = {{{1, PIN_USER}, {9, PIN_POLICY}}, 2},
                              .created_at_ms = 1,
                              .last_active_at_ms = 2,
@@ -132,7 +132,7 @@ static void test_session_head__stored_form(void **state)
         out.ptr,
         "{\"bot\":\"hello\",\"status\":\"soft_expired\",\"turns\":9,"
         "\"open_turn\":9,\"events\":2,\"tokens\":1234,\"system_hash\":\"00ff00000000abcd\","
-        "\"cut\":[3,8,\"00000000000000fe\"],"
+        "\"cut\":[3,8,\"00000000000000fe\",0,2],"
         "\"created_at\":1,\"last_active_at\":2,\"expires_at\":3,"
         "\"superseded\":[[2,3],[7,7]],\"pins\":[[1,\"user\"],[9,\"policy\"]]}");
     assert_int_equal(session_read_meta(&back, buf_slice(&out), NULL), E_OK);
@@ -189,6 +189,9 @@ static void test_session_head__names_what_is_wrong(void **state)
         {"{" GOOD ",\"system_hash\":7}", "\"system_hash\""},
         {"{" GOOD ",\"cut\":[]}", "\"cut\""},
         {"{" GOOD ",\"cut\":[2,1,\"00000000000000fe\"]}", "\"cut\""},
+        {"{" GOOD ",\"cut\":[1,1,\"00000000000000fe\",0,2]}", "\"cut\""},
+        {"{" GOOD ",\"cut\":[1,1,\"00000000000000fe\",0,-1]}", "\"cut\""},
+        {"{" GOOD ",\"cut\":[1,1,\"00000000000000fe\",0,1,1]}", "\"cut\""},
         {"{" GOOD ",\"cut\":[1,1,\"fe\"]}", "\"cut\""},
         {"{" GOOD ",\"cut\":[1,999999,\"00000000000000fe\"]}", "\"cut\""},
         {"{" GOOD ",\"expires_at\":\"soon\"}", "\"expires_at\""},

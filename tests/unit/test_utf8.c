@@ -196,9 +196,23 @@ static void test_utf8__naughty_strings_survive_json(void **state)
     free(text);
 }
 
+static void test_utf8__blank(void **state)
+{
+    static const char *const blank[] = {"", " \t\r\n\v\f", "\x1c\x1f", "\xc2\xa0\xc2\x85",
+                                        "\xe2\x80\x83\xe3\x80\x80\xe1\x9a\x80"};
+    static const char *const says[] = {"x", "  . ", "\xe2\x80\x8b", "\xff", "\xc2", "\x1b", "\x7f"};
+    (void)state;
+    for (size_t i = 0; i < sizeof(blank) / sizeof(blank[0]); i++)
+        assert_true(utf8_blank(slice_str(blank[i])));
+    for (size_t i = 0; i < sizeof(says) / sizeof(says[0]); i++)
+        assert_false(utf8_blank(slice_str(says[i])));
+    assert_false(utf8_blank(slice_of(" \0", 2)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_utf8__blank),
         cmocka_unit_test(test_utf8__every_code_point),
         cmocka_unit_test(test_utf8__every_two_and_three_bytes),
         cmocka_unit_test(test_utf8__finds_the_place),
