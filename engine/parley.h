@@ -350,9 +350,11 @@ typedef struct parley_replay_options {
  * long), invalid (the request breaks a rule), overflows (the plan wanted more than the window
  * holds), cuts (how often the beginning of what is sent moved), resets, sent_turns, dropped_turns
  * and recalled_turns (summed over requests), input_tokens, cached_tokens, cache_write_tokens,
- * hit_rate (cached of input), output_tokens, cost_usd and hook_failures. Of these the cache's
- * figures and cost_usd are for a cache that keeps five minutes, those with _1h for one that keeps
- * an hour; output_usd is the part of the cost that no policy changes.
+ * hit_rate (cached of input), output_tokens, cost_usd, summaries (made after a turn; what stands
+ * for one is of the size that it may have), summary_tokens (in and out), summary_usd (what they
+ * cost; part of cost_usd) and hook_failures. Of these the cache's figures and cost_usd are for a
+ * cache that keeps five minutes, those with _1h for one that keeps an hour; output_usd is the part
+ * of the cost that no policy changes.
  *
  * recall is null, or {questions, evidence, found, recall, k}: evidence turns, those that would have
  * been sent, their share, and how many turns were sent at a question, on the average. by_turn is

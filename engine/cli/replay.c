@@ -28,6 +28,7 @@ static const struct column columns[] = {
     {"hit_rate_1h", "CACHED 1H", KIND_SHARE},
     {"cost_usd_1h", "COST 1H", KIND_MONEY},
     {"cuts", "CUTS", KIND_COUNT},
+    {"summaries", "SUMMARIES", KIND_COUNT},
     {"overflows", "OVERFLOWS", KIND_COUNT},
     {"invalid", "INVALID", KIND_COUNT},
 };
@@ -47,6 +48,9 @@ static const struct column csv_columns[] = {
     {"output_tokens", "", KIND_COUNT},
     {"cost_usd", "", KIND_MONEY},
     {"cost_usd_1h", "", KIND_MONEY},
+    {"summaries", "", KIND_COUNT},
+    {"summary_tokens", "", KIND_COUNT},
+    {"summary_usd", "", KIND_MONEY},
 };
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 

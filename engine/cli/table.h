@@ -10,7 +10,7 @@
 #include "base/vec.h"
 #include "cli/output.h"
 
-enum { TABLE_COLUMNS_MAX = 16 };
+enum { TABLE_COLUMNS_MAX = 24 };
 
 struct table {
     unsigned columns;

@@ -4,6 +4,8 @@
 //   backtest.c         conversations through lanes
 //   backtest_window.c  the lane of the sliding window
 //   backtest_recall.c  what a plan recalls
+//   backtest_summary.c what stands for a summary
+//   backtest_cost.c    what the requests cost
 //   backtest_store.c   the job: the store's sessions
 //   backtest_report.c  the figures as JSON
 #ifndef TURN_BACKTEST_INT_H
@@ -37,6 +39,9 @@ struct tally {
     int64_t cost_nusd[CACHES]; // meaningful if the price is known
     uint64_t sent_turns, dropped_turns, recalled_turns;
     uint64_t hook_failures;
+    uint64_t summaries;        // made after a turn
+    uint64_t summary_tokens;   // in and out, of the calls that make them
+    int64_t summary_nusd;      // part of cost_nusd
 };
 
 // All conversations' n-th turns.
@@ -87,6 +92,7 @@ struct lane {
     int64_t now_ms;
     struct recall *index;      // of the turns behind; owned; NULL: none was needed yet
     uint32_t indexed;          // turns that are in it
+    struct summary standing;   // the newest summary; upto 0: none
     struct run run;
 };
 
@@ -98,6 +104,11 @@ int lane_recall(struct lane *lane, struct slice text, struct err *err);
 // Whether the turn with this index is quoted in the request that was assembled last.
 bool lane_recalled(const struct lane *lane, uint32_t index);
 
+// backtest_summary.c
+void lane_summary_begin(struct lane *lane);   // another conversation or session; also frees
+// What stands for the turns before goes into the run, if its plan has summaries. E_NOMEM.
+int lane_summary(struct lane *lane, struct err *err);
+
 struct backtest {
     struct backtest_env env;
     struct price price;
@@ -108,6 +119,18 @@ struct backtest {
     uint64_t turns, timed;
     struct vec names;          // of char *, owned: as many as are told
 };
+
+// After a turn: makes what stands for a summary, if one is due, and counts its call. E_NOMEM.
+int lane_summarise(struct backtest *b, struct lane *lane, struct tally *sum, struct point *point,
+                   struct err *err);
+
+// backtest_cost.c
+// The request that was assembled, and its reply: into the sums. E_NOMEM.
+int lane_count_request(struct backtest *b, struct lane *lane, const struct turn *whole,
+                       struct tally *sum, struct point *point, struct err *err);
+// A call that makes a summary, of the model that the plan names for it.
+void lane_count_summary(struct backtest *b, struct lane *lane, uint64_t input, uint64_t output,
+                        struct tally *sum, struct point *point);
 
 // Assembles the window's request for the lane's turn into its context. E_REFUSED: not valid, or the
 // text alone does not fit; E_NOMEM.

@@ -49,6 +49,9 @@ static void write_tally(const struct backtest *b, const struct tally *t, struct 
     write_cost(w, "cost_usd", b->priced, (double)t->cost_nusd[CACHE_FIVE_MINUTES]);
     write_cost(w, "cost_usd_1h", b->priced, (double)t->cost_nusd[CACHE_HOUR]);
     write_cost(w, "output_usd", b->priced, (double)t->output_tokens * b->price.output * 1000);
+    write_count(w, "summaries", t->summaries);
+    write_count(w, "summary_tokens", t->summary_tokens);
+    write_cost(w, "summary_usd", b->priced, (double)t->summary_nusd);
     write_count(w, "hook_failures", t->hook_failures);
 }
 

@@ -158,7 +158,7 @@ function history.recall(options) end
 
 -- The newest `keep_turns` (5) turns, and in front of them a summary of those before, of at most
 -- `summary_tokens` (400). A model makes it after the reply, once `slack_turns` more turns have come
--- (as many again, at least 8) or `summarise_at` (0.5) of the room for history is used.
+-- (as many again, at least 20) or `summarise_at` (0.5) of the room for history is used.
 ---@param options? parley.SummariseOptions
 ---@return parley.HistoryStrategy
 function history.summarise(options) end

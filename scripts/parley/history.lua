@@ -41,7 +41,7 @@ M.recall = strategy "recall"
 
 -- The newest `keep_turns` turns, and in front of them a summary of those before, of at most
 -- `summary_tokens`. A model makes it after the reply, off the user's path, once `slack_turns` more
--- turns have come (as many again, at least 8), or `summarise_at` of the room for history is used;
+-- turns have come (as many again, at least 20), or `summarise_at` of the room for history is used;
 -- until it is there, more turns are sent. Its names and numbers are held against what was said. It
 -- is asked with `prompt`, of `model` ("provider:model"); ours, and that of the turn, if nothing is
 -- said. Unless said: keep_turns = 5, summarise_at = 0.5, summary_tokens = 400.

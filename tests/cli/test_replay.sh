@@ -80,6 +80,7 @@ keys '$' 'timed_turns assumed_seconds provider model window_tokens cache_min_tok
 keys '$.policies[1]' 'policy by turns requests answered refused invalid overflows cuts resets
     sent_turns dropped_turns input_tokens cached_tokens cache_write_tokens hit_rate cached_tokens_1h
     cache_write_tokens_1h hit_rate_1h output_tokens cost_usd cost_usd_1h output_usd hook_failures
+    summaries summary_tokens summary_usd
     recall.questions recall.evidence recall.found recall.recall recall.k
     by_turn[0].turn by_turn[0].requests by_turn[0].input_tokens by_turn[0].cost_usd
     conversations[0].conversation conversations[0].dropped conversations[0].dropped_more'
@@ -280,6 +281,46 @@ has '$.policies[0].cuts' integer $moved
 has '$.policies[0].recalled_turns' integer $recalled
 expect 'something was recalled' test $recalled -gt 0
 expect 'the cut moved' test $moved -gt 0
+
+# A summary is made after a turn, before the command ends, and stands in front of the next one.
+it replay__summaries_as_live
+policy bots/notes.lua 'summarise { keep_turns = 3, slack_turns = 5, summary_tokens = 60 }'
+notes='--policies bots --bot notes --store sqlite:notes.db'
+turn=0
+while [ $turn -lt 30 ]; do
+    turn=$((turn + 1))
+    # shellcheck disable=SC2086 # several words
+    run ask "This is message $turn." -c $notes
+done
+# shellcheck disable=SC2086 # several words
+run sessions $notes -o json
+session=$(value '$[0].session')
+sent=0 moved=0 summed=0 turn=0
+while [ $turn -lt 30 ]; do
+    turn=$((turn + 1))
+    # shellcheck disable=SC2086 # several words
+    run why "$session" $turn $notes -o json
+    sent=$((sent + $(query "json_array_length(j,'$.sent')")))
+    moved=$((moved + $(value '$.cut_moved')))
+    summed=$((summed + $(query "json_extract(j,'$.summary.upto_turn') IS NOT NULL")))
+done
+# shellcheck disable=SC2086 # several words
+run usage $notes -o json
+calls=$(value '$.rows[0].calls')
+# shellcheck disable=SC2086 # several words
+run replay --policy notes $notes --baseline 0 -o json
+code 0
+has '$.policies[0].strategy' text summarise
+has '$.policies[0].sent_turns' integer $sent
+has '$.policies[0].cuts' integer $moved
+has '$.policies[0].summaries' integer $((calls - 30))
+is_true 'a summary costs' "json_extract(j,'$.policies[0].summary_usd') > 0"
+is_true 'it is a part of the cost' \
+    "json_extract(j,'$.policies[0].summary_usd') < json_extract(j,'$.policies[0].cost_usd')"
+expect 'summaries were sent' test $summed -gt 20
+# shellcheck disable=SC2086 # several words
+run verify $notes
+code 0
 
 it replay__a_stream_can_be_stopped
 mkfifo stream
