@@ -2,8 +2,8 @@
 // backtest_summary.c: what stands for a summary in a recorded conversation, where no model is
 // called: the first sentence of what the user said in each turn, from the newest turn back, as much
 // as a summary may have. It is made when a live one would be, and is there for the next turn; its
-// call is counted with what it would be sent. So tokens, cost and what is cut are those of summaries
-// of full size; what a model would make of the words is not told.
+// call is counted with what it would be sent. So tokens, cost and what is cut are those of
+// summaries of full size; what a model would make of the words is not told.
 #include "turn/backtest_int.h"
 
 #include "base/utf8.h"
