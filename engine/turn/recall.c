@@ -512,6 +512,7 @@ void shelf_close(struct run *run)
     run->shelf = NULL;
     s->pins--;
     s->stale = s->unwritten = true;
+    batch_allow(s->batch);
     pump(s);
 }
 

@@ -97,6 +97,7 @@ struct batch {
     uint32_t most;                 // messages to take; 0: not chosen yet
     size_t cut;                    // bytes of each
     unsigned failures;             // in a row
+    bool waits;                    // a call failed: no other before the next turn
     unsigned closing;              // batches begun since the engine began to close
 };
 
@@ -148,9 +149,17 @@ static void adapt(struct batch *b, enum embedding_end end)
         if (b->len == 1)
             b->cut /= 4;
         b->most = b->len > 1 ? b->len / 2 : 1;
-    } else if (++b->failures % FAILURES_PER_BATCH == 0 && b->most > 1) {
-        b->most /= 2;
+    } else {
+        b->waits = true;
+        if (++b->failures % FAILURES_PER_BATCH == 0 && b->most > 1)
+            b->most /= 2;
     }
+}
+
+void batch_allow(struct batch *b)
+{
+    if (b)
+        b->waits = false;
 }
 
 static void embedded(struct embedding *e)
@@ -185,11 +194,16 @@ int batch_attach(struct shelf *s, struct recall_change *change)
         if (l->len && b->end == EMBEDDING_OK)
             list[i].vector = b->vectors + (size_t)k++ * b->dims;
     }
+    // Another call may have learnt others since. A model that changes them is followed, but once a
+    // turn: all that is there is to be made anew.
+    space.dims = b->dims;
+    uint32_t before = recall_dims(s->recall);
     if (b->end == EMBEDDING_OK)
         any = recall_set_space(s->recall, &space, &s->err);
     if (!any && (b->end == EMBEDDING_OK || without))
         any = recall_embed(s->recall, list, b->len, change, &s->err);
     adapt(b, without ? EMBEDDING_OK : b->end);
+    b->waits |= b->end == EMBEDDING_OK && before && before != b->dims;
     clear(b);
     return any;
 }
@@ -316,7 +330,7 @@ bool batch_begin(struct shelf *s, void (*then)(struct shelf *s))
 {
     struct recall_message lacking[BATCH_MAX];
     struct batch *b = s->batch;
-    if (!embedder_ready(s->w) || batch_busy(b) || (!b && !batch_new(s)))
+    if (!embedder_ready(s->w) || batch_busy(b) || (b && b->waits) || (!b && !batch_new(s)))
         return false;
     b = s->batch;
     if (s->w->draining && b->closing++ >= CLOSING_BATCHES_MAX)

@@ -107,6 +107,7 @@ void batch_free(struct batch *b);  // NULL allowed
 bool batch_busy(const struct batch *b);
 bool batch_arrived(const struct batch *b);
 void batch_drop(struct batch *b);  // what arrived; NULL allowed
+void batch_allow(struct batch *b);  // a turn is over: a call that failed may be tried again
 // Gives messages what arrived: a piece of work, as the index's own.
 int batch_attach(struct shelf *s, struct recall_change *change);
 // Begins the next batch and calls `then`, later; false: there is none, or it may not be asked now.
