@@ -2,10 +2,13 @@
 // mem.c: the allocator's thin skin: a count, and a failure to order.
 //
 // Invariants
-// 1. Every attempt takes one number; attempt number `fail_at` fails, and with `fail_sticky` every
-//    later one too. While the order is off, fail_at is a number that no attempt reaches, so the
-//    usual way costs one relaxed addition and one branch that is never taken.
-// 2. A pointer that is not NULL is never the address of nothing: zero bytes allocate one.
+// 1. Nothing is counted until somebody asks (`watched`, which stays): the usual way costs one
+//    branch that is never taken. A counter that all threads write would cost more than many an
+//    allocation.
+// 2. From then on every attempt takes one number; attempt number `fail_at` fails, and with
+//    `fail_sticky` every later one too. While the order is off, fail_at is a number that no attempt
+//    reaches.
+// 3. A pointer that is not NULL is never the address of nothing: zero bytes allocate one.
 // The state below is the process's, as the heap itself is. Any thread.
 #include "base/mem.h"
 
@@ -16,11 +19,12 @@
 
 #define NEVER UINT64_MAX
 
+static atomic_bool watched;
 static _Atomic uint64_t attempts;
 static _Atomic uint64_t fail_at = NEVER;
 static atomic_bool fail_sticky;
 
-__attribute__((cold, noinline)) static bool fails(uint64_t attempt)
+static bool fails(uint64_t attempt)
 {
     uint64_t at = atomic_load_explicit(&fail_at, memory_order_acquire);
 
@@ -33,13 +37,18 @@ __attribute__((cold, noinline)) static bool fails(uint64_t attempt)
 }
 
 // Counts an attempt; true when it may go on.
-static inline bool granted(void)
+__attribute__((cold, noinline)) static bool count(void)
 {
     uint64_t attempt = atomic_fetch_add_explicit(&attempts, 1, memory_order_relaxed) + 1;
 
-    if (__builtin_expect(attempt >= atomic_load_explicit(&fail_at, memory_order_relaxed), 0))
+    if (attempt >= atomic_load_explicit(&fail_at, memory_order_relaxed))
         return !fails(attempt);
     return true;
+}
+
+static inline bool granted(void)
+{
+    return !__builtin_expect(atomic_load_explicit(&watched, memory_order_relaxed), 0) || count();
 }
 
 void *mem_alloc(size_t bytes)
@@ -90,7 +99,7 @@ char *mem_slicedup(struct slice s)
 
 void mem_fail_at(uint64_t n, int sticky)
 {
-    uint64_t now = atomic_load_explicit(&attempts, memory_order_relaxed);
+    uint64_t now = mem_count();
 
     atomic_store_explicit(&fail_sticky, sticky != 0, memory_order_relaxed);
     atomic_store_explicit(&fail_at, n && n < NEVER - now ? now + n : NEVER, memory_order_release);
@@ -98,5 +107,6 @@ void mem_fail_at(uint64_t n, int sticky)
 
 uint64_t mem_count(void)
 {
+    atomic_store_explicit(&watched, true, memory_order_relaxed);
     return atomic_load_explicit(&attempts, memory_order_relaxed);
 }

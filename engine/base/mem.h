@@ -21,7 +21,7 @@ char *mem_slicedup(struct slice s);            // adds a NUL
 // Tests only: the n-th allocation from now (1 is the next) fails, all later ones too if `sticky`.
 // 0 turns it off. Affects all threads.
 void mem_fail_at(uint64_t n, int sticky);
-// Allocations made since start.
+// Tests only: allocations made since the first call of this or of mem_fail_at.
 uint64_t mem_count(void);
 
 #endif
