@@ -4,7 +4,8 @@
 // Invariants
 // 1. at_ns is the deadline of the work under way, or NEVER; the handler reads it, the thread's
 //    normal course writes it.
-// 2. While the timer runs, fires_ns is when it fires, else NEVER. It never fires later than at_ns.
+// 2. While the timer runs, fires_ns is when it fires, else NEVER. It never fires later than at_ns
+//    and DEADLINE_LATE_NS.
 // 3. No signal is pending once deadline_free or deadline_stop has returned: the timer is gone, or
 //    off, and what it had sent was taken on the way back from the system call (or went with the
 //    thread).
@@ -61,7 +62,8 @@ static void on_signal(int signal, siginfo_t *info, void *context)
     int64_t at_ns = get(&d->at_ns), now_ns = clock_mono_ns(clock_system());
     set(&d->fires_ns, NEVER);
     if (at_ns != NEVER && now_ns < at_ns) {
-        start_timer(d, at_ns);  // it was set for work that ended in time
+        // It was set for work that ended in time.
+        start_timer(d, at_ns - now_ns < DEADLINE_LATE_NS ? now_ns + DEADLINE_LATE_NS : at_ns);
     } else if (at_ns != NEVER) {
         d->fn(d->user);
         if (get(&d->fires_ns) == NEVER)  // fn set no other deadline
@@ -129,7 +131,7 @@ void deadline_set(struct deadline *d, int64_t at_ns)
 {
     set(&d->at_ns, at_ns);
     // A signal between these two lines at most starts the timer for at_ns before we do.
-    if (get(&d->fires_ns) > at_ns)
+    if (get(&d->fires_ns) - DEADLINE_LATE_NS > at_ns)
         start_timer(d, at_ns);
 }
 
