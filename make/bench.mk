@@ -6,7 +6,7 @@ build/tests/bench/%: tests/bench/%.c $(inner) $(stamp)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -Wno-missing-prototypes -Itests -MMD -MP $(LDFLAGS_) -rdynamic -o $@ $< $(inner) \
-	    $(PKG_LIBS) -ldl -lm
+	    $(EXE_LIBS) -ldl -lm
 
 -include $(bench_bin:=.d)
 

@@ -58,7 +58,7 @@ $(B)/libparley.so.0: $(lib_obj)
 # nothing else is held by tests/tidy.lua.
 $(B)/parley: $(cli_obj) $(inner)
 	$(call say,LD,$@)
-	$(Q)$(CC) -pie $(LDFLAGS_) -o $@ $(cli_obj) $(inner) $(PKG_LIBS) -ledit
+	$(Q)$(CC) -pie $(LDFLAGS_) -o $@ $(cli_obj) $(inner) $(EXE_LIBS) -ledit
 
 $(B)/parley.pc: $(stamp)
 	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \

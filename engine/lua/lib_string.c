@@ -3,7 +3,7 @@
 // with the length of its arguments charges for it; the string metatable is locked.
 #include "lua/freeze.h"
 #include "lua/pattern.h"
-#include "lua/sandbox.h"
+#include "lua/sandbox_int.h"
 
 enum { BYTES_PER_UNIT = 8, SHORT_BYTES = 512, PAY_STEPS = 256, REPLACE_UNITS = 10,
        GMATCH_UNITS = 10, ITEM_UNITS = 50, DIGITS_UNITS = 300, CODE_UNITS = 5 };
@@ -46,7 +46,7 @@ static bool take_anchor(struct slice *text)
 // Pays for the steps that no tick has told of.
 LJMP static void pay_steps(lua_State *L, struct pattern *p)
 {
-    sandbox_charge(L, 1 + p->steps);
+    charge(L, 1 + p->steps);
     p->steps = 0;
 }
 
@@ -118,7 +118,7 @@ static const char *find_bytes(struct slice s, struct slice what)
 
 LJMP static int find_plain(lua_State *L, struct slice s, struct slice what, size_t from)
 {
-    sandbox_charge(L, (s.len - from + what.len) / BYTES_PER_UNIT);
+    charge(L, (s.len - from + what.len) / BYTES_PER_UNIT);
     struct slice rest = slice_of(s.ptr + from, s.len - from);
     const char *at = what.len == 0 ? rest.ptr : find_bytes(rest, what);
     if (!at) {
@@ -334,7 +334,7 @@ LJMP static int str_sub(lua_State *L)
                           : last < -(lua_Integer)s.len ? 0 : s.len + (size_t)(last + 1);
 
     to = to < s.len ? to : s.len;
-    sandbox_charge(L, 1);
+    charge(L, 1);
     lua_pushlstring(L, from < to ? s.ptr + from : "", from < to ? to - from : 0);
     return 1;
 }
@@ -352,7 +352,7 @@ LJMP static int str_rep(lua_State *L)
     if (n > 0 && s.len + separator > (size_t)SANDBOX_STRING_MAX / (size_t)n)
         return luaL_error(L, "resulting string too large: a string may be %d KiB long",
                           SANDBOX_STRING_MAX >> 10);
-    sandbox_charge(L, n > 0 ? (s.len + separator) * (size_t)n / BYTES_PER_UNIT + (size_t)n : 1);
+    charge(L, n > 0 ? (s.len + separator) * (size_t)n / BYTES_PER_UNIT + (size_t)n : 1);
     return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
@@ -368,7 +368,7 @@ LJMP static int ranged(lua_State *L)
     to = to < (lua_Integer)len ? to : (lua_Integer)len - 1;
     if (to - from >= SANDBOX_STACK_MAX)
         return luaL_error(L, "string slice too long");
-    sandbox_charge(L, 1 + (to > from ? (size_t)(to - from) : 0));
+    charge(L, 1 + (to > from ? (size_t)(to - from) : 0));
     return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
@@ -394,14 +394,14 @@ LJMP static int str_format(lua_State *L)
         else if (lua_type(L, i) == LUA_TNUMBER && !lua_isinteger(L, i))
             units += DIGITS_UNITS;
     }
-    sandbox_charge(L, units);
+    charge(L, units);
     return sandbox_charged(L);
 }
 
 // As upvalue 1, utf8.codes, whose iterator is Lua's own: it is paid for before it runs.
 LJMP static int utf8_codes(lua_State *L)
 {
-    sandbox_charge(L, check_slice(L, 1).len * CODE_UNITS);
+    charge(L, check_slice(L, 1).len * CODE_UNITS);
     return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // lib_table.c: the table library, with every item that it touches counted, so that none of its
 // loops outlives the deadline whatever a __len says. Same results as Lua's library otherwise.
-#include "lua/sandbox.h"
+#include "lua/sandbox_int.h"
 
 enum { ITEM_UNITS = 8, CALL_UNITS = 5 };
 
@@ -19,7 +19,7 @@ LJMP static lua_Integer length_of(lua_State *L, int idx)
 // Moves t[from] to t[to].
 LJMP static void shift(lua_State *L, int t, lua_Integer from, lua_Integer to)
 {
-    sandbox_charge(L, ITEM_UNITS);
+    charge(L, ITEM_UNITS);
     lua_geti(L, t, from);
     lua_seti(L, t, to);
 }
@@ -74,7 +74,7 @@ LJMP static int tab_move(lua_State *L)
         for (lua_Integer k = 0; k < n; k++) {
             lua_Integer i = up ? k : n - 1 - k;
 
-            sandbox_charge(L, ITEM_UNITS);
+            charge(L, ITEM_UNITS);
             lua_geti(L, 1, first + i);
             lua_seti(L, target, to + i);
         }
@@ -85,7 +85,7 @@ LJMP static int tab_move(lua_State *L)
 
 LJMP static void add_item(lua_State *L, luaL_Buffer *b, lua_Integer i)
 {
-    sandbox_charge(L, ITEM_UNITS);
+    charge(L, ITEM_UNITS);
     lua_geti(L, 1, i);
     if (!lua_isstring(L, -1))
         luaL_error(L, "invalid value (at index %I) in table for 'concat'", (LUAI_UACINT)i);
@@ -100,7 +100,7 @@ LJMP static int tab_concat(lua_State *L)
     lua_Integer i = luaL_optinteger(L, 3, 1), last = luaL_optinteger(L, 4, size);
     luaL_Buffer b;
 
-    sandbox_charge(L, CALL_UNITS);
+    charge(L, CALL_UNITS);
     luaL_buffinit(L, &b);
     for (; i < last; i++) {
         add_item(L, &b, i);
@@ -116,7 +116,7 @@ LJMP static int tab_pack(lua_State *L)
 {
     int n = lua_gettop(L);
 
-    sandbox_charge(L, (size_t)n * ITEM_UNITS);
+    charge(L, (size_t)n * ITEM_UNITS);
     lua_createtable(L, n, 1);
     lua_insert(L, 1);
     for (int i = n; i >= 1; i--)
@@ -137,7 +137,7 @@ LJMP static int tab_unpack(lua_State *L)
     if (n >= SANDBOX_STACK_MAX || !lua_checkstack(L, (int)n + 1))
         return luaL_error(L, "too many results to unpack");
     for (lua_Unsigned i = 0; i <= n; i++) {
-        sandbox_charge(L, ITEM_UNITS);
+        charge(L, ITEM_UNITS);
         lua_geti(L, 1, (lua_Integer)((lua_Unsigned)first + i));
     }
     return (int)n + 1;
@@ -155,7 +155,7 @@ LJMP static bool comes_before(lua_State *L)
 
     if (lua_type(L, -1) == LUA_TSTRING && lua_type(L, -2) == LUA_TSTRING)
         units += (lua_rawlen(L, -1) + lua_rawlen(L, -2)) / 16;
-    sandbox_charge(L, units);
+    charge(L, units);
     if (lua_isnil(L, ORDER))
         return lua_compare(L, -1, -2, LUA_OPLT);
     lua_pushvalue(L, ORDER);
@@ -201,7 +201,7 @@ LJMP static int tab_sort(lua_State *L)
     lua_createtable(L, (int)len, 0);
     lua_createtable(L, (int)len, 0);                    // table order from into
     for (lua_Integer i = 1; i <= len; i++) {
-        sandbox_charge(L, ITEM_UNITS);
+        charge(L, ITEM_UNITS);
         lua_geti(L, TABLE, i);
         lua_rawseti(L, FROM, i);
     }
@@ -216,7 +216,7 @@ LJMP static int tab_sort(lua_State *L)
         into = FROM + INTO - into;
     }
     for (lua_Integer i = 1; i <= len; i++) {
-        sandbox_charge(L, ITEM_UNITS);
+        charge(L, ITEM_UNITS);
         lua_rawgeti(L, from, i);
         lua_seti(L, TABLE, i);
     }

@@ -35,11 +35,6 @@ enum { SLOWER = 1 };
 
 static const char env_key, seed_key;  // their addresses are keys of the registry
 
-static struct sandbox *sandbox_of(lua_State *L)
-{
-    return *(struct sandbox **)lua_getextraspace(L);  // coroutines inherit it
-}
-
 // ---- stopping
 
 LJMP static void on_count(lua_State *L, lua_Debug *ar);
@@ -149,10 +144,6 @@ LJMP void sandbox_charge(lua_State *L, size_t units)
 {
     struct sandbox *s = sandbox_of(L);
 
-    if (s->fuel - (int64_t)units >= s->check_at && !s->slice_over && s->stop == RUNNING) {
-        s->fuel -= (int64_t)units;
-        return;
-    }
     sandbox_spend(s, units);
     sandbox_make_way(s);
     if (s->stop != RUNNING)

@@ -4,6 +4,7 @@
 //   sandbox.c         calls, fuel, coroutines, what makes a call stop
 //   sandbox_memory.c  the allocator and its limits
 //   sandbox_time.c    what a call has used of its own time, its slices
+//   lib_string.c, lib_table.c   use `charge`
 #ifndef LUA_SANDBOX_INT_H
 #define LUA_SANDBOX_INT_H
 
@@ -53,6 +54,21 @@ struct sandbox {
     char where[WHERE_BYTES];        // where it was stopped: "file:line: " or ""
 };
 
+static inline struct sandbox *sandbox_of(lua_State *L)
+{
+    return *(struct sandbox **)lua_getextraspace(L);  // coroutines inherit it
+}
+
+// As sandbox_charge, for functions that a hook calls hundreds of times.
+LJMP static inline void charge(lua_State *L, size_t units)
+{
+    struct sandbox *s = sandbox_of(L);
+
+    s->fuel -= (int64_t)units;
+    if (__builtin_expect(s->fuel < s->check_at || s->slice_over || s->stop != RUNNING, 0))
+        sandbox_charge(L, 0);
+}
+
 // The first cause counts. May be called wherever Lua is, and by the timer's signal.
 void sandbox_stop(struct sandbox *s, enum stop why);
 // The running coroutine's hook fires at its next instruction.
@@ -68,10 +84,14 @@ int64_t sandbox_own_ns(const struct sandbox *s);
 int64_t sandbox_processor_ns(void);  // of this thread
 // Counts units. Looks whether something has run out, and leaves nothing.
 void sandbox_spend(struct sandbox *s, size_t units);
-// Lets others work if the slice is over.
-void sandbox_make_way(struct sandbox *s);
 // Lets others work, and begins a new slice, perhaps on another thread.
 void sandbox_let_others(struct sandbox *s);
+// The same if the slice is over.
+static inline void sandbox_make_way(struct sandbox *s)
+{
+    if (__builtin_expect(s->slice_over, 0) && s->in_call && s->stop == RUNNING)
+        sandbox_let_others(s);
+}
 // own_began_ns: NOT_READ until somebody looks.
 void sandbox_begin_slice(struct sandbox *s, int64_t slice_ns, int64_t own_began_ns);
 // Whether the call, which ends now, took longer than a first slice.

@@ -134,12 +134,6 @@ void sandbox_let_others(struct sandbox *s)
         sandbox_stop(s, OUT_OF_TURN);
 }
 
-void sandbox_make_way(struct sandbox *s)
-{
-    if (s->slice_over && s->in_call && s->stop == RUNNING)
-        sandbox_let_others(s);
-}
-
 bool sandbox_is_slow(struct sandbox *s)
 {
     if (!s->made_way && !s->slice_over)
