@@ -299,7 +299,7 @@ LJMP static void read_plan_text(lua_State *L, int idx, const char *name, const c
     if (type == LUA_TSTRING)
         text.ptr = lua_tolstring(L, -1, &text.len);
     if (text.len >= size || (text.len && strlen(text.ptr) != text.len) || !utf8_valid(text))
-        luaL_error(L, "%s: summary.%s: must be text of at most %d bytes", where, name,
+        luaL_error(L, "%s: summary.%s: must be UTF-8 text of at most %d bytes", where, name,
                    (int)size - 1);
     snprintf(out, size, "%s", text.ptr ? text.ptr : "");
     lua_pop(L, 1);

@@ -3,6 +3,7 @@
 #include "lua/shape.h"
 
 #include "base/hint.h"
+#include "base/utf8.h"
 #include "lua/freeze.h"
 #include "lua/plans.h"
 
@@ -251,8 +252,8 @@ LJMP static void read_plan_text(lua_State *L, int options, struct place *at, con
 {
     struct slice text = read_text(L, options, name);
 
-    if (text.len >= size || (text.len && strlen(text.ptr) != text.len)) {
-        lua_pushfstring(L, "%s: must be text of at most %d bytes", name, (int)size - 1);
+    if (text.len >= size || (text.len && strlen(text.ptr) != text.len) || !utf8_valid(text)) {
+        lua_pushfstring(L, "%s: must be UTF-8 text of at most %d bytes", name, (int)size - 1);
         complain(L, at, lua_tostring(L, -1));
     }
     snprintf(out, size, "%s", text.ptr ? text.ptr : "");

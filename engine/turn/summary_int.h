@@ -18,12 +18,12 @@
 
 enum {
     SUMMARIES_AT_ONCE = 4,              // of a worker
-    SUMMARY_CALLS_MAX = 16,             // for one summary
+    SUMMARY_CALLS_MAX = 6,              // for one summary: what one turn may cost
     SUMMARY_REFUSALS_MAX = 3,           // by a provider: each halves what is sent
     SUMMARY_GENERATIONS_MAX = 8,        // then it is made anew, of turns alone
-    SUMMARY_SOURCE_TOKENS_MAX = 64000,  // sent with one call
+    SUMMARY_SOURCE_TOKENS_MAX = 32000,  // sent with one call
     SUMMARY_SOURCE_BYTES_MAX = 384 << 10,
-    SUMMARY_DRAIN_MS = 15000,           // what is under way may take while the worker drains
+    SUMMARY_DRAIN_MS = 10000,           // what is under way may take while the worker drains
     SUMMARY_REST_MS = 30 * 1000,        // after a failure; doubled with each further one …
     SUMMARY_RESTS_MAX_MS = 3600 * 1000, // … up to this
 };

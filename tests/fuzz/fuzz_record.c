@@ -3,6 +3,7 @@
 // Bytes that are no record are refused with a reason. Seeds lie in seeds/record/.
 #include "model/attempt.h"
 #include "model/session.h"
+#include "model/summary.h"
 #include "tokens/calibration.h"
 
 #include <stdint.h>
@@ -69,6 +70,19 @@ static bool session_form(struct slice bytes, struct buf *out)
     return good;
 }
 
+static bool summary_form(struct slice bytes, struct buf *out)
+{
+    struct summary summary;
+    struct err err = ERR_INIT;
+
+    summary_init(&summary);
+    bool good = accepted(summary_read_meta(&summary, bytes, &err), &err);
+    if (good)
+        summary_write_meta(&summary, out);
+    summary_release(&summary);
+    return good;
+}
+
 static bool context_form(struct slice bytes, struct buf *out)
 {
     struct session_head head = {0};
@@ -132,6 +146,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     check(turn_form, text);
     check(attempt_form, text);
     check(session_form, text);
+    check(summary_form, text);
     check(context_form, text);
     check(calibration_form, text);
     return 0;

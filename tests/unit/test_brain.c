@@ -120,6 +120,40 @@ static void test_brain__remembers_what_it_was_sent(void **state)
     talk_release(&t);
 }
 
+// Asked for a summary it says what the user said, as much as it may; asked about what stands in
+// one, it knows that.
+static void test_brain__summaries(void **state)
+{
+    struct talk t;
+
+    (void)state;
+    talk_init(&t, NULL);
+    assert_string_equal(
+        say(&t, "<conversation>\n[2026-01-01]\n> user: hello there\n> assistant: Hi!\n"
+                "> user: my name is Ann\n> assistant: Yes.\n> user: is it late?\n</conversation>"
+                "\n\nWrite the summary of all of this, in at most 100 words."),
+        "The user said: hello there\nThe user said: my name is Ann");
+    talk_release(&t);
+    talk_init(&t, NULL);
+    assert_string_equal(
+        say(&t, "<summary>\n> The user said: my name is Ann\n> The user said: tea is hot\n"
+                "</summary>\n<conversation>\n[2026-01-01]\n> user: it rains a lot today\n"
+                "</conversation>\n\nWrite the summary of all of this, in at most 14 words."),
+        "The user said: my name is Ann\nThe user said: tea is hot");
+    talk_release(&t);
+    talk_init(&t, NULL);
+    assert_string_equal(
+        say(&t, "<conversation>\n[2026-01-01]\n> user: why?\n</conversation>"
+                "\n\nWrite the summary of all of this, in at most 100 words."),
+        "There was only small talk.");
+    talk_release(&t);
+    talk_init(&t, NULL);
+    assert_string_equal(say(&t, "<summary>\nWhat was said.\n> The user said: my name is Ann\n"
+                                "</summary>\n\nwhat is my name?"), "Your name is Ann.");
+    assert_string_equal(say(&t, "what is my name?"), "Your name is Ann.");
+    talk_release(&t);
+}
+
 static void test_brain__names(void **state)
 {
     static const struct { const char *text, *name; } cases[] = {
@@ -310,8 +344,8 @@ static void test_brain__out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(remembers_what_it_was_sent), TEST(names), TEST(any_text), TEST(scripts), TEST(steps),
-        TEST(out_of_memory),
+        TEST(remembers_what_it_was_sent), TEST(summaries), TEST(names), TEST(any_text),
+        TEST(scripts), TEST(steps), TEST(out_of_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

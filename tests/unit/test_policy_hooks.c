@@ -251,6 +251,87 @@ static void test_policy_hooks__history_hook(void **state)
     }
 }
 
+static void test_policy_hooks__history_hook_summary_refused(void **state)
+{
+    static const struct { const char *body, *message; } cases[] = {
+        {"return { summary = 1 }",
+         "policies/kiosk.lua:2: summary: must be a table such as { tokens = 400 } (in history)"},
+        {"return { summary = { token = 1 } }",
+         "policies/kiosk.lua:2: token: unknown key (did you mean tokens?) (in history)"},
+        {"return { summary = { tokens = 5000 } }",
+         "policies/kiosk.lua:2: summary: a summary has 20 to 4000 tokens; 0: there is none (in "
+         "history)"},
+        {"return { summary = { at = 1.5 } }",
+         "policies/kiosk.lua:2: summary.at: must be a number from 0 to 1 (in history)"},
+        {"return { summary = { at = 'x' } }",
+         "policies/kiosk.lua:2: summary.at: must be a number from 0 to 1 (in history)"},
+        {"return { summary = { prompt = 1 } }",
+         "policies/kiosk.lua:2: summary.prompt: must be text (in history)"},
+        {"return { summary = { prompt = '\255' } }",
+         "policies/kiosk.lua:2: summary.prompt: must be UTF-8 text of at most 4095 bytes (in "
+         "history)"},
+        {"return { summary = { prompt = ('x'):rep(5000) } }",
+         "policies/kiosk.lua:2: summary.prompt: must be UTF-8 text of at most 4095 bytes (in "
+         "history)"},
+        {"return { summary = { model = 'small' } }",
+         "policies/kiosk.lua:2: summary: a summary's model must be \"provider:model\", such as "
+         "\"scripted:scripted\" (in history)"},
+    };
+    struct fixture *f = *state;
+    struct talk t;
+
+    talk_init(&t, "ann", SAFE_LIT("hi"));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[512];
+        struct err err = ERR_INIT;
+        struct history_plan plan;
+
+        snprintf(text, sizeof(text), "return {\nhistory = function(view)\n%s end }", cases[i].body);
+        struct policy *p = load_text(f, text);
+        assert_int_equal(p->ops->history(p, &t.view, &plan, &err), E_POLICY);
+        assert_string_equal(err.message, cases[i].message);
+        assert_int_equal(plan.summary.tokens, 0);
+        policy_unref(p);
+    }
+}
+
+// What is not said of a summary is as for history.summarise.
+static void test_policy_hooks__history_hook_summary(void **state)
+{
+    static const struct {
+        const char *body;
+        uint32_t last, slack, tokens, at_permille;
+        const char *prompt, *model;
+    } cases[] = {
+        {"{}", 5, 20, 400, 500, "", ""},
+        {"{ tokens = 99, at = 0.2, prompt = 'P', model = 'a:b' }", 5, 20, 99, 200, "P", "a:b"},
+        {"{}, last = 30", 30, 30, 400, 500, "", ""},
+        {"{}, last = 3, slack = 4", 3, 4, 400, 500, "", ""},
+        {"{ tokens = 0 }, last = 3", 3, 0, 0, 500, "", ""},
+        {"nil, last = 3", 3, 0, 0, 0, "", ""},
+    };
+    struct fixture *f = *state;
+    struct talk t;
+
+    talk_init(&t, "ann", SAFE_LIT("hi"));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[256];
+        struct history_plan plan;
+
+        snprintf(text, sizeof(text), "return { history = function() return { summary = %s } end }",
+                 cases[i].body);
+        struct policy *p = load_text(f, text);
+        assert_int_equal(p->ops->history(p, &t.view, &plan, NULL), E_OK);
+        assert_int_equal(plan.last, cases[i].last);
+        assert_int_equal(plan.slack, cases[i].slack);
+        assert_int_equal(plan.summary.tokens, cases[i].tokens);
+        assert_int_equal(plan.summary.at_permille, cases[i].at_permille);
+        assert_string_equal(plan.summary.prompt, cases[i].prompt);
+        assert_string_equal(plan.summary.model, cases[i].model);
+        policy_unref(p);
+    }
+}
+
 static void test_policy_hooks__view_does_not_outlive(void **state)
 {
     struct fixture *f = *state;
@@ -420,6 +501,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(view), TEST(plans), TEST(failing_hooks), TEST(history_hook),
+        TEST(history_hook_summary_refused), TEST(history_hook_summary),
         TEST(view_does_not_outlive), TEST(limits), TEST(rest),
         TEST(aside),
     };

@@ -162,7 +162,7 @@ static const struct { const char *text, *message; } refusals[] = {
      "policies/kiosk.lua:2: history: a summary's model must be \"provider:model\", such as "
      "\"scripted:scripted\""},
     {"local h = require 'parley.history'\nreturn { history = h.hybrid { prompt = 'a\\0b' } }",
-     "policies/kiosk.lua:2: history: prompt: must be text of at most 4095 bytes"},
+     "policies/kiosk.lua:2: history: prompt: must be UTF-8 text of at most 4095 bytes"},
     {"return { limits = {\n time_ms = 101 } }",
      "policies/kiosk.lua:2: limits.time_ms: must be from 1 to 100, which is what the engine gives"},
     {"return { limits = { time_ms = 0 } }",
