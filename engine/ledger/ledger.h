@@ -247,7 +247,8 @@ void ledger_recover_own(struct chat *c, struct ledger_op *op);
 
 // Checks every session of a partition against rules.h and the records against each other. Problems
 // are appended to report, a line each ("session …: turn 3: …"); op->sessions and turns count what
-// was read. Of a partition of the house ("~…") only which records there are; key may be NULL then.
+// was read. Of a partition of the house ("~…") which records there are, and those that have no seal
+// (house.h); key may be NULL then.
 void ledger_verify(struct ledger *l, const char *partition, const struct user_key *key,
                    struct buf *report, struct ledger_op *op);
 

@@ -86,6 +86,13 @@ uint32_t tokens_count(const struct encoding *e, struct slice text)
     return e && encoding_count(e, text, 0, &tokens, NULL) == E_OK ? tokens : tokens_estimate(text);
 }
 
+uint32_t tokens_of_system(const struct encoding *e, struct safe_text system)
+{
+    uint32_t tokens = system.len ? tokens_count(e, safe_slice(system)) : 0;
+
+    return tokens && tokens <= UINT32_MAX - TOKENS_PER_MESSAGE ? tokens + TOKENS_PER_MESSAGE : tokens;
+}
+
 uint32_t tokens_of_content(const struct encoding *e, const struct content *c)
 {
     uint64_t sum = TOKENS_PER_MESSAGE;
@@ -93,6 +100,8 @@ uint32_t tokens_of_content(const struct encoding *e, const struct content *c)
     for (uint32_t i = 0; i < c->len; i++) {
         const struct block *b = &c->blocks[i];
 
+        if (b->type == BLOCK_THINKING && b->signature.len == 0)
+            continue;
         sum += tokens_count(e, safe_slice(b->text));
         sum += tokens_count(e, safe_slice(b->name));
         sum += tokens_count(e, safe_slice(b->json));

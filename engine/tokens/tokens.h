@@ -14,16 +14,19 @@
 #include "model/usage.h"
 #include "tokens/encoding.h"
 
-// What a message costs beyond its text (role and separators), as chat formats count it: for
-// OpenAI's models three, and one for the role (OpenAI Cookbook, "How to count tokens with
-// tiktoken").
-enum { TOKENS_PER_MESSAGE = 4 };
+// What chat formats add to the text, as OpenAI's does (OpenAI Cookbook, "How to count tokens with
+// tiktoken"): to a message, the system's too, three and its role; to a request, the beginning of the
+// reply.
+enum { TOKENS_PER_MESSAGE = 4, TOKENS_PER_REQUEST = 3 };
 
 uint32_t tokens_estimate(struct slice text);
 // In an encoding; NULL: estimated, as is a text that there is no memory to count, or that is over
 // ENCODING_BYTES_MAX.
 uint32_t tokens_count(const struct encoding *e, struct slice text);
-// With TOKENS_PER_MESSAGE.
+// 0 for none; else with TOKENS_PER_MESSAGE.
+uint32_t tokens_of_system(const struct encoding *e, struct safe_text system);
+// With TOKENS_PER_MESSAGE. Thinking that nobody signed is not sent again (llm/render.c), and is not
+// counted.
 uint32_t tokens_of_content(const struct encoding *e, const struct content *c);
 
 struct prices;

@@ -172,8 +172,7 @@ static void open_turn(struct lane *lane, uint32_t index)
     safe_buf_clear(&run->text);
     content_text(&t->steps[0].content, &run->text);
     run->system = lane->policy->info.system;
-    run->system_tokens =
-        run->system.len ? tokens_count(turn_encoding(run), safe_slice(run->system)) : 0;
+    run->system_tokens = tokens_of_system(turn_encoding(run), run->system);
     t->steps_len = 1;
     t->status = TURN_OPEN;
     lane->chat.turns_len = head->turns = head->open_turn = t->n;

@@ -66,6 +66,6 @@ int backtest_window(struct lane *lane, struct err *err)
     }
     for (size_t i = 0; i < c->messages.len; i++)
         VEC_AT(&c->messages, struct llm_message, i)->steps = (struct step **)c->steps.ptr + i;
-    c->total_tokens = fixed + c->history_tokens;
+    c->total_tokens = TOKENS_PER_REQUEST + fixed + c->history_tokens;
     return rules_check(c->messages.ptr, (uint32_t)c->messages.len, err);
 }

@@ -82,7 +82,7 @@ static uint64_t room_of(const struct run *run, const struct anchor *anchor)
 static uint64_t budget_beside(const struct run *run, const struct anchor *anchor)
 {
     uint64_t room = room_of(run, anchor);
-    uint64_t used = run->system_tokens + run->text_tokens;
+    uint64_t used = TOKENS_PER_REQUEST + run->system_tokens + run->text_tokens;
     used += run->context.recalled ? run->context.recalled->step.tokens : 0;
     used += summary_tokens(&run->context) + constraints_tokens(&run->context);
     return room > used ? room - used : 0;
@@ -207,7 +207,7 @@ static bool build(struct run *run, const struct turn *now)
 static void use_system(struct run *run, struct safe_text system)
 {
     run->system = system;
-    run->system_tokens = system.len ? tokens_count(turn_encoding(run), safe_slice(system)) : 0;
+    run->system_tokens = tokens_of_system(turn_encoding(run), system);
 }
 
 static bool prompt_changed(const struct run *run)
@@ -326,7 +326,8 @@ uint64_t context_next_tokens(const struct run *run)
     choose_turns(&next, chat, &run->plan, &cut, chat->head.turns + 1, budget);
     const struct anchor *anchor = anchor_of(run, next.first, chat->head.system_hash);
     uint64_t beside = summary_tokens(&run->context) + constraints_tokens(&run->context);
-    return gauge_likely(run, anchor, run->system_tokens + beside + next.history_tokens);
+    uint64_t fixed = TOKENS_PER_REQUEST + run->system_tokens + beside;
+    return gauge_likely(run, anchor, fixed + next.history_tokens);
 }
 
 static bool same_beginning(const struct run *run, const struct history_cut *before)
@@ -524,8 +525,8 @@ int context_assemble(struct run *run, struct err *err)
     drop_beside(run);
     if (!build(run, now))
         return err_set(err, E_NOMEM, "out of memory while assembling the request");
-    c->total_tokens = run->system_tokens + run->text_tokens + c->history_tokens;
-    c->total_tokens += constraints_tokens(c);
+    c->total_tokens = TOKENS_PER_REQUEST + run->system_tokens + run->text_tokens;
+    c->total_tokens += c->history_tokens + constraints_tokens(c);
     c->total_tokens += c->recalled ? c->recalled->step.tokens : 0;
     c->total_tokens += summary_tokens(c);
     if (!stateless) {

@@ -185,8 +185,7 @@ int turn_prepare(struct run *run, struct err *err)
     if (code)
         return code;
     run->system = run->job->flags & JOB_STATELESS ? SAFE_NONE : policy->info.system;
-    run->system_tokens =
-        run->system.len ? tokens_count(turn_encoding(run), safe_slice(run->system)) : 0;
+    run->system_tokens = tokens_of_system(turn_encoding(run), run->system);
     return E_OK;
 }
 

@@ -222,6 +222,48 @@ static void test_gauge__a_damaged_record_is_learned_anew(void **state)
     world_close(&world);
 }
 
+static void verified(struct ledger_op *op)
+{
+    (void)op;
+}
+
+// What `parley verify` finds in the house's partition.
+static void verify(struct world *world, struct buf *report)
+{
+    struct ledger_env env = {.store = world->store, .vault = world->vault, .loop = world->env.loop,
+                             .clock = &world->env.clock.clock, .rand = &world->env.rand.rand,
+                             .log = &world->log};
+    struct ledger_op op = {.done = verified};
+    struct ledger *ledger;
+    assert_int_equal(ledger_new(&ledger, &env, NULL), E_OK);
+    buf_clear(report);
+    ledger_verify(ledger, HOUSE_PARTITION, NULL, report, &op);
+    loop_run(world->env.loop);
+    assert_int_equal(op.code, E_OK);
+    buf_add_char(report, '\0');
+    ledger_free(ledger);
+}
+
+static void test_gauge__damage_is_told_by_verify(void **state)
+{
+    struct world world;
+    struct process a;
+    struct buf report = BUF_INIT(1 << 16);
+    (void)state;
+    world_open(&world, "memory:");
+    process_open(&a, &world);
+    observe(&a, 1300, 3);
+    process_close(&a, &world);
+    verify(&world, &report);
+    assert_string_equal(report.ptr, "");
+    put_record(&world, "{\"seen\":3,\"from\":60,\"bins\":[2048],\"sum\":\"0\"}");
+    verify(&world, &report);
+    assert_string_equal(report.ptr, "tokens/anthropic/claude-sonnet-4-5: it is not what was written "
+                                    "there; it is learned anew\n");
+    buf_release(&report);
+    world_close(&world);
+}
+
 // Whatever the store does, turns go on, and so does the end.
 static void test_gauge__a_store_that_fails(void **state)
 {
@@ -323,6 +365,7 @@ int main(void)
         cmocka_unit_test(test_gauge__is_written_now_and_then_and_read_once),
         cmocka_unit_test(test_gauge__what_two_processes_see_adds_up),
         cmocka_unit_test(test_gauge__a_damaged_record_is_learned_anew),
+        cmocka_unit_test(test_gauge__damage_is_told_by_verify),
         cmocka_unit_test(test_gauge__a_store_that_fails),
         cmocka_unit_test(test_gauge__one_user_moves_nothing_for_the_others),
         cmocka_unit_test(test_gauge__room_is_kept),
