@@ -90,7 +90,8 @@ uint32_t tokens_of_system(const struct encoding *e, struct safe_text system)
 {
     uint32_t tokens = system.len ? tokens_count(e, safe_slice(system)) : 0;
 
-    return tokens && tokens <= UINT32_MAX - TOKENS_PER_MESSAGE ? tokens + TOKENS_PER_MESSAGE : tokens;
+    bool room = tokens && tokens <= UINT32_MAX - TOKENS_PER_MESSAGE;
+    return room ? tokens + TOKENS_PER_MESSAGE : tokens;
 }
 
 uint32_t tokens_of_content(const struct encoding *e, const struct content *c)

@@ -15,8 +15,8 @@
 #include "tokens/encoding.h"
 
 // What chat formats add to the text, as OpenAI's does (OpenAI Cookbook, "How to count tokens with
-// tiktoken"): to a message, the system's too, three and its role; to a request, the beginning of the
-// reply.
+// tiktoken"): to a message, the system's too, three and its role; to a request, the beginning of
+// the reply.
 enum { TOKENS_PER_MESSAGE = 4, TOKENS_PER_REQUEST = 3 };
 
 uint32_t tokens_estimate(struct slice text);

@@ -98,7 +98,8 @@ static uint64_t turn_tokens_max(const struct run *run)
 {
     const struct refused *r = refused_of(run);
     uint64_t room = gauge_room(run, NULL, context_limit(run)), budget = run->plan.budget_tokens;
-    uint64_t most = room > run->system_tokens ? room - run->system_tokens : 0;
+    uint64_t fixed = TOKENS_PER_REQUEST + run->system_tokens;
+    uint64_t most = room > fixed ? room - fixed : 0;
     if (r && r->text_tokens && r->text_tokens <= most)
         most = r->text_tokens - 1;
     return budget && budget < most ? budget : most;

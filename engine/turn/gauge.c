@@ -242,35 +242,45 @@ static const struct calibration *calibration_of(const struct run *run)
     return run->gauge && !is_exact(run) ? &run->gauge->all : NULL;
 }
 
-static uint64_t from_anchor(const struct anchor *anchor, uint64_t estimated,
-                         uint64_t (*count)(const struct calibration *c, uint64_t tokens),
-                         const struct calibration *c)
+uint64_t gauge_likely(const struct run *run, const struct anchor *anchor, uint64_t estimated)
 {
+    const struct calibration *c = calibration_of(run);
     if (anchor && estimated < anchor->estimated)
         return anchor->tokens * estimated / anchor->estimated;
     uint64_t more = anchor ? estimated - anchor->estimated : estimated;
-    return (anchor ? anchor->tokens : 0) + (c ? count(c, more) : more);
-}
-
-uint64_t gauge_likely(const struct run *run, const struct anchor *anchor, uint64_t estimated)
-{
-    return from_anchor(anchor, estimated, calibration_likely, calibration_of(run));
+    return (anchor ? anchor->tokens : 0) + (c ? calibration_likely(c, more) : more);
 }
 
 uint64_t gauge_most(const struct run *run, const struct anchor *anchor, uint64_t estimated)
 {
-    return from_anchor(anchor, estimated, calibration_most, calibration_of(run));
+    const struct calibration *c = calibration_of(run);
+    if (!c || (anchor && estimated < anchor->estimated))
+        return gauge_likely(run, anchor, estimated);
+    if (!anchor)
+        return calibration_most(c, estimated);
+    uint64_t more = estimated - anchor->estimated;
+    return anchor->tokens + calibration_most(c, more + more * GAUGE_MORE_PERCENT / 100);
+}
+
+// What fits into `tokens` of which nothing is known.
+static uint64_t room_for_more(const struct run *run, uint64_t tokens, bool beside_anchor)
+{
+    const struct calibration *c = calibration_of(run);
+    if (!c)
+        return tokens;
+    if (!run->careful)
+        return calibration_fits_likely(c, tokens);
+    uint64_t room = calibration_fits_most(c, tokens);
+    return beside_anchor ? room * 100 / (100 + GAUGE_MORE_PERCENT) : room;
 }
 
 uint64_t gauge_room(const struct run *run, const struct anchor *anchor, uint64_t tokens)
 {
-    const struct calibration *c = calibration_of(run);
-    if (anchor && tokens < anchor->tokens)
+    if (!anchor)
+        return room_for_more(run, tokens, false);
+    if (tokens < anchor->tokens)
         return tokens * anchor->estimated / anchor->tokens;
-    uint64_t left = anchor ? tokens - anchor->tokens : tokens;
-    if (c)
-        left = run->careful ? calibration_fits_most(c, left) : calibration_fits_likely(c, left);
-    return (anchor ? anchor->estimated : 0) + left;
+    return anchor->estimated + room_for_more(run, tokens - anchor->tokens, true);
 }
 
 // ---- observing

@@ -6,7 +6,8 @@
 // request. What becomes of it:
 //
 //   from an anchor: a request of this session that this one begins with, and of which the provider
-//         said how many tokens it had (usage, or its count endpoint); of what came since, as below
+//         said how many tokens it had (usage, or its count endpoint); of what came since, as below,
+//         with GAUGE_MORE_PERCENT where it is to hold: a few messages vary more than many do
 //   else: all of it by the calibration of provider and model (tokens/calibration.h), which all
 //         sessions share and the store keeps (ledger/house.h)
 //   an exact vocabulary needs neither: our sum is the provider's
@@ -31,6 +32,7 @@ enum {
     GAUGE_USERS = 256,
     GAUGE_OBSERVATIONS = 32,        // that are written at once
     GAUGE_WRITE_MS = 60 * 1000,
+    GAUGE_MORE_PERCENT = 10,        // `make bench`, bench_calibration, shows what it holds
     GAUGE_TRIES_MAX = 5,            // writes that other processes were faster than
     GAUGE_TOOK_MS = 3600 * 1000,    // how long a server's cut is remembered: it may be set up anew
 };

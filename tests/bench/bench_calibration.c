@@ -2,13 +2,15 @@
 // bench_calibration.c: how far an estimate is from what would be billed, before and after
 // calibration. A public vocabulary is taken for one that is not: what its encoder counts is the
 // bill. Every dialogue is a session that sends all of its history with each message of the user,
-// and a user of its own; half of them are learned from, the others are judged.
+// and a user of its own; half of them are learned from, the others are judged: by
+// the prior, by what was learned, and within a session from its last request on, as turn/gauge.c
+// does it.
 //
 // Needs ../shared (cases/dialogues, cases/memory); says "skipped" without.
 #include "base/mem.h"
 #include "bench/locomo.h"
-#include "tokens/calibration.h"
 #include "tokens/tokens.h"
+#include "turn/gauge.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -28,16 +30,20 @@ struct corpus {
     const struct encoding *encoding;
     unsigned percent;            // of its tokens are billed
     struct calibration *learned, prior;
-    struct judged before, after;
+    struct judged before, after, anchored;
     uint64_t estimated, billed;  // of the dialogue under way
+    uint64_t last_estimated, last_billed;
     unsigned dialogues;
 };
 
-static void judge(struct judged *j, const struct calibration *c, uint64_t estimated,
-                  uint64_t billed)
+// from_…: what is known to begin with, by our estimate, and as it was billed.
+static void judge(struct judged *j, const struct calibration *c, uint64_t from_estimated,
+                  uint64_t from_billed, uint64_t estimated, uint64_t billed)
 {
-    double likely = (double)calibration_likely(c, estimated);
-    double most = (double)calibration_most(c, estimated);
+    uint64_t more = estimated - from_estimated;
+    uint64_t margin = from_billed ? more * GAUGE_MORE_PERCENT / 100 : 0;
+    double likely = (double)(from_billed + calibration_likely(c, more));
+    double most = (double)(from_billed + calibration_most(c, more + margin));
 
     j->requests++;
     j->covered += most >= (double)billed;
@@ -56,14 +62,18 @@ static void message(struct corpus *c, bool user, struct slice text)
         calibration_observe(c->learned, c->estimated, billed, CALIBRATION_WEIGHT);
         return;
     }
-    judge(&c->before, &c->prior, c->estimated, billed);
-    judge(&c->after, c->learned, c->estimated, billed);
+    judge(&c->before, &c->prior, 0, 0, c->estimated, billed);
+    judge(&c->after, c->learned, 0, 0, c->estimated, billed);
+    if (c->last_billed)
+        judge(&c->anchored, c->learned, c->last_estimated, c->last_billed, c->estimated, billed);
+    c->last_estimated = c->estimated;
+    c->last_billed = billed;
 }
 
 static void next_dialogue(struct corpus *c)
 {
     c->dialogues++;
-    c->estimated = c->billed = 0;
+    c->estimated = c->billed = c->last_estimated = c->last_billed = 0;
 }
 
 static void line(const char *name, const char *when, const struct judged *j)
@@ -163,8 +173,9 @@ static void measure(const char *encoding, unsigned percent)
             printf("#   %s: skipped: no ../shared\n", names[i]);
             continue;
         }
-        line(names[i], "before", &c.before);
-        line(names[i], "after ", &c.after);
+        line(names[i], "before    ", &c.before);
+        line(names[i], "after     ", &c.after);
+        line(names[i], "in session", &c.anchored);
     }
 }
 

@@ -139,6 +139,7 @@ static uint64_t sure_room(const struct judge *j)
     const struct run *run = &j->s->run;
     uint64_t used = run->system_tokens + run->text_tokens;
     used += run->context.recalled ? run->context.recalled->step.tokens : 0;
+    used += TOKENS_PER_REQUEST;
     uint64_t room = run->caps.window_tokens;
     if (j->refused_by == j->s->model && j->refused <= room)
         room = j->refused - 1;

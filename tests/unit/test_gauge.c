@@ -258,8 +258,8 @@ static void test_gauge__damage_is_told_by_verify(void **state)
     assert_string_equal(report.ptr, "");
     put_record(&world, "{\"seen\":3,\"from\":60,\"bins\":[2048],\"sum\":\"0\"}");
     verify(&world, &report);
-    assert_string_equal(report.ptr, "tokens/anthropic/claude-sonnet-4-5: it is not what was written "
-                                    "there; it is learned anew\n");
+    assert_string_equal(report.ptr, "tokens/anthropic/claude-sonnet-4-5: it is not what was "
+                                    "written there; it is learned anew\n");
     buf_release(&report);
     world_close(&world);
 }
