@@ -171,7 +171,13 @@ static void check_folder(struct check *c, const char *path)
     for (int i = 0; i < n; i++) {
         struct buf file = BUF_INIT(8192);
         buf_addf(&file, "%s/%s", path, entries[i]->d_name);
-        if (buf_ok(&file) && i < CHECK_FILES_MAX)
+        if (!buf_ok(&file))
+            tell(c, path, err_set(&err, E_POLICY, "%s/%s: the path is too long, or there is no "
+                                  "memory for it: not checked", path, entries[i]->d_name), &err);
+        else if (i == CHECK_FILES_MAX)
+            tell(c, path, err_set(&err, E_POLICY, "%s: only the first %d of %d policies are "
+                                  "checked: name the others", path, CHECK_FILES_MAX, n), &err);
+        else if (i < CHECK_FILES_MAX)
             check_file(c, file.ptr);
         buf_release(&file);
         free(entries[i]);

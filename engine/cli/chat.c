@@ -102,6 +102,15 @@ static void keep_code(struct chat *chat, int code)
         chat->code = code;
 }
 
+// A signal came while an answer was awaited. A key of a person at a terminal ends only the waiting.
+static void take_signal(struct chat *chat, int signal_number, bool impatient, const char *note)
+{
+    chat->leave = impatient || !is_interrupt(signal_number) || !chat->prompt.interactive;
+    chat->code = chat->leave ? PARLEY_E_CANCELLED : PARLEY_OK;
+    if (!chat->leave)
+        output_note(&chat->cli->output, "%s", note);
+}
+
 void chat_say(struct chat *chat, struct slice text, unsigned flags, uint32_t edit_turn)
 {
     const struct options *o = &chat->cli->options;
@@ -128,14 +137,17 @@ void chat_say(struct chat *chat, struct slice text, unsigned flags, uint32_t edi
     if (exchange.done)
         read_done(chat, exchange.done);
     keep_code(chat, exchange.code);
-    if (exchange.signal) {
-        chat->leave =
-            exchange.impatient || !is_interrupt(exchange.signal) || !chat->prompt.interactive;
-        chat->code = chat->leave ? PARLEY_E_CANCELLED : PARLEY_OK;
-        if (!chat->leave)
-            output_note(&chat->cli->output, "stopped; what came is kept");
-    }
+    if (exchange.signal)
+        take_signal(chat, exchange.signal, exchange.impatient, "stopped; what came is kept");
     exchange_release(&exchange);
+}
+
+static void slash(struct chat *chat, struct slice text)
+{
+    chat->cli->signal = 0;
+    chat_slash(chat, text);
+    if (chat->cli->signal)
+        take_signal(chat, chat->cli->signal, false, "stopped");
 }
 
 static void handle(struct chat *chat, struct slice text)
@@ -143,7 +155,7 @@ static void handle(struct chat *chat, struct slice text)
     if (slice_is(text, "exit") || slice_is(text, "quit"))
         chat->leave = true;
     else if (text.len && *text.ptr == '/')
-        chat_slash(chat, text);
+        slash(chat, text);
     else if (text.len)
         chat_say(chat, text, 0, 0);
 }
@@ -176,14 +188,29 @@ static void talk(struct chat *chat)
     }
 }
 
+// A copy, as slash commands may put another in its place.
+static int take_option(struct cli *cli, enum flag_id flag, char **out)
+{
+    const char *value = cli->options.value[flag];
+    struct err err = ERR_INIT;
+
+    *out = value ? mem_strdup(value) : NULL;
+    if (!value || *out)
+        return PARLEY_OK;
+    err_set(&err, E_NOMEM, "out of memory");
+    return cli_fail_err(cli, &err);
+}
+
 int command_chat(struct cli *cli)
 {
     struct chat chat = {.cli = cli, .tokens = -1};
 
-    chat.bot = mem_strdup(cli->options.value[FLAG_BOT]);
-    chat.context = mem_strdup(cli->options.value[FLAG_CONTEXT]);
     prompt_init(&chat.prompt, cli);
-    int code = start(&chat);
+    int code = take_option(cli, FLAG_BOT, &chat.bot);
+    if (code == PARLEY_OK)
+        code = take_option(cli, FLAG_CONTEXT, &chat.context);
+    if (code == PARLEY_OK)
+        code = start(&chat);
     if (code == PARLEY_OK) {
         talk(&chat);
         // A person has seen what went wrong; a script has only the exit status.

@@ -227,7 +227,8 @@ int cli_answer(struct cli *cli, int asked, uint64_t request, const parley_error 
         return cli_fail(cli, error);
     for (;;) {
         parley_event *event = NULL;
-        if (cli_wait(cli, &event))
+        cli->signal = cli_wait(cli, &event);
+        if (cli->signal)
             return PARLEY_E_CANCELLED;
         if (event->request == request && event->type == PARLEY_EVENT_RESULT) {
             answer->event = event;

@@ -20,6 +20,7 @@ struct cli {
     struct options options;
     struct output output;
     int signals; // a signalfd
+    int signal;  // what cli_answer was last ended by, 0 for an answer
     parley_log_level log_level;
     parley *engine; // NULL until cli_open
 };
@@ -55,7 +56,8 @@ int cli_wait(struct cli *cli, parley_event **event);
 // The signal that is there, 0 for none. Suspends the process on a terminal's stop.
 int cli_take_signal(struct cli *cli);
 // The answer to a question: asked is what the asking function returned. *doc reads (*event)->json;
-// both are the caller's: cli_answer_free. On failure there is nothing to free.
+// both are the caller's: cli_answer_free. On failure there is nothing to free; when a signal came
+// first (PARLEY_E_CANCELLED), cli->signal is its number.
 struct answer {
     parley_event *event;
     struct json_doc doc;

@@ -8,7 +8,6 @@
 #include "base/mem.h"
 #include "base/vec.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,13 +15,15 @@
 enum { BOTS_MAX = 4096, PATH_BYTES = 4096 };
 
 static const char embedded_dir[] = "policies/";
+// Of a bot's name, in whatever locale the embedder has.
+static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
 
 bool bot_name_valid(struct slice name)
 {
     if (name.len == 0 || name.len > BOT_NAME_MAX || name.ptr[0] == '-')
         return false;
     for (size_t i = 0; i < name.len; i++)
-        if (!isalnum((unsigned char)name.ptr[i]) && name.ptr[i] != '_' && name.ptr[i] != '-')
+        if (!strchr(letters, name.ptr[i]) || !name.ptr[i])
             return false;
     return true;
 }

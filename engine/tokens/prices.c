@@ -224,7 +224,7 @@ void prices_apply(const struct prices *p, const char *provider, const char *mode
 
 bool prices_find(const struct prices *p, const char *provider, const char *model, struct price *out)
 {
-    const struct row *r = find_row(p, provider, model);
+    const struct row *r = p ? find_row(p, provider, model) : NULL;
 
     if (r)
         *out = (struct price){

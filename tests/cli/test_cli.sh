@@ -296,14 +296,14 @@ code 0
 it cli__why_tells_what_was_recalled
 cat >policies/memory.lua <<'END'
 local history = require "parley.history"
-return { history = history.hybrid { keep_turns = 1, recall = 2 } }
+return { history = history.recall { keep_turns = 1, k = 2 } }
 END
 run ask "I planted tulips behind the shed." --bot memory --store sqlite:hybrid.db
 for n in 1 2; do run ask "message $n" --bot memory --store sqlite:hybrid.db -c; done
 run ask "Where are the tulips?" -c --bot memory --store sqlite:hybrid.db
 run why -c --bot memory --store sqlite:hybrid.db -o json
 code 0
-has '$.strategy' text hybrid
+has '$.strategy' text recall
 has '$.recalled[0].turn' text 1
 matches '$.recalled[0].session' "$id_of"
 has '$.recalled[0].score' real
@@ -423,7 +423,7 @@ return { store = "sqlite:budget.db", default = { bot = "plain" },
 EOF
 run ask --config rich/parley.lua hello
 code 0
-run ask --config rich/parley.lua --key k "$(words 20)"
+run ask --config rich/parley.lua --key k "$(words 30)"
 code 5
 silent
 says "of the 4160 tokens that one user may spend a day"
