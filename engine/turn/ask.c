@@ -316,11 +316,18 @@ static void undo_reloaded(struct ledger_op *op)
         undo_have(run);
 }
 
+// Which turn is the newest is decided by what the session is now, not by what is known of it here.
+static void undo_look(struct run *run)
+{
+    turn_op_start(run, undo_reloaded);
+    ledger_reload(run->live->chat, &run->op);
+}
+
 static void undo_located(struct run *run)
 {
     struct err err = ERR_INIT;
     if (run->target) {
-        live_take(run, undo_have);
+        live_take(run, undo_look);
         return;
     }
     err_set(&err, E_NOT_FOUND, "there is no session to undo a turn of");

@@ -73,11 +73,18 @@ static void reloaded(struct ledger_op *op)
         have(run);
 }
 
+// What is refused is refused by what the session is now, not by what this process knows of it.
+static void look(struct run *run)
+{
+    turn_op_start(run, reloaded);
+    ledger_reload(run->live->chat, &run->op);
+}
+
 static void located(struct run *run)
 {
     struct err err = ERR_INIT;
     if (run->target) {
-        live_take(run, have);
+        live_take(run, look);
         return;
     }
     err_set(&err, E_NOT_FOUND, "there is no session to pin anything in: say something first");

@@ -265,6 +265,11 @@ uint32_t turn_replaces(const struct run *run)
     return n;
 }
 
+static bool turn_edits(const struct run *run)
+{
+    return run->job->edit_turn || (run->job->flags & JOB_REGENERATE);
+}
+
 static void accepted(struct ledger_op *op);
 
 void turn_fill_accept(const struct run *run, struct ledger_accept *a)
@@ -390,6 +395,12 @@ static void begin_accept(struct run *run)
         struct err err = ERR_INIT;
         err_set(&err, E_BUSY, "other processes keep writing to this session: try again later");
         emit_error(run, E_BUSY, &err);
+        return;
+    }
+    // What can be replaced is decided by what the session is now, not by what is known of it here.
+    if (run->tries == 1 && turn_edits(run)) {
+        turn_op_start(run, accept_again);
+        ledger_reload(chat, &run->op);
         return;
     }
     if (chat->head.open_turn) {

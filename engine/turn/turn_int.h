@@ -102,6 +102,7 @@ struct live {
     struct live *newer, *older;    // least recently used order
     uint64_t bytes;                // as counted in the worker's total
     bool warned_full;              // the 80 % warning was given
+    bool warned_pins;              // that a pinned turn does not fit
     struct anchor anchor;
     uint64_t took_tokens;          // what its server took of a request that was longer, and when
     int64_t took_at_ms;

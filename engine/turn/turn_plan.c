@@ -111,9 +111,27 @@ static void warn_when_full(struct run *run)
     run->live->warned_full = full;
 }
 
+// A pin is a promise: where it cannot be kept, that is said, once.
+static void warn_of_pins(struct run *run)
+{
+    const struct context *c = &run->context;
+    const struct session_pins *pins = &run->live->chat->head.pins;
+    uint32_t lacks = 0;
+    for (uint32_t i = 0; i < pins->len && !lacks; i++) {
+        uint32_t n = pins->list[i].turn;
+        lacks = n >= c->pins_end && n < c->first && n < run->turn ? n : 0;
+    }
+    if (lacks && !run->live->warned_pins && !(run->job->flags & JOB_STATELESS))
+        emit_warning(run,
+                     "turn %u is pinned, and there is no room for it: unpin what matters less, or "
+                     "choose a model with a larger window", lacks);
+    run->live->warned_pins = lacks != 0;
+}
+
 static void send(struct run *run)
 {
     warn_when_full(run);
+    warn_of_pins(run);
     turn_call(run);
 }
 
