@@ -49,5 +49,6 @@ bench: deps-test bench-peers bench-embedding
 	    $$b $(BENCH_ARGS) || exit 1; done
 	$(Q)echo "== bench_recall"; tests/bench/with_embeddings.sh build/tests/bench/bench_recall $(BENCH_ARGS)
 	$(Q)echo "== bench_peers"; tests/bench/bench_peers.sh build/tests/bench/bench_turns $(BENCH_ARGS)
+	$(Q)echo "== bench_plan, beside others"; tests/bench/bench_plan.sh build/tests/bench/bench_plan
 	$(Q)echo "== bench_tokens, beside others"; \
 	    tests/bench/bench_tokens.sh build/tests/bench/bench_tokens $(BENCH_ARGS)

@@ -119,7 +119,7 @@ static bool is_space(int32_t c)
            c == 0x202f || c == 0x205f || c == 0x3000;
 }
 
-bool utf8_blank(struct slice s)
+bool utf8_blank_all(struct slice s)
 {
     size_t at = 0;
 

@@ -21,7 +21,13 @@ size_t utf8_cut(struct slice s, size_t max);
 int32_t utf8_next(struct slice s, size_t *at);
 // Nothing but white space: Unicode's White_Space, and U+001C to U+001F, which Python, and so many a
 // server, strips with it. Stops at the first character that is not.
-bool utf8_blank(struct slice s);
+bool utf8_blank_all(struct slice s);
+static inline bool utf8_blank(struct slice s)
+{
+    // Most texts begin with a letter; each message of a history is asked about before each send.
+    bool letter = s.len > 0 && *s.ptr > ' ' && *s.ptr <= '~';
+    return !letter && utf8_blank_all(s);
+}
 // Writes cp (<= 0x10FFFF, no surrogate) to out; returns bytes written (1..4).
 size_t utf8_put(char out[4], uint32_t cp);
 // Columns that a terminal uses for s (utf8proc's widths; control characters 0).

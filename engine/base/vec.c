@@ -53,7 +53,9 @@ static int grow(struct vec *v)
 
 void *vec_push(struct vec *v)
 {
-    return vec_insert(v, v->len);
+    if (v->len == v->cap && grow(v) != E_OK)
+        return NULL;
+    return memset(item(v, v->len++), 0, v->item_bytes);
 }
 
 void *vec_insert(struct vec *v, size_t at)
