@@ -8,7 +8,9 @@
 //
 // Then the other users' turns, through parley.h: sixteen users beside a 17th whose policy
 // misbehaves, against the same sixteen beside a 17th whose policy behaves, in turns, each kind many
-// times; the median of the ratios of their p99. In memory, so that no disk disturbs; on one worker.
+// times; the median of the ratios of their p99, and of all that the worker's thread did for each of
+// their turns, which a busy machine disturbs least. In memory, so that no disk disturbs; on one
+// worker.
 //
 //   bench_lua [quick|others]
 #include "parley.h"
@@ -306,6 +308,7 @@ struct slot {
 
 struct p99 {
     double us, worker_us;
+    double worker_us_each;  // all that the worker did, by the others' turns; no quantile
 };
 
 // Every turn is a session of its own, so that all turns cost the same.
@@ -350,7 +353,7 @@ static struct p99 others_p99(const char *last_bot, double seconds)
     int under_way = 0;
     parley *engine = open_engine();
     clockid_t worker = find_worker_clock();
-    double begin = now_s();
+    double begin = now_s(), worked = seconds_of(worker);
     for (int u = 0; u <= OTHERS; u++)
         slots[u].at = begin + 1e-3 * PAUSE_MS * u / (OTHERS + 1);
     for (bool ending = false; !ending || under_way > 0;) {
@@ -379,13 +382,15 @@ static struct p99 others_p99(const char *last_bot, double seconds)
         }
         parley_event_free(event);
     }
+    worked = seconds_of(worker) - worked;
     parley_close(engine);
-    return (struct p99){quantile(us, len, 0.99), quantile(worker_us, len, 0.99)};
+    return (struct p99){quantile(us, len, 0.99), quantile(worker_us, len, 0.99),
+                        worked * 1e6 / (double)len};
 }
 
 static void bench_others(bool quick)
 {
-    static double ratio[KINDS][SLOTS_MAX], worker_ratio[KINDS][SLOTS_MAX];
+    static double ratio[KINDS][SLOTS_MAX], worker_ratio[KINDS][SLOTS_MAX], each[KINDS][SLOTS_MAX];
     static double us[SLOTS_MAX], worker_us[SLOTS_MAX];
     int rounds = quick ? 1 : 7;
     double seconds = quick ? 2 : 5;
@@ -402,15 +407,17 @@ static void bench_others(bool quick)
             struct p99 p99 = others_p99(kinds[k].name, seconds);
             ratio[k][round] = p99.us / control.us;
             worker_ratio[k][round] = p99.worker_us / control.worker_us;
+            each[k][round] = p99.worker_us_each / control.worker_us_each;
             us[round] = control.us;
             worker_us[round] = control.worker_us;
         }
     printf("others' p99 beside a 17th user who behaves: %.0f us, the worker's own time %.0f us\n",
            quantile(us, (size_t)rounds, 0.5), quantile(worker_us, (size_t)rounds, 0.5));
     for (int k = 1; k < KINDS; k++)
-        printf("  beside one with %-10s  %.3f x  worker's own time %.3f x\n", kinds[k].name,
-               quantile(ratio[k], (size_t)rounds, 0.5),
-               quantile(worker_ratio[k], (size_t)rounds, 0.5));
+        printf("  beside one with %-10s  %.3f x  worker's own time %.3f x, by the turn "
+               "%.3f x\n", kinds[k].name, quantile(ratio[k], (size_t)rounds, 0.5),
+               quantile(worker_ratio[k], (size_t)rounds, 0.5),
+               quantile(each[k], (size_t)rounds, 0.5));
     snprintf(command, sizeof(command), "rm -r '%s'", folder);
     if (system(command) != 0)
         fprintf(stderr, "bench: %s is left behind\n", folder);
