@@ -227,6 +227,7 @@ static void weigh_terms(struct ask *a, const struct recall *r, const struct term
     bool several = false;
     unsigned guesses = 0;
 
+    a->rarest = idf_of(r->live, 0);
     for (size_t i = 0; i < len; i++) {
         struct ask_term t = {.text = term_text(&a->terms, terms[i])};
         bool minor = term_is_function_word(t.text);
@@ -242,12 +243,12 @@ static void weigh_terms(struct ask *a, const struct recall *r, const struct term
             for (uint32_t k = 0; k < t.variants_len; k++)
                 df += df_of(r, t.variants[k].text);
         }
-        if (!t.variants_len)
-            continue;
         t.weight = idf_of(r->live, df);
         if (minor)
             t.weight = (t.weight * r->rules->minor + FACTOR_ONE - 1) / FACTOR_ONE;
-        offer_term(a, &t);
+        a->asked += t.weight;
+        if (t.variants_len)
+            offer_term(a, &t);
     }
     if (several)
         a->speaker = SLICE_NONE;

@@ -12,8 +12,10 @@
 // for one that the message leaves out, as people do not repeat what has just been said; adding up
 // before saturating keeps a subject of ten messages from counting ten times.
 //
-// With an embedding, score = lexical / best lexical + trust · cosine part · near, where near is
-// (c - mean) / (best - mean), from 0 to 1, spread like words to what was said around it. Trust is a
+// With an embedding, score = lexical / most lexical + trust · cosine part · near, where near is
+// (c - mean) / (best - mean), from 0 to 1, spread like words to what was said around it. Most is
+// the best lexical score, but no less than an eighth of all that was asked is worth: where the
+// best has only "the" of the question, words do not know, and meaning decides. Trust is a
 // figure of the index (embed.c): how well the model tells talk that belongs together from talk that
 // does not; one that cannot changes nothing. Ranks alone (reciprocal rank fusion) would throw away
 // what both say about how far the first is ahead: one rare word that matches is much, a flat field
@@ -293,8 +295,17 @@ static bool measure_cosines(struct recall *r, const int8_t *query, int32_t *mean
 }
 
 // Lexical scores and cosines together, in 1/2^16, before the factors.
-// Returns the best lexical score.
-static uint32_t fuse(struct recall *r, int32_t mean, int32_t best)
+// The least best score by which words know anything: an eighth of all that was asked, where a
+// message that says all of it once has about a half; or one word that is as rare as can be.
+static uint32_t least_known(const struct ask *a)
+{
+    uint64_t eighth = a->asked << SATURATED_BITS >> 3;
+    uint64_t one = (uint64_t)a->rarest << SATURATED_BITS >> 1;
+    return (uint32_t)(eighth < one ? eighth : one);
+}
+
+// Returns the lexical score that counts as one.
+static uint32_t fuse(struct recall *r, const struct ask *a, int32_t mean, int32_t best)
 {
     uint32_t part = r->rules->cosine * recall_trust(r) / ONE;
     uint64_t span = best > mean ? (uint64_t)((int64_t)best - mean) : 1;
@@ -306,6 +317,8 @@ static uint32_t fuse(struct recall *r, int32_t mean, int32_t best)
             spread(r, at, (uint32_t)(near / span), r->fused);
         }
     uint32_t best_near = best_of(r, r->fused), best_lexical = best_of(r, r->score);
+    uint32_t least = least_known(a);
+    best_lexical = best_lexical > least ? best_lexical : least;
     for (uint32_t at = 0; at < r->docs_len; at++) {
         uint64_t near = best_near ? ((uint64_t)r->fused[at] << FUSED_BITS) / best_near : 0;
         uint64_t lexical = best_lexical ? ((uint64_t)r->score[at] << FUSED_BITS) / best_lexical : 0;
@@ -480,7 +493,7 @@ static void rank(struct recall *r, const struct tables *tables, const struct ask
         fused = measure_cosines(r, r->quantised, &mean, &best_cosine);
     }
     if (fused) {
-        best_lexical = fuse(r, mean, best_cosine);
+        best_lexical = fuse(r, a, mean, best_cosine);
         finish(r, a, q, r->fused);
     }
     finish(r, a, q, r->score);

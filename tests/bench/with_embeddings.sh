@@ -27,4 +27,10 @@ while [ ! -s "$dir/url" ] && [ $tries -lt 120 ]; do
     sleep 1
     tries=$((tries + 1))
 done
-EMBEDDINGS_URL=$(cat "$dir/url") "$@" 9>&-
+if [ -s "$dir/url" ]; then
+    EMBEDDINGS_URL=$(cat "$dir/url")
+    export EMBEDDINGS_URL
+else
+    echo "# no server of embeddings: it did not start within two minutes"
+fi
+"$@" 9>&-

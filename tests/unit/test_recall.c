@@ -870,6 +870,37 @@ static void test_recall__noise_is_not_believed(void **state)
     }
 }
 
+// Where words find no more than "the" of a question, they do not know, and meaning decides.
+static void test_recall__little_words_know_nothing(void **state)
+{
+    struct recall *r = open_index(2);
+    struct recall_hit hits[2];
+    struct recall_query q = query_of("the medicine", 2);
+    const float far[] = {1, 0}, near[] = {0, 1};
+    uint32_t len;
+
+    (void)state;
+    struct recall_item item = {.session = SLICE_LIT("a"), .turn = 1, .vector = near,
+                               .text = SLICE_LIT("pills, twice a day")};
+    assert_int_equal(recall_add(r, &item, NULL), E_OK);
+    item = (struct recall_item){.session = SLICE_LIT("b"), .turn = 2, .vector = far,
+                                .text = SLICE_LIT("the boat is the best")};
+    assert_int_equal(recall_add(r, &item, NULL), E_OK);
+    assert_int_equal(recall_query(r, &q, hits, &len, NULL), E_OK);
+    assert_int_equal(hits[0].turn, 2);
+    assert_false(hits[0].fused);
+    q.vector = near;
+    assert_int_equal(recall_query(r, &q, hits, &len, NULL), E_OK);
+    assert_int_equal(hits[0].turn, 1);
+    assert_true(hits[0].fused && hits[0].meaning == hits[0].score);
+    // One word that is rare is more than a nearness.
+    q.text = SLICE_LIT("the boat");
+    assert_int_equal(recall_query(r, &q, hits, &len, NULL), E_OK);
+    assert_int_equal(hits[0].turn, 2);
+    assert_true(hits[0].meaning < hits[0].score / 4);
+    recall_free(r);
+}
+
 // Another model's vectors do not compare: they are left aside, and made anew.
 static void test_recall__another_space(void **state)
 {
@@ -995,6 +1026,7 @@ int main(void)
         cmocka_unit_test(test_recall__embeddings_come_later),
         cmocka_unit_test(test_recall__another_space),
         cmocka_unit_test(test_recall__noise_is_not_believed),
+        cmocka_unit_test(test_recall__little_words_know_nothing),
         cmocka_unit_test(test_recall__every_failed_allocation_is_survived),
     };
 
