@@ -423,7 +423,7 @@ return { store = "sqlite:budget.db", default = { bot = "plain" },
 EOF
 run ask --config rich/parley.lua hello
 code 0
-run ask --config rich/parley.lua --key k "$(words 30)"
+run ask --config rich/parley.lua --key k "$(words 70)"
 code 5
 silent
 says "of the 4160 tokens that one user may spend a day"
