@@ -59,6 +59,8 @@ struct session {
     struct run run;
     struct recalled recalled;
     struct block recalled_block;
+    struct summarised summary;  // the newest; upto 0: none
+    struct block summary_block;
     bool failed;             // nobody will answer the open turn
     bool rewritten;          // the newest turn is not what was sent of it
 };
@@ -329,6 +331,7 @@ static inline void make_plan(struct session *s)
         p->pin_first = (uint32_t)rand_below(s->r, 4);
     if (one_in(s, 3))
         p->budget_tokens = 1 + rand_below(s->r, 900);
+    p->summary.tokens = one_in(s, 3) ? 50 : 0;
     for (uint32_t n = 1; n < TURNS_MAX && one_in(s, 2); n += 1 + (uint32_t)rand_below(s->r, 9))
         p->pinned[p->pinned_len++] = n;
 }
@@ -353,12 +356,39 @@ static inline void use_prompt(struct session *s)
     s->policy.info.system_hash = which;
 }
 
+// A newer summary now and then, of whichever turns; one that does not hold any more is not sent.
+static inline void summarise_something(struct session *s)
+{
+    struct run *run = &s->run;
+    struct summarised *now = &s->summary;
+    uint32_t upto = now->made.upto + 1 + (uint32_t)rand_below(s->r, run->turn);
+    run->context.summary = run->summary = NULL;
+    if (!run->plan.summary.tokens || s->job.flags & JOB_STATELESS)
+        return;
+    if (one_in(s, 5) && upto < run->turn && !session_is_superseded(&s->chat.head, upto)) {
+        mem_free(now->step.wire.ptr);
+        s->summary_block = (struct block){
+            .type = BLOCK_TEXT,
+            .text = make_text(s, "<summary>\n> <S> of %u\n</summary>", upto)};
+        now->made.upto = upto;
+        now->made.turns = session_live_turns(&s->chat.head, upto);
+        now->step = (struct step){.role = ROLE_USER,
+                                  .content = {&s->summary_block, 1},
+                                  .tokens = 10 + (uint32_t)rand_below(s->r, 60)};
+    }
+    if (now->made.upto && !summary_holds(&now->made, &s->chat.head))
+        now->made.upto = 0;
+    if (now->made.upto)
+        run->context.summary = run->summary = now;
+}
+
 static inline void session_begin(struct session *s, uint64_t seed)
 {
     memset(&s->chat, 0, sizeof(s->chat));
     memset(&s->run, 0, sizeof(s->run));
     memset(&s->worker, 0, sizeof(s->worker));
     memset(&s->job, 0, sizeof(s->job));
+    memset(&s->summary, 0, sizeof(s->summary));
     s->arena_used = 0;
     rand_sim_init(&s->rand, seed);
     s->r = &s->rand.rand;
@@ -403,6 +433,7 @@ static inline void session_end(struct session *s, uint32_t turns)
     session_restart(s, turns);
     mem_free(s->recalled.step.wire.ptr);
     s->recalled.step.wire = (struct wire_form){0};
+    mem_free(s->summary.step.wire.ptr);
     context_release(&s->run.context);
     safe_buf_release(&s->chat.system);
     session_head_release(&s->chat.head);

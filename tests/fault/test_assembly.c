@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
 // Whatever a ledger holds and whatever a policy wants of it, the request is valid. Random sessions
 // (assembly.h) turn by turn through the engine's own assembly and rendering, with plans, water
-// marks, recalled quotations, other models, changed prompts, turns undone, restarts, crashes before
-// the end of a turn, and a provider that says that it does not fit, down to the text alone. Each
-// body is judged by rules that were written apart from the engine (support/wire_rules.h), and:
+// marks, recalled quotations, summaries, other models, changed prompts, turns undone, restarts,
+// crashes before the end of a turn, and a provider that says that it does not fit, down to the text
+// alone. Each body is judged by rules that were written apart from the engine
+// (support/wire_rules.h), and:
 //   - the user's new text is there, last; a turn is sent whole or not at all, in order, and none
 //     that was undone; the pinned ones and the newest are there as far as there is room
 //   - it fits the window, and so does the longest reply that it asks for
 //   - until the cut moves, a request begins with the bytes of the one before; and the cut moves
 //     only where the marks of the plan say so
+//   - what a summary stands for is not sent beside it, unless it is pinned
 //   - nothing is refused but a text that does not fit by itself
 // FAULT_SEED=n begins with the session of that seed.
 #include "fault/assembly.h"
@@ -19,7 +21,7 @@ enum { CASES = 40000, CASES_LONG = 1000000, MARKS_MAX = TURNS_MAX * STEPS_MAX * 
 enum control { NO_CONTROL, PER_MESSAGE_WINDOW, CUT_FORGOTTEN };
 
 struct tally {
-    uint64_t cases, sessions, invalid, refused, ladders, moves, prefixes, recalled, cold;
+    uint64_t cases, sessions, invalid, refused, ladders, moves, prefixes, recalled, cold, summed;
     uint64_t of_dialect[3];
     char first[512];           // what was wrong first, and its session's seed
 };
@@ -124,6 +126,9 @@ static void check_new_text(struct judge *j)
         wrong(j, "the user's text is not the last");
     if (quoted != (j->s->run.context.recalled != NULL))
         wrong(j, "what was recalled is %squoted", quoted ? "" : "not ");
+    bool summed = memmem(j->body.ptr, j->body.len, "<S>", 3) != NULL;
+    if (summed != (j->s->run.context.summary != NULL))
+        wrong(j, "the summary is %squoted", summed ? "" : "not ");
 }
 
 // ---- tokens
@@ -140,6 +145,7 @@ static uint64_t sure_room(const struct judge *j)
     uint64_t used = run->system_tokens + run->text_tokens;
     used += run->context.recalled ? run->context.recalled->step.tokens : 0;
     used += TOKENS_PER_REQUEST;
+    used += summary_tokens(&run->context);
     uint64_t room = run->caps.window_tokens;
     if (j->refused_by == j->s->model && j->refused <= room)
         room = j->refused - 1;
@@ -167,12 +173,19 @@ static bool must_be_found(const struct judge *j, uint32_t n)
     return !too_long && j->s->made[n].closed && j->s->made[n].marked[0];
 }
 
+// The turns that the summary stands for, which is sent, or was taken out when the cut had moved.
+static uint32_t summed_upto(const struct judge *j)
+{
+    return j->s->run.summary ? j->s->run.summary->made.upto : 0;
+}
+
 static void check_chosen(struct judge *j)
 {
     const struct run *run = &j->s->run;
     uint64_t sum = run->system_tokens + run->text_tokens, pins = 0;
     uint32_t newest = run->turn - 1;
     sum += run->context.recalled ? run->context.recalled->step.tokens : 0;
+    sum += summary_tokens(&run->context);
     while (newest > 0 && j->s->turns[newest].superseded)
         newest--;
     for (uint32_t n = 1; n < run->turn; n++) {
@@ -182,10 +195,13 @@ static void check_chosen(struct judge *j)
         uint64_t tokens = made_tokens(j->s, n);
         pins += is_pinned(&run->plan, n) ? tokens : 0;
         uint64_t beside = is_pinned(&run->plan, n) ? pins : pins + tokens;
-        bool wanted = is_pinned(&run->plan, n) || (n == newest && run->plan.last > 0);
+        bool summed = n <= summed_upto(j);
+        bool wanted = is_pinned(&run->plan, n) || (n == newest && run->plan.last > 0 && !summed);
         if (wanted && !sent && must_be_found(j, n) && beside <= sure_room(j) && !stateless(j))
             wrong(j, "turn %u is pinned or the newest, has room, and is not sent", n);
         sum += sent ? tokens : 0;
+        if (sent && summed && !is_pinned(&run->plan, n))
+            wrong(j, "turn %u is sent beside its summary", n);
         if (sent && stateless(j))
             wrong(j, "turn %u is sent with a message that is to stand alone", n);
     }
@@ -217,7 +233,12 @@ static void without_marks(struct buf *out, struct slice in)
 static bool cut_could_stay(const struct judge *j)
 {
     const struct history_plan *p = &j->s->run.plan;
-    uint64_t sum = 0, turns = 0;
+    uint64_t sum = 0, turns = 0, slack = p->slack;
+    if (summed_upto(j) >= j->earlier.first)
+        return false;
+    // Of three slacks a summary may be late by two.
+    if (p->summary.tokens)
+        slack = 3 * (slack ? slack : 1);
     for (uint32_t n = 1; n < j->s->run.turn; n++) {
         bool in_run = n >= j->earlier.first;
         if (j->s->turns[n].superseded)
@@ -225,7 +246,7 @@ static bool cut_could_stay(const struct judge *j)
         turns += in_run;
         sum += in_run || is_pinned(p, n) ? made_tokens(j->s, n) : 0;
     }
-    return sum <= sure_room(j) && (p->last == UINT32_MAX || turns <= p->last + p->slack);
+    return sum <= sure_room(j) && (p->last == UINT32_MAX || turns <= p->last + slack);
 }
 
 static void check_prefix(struct judge *j)
@@ -294,6 +315,7 @@ static bool body_is_valid(struct judge *j)
     j->tally->cases++;
     j->tally->of_dialect[j->s->model->dialect]++;
     j->tally->recalled += j->s->run.context.recalled != NULL;
+    j->tally->summed += j->s->run.context.summary != NULL;
     if (llm_render(j->s->model->dialect, caps, &j->s->run.request, &j->body, &err))
         return wrong(j, "not rendered: %s", err.message), false;
     j->rules.model = j->s->model->name;
@@ -443,13 +465,15 @@ static void down_the_ladder(struct judge *j)
         // The last rung may bring a new system prompt, which may be longer.
         const struct context *c = &j->s->run.context;
         uint64_t now = c->history_tokens + (c->recalled ? c->recalled->step.tokens : 0);
+        now += summary_tokens(c);
         if (now >= before || i > LADDER_RUNGS_MAX)
             wrong(j, "the ladder does not go down");
         before = now;
         if (one_in(j->s, 4))
             return;
     }
-    if (j->s->run.context.history_tokens || j->s->run.context.recalled)
+    const struct context *end = &j->s->run.context;
+    if (end->history_tokens || end->recalled || end->summary)
         wrong(j, "the ladder ends above the text alone");
 }
 
@@ -470,6 +494,7 @@ static void run_turn(struct judge *j, uint32_t n)
     s->job.flags = one_in(s, 40) ? JOB_STATELESS : 0;
     if (j->control == CUT_FORGOTTEN)
         s->chat.head.cut = (struct history_cut){0};
+    summarise_something(s);
     session_load(s, context_first_needed(run));
     recall_something(s);
     bool sent = assemble(j);
@@ -525,16 +550,18 @@ static void test_assembly__every_request_is_valid(void **state)
     (void)state;
     run_cases(seed, fault_long() ? CASES_LONG : CASES, NO_CONTROL, &t);
     summary("assembly: %llu requests (%llu Anthropic, %llu OpenAI) of %llu sessions: %llu invalid; "
-            "%llu with something recalled, %llu times down the ladder, %llu texts refused as too "
-            "long; %llu began as the one before, %llu cuts (seed %llu)",
+            "%llu with something recalled, %llu with a summary, %llu times down the ladder, %llu "
+            "texts refused as too long; %llu began as the one before, %llu cuts (seed %llu)",
             (unsigned long long)t.cases, (unsigned long long)t.of_dialect[LLM_ANTHROPIC],
             (unsigned long long)t.of_dialect[LLM_OPENAI], (unsigned long long)t.sessions,
             (unsigned long long)t.invalid, (unsigned long long)t.recalled,
+            (unsigned long long)t.summed,
             (unsigned long long)t.ladders, (unsigned long long)t.refused,
             (unsigned long long)t.prefixes, (unsigned long long)t.moves, (unsigned long long)seed);
     if (t.invalid)
         fail_msg("%llu invalid; the first: %s", (unsigned long long)t.invalid, t.first);
     assert_true(t.prefixes > t.cases / 20 && t.moves > t.cases / 200 && t.ladders && t.refused);
+    assert_true(t.summed > t.cases / 20);
 }
 
 static void run_control(enum control control, const char *name)
