@@ -106,9 +106,10 @@ static void add_counter(struct counter *out, uint32_t *len, enum budget_scope sc
 }
 
 uint32_t counters_of(struct counter out[COUNTERS_MAX], const struct budgets *b,
-                     const struct policy_info *policy, const char *day)
+                     const struct policy_info *policy, const char *bot, const char *day)
 {
     uint32_t len = 0;
+    policy = policy ? policy : &policy_plain()->info;
     for (enum spend_unit u = 0; u < SPEND_UNITS; u++) {
         add_counter(out, &len, BUDGET_USER, u, &b->user[u], NULL);
         add_counter(out, &len, BUDGET_USER_BOT, u, NULL, &policy->user_spend[u]);
@@ -119,7 +120,7 @@ uint32_t counters_of(struct counter out[COUNTERS_MAX], const struct budgets *b,
     }
     for (uint32_t i = 0; i < len; i++) {
         bool of_bot = out[i].scope == BUDGET_USER_BOT || out[i].scope == BUDGET_BOT;
-        spend_key(day, out[i].unit, of_bot ? policy->name : NULL, out[i].key);
+        spend_key(day, out[i].unit, of_bot ? bot : NULL, out[i].key);
     }
     return len;
 }
@@ -129,7 +130,7 @@ uint32_t counters_of(struct counter out[COUNTERS_MAX], const struct budgets *b,
 bool budget_any(const struct budget_ask *ask)
 {
     const struct budgets *b = &ask->w->budgets;
-    const struct policy_info *policy = ask->policy;
+    const struct policy_info *policy = ask->policy ? ask->policy : &policy_plain()->info;
     for (enum spend_unit u = 0; u < SPEND_UNITS; u++) {
         if (b->user[u].set || b->bot[u].set || b->all[u].set || policy->user_spend[u].set ||
             policy->bot_spend[u].set)
@@ -185,7 +186,7 @@ static int make_hold(struct budget_hold **out, const struct budget_ask *ask, con
     if (!budget_any(ask))
         return E_OK;
     spend_day(clock_wall_ms(w->env.clock), day);
-    uint32_t len = counters_of(all, &w->budgets, ask->policy, day);
+    uint32_t len = counters_of(all, &w->budgets, ask->policy, ask->bot, day);
     struct budget_hold *h = mem_zalloc(sizeof(*h));
     if (!h)
         return err_set(err, E_NOMEM, "out of memory for a budget");
@@ -205,7 +206,7 @@ static int make_hold(struct budget_hold **out, const struct budget_ask *ask, con
     }
     h->w = w;
     snprintf(h->partition, sizeof(h->partition), "%s", ask->partition);
-    snprintf(h->bot, sizeof(h->bot), "%s", ask->policy->name);
+    snprintf(h->bot, sizeof(h->bot), "%s", ask->bot);
     *out = h;
     return E_OK;
 }

@@ -47,7 +47,8 @@ struct budget_ask {
     struct worker *w;
     const char *partition;                   // the user's …
     const struct user_key *key;              // … and its key, borrowed from the vault
-    const struct policy_info *policy;        // whose limits hold; its name is the bot's
+    const char *bot;
+    const struct policy_info *policy;        // the bot's, whose limits hold too; NULL: not known
     const char *provider, *model;
 };
 

@@ -24,9 +24,9 @@ struct counter {
     char key[SPEND_KEY_BYTES];
 };
 
-// The budgets that hold calls of a bot, the user's first. Returns how many.
+// The budgets that hold calls of a bot, the user's first; policy may be NULL. Returns how many.
 uint32_t counters_of(struct counter out[COUNTERS_MAX], const struct budgets *budgets,
-                     const struct policy_info *policy, const char *day);
+                     const struct policy_info *policy, const char *bot, const char *day);
 static inline bool counter_of_user(const struct counter *c)
 {
     return c->scope == BUDGET_USER || c->scope == BUDGET_USER_BOT;

@@ -148,9 +148,8 @@ static void write_bot(struct telling *t, struct json_writer *w, const char *bot,
     // A bot that is gone has had what it was billed; only its own limits are not known any more.
     if (bot[0] && policy_host_get(run->w->policies, bot, &policy, &err))
         policy = NULL;
-    struct policy_info info = policy ? policy->info : policy_plain()->info;
-    snprintf(info.name, sizeof(info.name), "%s", bot);
-    uint32_t len = counters_of(counters, &run->w->budgets, &info, t->day);
+    uint32_t len = counters_of(counters, &run->w->budgets, policy ? &policy->info : NULL, bot,
+                               t->day);
     for (uint32_t i = 0; i < len; i++) {
         const struct counter *c = &counters[i];
         bool of_bot = c->scope == BUDGET_USER_BOT || c->scope == BUDGET_BOT;

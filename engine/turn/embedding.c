@@ -2,6 +2,8 @@
 // embedding.c: calls for embeddings (embedding.h draws one).
 #include "turn/embedding.h"
 
+static const struct usage nothing = {0};
+
 // ---- the model
 
 static void copy_name(char out[MODEL_NAME_BYTES], const char *s)
@@ -74,6 +76,7 @@ static void rest(struct worker *w, int64_t at_least_ms)
 static void call_free(struct embedding *e)
 {
     struct worker *w = e->w;
+    BUG_ON(e->hold);
     *(e->prev ? &e->prev->next : &w->embedder->calls) = e->next;
     if (e->next)
         e->next->prev = e->prev;
@@ -117,20 +120,34 @@ static void settled(struct ledger_op *op)
     call_free(e);
 }
 
+// NULL: nobody knows what it was billed.
+static void settle_budget(struct embedding *e, const struct usage *billed)
+{
+    budget_settle(e->hold, billed);
+    e->hold = NULL;
+}
+
+static uint64_t estimate(const struct embedding *e)
+{
+    uint64_t tokens = 0;
+    for (uint32_t i = 0; i < e->call.inputs_len; i++)
+        tokens += tokens_estimate(safe_slice(e->inputs[i]));
+    return tokens;
+}
+
 // What the call used, as far as anybody knows.
 static void take_usage(struct embedding *e)
 {
     struct attempt *a = &e->record.attempt;
     const struct llm_reply *reply = &e->call.reply;
     struct usage usage = reply->usage;
-    if (!reply->usage_known) {
-        bool billed = reply->complete || (reply->outcome.end != CALL_NO_CONNECT &&
-                                          reply->outcome.end != CALL_STATUS);
-        usage = (struct usage){.estimated = true};
-        for (uint32_t i = 0; billed && i < e->call.inputs_len; i++)
-            usage.input_tokens += tokens_estimate(safe_slice(e->inputs[i]));
-    }
+    bool billed = reply->complete || (reply->outcome.end != CALL_NO_CONNECT &&
+                                      reply->outcome.end != CALL_STATUS);
+    if (!reply->usage_known)
+        usage = (struct usage){.input_tokens = billed ? (int64_t)estimate(e) : 0,
+                               .estimated = true};
     prices_apply(e->w->env.prices, a->provider, a->model, &usage);
+    settle_budget(e, reply->usage_known || reply->complete || !billed ? &usage : NULL);
     a->usage = usage;
     a->http_status = e->call.http_status;
     a->status = reply->complete                            ? ATTEMPT_DONE
@@ -185,6 +202,7 @@ static void closing_due(struct loop_timer *timer)
 // It could not be sent, though its record says that it would be.
 static void not_sent(struct embedding *e, const struct err *err)
 {
+    settle_budget(e, &nothing);
     log_line(e->w->env.log, LOG_WARN, "embeddings: %s; recall goes by words", err->message);
     rest(e->w, 0);
     e->record.attempt.status = ATTEMPT_UNUSED;
@@ -200,6 +218,7 @@ static void opened(struct ledger_op *op)
     struct err err = ERR_INIT;
     if (op->code) {
         log_line(w->env.log, LOG_WARN, "embeddings: %s; recall goes by words", op->err.message);
+        settle_budget(e, &nothing);
         tell(e, EMBEDDING_FAILED);
         call_free(e);
         return;
@@ -212,6 +231,46 @@ static void opened(struct ledger_op *op)
         return;
     }
     e->called = true;
+}
+
+static void reserved(void *user, struct budget_hold *hold, int code, const struct err *err)
+{
+    struct embedding *e = user;
+    e->hold = hold;
+    if (!code) {
+        e->op = (struct ledger_op){.done = opened, .user = e};
+        ledger_call_open(e->w->ledger, &e->record, &e->op);
+        return;
+    }
+    log_line(e->w->env.log, LOG_INFO, "embeddings: %s; recall goes by words", err->message);
+    e->refused = true;
+    if (e->starting)
+        return;
+    tell(e, EMBEDDING_FAILED);
+    call_free(e);
+}
+
+// Those of a policy that is not loaded do not hold it: nobody has talked with that bot here.
+static void reserve(struct embedding *e)
+{
+    struct worker *w = e->w;
+    const char *bot = e->record.attempt.bot;
+    struct policy *policy = NULL;
+    struct usage most;
+    if (policy_host_has(w->policies, bot) && policy_host_get(w->policies, bot, &policy, NULL))
+        policy = NULL;
+    struct budget_ask ask = {.w = w,
+                             .partition = e->partition,
+                             .key = e->record.key,
+                             .bot = bot,
+                             .policy = policy ? &policy->info : NULL,
+                             .provider = w->embedder->provider,
+                             .model = w->embedder->model};
+    budget_most(&w->env, ask.provider, ask.model, estimate(e), false, 0, &most);
+    e->starting = true;
+    budget_reserve(&ask, &most, reserved, e);
+    e->starting = false;
+    policy_unref(policy);
 }
 
 static int copy_texts(struct embedding *e, const struct embedding_wish *wish)
@@ -266,8 +325,11 @@ struct embedding *embedding_start(struct worker *w, const struct embedding_wish 
         loop_timer_start(w->env.loop, &e->late, wish->wait_ms);
     if (w->draining)
         loop_timer_start(w->env.loop, &e->closing, EMBEDDING_CLOSING_MS);
-    e->op = (struct ledger_op){.done = opened, .user = e};
-    ledger_call_open(w->ledger, &e->record, &e->op);
+    reserve(e);
+    if (e->refused) {
+        call_free(e);
+        return NULL;
+    }
     return e;
 }
 

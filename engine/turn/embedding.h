@@ -2,8 +2,8 @@
 // embedding.h: calls for embeddings, beside the turns: which model, who waits how long, what is
 // recorded, and when an endpoint that fails is left alone.
 //
-//   embedding_start ─▶ its attempt, open: committed ─▶ sent ─▶ done ─▶ its attempt, settled
-//                            └──────── the asker's deadline ──▶ done, without vectors
+//   embedding_start ─▶ budgets ─▶ its attempt, open: committed ─▶ sent ─▶ done ─▶ it is settled
+//                         └──────── the asker's deadline ──▶ done, without vectors
 //
 // Invariants:
 //   1. Every call is an attempt of its own (model/attempt.h), committed before it is sent and
@@ -59,6 +59,8 @@ struct embedding {
     struct safe_buf text;          // of all inputs
     struct safe_text *inputs;      // owned; point into text
     struct llm_embed_call call;
+    struct budget_hold *hold;      // what is reserved for it
+    bool starting, refused;        // in embedding_start; by a budget, there
     bool called;                   // the call was started and has not ended
     struct loop_timer late, closing;
     void (*done)(struct embedding *e);  // NULL: told, or nobody waits any more

@@ -285,8 +285,10 @@ static void start(struct shelf *s)
     } else {
         b->embedding = embedding_start(s->w, &wish);
     }
-    if (!b->embedding && !b->arrived)
+    if (!b->embedding && !b->arrived) {
+        b->waits = true;
         clear(b);
+    }
     s->unwritten = b->arrived;
     s->then(s);
 }

@@ -158,6 +158,7 @@ static void reserve(struct summing *s)
     struct budget_ask ask = {.w = s->w,
                              .partition = s->partition,
                              .key = s->key,
+                             .bot = s->head.bot,
                              .policy = &s->policy->info,
                              .provider = s->provider,
                              .model = s->model};

@@ -61,6 +61,7 @@ void turn_budget_ask(const struct run *run, struct budget_ask *ask)
     *ask = (struct budget_ask){.w = run->w,
                                .partition = run->partition,
                                .key = run->user_key,
+                               .bot = run->job->bot,
                                .policy = &run->policy->info,
                                .provider = run->provider,
                                .model = run->model};

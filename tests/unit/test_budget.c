@@ -146,8 +146,8 @@ static void answered(void *user, struct budget_hold *hold, int code, const struc
 static struct budget_ask ask_of(struct world *w, int worker, int user, int bot, const char *model)
 {
     return (struct budget_ask){.w = &w->workers[worker], .partition = w->partitions[user],
-                               .key = w->keys[user], .policy = &w->bots[bot], .provider = "p",
-                               .model = model};
+                               .key = w->keys[user], .bot = w->bots[bot].name,
+                               .policy = &w->bots[bot], .provider = "p", .model = model};
 }
 
 static struct usage tokens(struct world *w, const char *model, uint64_t in, uint64_t out)
