@@ -61,7 +61,7 @@ cli_src  := $(sort $(wildcard engine/cli/*.c))
 lib_obj  := $(lib_src:%.c=$(B)/%.o)
 cli_obj  := $(cli_src:%.c=$(B)/%.o)
 embedded := $(sort $(wildcard scripts/*.lua scripts/parley/*.lua scripts/data/* scripts/completion/* \
-                               policies/*.lua))
+                               $(filter-out %_test.lua,$(wildcard policies/*.lua))))
 lib_obj  += $(if $(filter base,$(ROOMS)),$(B)/gen/embedded.o)
 lib_obj  += $(if $(filter tokens,$(ROOMS)),$(B)/engine/tokens/image.o)
 inner    := $(B)/libparley_inner.a

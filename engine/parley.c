@@ -87,7 +87,8 @@ static const char *find_secret(void *user, const char *name)
 static int make_brain(void *user, const char *script, struct llm_brain **out, struct err *err)
 {
     parley *e = user;
-    return lua_brain_new(out, &e->lua, script, err);
+    return e->seams.brain ? e->seams.brain(e->seams.user, out, err)
+                          : lua_brain_new(out, &e->lua, script, err);
 }
 
 static void tell_request(void *user, const char *provider, struct slice body)

@@ -276,6 +276,14 @@ PARLEY_API int parley_wakeup_fd(parley *engine);
  * or PARLEY_E_POLICY. */
 PARLEY_API int parley_check(const parley_options *options, const char *const *paths, char **report,
                             parley_error *error);
+/** Runs the policies' own tests, NAME_test.lua beside NAME.lua (files or folders; none: the
+ * configured folder), offline, in memory and in simulated time; of the configuration only the
+ * folder counts. *report (free with parley_free): {files[{file, error, tests[{test, line, ok,
+ * error, seconds}]}], tests, passed, failed}; a file that cannot be loaded has an error, and counts
+ * as one test that failed. 0; PARLEY_E_POLICY: some failed, *report says which; PARLEY_E_USAGE:
+ * there is no such file or folder, or no test in it. */
+PARLEY_API int parley_test(const parley_options *options, const char *const *paths, char **report,
+                           parley_error *error);
 /** Brings the store's schema up to date, or with dry_run only tells. *report: lines of text. */
 PARLEY_API int parley_migrate(const parley_options *options, int dry_run, char **report,
                               parley_error *error);

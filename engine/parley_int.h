@@ -9,6 +9,7 @@
 //   parley_migrate.c  records of an older seal are sealed anew
 //   parley_backup.c   backup and restore, which open one on the copy
 //   parley_replay.c   policies over recorded conversations
+//   parley_test.c     the policies' own tests
 //   parley_models.c   the providers that are configured, the models that are known
 //   parley_discover.c model servers on this machine
 //   parley_tokens.c   counting tokens, which needs none either
@@ -34,6 +35,8 @@ struct engine_seams {
     const struct rand *rand;
     // Makes the worker's wire; the real one is wire_new_curl.
     int (*wire)(void *user, struct loop *loop, struct wire **out, struct err *err);
+    // Makes the scripted provider's brain; the real one is lua_brain_new.
+    int (*brain)(void *user, struct llm_brain **out, struct err *err);
     void *user;
 };
 // parley_open with seams (borrowed for the engine's life).
@@ -163,7 +166,7 @@ int engine_backtest(parley *e, const parley_scope *scope, int64_t since_ms, stru
 
 // ---- parley_offline.c
 
-enum { REPORT_BYTES_MAX = 16 << 20 };
+enum { REPORT_BYTES_MAX = 16 << 20, CHECK_FILES_MAX = 10000 };
 // The end of a call that answers with a report: hands it over, or else the error. Takes text.
 int finish_report(struct buf *text, int code, char **report, struct err *err, parley_error *error);
 

@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-enum { CHECK_FILES_MAX = 10000 };
-
 int finish_report(struct buf *text, int code, char **report, struct err *err, parley_error *error)
 {
     if (!code)

@@ -3,7 +3,7 @@
 BUILD_DEBS := gcc libc6-dev make pkg-config binutils liblua5.4-dev libcurl4-openssl-dev libsqlite3-dev \
               libsodium-dev libzstd-dev libpcre2-dev libutf8proc-dev libedit-dev
 TEST_DEBS  := g++ clang libclang-rt-14-dev llvm libcmocka-dev lua5.4 sqlite3 gzip procps ca-certificates \
-              zsh fish man-db mandoc
+              zsh fish man-db mandoc libxml2-utils
 
 DEEP_DEBS  := valgrind
 

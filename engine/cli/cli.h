@@ -141,6 +141,7 @@ int command_constraint(struct cli *cli);
 int command_recall(struct cli *cli);
 int command_usage(struct cli *cli);
 int command_check(struct cli *cli);
+int command_test(struct cli *cli);
 int command_verify(struct cli *cli);
 int command_import(struct cli *cli);
 int command_migrate(struct cli *cli);

@@ -18,7 +18,8 @@ static const struct entry exits[] = {
     {"0", "all is well; a reply that ended at its token limit or a filter too, with a warning"},
     {"1", "the provider failed, or its reply was lost on the way"},
     {"2", "usage or input: a flag, a message, a session that is not there"},
-    {"3", "a policy or the configuration is wrong, or there is no such bot"},
+    {"3", "a policy or the configuration is wrong, a test of a policy failed, or there is no "
+          "such bot"},
     {"4", "storage: the store failed, or its contents are not what they should be"},
     {"5", "refused: a limit, a lock held, a key reused with other text, not allowed"},
     {"130", "interrupted"},
@@ -49,7 +50,7 @@ static const struct entry files[] = {
     {"parley.db", "the default store"},
     {"parley.keys", "the keys that seal it, beside the store; without them it cannot be read, nor "
                     "can a backup, which does not hold them"},
-    {"policies/", "a Lua file for each bot"},
+    {"policies/", "a Lua file for each bot, NAME.lua; its tests, NAME_test.lua"},
     {0},
 };
 

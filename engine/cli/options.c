@@ -45,6 +45,8 @@ const struct command command_table[] = {
      "tokens and money, as a table with bars; today's budgets"},
     {"check", CMD_CHECK, "[FILE|DIR…]", 0, WORDS_ANY, OFFER_FILES, AS_TABLE | AS_JSON,
      "loads and checks configuration and policies, changes nothing"},
+    {"test", CMD_TEST, "[DIR…]", 0, WORDS_ANY, OFFER_FILES, AS_TABLE | AS_JSON,
+     "runs the policies' own tests, NAME_test.lua beside NAME.lua; offline"},
     {"verify", CMD_VERIFY, "", 0, 0, OFFER_NOTHING, AS_TABLE | AS_JSON,
      "checks every session in the store against the ledger's rules"},
     {"import", CMD_IMPORT, "FILE.jsonl", 1, 1, OFFER_FILES, AS_TABLE | AS_JSON,
@@ -67,7 +69,6 @@ const struct command command_table[] = {
     {"version", CMD_VERSION, "", 0, 0, OFFER_NOTHING, AS_TABLE | AS_JSON, "prints the version"},
     {"help", CMD_HELP, "[COMMAND]", 0, 1, OFFER_COMMANDS, AS_TABLE, "explains a command"},
     LATER("serve", "", "HTTP API, chat page, operator console"),
-    LATER("test", "[DIR…]", "runs the policies' own tests"),
     LATER("reload", "", "asks the running server to reload"),
     LATER("status", "", "versions, workers and sessions of the running server"),
     LATER("memory", "", "a user's facts, knowledge and journal"),
@@ -171,6 +172,8 @@ const struct flag flag_table[FLAGS] = {
                          "old one is kept, and superseded"},
     [FLAG_EDIT] = {"edit", 0, FLAG_TEXT, "TURN", OFFER_NOTHING, 1 << CMD_ASK,
                    "the message takes the place of this turn and of all after it"},
+    [FLAG_FORMAT] = {"format", 0, FLAG_CHOICE, "plain|tap|junit", OFFER_CHOICES, 1 << CMD_TEST,
+                     "form of the results (default: plain)"},
 };
 
 // In the order of enum format, as in the table above.

@@ -23,6 +23,7 @@ enum command_id {
     CMD_RECALL,
     CMD_USAGE,
     CMD_CHECK,
+    CMD_TEST,
     CMD_VERIFY,
     CMD_IMPORT,
     CMD_MIGRATE,
@@ -81,6 +82,7 @@ enum flag_id {
     FLAG_REMOVE,
     FLAG_REGENERATE,
     FLAG_EDIT,
+    FLAG_FORMAT,
     FLAGS
 };
 

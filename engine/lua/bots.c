@@ -38,17 +38,22 @@ struct slice bot_name_of(const char *path)
     return name;
 }
 
+bool bot_name_is_test(struct slice name)
+{
+    static const char ending[] = "_test";
+    size_t len = sizeof(ending) - 1;
+
+    return name.len > len && memcmp(name.ptr + name.len - len, ending, len) == 0;
+}
+
 // A file of the folder or the binary is a bot's if it is NAME.lua and no test of one.
 static bool is_policy_file(const char *path)
 {
-    static const char test[] = "_test";
     struct slice name = bot_name_of(path);
     size_t len = strlen(path);
 
-    if (len < 4 || strcmp(path + len - 4, ".lua") != 0 || !bot_name_valid(name))
-        return false;
-    return name.len <= sizeof(test) - 1 ||
-           memcmp(name.ptr + name.len - (sizeof(test) - 1), test, sizeof(test) - 1) != 0;
+    return len >= 4 && strcmp(path + len - 4, ".lua") == 0 && bot_name_valid(name) &&
+           !bot_name_is_test(name);
 }
 
 struct bot {

@@ -14,6 +14,8 @@ enum { BOT_HASH_DIGITS = 8, BOT_NAME_MAX = TURN_POLICY_BYTES - BOT_HASH_DIGITS -
 
 // Letters, digits, '_' and '-', not '-' first: a file's name, never a path.
 bool bot_name_valid(struct slice name);
+// Whether it is the name of a policy's tests, "kiosk_test", which is no bot's.
+bool bot_name_is_test(struct slice name);
 // "policies/kiosk.lua" -> "kiosk"; borrows path.
 struct slice bot_name_of(const char *path);
 // Calls fn for each bot, sorted by name; what lies in dir hides what is built in. dir may be NULL.

@@ -167,6 +167,14 @@ LJMP static int base_require(lua_State *L)
     return 1;
 }
 
+LJMP void sandbox_provide(lua_State *L, const char *name)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &loaded_key);     // value loaded
+    lua_insert(L, -2);
+    lua_setfield(L, -2, name);
+    lua_pop(L, 1);
+}
+
 static const luaL_Reg base_functions[] = {
     {"pcall", base_pcall},   {"xpcall", base_xpcall}, {"setmetatable", base_setmetatable},
     {"next", base_next},     {"rawget", base_rawget}, {"getmetatable", base_getmetatable},

@@ -446,6 +446,9 @@ static int load_path(const struct lua_env *env, const char *path, struct lua_pol
     if (code == E_OK && !bot_name_valid(bot_name_of(path)))
         code = err_set(err, E_POLICY, "%s: a bot's name is up to %d letters, digits, _ and -", path,
                        BOT_NAME_MAX);
+    if (code == E_OK && bot_name_is_test(bot_name_of(path)))
+        code = err_set(err, E_POLICY, "%s: tests of a policy, and no bot: `parley test` runs them",
+                       path);
     if (code == E_OK)
         code = policy_new(out, env, path, buf_slice(&text), err);
     buf_release(&text);

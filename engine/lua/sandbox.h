@@ -94,6 +94,8 @@ int64_t sandbox_used_fuel(const struct sandbox *s);
 // sandbox_call. `name` is what messages call the file.
 LJMP void sandbox_load(lua_State *L, struct slice text, const char *name);
 
+// Pops the value on top: it is what require(name) gives here. name: a literal, "parley.…".
+LJMP void sandbox_provide(lua_State *L, const char *name);
 // Raises: a function of ours has no memory. The call ends with E_NOMEM, which is not the script's
 // fault as E_POLICY is.
 LJMP void sandbox_no_memory(lua_State *L);

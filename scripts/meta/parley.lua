@@ -169,6 +169,72 @@ function history.summarise(options) end
 ---@return parley.HistoryStrategy
 function history.hybrid(options) end
 
+-- ---- require "parley.test", in a NAME_test.lua beside NAME.lua; `parley test` runs it
+
+-- A test of the policy NAME: in memory, offline, in simulated time that begins at 2026-01-01 09:00
+-- UTC. It fails when a check does, when anything raises an error, and when the policy fails.
+---@alias parley.test fun(name: string, test: fun(t: parley.Test))
+
+---@class parley.Test
+local Test = {}
+
+-- Somebody ("ann", unless said) who talks to the bot; the first message begins a session.
+---@param options? { user?: string, context?: string }
+---@return parley.Chat
+function Test:chat(options) end
+
+-- Tables are equal when their contents are.
+function Test:equal(actual, expected) end
+
+---@param what? string   What is wrong if it is not so.
+function Test:ok(value, what) end
+
+---@param text string
+---@param part string   As it is: no pattern.
+function Test:contains(text, part) end
+
+-- Whether the request for the newest message held `text`, anywhere: in the system prompt, in what
+-- was said, in a summary.
+---@param chat parley.Chat
+---@param text string
+function Test:sent(chat, text) end
+
+-- Also passes if the model was not asked.
+---@param chat parley.Chat
+---@param text string
+function Test:not_sent(chat, text) end
+
+---@class parley.Chat
+---@field request? parley.Request      For the newest message; nil if the model was not asked.
+---@field summaries parley.Request[]   Those for summaries, all of them.
+local Chat = {}
+
+-- What the model answers: a string to the next message that has none yet, one after the other; a
+-- function to all for which there is no string. "All right." if nothing is said.
+---@param reply string | parley.Brain
+function Chat:model(reply) end
+
+-- The same for summaries, from now on.
+---@param reply string | parley.Brain
+function Chat:summary(reply) end
+
+-- One turn, with all that follows it, such as a summary.
+---@param text string
+---@return parley.SaidTurn
+function Chat:say(text) end
+
+-- Lets time pass: "45s", "30m", "2h", "3d".
+---@param span string
+function Chat:wait(span) end
+
+---@class parley.SaidTurn
+---@field reply string
+---@field status "done" | "cut" | "failed" | "refused"   The last: it was not accepted.
+---@field error? string      Why there is no whole reply.
+---@field warnings string[]  What the person was told.
+---@field session string
+---@field turn integer       Its number in the session.
+
 -- ---- a script of the scripted provider returns function(request): string
 
 ---@class parley.Request
