@@ -94,7 +94,7 @@ for shell in $shells; do
 done
 
 it completion__names_of_the_configuration
-offers "parley chat --bot " "hello plain"
+offers "parley chat --bot " "hello plain storyteller support_desk"
 mkdir policies
 cp "$root/policies/hello.lua" policies/desk.lua
 cat >parley.lua <<'END'
