@@ -56,7 +56,10 @@ static bool say(parley *e, int n)
     m.user = "ann";
     m.flags = PARLEY_CONTINUE;
     m.text = text;
-    if (parley_send(e, &m, &request, &error) < 0)
+    int code = parley_send(e, &m, &request, &error);
+    if (code == PARLEY_E_NOMEM)
+        return false;
+    if (code < 0)
         give_up("send: %s", error.message);
     parley_event *event = wait_end(e, NULL);
     bool well = event->type == PARLEY_EVENT_DONE && event->code == PARLEY_OK;
@@ -506,6 +509,51 @@ static void test_summary__requests_begin_alike(void **state)
     assert_true(f.same > 0 && f.summed > 0 && f.differ_when_moved > 0);
 }
 
+// ---- without memory
+
+// The n-th allocation from the turn on after which a summary is made fails. The turn may say so;
+// whatever happened, the session goes on. How many allocations there were.
+static uint64_t without_memory_at(struct talk *t, uint64_t n, struct figures *f)
+{
+    memset(t, 0, sizeof(*t));
+    rand_sim_init(&t->rand, 5);
+    clock_sim_init(&t->clock, 1700000000000);
+    make_place(&t->place);
+    buf_init(&t->now, 1 << 20);
+    talk_open(t);
+    for (int i = 1; i < 4; i++)
+        assert_true(say(t->engine, i));
+    uint64_t before = mem_count();
+    mem_fail_at(n, 0);
+    f->said += say(t->engine, 4);
+    loop_run_for(t->engine->hands[0].loop, 1000);
+    mem_fail_at(0, 0);
+    uint64_t made = mem_count() - before;
+    f->lost += !say(t->engine, 5) + !say(t->engine, 6) + !say(t->engine, 7);
+    f->summed += memmem(t->now.ptr, t->now.len, "<summary>", strlen("<summary>")) != NULL;
+    f->problems += verify_problems(t->engine) != 0;
+    parley_close(t->engine);
+    store_free(t->hold);
+    buf_release(&t->now);
+    place_remove(&t->place);
+    return made;
+}
+
+static void test_summary__no_memory(void **state)
+{
+    (void)state;
+    static struct talk t;
+    struct figures f = {0};
+    uint64_t made = without_memory_at(&t, 0, &f);
+    for (uint64_t n = 1; n <= made; n += fault_long() ? 1 : 3, f.places++)
+        without_memory_at(&t, n, &f);
+    summary("summaries, without memory for one of %llu allocations: %d tries, %d of the turns came "
+            "through; later turns that did not %d, problems %d",
+            (unsigned long long)made, f.places, f.said, f.lost, f.problems);
+    assert_true(f.places > 20 && f.summed > f.places / 2);
+    assert_int_equal(f.lost + f.problems, 0);
+}
+
 // ---- negative controls
 
 // Attempts that are not in the store, as if they were not committed before they were sent, and
@@ -543,6 +591,7 @@ int main(void)
         cmocka_unit_test(test_summary__crash_at_every_operation),
         cmocka_unit_test(test_summary__killed_amid_a_call),
         cmocka_unit_test(test_summary__requests_begin_alike),
+        cmocka_unit_test(test_summary__no_memory),
         cmocka_unit_test(test_summary__controls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
