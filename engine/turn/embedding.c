@@ -341,6 +341,15 @@ void embedding_forget(struct embedding *e)
 
 void embedder_drain(struct worker *w)
 {
-    for (struct embedding *e = w->embedder ? w->embedder->calls : NULL; e; e = e->next)
+    struct embedder *m = w->embedder;
+    if (!m)
+        return;
+    m->closes_ns = clock_mono_ns(w->env.clock) + (int64_t)EMBEDDING_CLOSING_MS * 1000000;
+    for (struct embedding *e = m->calls; e; e = e->next)
         loop_timer_start(w->env.loop, &e->closing, EMBEDDING_CLOSING_MS);
+}
+
+bool embedder_closed(const struct worker *w)
+{
+    return w->embedder->closes_ns && clock_mono_ns(w->env.clock) >= w->embedder->closes_ns;
 }

@@ -46,6 +46,7 @@ struct embedder {
     bool worked;           // has answered since the engine was opened
     unsigned failures, late;  // in a row
     int64_t rests_until_ns;   // of the monotonic clock
+    int64_t closes_ns;        // the same; 0: the engine does not close
     struct embedding *calls;  // under way
 };
 
@@ -78,8 +79,9 @@ void embedder_free(struct embedder *e);  // NULL allowed; no call may be under w
 bool embedder_ready(const struct worker *w);
 // What indexes of this worker have as their space.
 struct recall_space embedder_space(const struct worker *w);
-// The engine closes: what is under way gets EMBEDDING_CLOSING_MS.
+// The engine closes: what is under way gets EMBEDDING_CLOSING_MS, and so long others may begin.
 void embedder_drain(struct worker *w);
+bool embedder_closed(const struct worker *w);
 
 // Whose, and what for; all is copied.
 struct embedding_wish {

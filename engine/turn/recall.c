@@ -20,7 +20,7 @@ enum {
     LINE_MAX = 256,
     PICK_TURNS = 256,         // read at a time
     TAIL_FULL = 2048,         // messages that are written before more are added
-    CLOSING_STEPS_MAX = 8,    // of upkeep, while the engine closes
+    CLOSING_STEPS_MAX = 24,   // of upkeep, while the engine closes
     ROOM_DOCS = SEGMENT_DOCS_MAX,
 };
 

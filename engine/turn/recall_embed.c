@@ -6,17 +6,18 @@
 //
 // The index is free while the call is under way; what comes back finds its messages wherever they
 // were merged to. Messages that came after their index was last written wait for the next batch.
-// A text that an endpoint refuses though it takes others is sought by halving the batch, cut
+// A text that an endpoint refuses though it takes others is sought in quarters of the batch, cut
 // shorter, and at last left without.
 #include "turn/recall_int.h"
 
 enum {
     BATCH_MAX = 64,
+    BATCH_FIRST = 8,           // so that a process of one command gets past a text that is refused
     CUT_MOST = 4000,           // bytes of a message: what it is about is told by then
     QUERY_BYTES_MAX = 4000,
     CUT_LEAST = 500,           // bytes: a text that is refused even so short is left without
     FAILURES_PER_BATCH = 3,    // then it is halved: it may be too long for the endpoint's time
-    CLOSING_BATCHES_MAX = 1,   // begun while the engine closes
+    CLOSING_BATCHES_MAX = 8,   // begun while the engine closes, for EMBEDDING_CLOSING_MS
     READ_TURNS_MAX = 256,      // read at once
 };
 
@@ -143,12 +144,12 @@ static void adapt(struct batch *b, enum embedding_end end)
 {
     if (end == EMBEDDING_OK) {
         b->failures = 0;
-        b->most = b->most * 2 < BATCH_MAX ? b->most * 2 : BATCH_MAX;
+        b->most = b->most * 4 < BATCH_MAX ? b->most * 4 : BATCH_MAX;
         b->cut = CUT_MOST;
     } else if (end == EMBEDDING_REFUSED) {
         if (b->len == 1)
             b->cut /= 4;
-        b->most = b->len > 1 ? b->len / 2 : 1;
+        b->most = b->len > 4 ? b->len / 4 : 1;
     } else {
         b->waits = true;
         if (++b->failures % FAILURES_PER_BATCH == 0 && b->most > 1)
@@ -322,7 +323,7 @@ static bool batch_new(struct shelf *s)
     struct batch *b = s->batch = mem_zalloc(sizeof(*b));
     if (!b)
         return false;
-    b->most = BATCH_MAX;
+    b->most = BATCH_FIRST;
     b->cut = CUT_MOST;
     safe_buf_init(&b->text, EMBED_BYTES_MAX);
     return true;
@@ -335,7 +336,7 @@ bool batch_begin(struct shelf *s, void (*then)(struct shelf *s))
     if (!embedder_ready(s->w) || batch_busy(b) || (b && b->waits) || (!b && !batch_new(s)))
         return false;
     b = s->batch;
-    if (s->w->draining && b->closing++ >= CLOSING_BATCHES_MAX)
+    if (s->w->draining && (embedder_closed(s->w) || b->closing++ >= CLOSING_BATCHES_MAX))
         return false;
     b->len = recall_lacking(s->recall, lacking, b->most);
     if (b->len == 0)

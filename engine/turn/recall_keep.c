@@ -417,6 +417,12 @@ static int choose_next(struct shelf *s)
         return E_NOMEM;
     *kept = (struct kept){.number = k->change.put, .parts = parts};
     memcpy(kept->stamp, k->stamp, sizeof(kept->stamp));
+    // One that is written anew keeps its number, and its place among the others.
+    for (; kept > (struct kept *)k->next.ptr && kept[-1].number > kept->number; kept--) {
+        struct kept before = kept[-1];
+        kept[-1] = kept[0];
+        kept[0] = before;
+    }
     return E_OK;
 }
 

@@ -19,6 +19,7 @@ struct acked {
 struct figures {
     int places, asked, lost, twice, back, problems;
     int open, stay_open;  // calls after the crash, and after the next engine
+    int anew;             // indexes that could not be read: none is, but after damage
 };
 
 static const char *const embeds[] = {"embeddings.provider=scripted", NULL};
@@ -210,12 +211,19 @@ static int problems(parley *e)
 }
 
 // Opens what is left, twice: what the first one writes is what the second one finds.
+static void on_log(void *user, parley_log_level level, const char *line)
+{
+    struct figures *f = user;
+    (void)level;
+    f->anew += strstr(line, "built anew") != NULL;
+}
+
 static void judge_with(const struct place *place, const struct acked *acked,
                        const char *const *settings, struct figures *f)
 {
     f->open += open_calls(place);
     for (int round = 0; round < 2; round++) {
-        struct engine_wish wish = {.settings = {settings[0]}};
+        struct engine_wish wish = {.settings = {settings[0]}, .log = on_log, .user = f};
         parley_error error = PARLEY_ERROR_INIT;
         char word[32];
         parley *e;
@@ -282,12 +290,12 @@ static void test_recall__crash_while_embedding(void **state)
     crash_everywhere("crash_after", embeds, stride, &f);
     summary("recall with embeddings, a crash before and after operations on the store: %d places, "
             "%d words asked; lost %d, twice %d, undone and back %d, problems %d; %d calls were "
-            "open, %d stay so",
-            f.places, f.asked, f.lost, f.twice, f.back, f.problems, f.open, f.stay_open);
+            "open, %d stay so; %d indexes made anew",
+            f.places, f.asked, f.lost, f.twice, f.back, f.problems, f.open, f.stay_open, f.anew);
     assert_true(f.places > 10 && f.places < OPS_MAX);
     // The harness does see calls that were cut off.
     assert_true(f.open > 0);
-    assert_int_equal(f.lost + f.twice + f.back + f.problems + f.stay_open, 0);
+    assert_int_equal(f.lost + f.twice + f.back + f.problems + f.stay_open + f.anew, 0);
 }
 
 // Negative control: the same judge, told of what never was, says that it is lost; told that what is
