@@ -167,8 +167,12 @@ void summing_over(struct summing *s)
     if (s->code == E_OK) {
         tell_runs(s);
         forget_rest(w, s->head.id);
+    } else if (s->stopped) {
+        // A later turn makes it.
+        log_line(w->env.log, LOG_INFO, "summary: session=%s upto=%u: left: %s", s->head.id, s->upto,
+                 s->why);
     } else {
-        int64_t ms = s->code == E_CANCELLED ? 0 : rest(w, s->head.id);
+        int64_t ms = rest(w, s->head.id);
         log_line(w->env.log, LOG_WARN, "summary: session=%s upto=%u: none was made: %s; "
                  "next try after %lld s", s->head.id, s->upto, s->why, (long long)ms / 1000);
     }
