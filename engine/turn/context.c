@@ -135,10 +135,10 @@ static bool add_turn(struct run *run, const struct turn *t)
 {
     struct context *c = &run->context;
     uint32_t len = sendable_steps(t);
-    bool foreign = is_foreign(run, t);
     for (uint32_t i = 0; i < len; i++) {
         struct step *s = &t->steps[i];
-        s->foreign = foreign;
+        if (sendable_is_bound(s))
+            s->foreign = is_foreign(run, t);
         if (rules_says_something(&s->content) && !add_step(c, s))
             return false;
     }

@@ -18,6 +18,16 @@ static uint32_t count_type(const struct step *s, enum block_type type)
     return n;
 }
 
+bool sendable_is_bound(const struct step *s)
+{
+    for (uint32_t i = 0; i < s->content.len; i++) {
+        enum block_type type = s->content.blocks[i].type;
+        if (type == BLOCK_THINKING || type == BLOCK_OTHER)
+            return true;
+    }
+    return false;
+}
+
 static uint32_t count_id(const struct step *s, enum block_type type, struct safe_text id)
 {
     uint32_t n = 0;

@@ -474,6 +474,8 @@ bool context_smaller(struct run *run);
 // How many of a turn's steps may be sent: those before the first tool call that is not answered as
 // providers want it.
 uint32_t sendable_steps(const struct turn *t);
+// Whether there is something in it that only the model that it was said by or to can read.
+bool sendable_is_bound(const struct step *s);
 
 // predict.c
 // What run's request, which is assembled, will use and cost.
