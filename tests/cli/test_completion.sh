@@ -94,7 +94,7 @@ for shell in $shells; do
 done
 
 it completion__names_of_the_configuration
-offers "parley chat --bot " "hello plain storyteller support_desk"
+offers "parley chat --bot " "companion debugger hello plain storyteller support_desk"
 mkdir policies
 cp "$root/policies/hello.lua" policies/desk.lua
 cat >parley.lua <<'END'
@@ -104,7 +104,7 @@ return { providers = {
   desk_llm = { api = "openai", base_url = "http://127.0.0.1:1/v1", model = "llama3:8b" },
 } }
 END
-offers "parley chat --bot de" desk
+offers "parley chat --bot des" desk
 offers "parley ask --provider d" desk_llm
 for shell in $shells; do
     expect "$shell: the configured model" test "$(offered "$shell" 'parley ask --provider desk_llm --model ll' |

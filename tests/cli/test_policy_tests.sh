@@ -282,5 +282,40 @@ code 3
 it test__the_policies_that_ship
 run test "$root/policies"
 code 0
+prints "policies/support_desk_test.lua: the first complaint stays, word by word"
+prints "policies/companion_test.lua: also months later, in another talk"
+prints "policies/storyteller_test.lua: a summary stands for the scenes of long ago"
+prints "policies/debugger_test.lua: errors, traces and code stay, to the letter"
+run check "$root/policies"
+code 0
+
+it test__the_policies_that_ship_are_in_the_program
+fresh
+for bot in support_desk companion storyteller debugger; do
+    run ask "Hello" --bot $bot --store memory:
+    code 0
+    quiet
+done
+
+# What a policy is for, taken out: its tests must notice.
+without() { # without POLICY SED TEST
+    fresh
+    sed "$2" "$root/policies/$1.lua" >"$1.lua"
+    cp "$root/policies/$1_test.lua" .
+    run check "$1.lua"
+    code 0
+    run test .
+    code 3
+    prints "failed  ./$1_test.lua: $3"
+}
+
+it test__the_policies_tests_can_fail
+without support_desk 's/pin_first = 1/pin_first = 0/' "the first complaint stays"
+without support_desk 's/return { pin = true }/return nil/' "the message with the order number stays"
+without companion 's/recall = 4/recall = 0/' "also months later, in another talk"
+without storyteller 's/keep_turns = 8/keep_turns = 4/' "the newest eight scenes are always sent"
+without storyteller 's/history.summarise {/history.full {} or {/' "a summary stands for the scenes"
+without debugger 's/pin = evidence(view)/pin = {}/' "errors, traces and code stay"
+without debugger 's/(view.turn - 1) \/\/ STEP \* STEP/view.turn - 1/' "the beginning stays the same"
 
 plan
