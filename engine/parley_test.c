@@ -16,6 +16,7 @@
 
 enum { PATH_BYTES = 4096 };
 static const int64_t FIRST_DAY_MS = 1767258000000;  // 2026-01-01T09:00:00Z
+static const int64_t LONGEST_TEST_MS = INT64_C(36525) * 24 * 3600 * 1000;
 static const char test_ending[] = "_test.lua";
 
 // One run of parley_test; of it, the test that is under way.
@@ -166,16 +167,19 @@ static int say(void *user, const struct test_message *message, struct test_turn 
     return E_OK;
 }
 
-static void wait_ms(void *user, int64_t ms)
+static int wait_ms(void *user, int64_t ms, struct err *err)
 {
     struct testing *t = user;
     int64_t start_ns = clock_mono_ns(&t->clock.clock);
 
+    if (ms > LONGEST_TEST_MS - start_ns / 1000000)
+        return err_set(err, E_REFUSED, "wait: a test may last a hundred years");
     if (t->engine)
         loop_run_for(t->engine->hands[0].loop, ms);
     int64_t passed_ms = (clock_mono_ns(&t->clock.clock) - start_ns) / 1000000;
     if (passed_ms < ms)
         clock_sim_advance(&t->clock, ms - passed_ms);
+    return E_OK;
 }
 
 // ---- running

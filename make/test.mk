@@ -72,5 +72,6 @@ test-list:
 	@$(foreach t,$(unit_src:%.c=%),echo "$(SAN_ENV) $(SANB)/$(t)";)
 	@$(foreach f,$(fuzz_src:tests/fuzz/%.c=%),echo "tests/fuzz/run.sh $(FUZZB)/tests/fuzz/$(f) 8";)
 	@$(foreach t,$(scripts_tests),echo "$(t)";)
+	@echo "$(SAN_ENV) $(SANB)/parley test policies --format tap"
 
 check: test

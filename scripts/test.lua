@@ -122,9 +122,12 @@ Test.__index = Test
 
 function Test:chat(options)
     options = options or {}
+    local user, context = options.user or "ann", options.context or ""
+    if type(user) ~= "string" or type(context) ~= "string" then
+        error("chat: user and context must be strings", 2)
+    end
     return setmetatable({
-        user = options.user or "ann", context = options.context or "", session = "",
-        replies = {}, summaries = {},
+        user = user, context = context, session = "", replies = {}, summaries = {},
     }, Chat)
 end
 

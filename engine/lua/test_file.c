@@ -91,14 +91,16 @@ LJMP static bool begin_talking(lua_State *L, struct test_file *f)
     return true;
 }
 
-// Raises what the model's function did. It names its own place.
+// Raises what the model's function did; where that has no place, the test's line.
 LJMP static void end_talking(lua_State *L, struct test_file *f)
 {
     f->caller = NULL;
     if (sandbox_stopped(L))
         sandbox_raise_stop(L);
     if (f->model_error[0]) {
+        luaL_where(L, strstr(f->model_error, ".lua:") ? 0 : 2);  // 1: scripts/test.lua
         lua_pushstring(L, f->model_error);
+        lua_concat(L, 2);
         lua_error(L);
     }
 }
@@ -178,15 +180,18 @@ LJMP static int test_wait(lua_State *L)
     int64_t ms;
 
     span.ptr = luaL_checklstring(L, 1, &span.len);
-    if (clock_parse_span(span, &ms, &err) != E_OK) {
+    int code = clock_parse_span(span, &ms, &err);
+    if (code == E_OK) {
+        if (!begin_talking(L, f))
+            return 2;
+        code = f->host.wait(f->host.user, ms, &err);
+        end_talking(L, f);
+    }
+    if (code != E_OK) {
         lua_pushnil(L);
         lua_pushstring(L, err.message);
         return 2;
     }
-    if (!begin_talking(L, f))
-        return 2;
-    f->host.wait(f->host.user, ms);
-    end_talking(L, f);
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -351,8 +356,10 @@ LJMP static int answer(lua_State *L)
     lua_pushboolean(L, a->background);
     lua_call(L, 2, 1);
     text.ptr = luaL_checklstring(L, -1, &text.len);
-    if (!utf8_valid(text))
-        return luaL_error(L, "%s: the model's reply is not valid UTF-8", a->file->file);
+    if (!utf8_valid(text)) {
+        lua_pushliteral(L, "the model's reply is not valid UTF-8");
+        return lua_error(L);
+    }
     buf_add_slice(a->out, text);
     return 0;
 }

@@ -32,7 +32,8 @@ struct test_host {
     // calls test_file_answer meanwhile.
     int (*say)(void *user, const struct test_message *message, struct test_turn *turn,
                struct err *err);
-    void (*wait)(void *user, int64_t ms);  // lets time pass; may call test_file_answer, too
+    // Lets time pass; may call test_file_answer, too. E_REFUSED: it is too long.
+    int (*wait)(void *user, int64_t ms, struct err *err);
     void *user;
 };
 

@@ -161,6 +161,25 @@ test("a model that talks", function(t)
 end)
 test("a span that is none", function(t) t:chat():wait "soon" end)
 test("no text", function(t) t:chat():say() end)
+test("no user", function(t) t:chat { user = {} } end)
+test("for ever", function(t)
+    local chat = t:chat()
+    while true do chat:wait "400d" end
+end)
+test("too long", function(t) t:chat():say(("x"):rep(300000)) end)
+test("no message", function(t) error {} end)
+test("a cycle", function(t)
+    local a, b = {}, {}
+    a.a, b.a = a, b
+    t:equal(a, b)
+end)
+test("in a coroutine", function(t)
+    local chat = t:chat()
+    chat:model(function(request) return "It is " .. #request.messages .. "." end)
+    local say = coroutine.wrap(function() t:equal(chat:say("x").reply, "It is 1.") end)
+    say()
+    t:equal(chat:say("x").reply, "It is 3.")
+end)
 test("a test in a test", function(t) test("x", function() end) end)
 test("still well", function(t) t:equal(t:chat():say("hi").reply, "All right.") end)
 END
@@ -168,12 +187,17 @@ run test
 code 3
 prints "policies/desk_test.lua:2: attempt to index"
 prints "policies/desk_test.lua:5: attempt to index"
-prints "the model's reply must be a string; it is 5"
+prints "policies/desk_test.lua:11: the model's reply must be a string; it is 5"
 prints "policies/desk_test.lua:15: the model cannot talk"
 prints "policies/desk_test.lua:18: "
 prints "policies/desk_test.lua:19: say: a text is missing"
-prints "policies/desk_test.lua:20: "
-prints "1 passed, 7 failed"
+prints "policies/desk_test.lua:20: chat: user and context must be strings"
+prints "policies/desk_test.lua:23: wait: a test may last a hundred years"
+prints "policies/desk_test.lua:25: the message is longer"
+prints "an error was raised with a table instead of a message"
+prints "stack overflow"
+prints "policies/desk_test.lua:39: a test is within another one"
+prints "2 passed, 12 failed"
 
 it test__a_policy_that_fails_fails_its_test
 policy broken 'history = function(view) return view.nothing.there end'
