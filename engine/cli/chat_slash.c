@@ -198,6 +198,11 @@ static void slash_constraint(struct chat *chat, struct slice argument, bool remo
     if (!has_session(chat))
         return;
     chat_scope(chat, &scope);
+    if (remove && !argument.len) {
+        output_error(&chat->cli->output,
+                     "write /unconstrain NUMBER; /constraint lists them with theirs");
+        return;
+    }
     if (remove)
         code = constraint_remove(chat->cli, &scope, argument);
     else if (argument.len)
@@ -385,6 +390,12 @@ void chat_slash(struct chat *chat, struct slice line)
 
     if (!slash) {
         cli_fail_err(chat->cli, &err);
+        return;
+    }
+    // "/undo 3" is no /undo: nothing is done but what was meant.
+    if (argument.len && !*slash->argument && slash->id != SLASH_LATER) {
+        output_error(&chat->cli->output, "'%.*s' is too much: write %s", SLICE_FMT(argument),
+                     slash->name);
         return;
     }
     switch (slash->id) {

@@ -65,15 +65,20 @@ static const struct entry examples[] = {
     {0},
 };
 
-// How an option is written: "-o, --output table|json|jsonl|csv".
-static void flag_usage(char *out, size_t size, const struct flag *f)
+// How an option is written: "-o, --output table|json|jsonl|csv"; with a command, of the forms of
+// answer only those that it has.
+static void flag_usage(char *out, size_t size, const struct flag *f, const struct command *command)
 {
-    char letter[8] = "";
+    const char *argument = f->argument ? f->argument : "";
+    char letter[8] = "", formats[FORMATS_BYTES];
 
     if (f->letter)
         snprintf(letter, sizeof letter, "-%c, ", f->letter);
-    snprintf(out, size, "%s--%s%s%s", letter, f->name, f->argument ? " " : "",
-             f->argument ? f->argument : "");
+    if (command && f == &flag_table[FLAG_OUTPUT]) {
+        command_formats(command, formats);
+        argument = formats;
+    }
+    snprintf(out, size, "%s--%s%s%s", letter, f->name, *argument ? " " : "", argument);
 }
 
 // ---- on the terminal
@@ -86,15 +91,16 @@ static void print_pair(struct output *o, const char *left, size_t width, const c
     outputf(o, "  %s%*s %s\n", left, columns < width ? (int)(width - columns) : 0, "", right);
 }
 
+// Those that every command has (`common`), or those of one; without one, of all.
 static void print_flags(struct output *o, const struct command *command, bool common)
 {
     char usage[80];
 
     for (size_t i = 0; i < FLAGS; i++) {
         const struct flag *f = &flag_table[i];
-        if (common != !f->commands || !flag_goes_with(f, command))
+        if (common != !f->commands || (command && !flag_goes_with(f, command)))
             continue;
-        flag_usage(usage, sizeof usage, f);
+        flag_usage(usage, sizeof usage, f, command);
         print_pair(o, usage, 34, f->help);
     }
 }
@@ -146,7 +152,7 @@ int help_overview(struct cli *cli)
         print_pair(o, usage, 22, c->help);
     }
     output_str(o, "\nOptions everywhere:\n");
-    print_flags(o, command_table, true);
+    print_flags(o, NULL, true);
     output_str(o, "\nExit status:\n");
     for (const struct entry *e = exits; e->name; e++)
         print_pair(o, e->name, 4, e->help);

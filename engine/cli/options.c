@@ -8,6 +8,7 @@
 
 #include "base/hint.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -346,9 +347,20 @@ static int not_with(const struct flag *f, const struct command *command, struct 
                    list);
 }
 
+void command_formats(const struct command *c, char *out)
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < FORMATS; i++)
+        if (c->formats & (1U << i))
+            len += (size_t)snprintf(out + len, FORMATS_BYTES - len, "%s%s", len ? "|" : "",
+                                    format_words[i]);
+}
+
 static int check_format(struct options *o, struct err *err)
 {
     const char *word = o->value[FLAG_OUTPUT];
+    char formats[FORMATS_BYTES];
 
     for (size_t i = 0; word && i < FORMATS; i++)
         if (strcmp(word, format_words[i]) == 0)
@@ -357,8 +369,9 @@ static int check_format(struct options *o, struct err *err)
         o->format = FORMAT_CSV;
     if (o->command->formats & (1U << o->format))
         return E_OK;
-    return err_set(err, E_USAGE, "%s cannot answer as %s; `parley help %s` lists what it can",
-                   o->command->name, format_words[o->format], o->command->name);
+    command_formats(o->command, formats);
+    return err_set(err, E_USAGE, "%s cannot answer as %s, only as %s", o->command->name,
+                   format_words[o->format], formats);
 }
 
 static int check_words(const struct options *o, struct err *err)

@@ -158,6 +158,10 @@ static inline bool flag_goes_with(const struct flag *f, const struct command *c)
     return !f->commands || (f->commands & (1U << c->id)) != 0;
 }
 
+// The forms of answer that a command has, as "table|json"; `out` holds FORMATS_BYTES.
+enum { FORMATS_BYTES = 32 };
+void command_formats(const struct command *c, char *out);
+
 // Whether it has options that not every command has.
 bool command_has_flags(const struct command *c);
 

@@ -168,7 +168,10 @@ static int print_table(struct cli *cli, struct json root)
     print_member(o, " · ", json_get(root, "model"));
     output_str(o, "\n");
     if (!sent) {
-        output_str(o, "Nothing was sent: the policy answered, or the process ended first.\n");
+        // Of a process that ended it is not known how far it came; its call may be billed.
+        output_str(o, json_is_string(json_get(root, "status"), "interrupted")
+                          ? "It is not known what was sent: the process ended during the turn.\n"
+                          : "Nothing was sent: the policy answered.\n");
         return PARLEY_OK;
     }
     print_member(o, "", json_get(root, "strategy"));

@@ -103,8 +103,23 @@ static void reply_text_of(const struct turn *turn, struct safe_buf *out)
         content_text(&reply->content, out);
 }
 
+// Why there is no whole reply; null if there is one.
+static void write_error(struct json_writer *w, int code, const char *message)
+{
+    jw_key(w, "error");
+    if (code >= 0) {
+        jw_null(w);
+        return;
+    }
+    jw_object(w);
+    jw_kv_str(w, "code", err_word(code));
+    jw_kv_str(w, "message", message);
+    jw_object_end(w);
+}
+
 // Leaves out empty when there is no memory for it.
-static void write_done(struct run *run, const struct turn *turn, struct buf *out)
+static void write_done(struct run *run, const struct turn *turn, int code, const char *message,
+                       struct buf *out)
 {
     struct safe_buf reply;
     safe_buf_init(&reply, CONTENT_BYTES_MAX);
@@ -131,6 +146,7 @@ static void write_done(struct run *run, const struct turn *turn, struct buf *out
     for (unsigned i = 0; i < run->warnings_len; i++)
         jw_str(&w, run->warnings[i]);
     jw_array_end(&w);
+    write_error(&w, code, message);
     jw_object_end(&w);
     safe_buf_release(&reply);
     if (!whole || !buf_ok(out))
@@ -140,13 +156,14 @@ static void write_done(struct run *run, const struct turn *turn, struct buf *out
 void emit_done(struct run *run, const struct turn *turn, int code, const char *message)
 {
     struct buf json = BUF_INIT(RESULT_BYTES_MAX);
-    write_done(run, turn, &json);
+    message = message ? message : "";
+    write_done(run, turn, code, message, &json);
     send_event(run, (struct event){.type = EVENT_DONE,
                                    .session = run->live->chat->head.id,
                                    .turn = turn->n,
                                    .json = buf_slice(&json),
                                    .code = code,
-                                   .message = message ? message : ""});
+                                   .message = message});
     buf_release(&json);
     end_run(run);
 }

@@ -101,18 +101,30 @@ static void add(struct usage_row *row, const struct attempt *a)
     row->unknown_calls += a->status == ATTEMPT_LOST || a->status == ATTEMPT_OPEN;
 }
 
+// Of a model, as its provider's configuration says, or the shipped table; 0: not configured (any
+// more).
+static uint64_t window_of(const struct run *run, const struct attempt *a)
+{
+    const struct conf *conf = run->w->env.conf;
+    char key[MODEL_NAME_BYTES + 32];
+    snprintf(key, sizeof(key), "providers.%s.api", a->provider);
+    const char *api = conf_str(conf, key);
+    if (!api)
+        return 0;
+    snprintf(key, sizeof(key), "providers.%s.window", a->provider);
+    uint64_t window = (uint64_t)conf_int(conf, key, 0);
+    return window ? window : llm_caps_find(run->w->env.caps, api, a->model).window_tokens;
+}
+
 // Attempts of a session come in the order of their turns.
 static void grow(const struct run *run, struct growth *g, struct slice of, const struct attempt *a)
 {
-    char key[MODEL_NAME_BYTES + 32];
     struct slice parts[4];
     uint32_t turn;
     bool answered = a->status == ATTEMPT_DONE || a->status == ATTEMPT_CUT;
     if (a->kind != ATTEMPT_REPLY || !answered || a->usage.input_tokens == 0 ||
         key_split(of, parts, 4) != 4 || !key_number(parts[2], &turn))
         return;
-    snprintf(key, sizeof(key), "providers.%s.api", a->provider);
-    const char *api = conf_str(run->w->env.conf, key);
     if (!g->first_turn) {
         g->first_turn = turn;
         g->first_tokens = a->usage.input_tokens;
@@ -120,9 +132,7 @@ static void grow(const struct run *run, struct growth *g, struct slice of, const
     g->last_turn = turn;
     g->last_tokens = a->usage.input_tokens;
     g->next_tokens = a->usage.input_tokens + a->usage.output_tokens;
-    // A provider that is no longer configured.
-    g->window_tokens =
-        api ? llm_caps_find(run->w->env.caps, api, a->model).window_tokens : 0;
+    g->window_tokens = window_of(run, a);
 }
 
 // How many more turns fit before a request fills 80 % of the window, if it goes on as it did: with

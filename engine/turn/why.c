@@ -186,7 +186,12 @@ static void why_found(struct run *run)
     const struct session_head *head = &run->live->chat->head;
     struct err err = ERR_INIT;
     run->turn = run->job->turn ? run->job->turn : head->turns;
-    if (run->turn == 0 || run->turn > head->turns) {
+    if (run->turn == 0) {
+        err_set(&err, E_NOT_FOUND, "there is no turn in this session yet");
+        emit_error(run, E_NOT_FOUND, &err);
+        return;
+    }
+    if (run->turn > head->turns) {
         err_set(&err, E_NOT_FOUND, "session %s has no turn %u: it has %u", head->id, run->job->turn,
                 head->turns);
         emit_error(run, E_NOT_FOUND, &err);

@@ -61,6 +61,7 @@ has '$.window.tokens' integer
 has '$.window.limit' integer
 has '$.window.percent' number
 has '$.warnings' array
+has '$.error' null
 run ask again -c --user j --context t1 -o json
 has '$.turn' text 2
 
@@ -106,6 +107,8 @@ code 1
 has '$.status' text cut
 has '$.stop' text lost
 has '$.reply' text
+has '$.error.code' text provider
+has '$.error.message' text
 run show -c
 prints "$greeting"
 
@@ -409,6 +412,8 @@ done
 run usage --store sqlite:grow.db --by session
 prints "too large: "
 prints "start anew with /reset"
+run usage --store sqlite:grow.db --by session --set providers.scripted.window=1000 -o json
+has '$.rows[0].window.limit' integer 1000
 run usage --store sqlite:grow.db --by session -o json
 has '$.rows[0].turns_left' integer 0
 rm -f grow.db*
@@ -716,6 +721,16 @@ run constraint --user mind
 code 2
 says "which session"
 
+it cli__a_slash_command_does_only_what_was_meant
+feed '/why\none\n/undo 1\n/unconstrain\n/bye now\n/reset\n/why\n/resume\nMy name is Ada.\n' chat --user meant
+code 0
+says "'1' is too much: write /undo"
+says "write /unconstrain NUMBER"
+says "'now' is too much: write /bye"
+says "there is no turn in this session yet"
+lacks "Taken back"
+prints "Nice to meet you, Ada"
+
 it cli__pin_keeps_a_turn
 feed 'one\ntwo\n/pin\n/pin 1\n/unpin 2\n/pin x\n/pin 9\n/history\n' chat --user pins
 code 0
@@ -748,8 +763,12 @@ for f in "chat -o json" "ask hi -o csv" "show -c -o csv" "verify -o csv"; do
     run $f
     code 2
     silent
-    says "parley help"
+    says "only as table"
 done
+run help chat
+lacks jsonl
+run help tokens
+prints "--output table|json "
 
 it cli__no_colour_off_a_terminal
 run usage
@@ -774,6 +793,17 @@ code=$(cat status)
 code 0
 run show -c --user gone
 prints "done"
+
+it cli__why_of_a_turn_that_died
+mkfifo early
+"$parley" ask hello --user died -o jsonl --set providers.scripted.delay_ms=60000 >early 2>err &
+read -r accepted <early
+kill -9 $!
+wait $! 2>err
+expect "it was accepted" test "${accepted#*accepted}" != "$accepted"
+run why -c --user died
+code 0
+prints "It is not known what was sent"
 
 it cli__quiet_leaves_out_notes
 run ask hi -q

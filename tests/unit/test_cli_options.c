@@ -167,7 +167,7 @@ static void test_cli_options__refuses_what_does_not_belong(void **state)
     refuse("parley ask --by day", "it is for: usage");
     refuse("parley --dry-run sessions", "it is for: migrate");
     refuse("parley sessions --stateless", "chat, ask");
-    refuse("parley ask -o csv", "cannot answer as csv");
+    refuse("parley ask -o csv", "cannot answer as csv, only as table|json|jsonl");
     refuse("parley chat -o json", "cannot answer as json");
     refuse("parley sessions all", "'all' is too much");
     refuse("parley show a b", "'b' is too much");
