@@ -277,6 +277,15 @@ LJMP static void read_summary(lua_State *L, int options, struct place *at,
             to_u32(read_count(L, options, "slack_turns", history_summary_slack(plan->last)));
 }
 
+// Whether the function on top is one of parley.history's own, given without being called.
+static bool is_strategy_maker(lua_State *L)
+{
+    lua_Debug from;
+
+    lua_pushvalue(L, -1);
+    return lua_getinfo(L, ">S", &from) && strcmp(from.source, "@scripts/parley/history.lua") == 0;
+}
+
 // `history` as a table, at idx (absolute).
 LJMP static void read_strategy(lua_State *L, int idx, struct place *at, struct history_plan *plan)
 {
@@ -421,12 +430,13 @@ LJMP void shape_read(lua_State *L, const struct shape_source *source, struct sha
     out->model = read_text(L, idx, "model");
     check_model(L, &at, out->model);
     history_plan_full(&out->plan);
-    if (shape_field(L, idx, "history") == LUA_TTABLE) {
-        at.keys[0] = "history";
-        at.depth = 1;
+    at.keys[0] = "history";
+    at.depth = 1;
+    if (shape_field(L, idx, "history") == LUA_TTABLE)
         read_strategy(L, idx + 1, &at, &out->plan);
-        at.depth = 0;
-    }
+    else if (lua_type(L, -1) == LUA_TFUNCTION && is_strategy_maker(L))
+        complain(L, &at, "a strategy is made by a call, as in history.window { keep_turns = 8 }");
+    at.depth = 0;
     lua_settop(L, idx);
     if (shape_field(L, idx, "limits") == LUA_TTABLE) {
         at.keys[0] = "limits";

@@ -147,6 +147,9 @@ static const struct { const char *text, *message; } refusals[] = {
      "policies/kiosk.lua:2: history.x: unknown key"},
     {"local h = require 'parley.history'\nreturn { history = h.full(3) }",
      "policies/kiosk.lua:2: history: options must be a table"},
+    {"local h = require 'parley.history'\nreturn { history = h.window }",
+     "policies/kiosk.lua:2: history: a strategy is made by a call, as in history.window { "
+     "keep_turns = 8 }"},
     {"local h = require 'parley.history'\n\nreturn { history = h.summary {} }",
      "policies/kiosk.lua:3: history.summary: there is no such strategy; there are full, "
      "truncate, window, summarise, recall and hybrid"},
