@@ -208,6 +208,18 @@ do -- how a file opens
     result("tidy__a_file_opens_with_licence_and_purpose", problems)
 end
 
+do -- what no test runs, such as the annotations for editors, is Lua too
+    local problems = {}
+    for _, path in ipairs(sources) do
+        local shipped = path:match("^scripts/.*%.lua$") or path:match("^policies/.*%.lua$")
+        local chunk, why = not shipped or loadfile(path)
+        if not chunk then
+            problems[#problems + 1] = why
+        end
+    end
+    result("tidy__scripts_are_lua", problems)
+end
+
 do -- words that mark unfinished work, and traces of one machine
     local problems = {}
     for _, path in ipairs(files) do

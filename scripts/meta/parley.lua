@@ -79,15 +79,13 @@ error("Cannot require a meta file")
 ---@field pin_first? integer       And so many of the oldest.
 ---@field pin? integer[]           And these, by number; at most 256.
 ---@field budget_tokens? integer   At most so many tokens of history; absent: what the window holds.
----@field constraints? string[]    To be kept in mind, word for word; at most 16 of 4096 bytes.
+---@field constraints? string[]    Kept in mind, word for word; 16 at most, each of 1024 bytes.
 ---@field recall? parley.RecallPlan And turns from before that bear on the message; absent: none.
-
 ---@field summary? parley.SummaryPlan And a summary of what is before them; absent: none.
 
 ---@class parley.SummaryPlan
 ---@field tokens? integer          At most so many (400; 20 to 4000).
----@field at? number               Made when so much of the room for history is used (0.5), if not
-                                before.
+---@field at? number               Made, at the latest, when so much of the room is used (0.5).
 ---@field prompt? string           What is asked of the model; absent: ours.
 ---@field model? string            "provider:model"; absent: that of the turn.
 
