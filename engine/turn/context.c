@@ -256,17 +256,19 @@ static uint32_t summary_sent(const struct run *run)
     return run->context.summary ? run->context.summary->made.upto : 0;
 }
 
-static uint64_t anchor_key(const struct run *run, uint32_t first, uint64_t system_hash)
+// Of how a request begins: its oldest turn, its prompt, and what stands in front since `cut_turn`.
+static uint64_t anchor_key(const struct run *run, uint32_t first, uint32_t cut_turn,
+                           uint64_t system_hash)
 {
-    uint64_t hash = choose_plan_hash(&run->plan, run->provider, run->model, first);
-    return hash ^ system_hash ^ (uint64_t)summary_sent(run) << 32;
+    return made_for(run, first, cut_turn) ^ system_hash ^ (uint64_t)summary_sent(run) << 32;
 }
 
-// Known of a request that one with this oldest turn and this prompt begins with.
-static const struct anchor *anchor_of(const struct run *run, uint32_t first, uint64_t system_hash)
+// Known of a request that one which begins so begins with.
+static const struct anchor *anchor_of(const struct run *run, uint32_t first, uint32_t cut_turn,
+                                      uint64_t system_hash)
 {
     const struct anchor *anchor = &run->live->anchor;
-    if (!anchor->tokens || anchor->key != anchor_key(run, first, system_hash) ||
+    if (!anchor->tokens || anchor->key != anchor_key(run, first, cut_turn, system_hash) ||
         session_is_superseded(&run->live->chat->head, anchor->turn))
         return NULL;
     return anchor;
@@ -277,15 +279,17 @@ struct anchor context_anchor(const struct run *run, uint64_t tokens)
     const struct context *c = &run->context;
     uint64_t all = c->total_tokens;
     bool sane = tokens >= all / 4 && tokens / 4 <= all;
-    // What was recalled for this request is not in the next one.
-    uint64_t kept = all - (c->recalled ? c->recalled->step.tokens : 0);
+    // What was recalled for this request is not in the next one; what was stated of late stands
+    // behind more there, or is taken back.
+    uint64_t fresh = c->recalled ? c->recalled->step.tokens : 0;
+    uint64_t kept = all - fresh - c->constraints_fresh.tokens;
     if (all < CALIBRATION_TOKENS_MIN || !sane || run->job->flags & JOB_STATELESS)
         return (struct anchor){0};
     uint64_t system_hash =
         c->new_prompt ? run->policy->info.system_hash : run->live->chat->head.system_hash;
     return (struct anchor){.estimated = kept,
                          .tokens = tokens * kept / all,
-                         .key = anchor_key(run, c->first, system_hash),
+                         .key = anchor_key(run, c->first, c->cut.turn, system_hash),
                          .turn = run->turn};
 }
 
@@ -295,7 +299,7 @@ static void choose(struct run *run, uint64_t system_hash)
     struct context *c = &run->context;
     struct history_cut cut = cut_to_begin(run);
     uint32_t start = cut.first ? cut.first : 1;
-    const struct anchor *anchor = anchor_of(run, start, system_hash);
+    const struct anchor *anchor = anchor_of(run, start, cut.turn, system_hash);
     uint64_t budget = run->ladder_tokens ? run->ladder_tokens : budget_beside(run, anchor);
     c->turn_tokens_max = turn_tokens_max(run);
     choose_turns(c, run->live->chat, &run->plan, &cut, run->turn, budget);
@@ -325,7 +329,7 @@ uint64_t context_next_tokens(const struct run *run)
     // This turn's text is history by then, not a text beside it.
     uint64_t budget = context_budget(run) + run->text_tokens;
     choose_turns(&next, chat, &run->plan, &cut, chat->head.turns + 1, budget);
-    const struct anchor *anchor = anchor_of(run, next.first, chat->head.system_hash);
+    const struct anchor *anchor = anchor_of(run, next.first, cut.turn, chat->head.system_hash);
     uint64_t beside = summary_tokens(&run->context) + constraints_tokens(&run->context);
     uint64_t fixed = TOKENS_PER_REQUEST + run->system_tokens + beside;
     return gauge_likely(run, anchor, fixed + next.history_tokens);
