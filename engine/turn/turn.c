@@ -14,12 +14,15 @@
 //      ▼ ◀──────────────────────────────────────┘
 //  PLANNING ──policy says: answer it ──────────────────────┐
 //      │    ──policy says: reset ▶ [moved] ▶ PLANNING      │
-//      │ [assemble]                                        │
+//      │    ──stopped ─────────────────────────────────────┤
+//      │ gauge, hooks, summary, turns, recall [assemble]   │
+//      │ may not fit: [counted], with less [assemble]      │
 //      ▼                                                   │
-//  CALLING ──no room in a budget: failed ──────────────────┤
-//      │   ──failed before any text──▶ BACKOFF             │
-//      │  ▲                              │ [retry_due]     │
-//      │  └──── attempt committed ◀──────┘                 │
+//  CALLING ──no room in a budget, or stopped ──────────────┤
+//      │   ──failed before any text──▶ BACKOFF ──stopped───┤
+//      │   ──too long: with less──┐       │ [retry_due]    │
+//      │  ▲                       ▼       │                │
+//      │  └──── attempt committed ◀───────┘                │
 //      │ [call_over]                                       │
 //      ▼                                                   ▼
 //  SETTLING ──store failed: wait, look, write again──▶ SETTLING
@@ -457,9 +460,6 @@ void turn_stop(struct run *run)
         llm_cancel(run->llm, &run->call);
     } else if (run->state == RUN_BACKOFF && loop_timer_active(&run->timer)) {
         loop_timer_stop(run->w->env.loop, &run->timer);
-        run->settle.status = TURN_CUT;
-        run->settle.stop = STOP_USER;
-        turn_outcome(run, E_CANCELLED, "stopped");
-        turn_settle(run);
+        turn_stopped(run, run->attempt.status);
     }
 }

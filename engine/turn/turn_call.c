@@ -30,11 +30,9 @@ static void send(struct run *run)
         return;
     }
     run->call_busy = true;
-    if (run->stopped)
-        llm_cancel(run->llm, &run->call);
 }
 
-// Stopped, or refused by a budget: nothing of this attempt is sent.
+// Stopped meanwhile, or refused by a budget: nothing of this attempt is sent.
 static void reserved(void *user, struct budget_hold *hold, int code, const struct err *err)
 {
     static const struct usage nothing = {0};
@@ -46,11 +44,7 @@ static void reserved(void *user, struct budget_hold *hold, int code, const struc
         turn_fail(run, code, err);
     } else if (run->stopped) {
         settle_budget(run, &nothing);
-        run->attempt.status = ATTEMPT_UNUSED;
-        run->settle.status = TURN_CUT;
-        run->settle.stop = STOP_USER;
-        turn_outcome(run, E_CANCELLED, "stopped");
-        turn_settle(run);
+        turn_stopped(run, ATTEMPT_UNUSED);
     } else {
         send(run);
     }
@@ -74,7 +68,7 @@ void turn_call(struct run *run)
     run->state = RUN_CALLING;
     turn_budget_ask(run, &ask);
     if (!budget_any(&ask)) {
-        send(run);
+        reserved(run, NULL, E_OK, NULL);
         return;
     }
     predict_most(run, &most);
@@ -167,15 +161,11 @@ static void no_reply(struct run *run)
     unsigned tries = run->attempt.n - run->ladder_rungs;
     struct retry_decision d =
         retry_decide(llm_retry_dialect(run->llm), &reply->outcome, tries, run->w->env.rand);
-    run->attempt.status = ATTEMPT_FAILED;
     if (run->stopped) {
-        run->attempt.status = ATTEMPT_CUT;
-        run->settle.status = TURN_CUT;
-        run->settle.stop = STOP_USER;
-        turn_outcome(run, E_CANCELLED, "stopped");
-        turn_settle(run);
+        turn_stopped(run, ATTEMPT_CUT);
         return;
     }
+    run->attempt.status = ATTEMPT_FAILED;
     if (d.verdict == RETRY_YES) {
         log_line(run->w->env.log, LOG_WARN, "turn: %s: %s, attempt %u in %lld ms", run->provider,
                  d.why, run->attempt.n + 1, (long long)d.wait_ms);

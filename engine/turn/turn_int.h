@@ -435,6 +435,8 @@ void turn_fill_accept(const struct run *run, struct ledger_accept *a);
 void turn_budget_ask(const struct run *run, struct budget_ask *ask);
 // Settles the turn as failed, with err's words.
 void turn_fail(struct run *run, int code, const struct err *err);
+// Settles it as stopped before a word of the reply came; `how` its attempt ended.
+void turn_stopped(struct run *run, enum attempt_status how);
 // What DONE will say beside the status.
 void turn_outcome(struct run *run, int code, const char *message);
 

@@ -294,11 +294,7 @@ void turn_plan(struct run *run)
 {
     run->careful = turn_encoding(run) || !llm_can_count(run->llm);
     if (run->stopped) {
-        run->settle.status = TURN_CUT;
-        run->settle.stop = STOP_USER;
-        run->attempt.status = ATTEMPT_UNUSED;
-        run->code = E_CANCELLED;
-        turn_settle(run);
+        turn_stopped(run, ATTEMPT_UNUSED);
         return;
     }
     if (run->policy->info.needs_turns && run->live->chat->first > 1) {

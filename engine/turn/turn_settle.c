@@ -20,6 +20,15 @@ void turn_fail(struct run *run, int code, const struct err *err)
     turn_settle(run);
 }
 
+void turn_stopped(struct run *run, enum attempt_status how)
+{
+    turn_outcome(run, E_CANCELLED, "stopped");
+    run->attempt.status = how;
+    run->settle.status = TURN_CUT;
+    run->settle.stop = STOP_USER;
+    turn_settle(run);
+}
+
 static void run_on_reply(struct run *run)
 {
     struct policy_view view;
