@@ -141,6 +141,12 @@ static int take_turn(void *user, const struct turn *t, struct err *err)
 
 static void opened(struct ledger_op *op);
 
+// What is sent, as we count.
+static uint64_t asked_tokens(const struct summing *s)
+{
+    return TOKENS_PER_REQUEST + s->request.system_tokens + s->step.tokens;
+}
+
 static void reserved(void *user, struct budget_hold *hold, int code, const struct err *err)
 {
     struct summing *s = user;
@@ -163,8 +169,8 @@ static void reserve(struct summing *s)
                              .provider = s->provider,
                              .model = s->model};
     struct usage most;
-    budget_most(&s->w->env, s->provider, s->model, s->request.system_tokens + s->step.tokens,
-                s->encoding != NULL, s->request.max_output_tokens, &most);
+    budget_most(&s->w->env, s->provider, s->model, asked_tokens(s), s->encoding != NULL,
+                s->request.max_output_tokens, &most);
     budget_reserve(&ask, &most, reserved, s);
 }
 
@@ -192,6 +198,16 @@ static void turns_read(struct ledger_op *op)
         reserve(s);
 }
 
+static void refuse_small_window(struct summing *s)
+{
+    struct err err = ERR_INIT;
+    int code = err_set(&err, E_REFUSED, "%s takes %llu tokens, and there is no room for a turn "
+                       "beside the prompt and a summary of %u: make it shorter, or name a model "
+                       "with a larger window", s->model,
+                       (unsigned long long)s->caps.window_tokens, s->plan.summary.tokens);
+    end_with(s, code, &err);
+}
+
 static void read_turns(struct summing *s)
 {
     struct ledger_pick pick = {.partition = s->partition,
@@ -202,6 +218,10 @@ static void read_turns(struct summing *s)
                                .take = take_turn,
                                .user = s};
     summary_begin_material(s);
+    if (s->room_tokens == 0) {
+        refuse_small_window(s);
+        return;
+    }
     start_op(s, turns_read);
     ledger_pick(s->w->ledger, &pick, &s->op);
 }
@@ -217,7 +237,7 @@ static void take_usage(struct summing *s)
     if (!reply->usage_known) {
         usage = (struct usage){.estimated = true};
         if (sent)
-            usage.input_tokens = (int64_t)(s->request.system_tokens + s->step.tokens);
+            usage.input_tokens = (int64_t)asked_tokens(s);
         for (size_t i = 0; sent && i < reply->blocks.len; i++)
             usage.output_tokens += tokens_count(
                 s->encoding, buf_slice(&VEC_AT(&reply->blocks, struct llm_block, i)->text));

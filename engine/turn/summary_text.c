@@ -152,7 +152,7 @@ int summary_message(struct summing *s, struct err *err)
     s->request = (struct llm_request){
         .model = s->model,
         .system = safe_buf_text(&s->prompt),
-        .system_tokens = tokens_count(s->encoding, safe_slice(safe_buf_text(&s->prompt))),
+        .system_tokens = tokens_of_system(s->encoding, safe_buf_text(&s->prompt)),
         .messages = &s->message,
         .messages_len = 1,
         .max_output_tokens = answer_tokens(s),
