@@ -195,6 +195,7 @@ static void called(struct llm_embed_call *call)
 static void closing_due(struct loop_timer *timer)
 {
     struct embedding *e = CONTAINER_OF(timer, struct embedding, closing);
+    e->closed = true;
     if (e->called)
         llm_embed_cancel(e->llm, &e->call);
 }
@@ -223,7 +224,8 @@ static void opened(struct ledger_op *op)
         call_free(e);
         return;
     }
-    int code = provider_open(w, w->embedder->provider, &e->llm, &err);
+    int code = e->closed ? err_set(&err, E_CANCELLED, "the engine closes")
+                         : provider_open(w, w->embedder->provider, &e->llm, &err);
     if (!code)
         code = llm_embed(e->llm, &e->call, &err);
     if (code) {

@@ -63,6 +63,7 @@ struct embedding {
     struct budget_hold *hold;      // what is reserved for it
     bool starting, refused;        // in embedding_start; by a budget, there
     bool called;                   // the call was started and has not ended
+    bool closed;                   // the engine closes, and its time is over
     struct loop_timer late, closing;
     void (*done)(struct embedding *e);  // NULL: told, or nobody waits any more
     void *user;

@@ -147,7 +147,10 @@ static void say_idle(struct loop_task *task)
 void worker_check_idle(struct worker *w)
 {
     if (!w->draining || w->runs || w->idle_posted || shelves_busy(w) || w->spending ||
-        summaries_busy(w) || gauges_busy(w) || (w->embedder && w->embedder->calls))
+        summaries_busy(w) || (w->embedder && w->embedder->calls))
+        return;
+    // What all of these have taught them is written last.
+    if (gauges_busy(w))
         return;
     w->idle_posted = true;
     w->idle_task.fn = say_idle;
@@ -157,7 +160,7 @@ void worker_check_idle(struct worker *w)
 void worker_run_over(struct run *run)
 {
     struct worker *w = run->w;
-    BUG_ON(run->op_busy || run->call_busy || run->hold);
+    BUG_ON(run->op_busy || run->call_busy || run->count_busy || run->hold);
     if (run->next)
         run->next->prev = run->prev;
     if (run->prev)
