@@ -168,11 +168,12 @@ static void begin_settlement(struct work *w)
         add_summary(w, s, state->made);
 }
 
-// After an undo the one before may hold again: some are kept.
+// After an undo the one before may hold again: some are kept, and the one that this goes on from
+// before all others, which may be of turns that were undone.
 static void old_ones_read(struct work *w)
 {
     const struct summing *state = w->state;
-    uint32_t kept = 1;
+    uint32_t kept = state->made->base ? 2 : 1;
     struct slice session;
     uint32_t at[3];
 
@@ -182,7 +183,8 @@ static void old_ones_read(struct work *w)
     for (uint32_t i = 0; i < w->store.rows_len; i++) {
         const struct record *row = &w->store.rows[i];
 
-        if (key_ordinals(row->key, &session, at) != 1 || at[0] == state->made->upto)
+        if (key_ordinals(row->key, &session, at) != 1 || at[0] == state->made->upto ||
+            at[0] == state->made->base)
             continue;
         if (kept++ < SUMMARIES_KEPT)
             continue;

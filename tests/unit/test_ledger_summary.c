@@ -31,14 +31,15 @@ static int settle(struct kit *k, struct ledger_summing *s, enum attempt_status s
     return kit_wait(k, &op);
 }
 
-// One of turns 1 … upto, all of which count.
-static int make(struct kit *k, struct chat *c, uint32_t upto, const char *text)
+// One of turns 1 … upto that goes on from another (0: from none).
+static int make_from(struct kit *k, struct chat *c, uint32_t base, uint32_t upto, const char *text)
 {
     struct ledger_summing s = summing_of(k, c);
     struct summary made;
 
     summary_init(&made);
     made.upto = upto;
+    made.base = base;
     made.turns = session_live_turns(&c->head, upto);
     made.generation = 1;
     made.tokens = 4;
@@ -48,6 +49,11 @@ static int make(struct kit *k, struct chat *c, uint32_t upto, const char *text)
         code = settle(k, &s, ATTEMPT_DONE, &made);
     summary_release(&made);
     return code;
+}
+
+static int make(struct kit *k, struct chat *c, uint32_t upto, const char *text)
+{
+    return make_from(k, c, 0, upto, text);
 }
 
 // The text of the one that holds; "" for none.
@@ -149,6 +155,32 @@ static void test_ledger_summary__old_ones_go(void **state)
     assert_verified(&k);
     chat_free(c);
     chat_free(other);
+    kit_close(&k);
+}
+
+// Those that never hold again do not crowd out the one that a new one goes on from.
+static void test_ledger_summary__its_base_is_kept(void **state)
+{
+    (void)state;
+    struct kit k;
+    uint32_t upto;
+    kit_open(&k, "memory:");
+    struct chat *c = kit_chat(&k, "kitchen");
+    for (int i = 0; i < 9; i++)
+        kit_turn(&k, c, "a", "b");
+    assert_int_equal(make(&k, c, 3, "three"), E_OK);
+    assert_int_equal(make_from(&k, c, 3, 6, "six"), E_OK);
+    assert_int_equal(make_from(&k, c, 6, 9, "nine"), E_OK);
+    undo(&k, c, 5);
+    kit_turn(&k, c, "a", "b");  // turn 10
+    assert_int_equal(make_from(&k, c, 3, 10, "ten"), E_OK);
+    assert_int_equal(kit_count(&k, "summary/"), 3);
+    assert_string_equal(found(&k, c, &upto), "ten");
+    undo(&k, c, 10);
+    assert_string_equal(found(&k, c, &upto), "three");
+    assert_int_equal(upto, 3);
+    assert_verified(&k);
+    chat_free(c);
     kit_close(&k);
 }
 
@@ -321,6 +353,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ledger_summary__the_newest_that_holds),
         cmocka_unit_test(test_ledger_summary__old_ones_go),
+        cmocka_unit_test(test_ledger_summary__its_base_is_kept),
         cmocka_unit_test(test_ledger_summary__attempts),
         cmocka_unit_test(test_ledger_summary__a_death),
         cmocka_unit_test(test_ledger_summary__taken_for_dead),
