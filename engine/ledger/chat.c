@@ -88,10 +88,11 @@ struct turn *chat_turn(const struct chat *c, uint32_t n)
 size_t chat_bytes(const struct chat *c)
 {
     const struct chat_impl *impl = c->impl;
+    const struct constraints *asked = c->head.constraints;
 
     return sizeof(*c) + sizeof(*impl) + c->turns_cap * sizeof(*c->turns) + impl->turns_bytes +
            c->head.superseded_len * sizeof(*c->head.superseded) + c->system.inner.cap +
-           impl->tail.inner.cap;
+           (asked ? sizeof(*asked) + asked->text.inner.cap : 0) + impl->tail.inner.cap;
 }
 
 // Text counts twice: as content, and as the wire form that it gets when it is first sent.
