@@ -76,17 +76,41 @@ static bool rests(const struct worker *w, const char *session)
     return rest && clock_wall_ms(w->env.clock) < rest->until_ms;
 }
 
-// Without memory for it, it is tried again sooner.
+// Those whose time is over: their sessions may never be met again.
+static void forget_rested(struct worker *w)
+{
+    int64_t now_ms = clock_wall_ms(w->env.clock);
+    size_t cursor = 0;
+    struct slice session;
+    void *value;
+    while (map_next(w->summary_rests, &cursor, &session, &value)) {
+        if (((struct summary_rest *)value)->until_ms > now_ms)
+            continue;
+        map_remove(w->summary_rests, session);
+        mem_free(value);
+    }
+}
+
+static struct summary_rest *rest_new(struct worker *w, const char *session)
+{
+    struct summary_rest *rest = mem_zalloc(sizeof(*rest));
+    if (rest && map_set(w->summary_rests, slice_str(session), rest, NULL)) {
+        mem_free(rest);
+        return NULL;
+    }
+    return rest;
+}
+
+// Without room for it, it is tried again sooner.
 static int64_t rest(struct worker *w, const char *session)
 {
     struct summary_rest *rest = rest_of(w, session);
-    if (!rest) {
-        rest = mem_zalloc(sizeof(*rest));
-        if (!rest || map_set(w->summary_rests, slice_str(session), rest, NULL)) {
-            mem_free(rest);
-            return 0;
-        }
-    }
+    if (!rest && map_len(w->summary_rests) >= SUMMARY_RESTS_MAX)
+        forget_rested(w);
+    if (!rest)
+        rest = rest_new(w, session);
+    if (!rest)
+        return 0;
     int64_t ms = SUMMARY_REST_MS;
     for (unsigned i = 0; i < rest->failures && ms < SUMMARY_RESTS_MAX_MS; i++)
         ms *= 2;

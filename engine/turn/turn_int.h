@@ -57,6 +57,7 @@ enum {
     RESULT_BYTES_MAX = 64 << 20,
     CACHE_COLD_MS = 3600 * 1000,  // providers keep a prompt for an hour at most
     REPLAY_POLL_MS = 100, REPLAY_POLLS_MAX = 6000,
+    SUMMARY_RESTS_MAX = 4096,     // sessions whose summary failed lately
 };
 
 struct gauge;

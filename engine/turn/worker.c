@@ -4,8 +4,7 @@
 #include "turn/embedding.h"
 #include "turn/gauge.h"
 
-enum { UNPRICED_MAX = 256, PROVIDERS_MAX = 256, KEYS_MAX = 65536, SHELVES_MAX = 65536,
-       SUMMARY_RESTS_MAX = 4096 };
+enum { UNPRICED_MAX = 256, PROVIDERS_MAX = 256, KEYS_MAX = 65536, SHELVES_MAX = 65536 };
 
 int job_new(struct job **out, struct err *err)
 {
