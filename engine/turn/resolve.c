@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // resolve.c: from a job to a session.
 //
-//   user ─▶ partition and key ─▶ by id: live? else find ─┐
-//                              ─▶ newest: fresh? live? find ├─▶ run->target, pinned
-//                              ─▶ new: made ──────────────┘
+//   user ─▶ partition and key ─▶ by id: live? else find ─────┐
+//                             ─▶ newest: fresh? live? find ──┼─▶ run->target, pinned
+//                             ─▶ new: made ──────────────────┘
 #include "turn/turn_int.h"
 
 static void user_done(struct vault_request *request)

@@ -9,7 +9,8 @@
 //   OPEN ──▶ an attempt, durable                                      (ledger_summary_attempt)
 //     ▼
 //   CALL ──▶ the model
-//     │ refused as too long: half as much ▶ READ        failed or stopped: SETTLE ▶ over
+//     │ refused as too long: half as much ▶ READ
+//     │ failed or stopped: SETTLE ▶ over, with what the calls before it got to
 //     ▼
 //   CHECK ─▶ not borne out, and it went on from another: SETTLE ▶ READ, from turns alone
 //     │      not borne out, from turns alone: those sentences go; nothing left: SETTLE ▶ over
@@ -355,6 +356,12 @@ static void call_failed(struct summing *s)
     const char *why = s->stopped         ? "the engine closes"
                       : reply->detail[0] ? reply->detail
                                          : d.why;
+    if (of_use(s)) {
+        log_line(s->w->env.log, LOG_INFO, "summary: session=%s: kept up to turn %u of %u: %s: %s",
+                 s->head.id, s->at, s->upto, s->provider, why);
+        keep(s);
+        return;
+    }
     fail(s, err_set(&err, s->stopped ? E_CANCELLED : E_PROVIDER, "%s: %s", s->provider, why), &err);
     settle(s, NULL, over);
 }
