@@ -289,6 +289,10 @@ PARLEY_API int parley_migrate(const parley_options *options, int dry_run, char *
                               parley_error *error);
 /** [{bot, file}]: the bots that there are, by name. */
 PARLEY_API int parley_bots(const parley_options *options, char **report, parley_error *error);
+/** [{name, type, default, help}]: every setting that a configuration can hold. In a name "*" stands
+ * for a provider's; a type is "string", "integer", "number", "boolean" or "span" ("30m"); default
+ * is text, null where there is none. */
+PARLEY_API int parley_settings(char **report, parley_error *error);
 /** {providers[], models[]}: what is configured, and what is known about models. A provider is
  * {provider, api, base_url, default, ready, why, model, window_tokens, output_tokens_max, prices};
  * `why` says what is missing where it is not ready. A model is {api, model, window_tokens,
@@ -334,8 +338,9 @@ typedef struct parley_replay_options {
     const char *file;
     const char *user, *bot; /**< of the store: only theirs; NULL: everybody's */
     int64_t since_ms; /**< of the store: sessions that were active then (Unix time) or later */
-    /** Whose prices, window and cache rules: "provider:model". NULL: the configured default, or
-     * anthropic:claude-sonnet-4-5 where that is the offline one, which costs nothing */
+    /** Whose prices, window and cache rules: "provider:model", or a model of the default provider.
+     * NULL: the configured default, or anthropic:claude-sonnet-4-5 where that is the offline one,
+     * which costs nothing */
     const char *model;
     /** Of a window of so many messages that slides by one, for comparison; 0: none */
     uint32_t baseline_messages;

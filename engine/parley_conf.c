@@ -49,6 +49,35 @@ static size_t count(const struct option *options)
     return n;
 }
 
+static void write_settings(struct json_writer *w, const struct option *options)
+{
+    static const char *const types[] = {
+        [OPT_STRING] = "string", [OPT_INT] = "integer", [OPT_BOOL] = "boolean",
+        [OPT_SPAN] = "span", [OPT_NUMBER] = "number",
+    };
+    for (; options->name; options++) {
+        jw_object(w);
+        jw_kv_str(w, "name", options->name);
+        jw_kv_str(w, "type", types[options->type]);
+        jw_kv_str(w, "default", options->fallback);
+        jw_kv_str(w, "help", options->help);
+        jw_object_end(w);
+    }
+}
+
+int parley_settings(char **report, parley_error *error)
+{
+    struct buf json = BUF_INIT(REPORT_BYTES_MAX);
+    struct err err = ERR_INIT;
+    struct json_writer w;
+    jw_init(&w, &json);
+    jw_array(&w);
+    write_settings(&w, engine_options);
+    write_settings(&w, llm_options);
+    jw_array_end(&w);
+    return finish_report(&json, E_OK, report, &err, error);
+}
+
 static struct option *make_schema(void)
 {
     size_t ours = count(engine_options), theirs = count(llm_options);

@@ -56,7 +56,8 @@ static int split_model(struct replay *r, const char *name, struct err *err)
 {
     const char *colon = strchr(name, ':');
     if (!colon || colon == name || !colon[1] || strlen(name) >= MODEL_NAME_BYTES)
-        return err_set(err, E_USAGE, "%s: name the model as PROVIDER:MODEL", name);
+        return err_set(err, E_USAGE, "%s: name the model as PROVIDER:MODEL, or its provider with "
+                       "--provider", name);
     snprintf(r->provider, sizeof(r->provider), "%.*s", (int)(colon - name), name);
     snprintf(r->model, sizeof(r->model), "%s", colon + 1);
     return E_OK;
@@ -67,10 +68,16 @@ static int choose_model(struct replay *r, struct err *err)
     const struct conf *conf = r->settings.conf;
     const char *provider = conf_str(conf, "default.provider");
     const char *model = conf_str(conf, "default.model");
-    if (r->how->model)
-        return split_model(r, r->how->model, err);
-    if (!provider || !model || strcmp(provider, "scripted") == 0)
+    const char *named = r->how->model;
+    // The offline one costs nothing.
+    bool offline = !provider || strcmp(provider, "scripted") == 0;
+    if (named && (offline || strchr(named, ':')))
+        return split_model(r, named, err);
+    model = named ? named : model;
+    if (offline || !model)
         return split_model(r, FALLBACK_MODEL, err);
+    if (strlen(provider) >= sizeof(r->provider) || strlen(model) >= sizeof(r->model))
+        return err_set(err, E_USAGE, "%s:%s: too long a name of a model", provider, model);
     snprintf(r->provider, sizeof(r->provider), "%s", provider);
     snprintf(r->model, sizeof(r->model), "%s", model);
     return E_OK;
@@ -87,17 +94,10 @@ static const char *provider_setting(const struct replay *r, const char *key)
 static int find_caps(const struct replay *r, struct backtest_env *env, struct err *err)
 {
     const char *api = provider_setting(r, "api");
-    const char *url = provider_setting(r, "base_url");
-    const char *window = provider_setting(r, "window");
-    if (!api)
+    if (!api || !llm_caps_configured(r->settings.conf, r->caps, r->provider, r->model, &env->caps))
         return err_set(err, E_POLICY, "provider %s: there is none of this name in the "
                        "configuration; `parley models` lists them", r->provider);
     env->marks_everywhere = strcmp(api, "openai") == 0;
-    if (env->marks_everywhere && url && llm_is_loopback(url))
-        api = "local";
-    env->caps = llm_caps_find(r->caps, api, r->model);
-    if (window && strtoull(window, NULL, 10))
-        env->caps.window_tokens = strtoull(window, NULL, 10);
     return E_OK;
 }
 

@@ -134,6 +134,8 @@ int command_help(struct cli *cli)
 
     if (option_on(o, FLAG_MAN))
         return help_manual(cli);
+    if (option_on(o, FLAG_SETTINGS))
+        return help_settings(cli);
     if (!o->n_words)
         return help_overview(cli);
     const struct command *command = command_find(o->words[0], &err);

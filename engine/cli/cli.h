@@ -128,6 +128,7 @@ int constraint_list(struct cli *cli, const parley_scope *scope);
 int help_overview(struct cli *cli);
 int help_command(struct cli *cli, const struct command *command);
 int help_manual(struct cli *cli);
+int help_settings(struct cli *cli);
 
 // ---- the commands
 

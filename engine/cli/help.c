@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // help.c: help on the terminal and the manual page, both rendered from the tables in options.c and
-// slash.c and the few below, so that they cannot say different things.
+// slash.c, that of the settings and the few below, so that they cannot say different things.
 #include "base/utf8.h"
 #include "cli/cli.h"
 #include "cli/slash.h"
@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAN_COLUMNS = 72 };
+enum { MAN_COLUMNS = 72, SETTING_BYTES = 256 };
 
 struct entry {
     const char *name, *help; // name == NULL ends the list
@@ -64,6 +64,45 @@ static const struct entry examples[] = {
     {"parley tokens --model gpt-4o README.md", "how much of a model's window a file takes"},
     {0},
 };
+
+// What stands above the settings.
+static const char settings_words[] =
+    "parley.lua returns a table: default.bot is return { default = { bot = \"mine\" } }. For * "
+    "stands a name of your own, a provider's. --set NAME=VALUE sets one for one command.";
+
+// Hands out a setting after the other, in words: its name, and what it is, with what holds where
+// nobody sets it.
+static int each_setting(struct cli *cli, void (*fn)(struct output *o, const char *name,
+                                                    const char *help))
+{
+    struct json_iter it = {0};
+    struct json key, setting;
+    parley_error error = PARLEY_ERROR_INIT;
+    struct report report;
+    char *text = NULL;
+
+    int made = parley_settings(&text, &error);
+    int code = cli_report_read(cli, made, text, &error, &report);
+    if (code < 0)
+        return code;
+    while (json_next(json_root(&report.doc), &it, &key, &setting)) {
+        struct buf name = BUF_INIT(SETTING_BYTES), help = BUF_INIT(SETTING_BYTES);
+        struct json fallback = json_get(setting, "default");
+
+        json_string(json_get(setting, "name"), &name);
+        json_string(json_get(setting, "help"), &help);
+        if (json_type(fallback) == JSON_STRING) {
+            buf_add_str(&help, " Default: ");
+            json_string(fallback, &help);
+            buf_add_char(&help, '.');
+        }
+        fn(&cli->output, name.ptr ? name.ptr : "", help.ptr ? help.ptr : "");
+        buf_release(&name);
+        buf_release(&help);
+    }
+    cli_report_free(&report);
+    return PARLEY_OK;
+}
 
 // How an option is written: "-o, --output table|json|jsonl|csv"; with a command, of the forms of
 // answer only those that it has.
@@ -157,8 +196,21 @@ int help_overview(struct cli *cli)
     for (const struct entry *e = exits; e->name; e++)
         print_pair(o, e->name, 4, e->help);
     print_later(o);
-    output_str(o, "\n`parley help COMMAND` says more; `parley help --man` is the manual page.\n");
+    output_str(o, "\n`parley help COMMAND` says more, `parley help --settings` what parley.lua can "
+                  "hold;\n`parley help --man` is the manual page.\n");
     return PARLEY_OK;
+}
+
+static void print_setting(struct output *o, const char *name, const char *help)
+{
+    print_pair(o, name, 31, help);
+}
+
+int help_settings(struct cli *cli)
+{
+    output_str(&cli->output, settings_words);
+    output_str(&cli->output, "\n\n");
+    return each_setting(cli, print_setting);
 }
 
 // ---- as a manual page, in the man(7) macros
@@ -262,6 +314,11 @@ static void man_chat(struct output *o)
             man_entry(o, s->name, s->argument, s->help);
 }
 
+static void man_setting(struct output *o, const char *name, const char *help)
+{
+    man_entry(o, name, "", help);
+}
+
 static void man_completion(struct output *o)
 {
     man_paragraph(o, ".SH COMPLETION",
@@ -288,10 +345,12 @@ int help_manual(struct cli *cli)
     output_str(o, ".SH OPTIONS\n");
     man_flags(o, command_table, true);
     man_chat(o);
+    man_paragraph(o, ".SH CONFIGURATION", settings_words);
+    int code = each_setting(cli, man_setting);
     man_completion(o);
     man_list(o, "ENVIRONMENT", variables);
     man_list(o, "FILES", files);
     man_list(o, "EXIT STATUS", exits);
     man_list(o, "EXAMPLES", examples);
-    return PARLEY_OK;
+    return code;
 }

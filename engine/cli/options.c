@@ -138,6 +138,8 @@ const struct flag flag_table[FLAGS] = {
                       "keeps the copy even with problems, a backup also unverified"},
     [FLAG_MAN] = {"man", 0, FLAG_SWITCH, NULL, OFFER_NOTHING, 1 << CMD_HELP,
                   "the manual page, for man(1)"},
+    [FLAG_SETTINGS] = {"settings", 0, FLAG_SWITCH, NULL, OFFER_NOTHING, 1 << CMD_HELP,
+                       "every setting that parley.lua and --set can hold"},
     [FLAG_DISCOVER] = {"discover", 0, FLAG_SWITCH, NULL, OFFER_NOTHING, 1 << CMD_MODELS,
                        "looks for model servers on this machine and prints what to add"},
     [FLAG_PORTS] = {"ports", 0, FLAG_TEXT, "PORT,…", OFFER_NOTHING, 1 << CMD_MODELS,

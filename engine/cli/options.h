@@ -67,6 +67,7 @@ enum flag_id {
     FLAG_FORCE,
     FLAG_DAMAGED,
     FLAG_MAN,
+    FLAG_SETTINGS,
     FLAG_DISCOVER,
     FLAG_PORTS,
     FLAG_NAMES,

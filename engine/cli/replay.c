@@ -14,7 +14,7 @@
 
 enum {
     BASELINE_MESSAGES = 40, BASELINE_MESSAGES_MAX = 1000000,
-    BAR_WIDTH = 30, BAR_EVERY_MS = 100,
+    MODEL_BYTES = 256, BAR_WIDTH = 30, BAR_EVERY_MS = 100,
     NAMES_MAX = 64,             // of policies; the engine takes fewer, and says so
     SVG_BYTES_MAX = 16 << 20,
 };
@@ -288,6 +288,27 @@ static int name_policies(struct cli *cli, const char *names[NAMES_MAX + 1])
     return PARLEY_OK;
 }
 
+// "provider:model" of --provider and --model; --model alone may be that, too. `name` holds it.
+static int name_model(struct cli *cli, char *name, size_t size, const char **out)
+{
+    const char *provider = cli->options.value[FLAG_PROVIDER];
+    const char *model = cli->options.value[FLAG_MODEL];
+
+    *out = model;
+    if (!provider)
+        return PARLEY_OK;
+    if (!model) {
+        output_error(&cli->output, "--provider %s: name the model too, with --model", provider);
+        return PARLEY_E_USAGE;
+    }
+    if (snprintf(name, size, "%s:%s", provider, model) >= (int)size) {
+        output_error(&cli->output, "--model %s: too long a name", model);
+        return PARLEY_E_USAGE;
+    }
+    *out = name;
+    return PARLEY_OK;
+}
+
 int command_replay(struct cli *cli)
 {
     const struct options *o = &cli->options;
@@ -297,14 +318,13 @@ int command_replay(struct cli *cli)
     parley_error error = PARLEY_ERROR_INIT;
     parley_options options;
     struct report report;
-    char *text = NULL;
+    char *text = NULL, model[MODEL_BYTES];
 
     if (read_baseline(cli, &how.baseline_messages) || read_since(cli, &how.since_ms) ||
-        name_policies(cli, names))
+        name_policies(cli, names) || name_model(cli, model, sizeof model, &how.model))
         return PARLEY_E_USAGE;
     how.policies = names;
     how.file = o->value[FLAG_FROM];
-    how.model = o->value[FLAG_MODEL];
     how.user = o->value[FLAG_USER];
     how.bot = o->value[FLAG_BOT];
     how.progress = progress;

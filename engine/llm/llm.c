@@ -148,6 +148,11 @@ enum retry_dialect llm_retry_dialect(const struct llm *p)
     return p->ops->dialect == LLM_OPENAI ? RETRY_OPENAI : RETRY_ANTHROPIC;
 }
 
+static void option_name(char out[OPTION_NAME_BYTES], const char *provider, const char *option)
+{
+    snprintf(out, OPTION_NAME_BYTES, "providers.%s.%s", provider, option);
+}
+
 struct llm_caps llm_caps_of(const struct llm *p, const char *model)
 {
     const struct provider *own = (const struct provider *)(const void *)p;
@@ -158,17 +163,32 @@ struct llm_caps llm_caps_of(const struct llm *p, const char *model)
     return caps;
 }
 
+bool llm_caps_configured(const struct conf *conf, const struct llm_caps_table *table,
+                         const char *provider, const char *model, struct llm_caps *out)
+{
+    char name[OPTION_NAME_BYTES];
+    option_name(name, provider, "api");
+    const char *api = conf_str(conf, name);
+    if (!api)
+        return false;
+    option_name(name, provider, "base_url");
+    const char *url = conf_str(conf, name);
+    if (strcmp(api, llm_openai.name) == 0 && url && llm_is_loopback(url))
+        api = "local";
+    *out = llm_caps_find(table, api, model);
+    option_name(name, provider, "window");
+    int64_t window = conf_int(conf, name, 0);
+    if (window)
+        out->window_tokens = (uint64_t)window;
+    return true;
+}
+
 const char *llm_caps_api(const struct llm *p)
 {
     return ((const struct provider *)(const void *)p)->caps_api;
 }
 
 // ---- providers
-
-static void option_name(char out[OPTION_NAME_BYTES], const char *provider, const char *option)
-{
-    snprintf(out, OPTION_NAME_BYTES, "providers.%s.%s", provider, option);
-}
 
 const char *provider_str(const struct provider *p, const char *option)
 {

@@ -241,6 +241,9 @@ void llm_count_cancel(struct llm *p, struct llm_count *count);
 bool llm_is_own(const struct llm *p);
 enum retry_dialect llm_retry_dialect(const struct llm *p);
 struct llm_caps llm_caps_of(const struct llm *p, const char *model);
+// The same of a provider that need not be open, or ready; false: none of this name is configured.
+bool llm_caps_configured(const struct conf *conf, const struct llm_caps_table *table,
+                         const char *provider, const char *model, struct llm_caps *out);
 // Under which api its models are in the table: "local" for OpenAI's dialect on this machine.
 const char *llm_caps_api(const struct llm *p);
 // Whether a provider's address is on this machine; false also for what is no http(s) address.

@@ -101,21 +101,6 @@ static void add(struct usage_row *row, const struct attempt *a)
     row->unknown_calls += a->status == ATTEMPT_LOST || a->status == ATTEMPT_OPEN;
 }
 
-// Of a model, as its provider's configuration says, or the shipped table; 0: not configured (any
-// more).
-static uint64_t window_of(const struct run *run, const struct attempt *a)
-{
-    const struct conf *conf = run->w->env.conf;
-    char key[MODEL_NAME_BYTES + 32];
-    snprintf(key, sizeof(key), "providers.%s.api", a->provider);
-    const char *api = conf_str(conf, key);
-    if (!api)
-        return 0;
-    snprintf(key, sizeof(key), "providers.%s.window", a->provider);
-    uint64_t window = (uint64_t)conf_int(conf, key, 0);
-    return window ? window : llm_caps_find(run->w->env.caps, api, a->model).window_tokens;
-}
-
 // Attempts of a session come in the order of their turns.
 static void grow(const struct run *run, struct growth *g, struct slice of, const struct attempt *a)
 {
@@ -132,7 +117,10 @@ static void grow(const struct run *run, struct growth *g, struct slice of, const
     g->last_turn = turn;
     g->last_tokens = a->usage.input_tokens;
     g->next_tokens = a->usage.input_tokens + a->usage.output_tokens;
-    g->window_tokens = window_of(run, a);
+    struct llm_caps caps;
+    bool known = llm_caps_configured(run->w->env.conf, run->w->env.caps, a->provider, a->model,
+                                     &caps);
+    g->window_tokens = known ? caps.window_tokens : 0;
 }
 
 // How many more turns fit before a request fills 80 % of the window, if it goes on as it did: with

@@ -536,7 +536,13 @@ for c in chat ask sessions show usage check verify import migrate version; do
     prints "Usage: parley $c"
     run help
 done
+run help --settings
+code 0
+prints "default.bot"
+prints "embeddings.deadline"
+prints "Default: sqlite:parley.db."
 run help --man
+prints "CONFIGURATION"
 prints .TH
 
 # ---- import

@@ -123,6 +123,15 @@ printf '{"messages":[{"role":"user","content":"unbelievable tokenization"}]}\n' 
 printf 'return {}\n' >bare.lua
 run replay --policy ./bare.lua --from one.jsonl --model openai:gpt-4.1 --baseline 0 -o json
 has '$.policies[0].input_tokens' integer $(($(printf 'unbelievable tokenization' | "$parley" tokens --model gpt-4.1) + 4))
+run replay --policy ./marks.lua --from long.jsonl --provider openai --model gpt-4.1 -o json
+code 0
+has '$.provider' text openai
+has '$.model' text gpt-4.1
+run replay --policy ./marks.lua --from long.jsonl --provider openai
+code 2
+says "name the model too"
+run replay --policy ./marks.lua --from long.jsonl --set default.provider=openai --model gpt-4.1 -o json
+has '$.provider' text openai
 run replay --policy ./marks.lua --from long.jsonl --model openai:nobody-knows -o json
 has '$.policies[1].cost_usd' null
 run replay --policy ./marks.lua --from long.jsonl --model gpt-4.1
