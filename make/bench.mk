@@ -50,5 +50,6 @@ bench: deps-test bench-peers bench-embedding
 	$(Q)echo "== bench_recall"; tests/bench/with_embeddings.sh build/tests/bench/bench_recall $(BENCH_ARGS)
 	$(Q)echo "== bench_peers"; tests/bench/bench_peers.sh build/tests/bench/bench_turns $(BENCH_ARGS)
 	$(Q)echo "== bench_plan, beside others"; tests/bench/bench_plan.sh build/tests/bench/bench_plan
+	$(Q)echo "== bench_replay"; tests/bench/bench_replay.sh build/parley
 	$(Q)echo "== bench_tokens, beside others"; \
 	    tests/bench/bench_tokens.sh build/tests/bench/bench_tokens $(BENCH_ARGS)
