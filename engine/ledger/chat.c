@@ -135,15 +135,6 @@ int turn_new(struct turn *t, uint32_t n, const struct content *content, uint32_t
     return content_copy(&t->steps[0].content, content, err);
 }
 
-uint64_t turn_tokens(const struct turn *t)
-{
-    uint64_t sum = 0;
-
-    for (uint32_t i = 0; i < t->steps_len; i++)
-        sum += t->steps[i].tokens;
-    return sum;
-}
-
 int work_head(struct work *w, bool owned, struct err *err)
 {
     w->head_owned = owned;

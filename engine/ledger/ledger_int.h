@@ -172,7 +172,6 @@ int chat_reserve(struct chat *c, struct err *err);
 // A turn without its records: n, one step with content copied (room for two).
 int turn_new(struct turn *t, uint32_t n, const struct content *content, uint32_t tokens,
              int64_t at_ms, struct err *err);
-uint64_t turn_tokens(const struct turn *t);
 size_t turn_bytes(const struct turn *t);
 // w->head becomes a copy of the chat's; owned when its superseded ranges will change.
 int work_head(struct work *w, bool owned, struct err *err);

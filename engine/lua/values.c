@@ -344,12 +344,7 @@ LJMP static void push_turn_assistant(lua_State *L, uint32_t index)
 
 LJMP static void push_turn_tokens(lua_State *L, uint32_t index)
 {
-    const struct turn *t = turn_at(L, index);
-    lua_Integer sum = 0;
-
-    for (uint32_t i = 0; i < t->steps_len; i++)
-        sum += t->steps[i].tokens;
-    lua_pushinteger(L, sum);
+    lua_pushinteger(L, (lua_Integer)turn_tokens(turn_at(L, index)));
 }
 
 LJMP static void push_turn_status(lua_State *L, uint32_t index)

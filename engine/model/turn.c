@@ -60,6 +60,15 @@ void turn_release(struct turn *t)
     t->steps_len = 0;
 }
 
+uint64_t turn_tokens(const struct turn *t)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < t->steps_len; i++)
+        sum += t->steps[i].tokens;
+    return sum;
+}
+
 const struct step *turn_reply(const struct turn *t)
 {
     for (uint32_t i = t->steps_len; i-- > 1;) {

@@ -62,6 +62,7 @@ void step_release(struct step *s);
 void turn_release(struct turn *t);
 // The reply step, or NULL when there is none.
 const struct step *turn_reply(const struct turn *t);
+uint64_t turn_tokens(const struct turn *t);  // of all its steps, as we count
 
 // Meta of a step's record (key turn/<session>/<n>/<step>).
 // Step 0:     {"role":"user","at":ms,"tokens":n}

@@ -75,8 +75,7 @@ static uint64_t tokens_between(const struct lane *lane, uint32_t after, uint32_t
     uint64_t sum = 0;
     for (uint32_t n = after + 1; n <= upto; n++) {
         const struct turn *t = choose_candidate(&lane->chat, n);
-        for (uint32_t i = 0; t && i < t->steps_len; i++)
-            sum += t->steps[i].tokens;
+        sum += t ? turn_tokens(t) : 0;
     }
     return sum;
 }

@@ -24,14 +24,6 @@
 
 enum { LOW_PERCENT = 50, SUMMARY_PATIENCE = 3 };
 
-static uint64_t turn_tokens(const struct turn *t)
-{
-    uint64_t sum = 0;
-    for (uint32_t i = 0; i < t->steps_len; i++)
-        sum += t->steps[i].tokens;
-    return sum;
-}
-
 uint32_t choose_next_pinned(const struct history_plan *plan, uint32_t after)
 {
     if (after < plan->pin_first)

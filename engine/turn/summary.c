@@ -40,8 +40,7 @@ static uint64_t tokens_from(const struct chat *chat, uint32_t first)
     uint64_t sum = 0;
     for (uint32_t n = first; n <= chat->head.turns; n++) {
         const struct turn *t = choose_candidate(chat, n);
-        for (uint32_t i = 0; t && i < t->steps_len; i++)
-            sum += t->steps[i].tokens;
+        sum += t ? turn_tokens(t) : 0;
     }
     return sum;
 }

@@ -63,14 +63,6 @@ void summary_begin_material(struct summing *s)
     safe_buf_clear(&s->quoted);
 }
 
-static uint64_t turn_tokens(const struct turn *t)
-{
-    uint64_t sum = 0;
-    for (uint32_t i = 0; i < t->steps_len; i++)
-        sum += t->steps[i].tokens;
-    return sum;
-}
-
 // Of a turn that is too long for any request, its beginning.
 static void cut_material(struct summing *s, size_t from, uint64_t tokens)
 {

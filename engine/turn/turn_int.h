@@ -341,6 +341,7 @@ void summary_after(struct run *run);
 bool summaries_busy(const struct worker *w);
 void summaries_drain(struct worker *w);  // those under way end soon
 void summaries_free(struct worker *w);
+
 // recall_embed.c
 // Gets the embedding of `text`, at most wait_ms long, if the index has any to compare it with, and
 // makes the index true again; calls `then`, now or later, as shelf_open does.

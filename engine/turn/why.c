@@ -8,21 +8,13 @@
 
 static void why_user(struct run *run);
 
-static uint64_t tokens_of_turn(const struct turn *t)
-{
-    uint64_t sum = 0;
-    for (uint32_t i = 0; i < t->steps_len; i++)
-        sum += t->steps[i].tokens;
-    return sum;
-}
-
 static void write_turn(struct json_writer *w, const struct turn *t, const char *why, const char *by)
 {
     char number[16];
     snprintf(number, sizeof(number), "%u", t->n);
     jw_object(w);
     jw_kv_str(w, "turn", number);
-    jw_kv_i64(w, "tokens", (int64_t)tokens_of_turn(t));
+    jw_kv_i64(w, "tokens", (int64_t)turn_tokens(t));
     jw_kv_str(w, "why", why);
     jw_kv_str(w, "by", by);
     jw_object_end(w);
