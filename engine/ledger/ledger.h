@@ -8,14 +8,15 @@
 // Records written (all in the user's partition; see model/record.h for keys, model/*.h for meta):
 //   accept  A1   insert turn/…/0, insert attempt/…/1 (open, due, owned), put or insert session/…;
 //                with a first turn: put head/…, insert user (if absent); with a key: insert key/…;
-//                in a new session with a system prompt: insert event/…   — one commit
+//                in a new session with a system prompt, or of an edit: insert event/… — one commit
 //   attempt      put attempt/…/k-1 (settled), insert attempt/…/k (open, due, owned), delete part/…
 //                                                           — one commit, before it is sent
 //   keep         insert part/…, or put the newest while it is short — what has come so far
 //   call         insert attempt/<its own id>/0/1 (open, due, owned); then put it, settled
 //   settle  A2   insert turn/…/1, put attempt (settled, not due), put session/…, delete part/…;
 //                when the cut moves, the system prompt changes or the turn is pinned: insert
-//                event/…                                    — one commit
+//                event/…; of a turn that a budget refused: delete key/…   — one commit
+//   undo, pin, constrain   insert event/…, put session/…    — one commit
 //   summary      insert attempt/…/k (of a closed turn; open, due, owned), before it is sent; then
 //                put it (settled), and with it summary/…, delete older ones   — one commit each
 // A closed turn always has turn/…/1: without any reply it holds no content, only how it ended.
