@@ -190,8 +190,8 @@ PARLEY_API int parley_show(parley *engine, const parley_scope *scope, uint64_t *
 PARLEY_API int parley_why(parley *engine, const parley_scope *scope, uint32_t turn,
                           uint64_t *request, parley_error *error);
 /** [{kind, session, turn, role, text, score, why}]: the k (0: 10; at most 256) messages of this
- * user's talks with this bot, in this context, that bear on query (UTF-8), best first; kind is
- * "turn". */
+ * user's talks with this bot, in this context, or those of the scope's session, that bear on query
+ * (UTF-8), best first; kind is "turn". */
 PARLEY_API int parley_recall(parley *engine, const parley_scope *scope, const char *query,
                              unsigned k, uint64_t *request, parley_error *error);
 /** {rows[], total{}, budgets[]}, with unknown_calls for those whose end nobody knows; by is "day",

@@ -128,6 +128,21 @@ static void check_config(struct check *c, const char *path)
     tell_with(c, path, code, &err, note);
 }
 
+// Its turns would be refused, with this configuration.
+static bool note_provider(const struct check *c, const char *model, char note[NOTE_BYTES])
+{
+    char name[MODEL_NAME_BYTES], key[MODEL_NAME_BYTES + 32];
+    const char *colon = model ? strchr(model, ':') : NULL;
+    if (!colon)
+        return false;
+    snprintf(name, sizeof(name), "%.*s", (int)(colon - model), model);
+    snprintf(key, sizeof(key), "providers.%s.api", name);
+    if (conf_str(c->conf, key))
+        return false;
+    snprintf(note, NOTE_BYTES, "no provider is called %s in this configuration", name);
+    return true;
+}
+
 static void check_file(struct check *c, const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -139,7 +154,8 @@ static void check_file(struct check *c, const char *path)
     struct policy *policy = NULL;
     char note[NOTE_BYTES] = "";
     int code = lua_load_policy(&c->env, path, &policy, &err);
-    if (!code && in_dollars(policy->info.user_spend, policy->info.bot_spend))
+    if (!code && !note_provider(c, policy->info.model, note) &&
+        in_dollars(policy->info.user_spend, policy->info.bot_spend))
         note_price(c, c->conf, policy->info.model, note);
     policy_unref(policy);
     tell_with(c, path, code, &err, note);

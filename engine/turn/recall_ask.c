@@ -200,6 +200,22 @@ static void asked(struct run *run)
         read_next(run);
 }
 
+static void have_scope(struct run *run)
+{
+    query_open(run, safe_buf_text(&run->text), EMBEDDING_ASKED_MS, asked);
+}
+
+// A session says which bot and context are meant.
+static void have_session(struct run *run)
+{
+    struct err err = ERR_INIT;
+    int code = resolve_agree(run, &run->live->chat->head, &err);
+    if (code)
+        emit_error(run, code, &err);
+    else
+        have_scope(run);
+}
+
 static void have_user(struct run *run)
 {
     struct asking *a = mem_zalloc(sizeof(*a));
@@ -212,8 +228,10 @@ static void have_user(struct run *run)
     run->extra_free = asking_free;
     if (!run->user_key)
         answer(run);  // a stranger has said nothing
+    else if (run->job->session[0])
+        resolve_view(run, run->job->session, have_session);
     else
-        query_open(run, safe_buf_text(&run->text), EMBEDDING_ASKED_MS, asked);
+        have_scope(run);
 }
 
 void recall_start(struct run *run)

@@ -53,9 +53,7 @@ static void start_find(struct run *run, const char *id, void (*done)(struct sess
     session_find(f);
 }
 
-// A session belongs to one bot and context: what the job left out comes from there, what it says
-// must agree.
-static int agree(struct run *run, const struct session_head *head, struct err *err)
+int resolve_agree(struct run *run, const struct session_head *head, struct err *err)
 {
     struct job *job = run->job;
     if (job->bot_given && strcmp(job->bot, head->bot) != 0)
@@ -81,7 +79,7 @@ static void pin_found(struct run *run, struct live *live)
     live_pin(run, live);
     int code = live_map(run->w, live, &err);
     if (!code)
-        code = agree(run, &live->chat->head, &err);
+        code = resolve_agree(run, &live->chat->head, &err);
     if (code)
         emit_error(run, code, &err);
     else

@@ -400,6 +400,9 @@ void resolve_session(struct run *run, bool make, void (*then)(struct run *run));
 // run->live: a view of a stored session of its own, not shared with others. By run->find.id, or
 // newest.
 void resolve_view(struct run *run, const char *id, void (*then)(struct run *run));
+// A session belongs to one bot and context: what the job left out comes from there, what it says
+// must agree. E_USAGE if it does not.
+int resolve_agree(struct run *run, const struct session_head *head, struct err *err);
 
 // turn.c
 void turn_start(struct run *run);

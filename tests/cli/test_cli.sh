@@ -295,6 +295,15 @@ run recall orchids --user ann -k 1 --store sqlite:recall.db
 prints "user: I like orchids."
 run verify --store sqlite:recall.db
 code 0
+run sessions --user ann --context work --store sqlite:recall.db -o json
+ticket=$(value '$[0].session')
+run recall tulips --user ann --session "$ticket" --store sqlite:recall.db
+code 0
+prints "Our tulips are late"
+lacks "red tulips"
+run recall tulips --user ann --session "$ticket" --bot plain --store sqlite:recall.db
+code 2
+says "belongs to bot"
 
 it cli__why_tells_what_was_recalled
 cat >policies/memory.lua <<'END'
@@ -326,6 +335,10 @@ END
 run check policies/wrong.lua
 code 3
 prints "at most 32 turns can be recalled"
+printf 'return { model = "nobody:x" }' >policies/wrong.lua
+run check policies/wrong.lua
+code 0
+prints "no provider is called nobody"
 rm -f policies/wrong.lua
 
 # ---- tokens
