@@ -290,6 +290,7 @@ struct anchor context_anchor(const struct run *run, uint64_t tokens)
     return (struct anchor){.estimated = kept,
                          .tokens = tokens * kept / all,
                          .key = anchor_key(run, c->first, c->cut.turn, system_hash),
+                         .pins_end = pins_end_of(c),
                          .turn = run->turn};
 }
 
@@ -303,7 +304,7 @@ static void choose(struct run *run, uint64_t system_hash)
     uint64_t budget = run->ladder_tokens ? run->ladder_tokens : budget_beside(run, anchor);
     c->turn_tokens_max = turn_tokens_max(run);
     choose_turns(c, run->live->chat, &run->plan, &cut, run->turn, budget);
-    if (anchor && c->first != start) {
+    if (anchor && (c->first != start || pins_end_of(c) != anchor->pins_end)) {
         // It begins elsewhere now, and nothing is known of that.
         anchor = NULL;
         if (budget > context_budget(run))
@@ -330,6 +331,8 @@ uint64_t context_next_tokens(const struct run *run)
     uint64_t budget = context_budget(run) + run->text_tokens;
     choose_turns(&next, chat, &run->plan, &cut, chat->head.turns + 1, budget);
     const struct anchor *anchor = anchor_of(run, next.first, cut.turn, chat->head.system_hash);
+    if (anchor && pins_end_of(&next) != anchor->pins_end)
+        anchor = NULL;
     uint64_t beside = summary_tokens(&run->context) + constraints_tokens(&run->context);
     uint64_t fixed = TOKENS_PER_REQUEST + run->system_tokens + beside;
     return gauge_likely(run, anchor, fixed + next.history_tokens);
@@ -495,6 +498,8 @@ static void drop_beside(struct run *run)
     if (c->summary && gauge_likely(run, NULL, fixed) >= window) {
         c->summary = NULL;
         c->cut.summary = 0;
+        c->cut.turn = run->turn;
+        c->anchor = NULL;
     }
 }
 

@@ -83,6 +83,7 @@ struct aside {
 struct anchor {
     uint64_t estimated, tokens;    // our count of it, and the provider's; 0: nothing is known
     uint64_t key;                  // of what the request began with
+    uint32_t pins_end;             // and the pinned turns before this one
     uint32_t turn;
 };
 
