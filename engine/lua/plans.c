@@ -261,9 +261,10 @@ LJMP static void read_pins(lua_State *L, int idx, const char *where, uint32_t tu
         lua_rawgeti(L, -1, (lua_Integer)i);
         lua_Integer pin = lua_tointegerx(L, -1, &is_integer);
         lua_pop(L, 1);
-        if (!is_integer || pin < 1 || pin >= (lua_Integer)turn)
-            luaL_error(L, "%s: pin: item %d is not the number of an earlier turn", where, (int)i);
-        plan->pinned[plan->pinned_len++] = (uint32_t)pin;
+        if (!is_integer || pin < 1)
+            luaL_error(L, "%s: pin: item %d is not the number of a turn", where, (int)i);
+        if (pin < (lua_Integer)turn)  // one that is still to come is pinned once it is there
+            plan->pinned[plan->pinned_len++] = (uint32_t)pin;
     }
     order_pins(plan);
 }

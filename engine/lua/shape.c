@@ -56,20 +56,22 @@ static const struct key limits_keys[] = {
 // The history strategies that are data; parley.history makes tables {strategy = …, options = {…}}.
 static const struct strategy {
     const char *name;
+    const char *needs;  // an option without which it says nothing; NULL: none
     struct key options[11];
 } strategies[] = {
-    {"full", {{"constraints", T_TABLE, false}}},
-    {"truncate", {{"budget_tokens", T_COUNT, false}, {"constraints", T_TABLE, false}}},
-    {"window", {{"keep_turns", T_COUNT, false}, {"slack_turns", T_COUNT, false},
+    {"full", NULL, {{"constraints", T_TABLE, false}}},
+    {"truncate", "budget_tokens",
+     {{"budget_tokens", T_COUNT, false}, {"constraints", T_TABLE, false}}},
+    {"window", "keep_turns", {{"keep_turns", T_COUNT, false}, {"slack_turns", T_COUNT, false},
                 {"pin_first", T_COUNT, false}, {"constraints", T_TABLE, false}}},
-    {"recall", {{"k", T_COUNT, false}, {"budget_tokens", T_COUNT, false},
+    {"recall", NULL, {{"k", T_COUNT, false}, {"budget_tokens", T_COUNT, false},
                 {"keep_turns", T_COUNT, false}, {"slack_turns", T_COUNT, false},
                 {"pin_first", T_COUNT, false}, {"constraints", T_TABLE, false}}},
-    {"summarise", {{"keep_turns", T_COUNT, false}, {"slack_turns", T_COUNT, false},
+    {"summarise", NULL, {{"keep_turns", T_COUNT, false}, {"slack_turns", T_COUNT, false},
                    {"pin_first", T_COUNT, false}, {"summarise_at", T_SHARE, false},
                    {"summary_tokens", T_COUNT, false}, {"prompt", T_STRING, false},
                    {"model", T_STRING, false}, {"constraints", T_TABLE, false}}},
-    {"hybrid", {{"recall", T_COUNT, false}, {"recall_tokens", T_COUNT, false},
+    {"hybrid", NULL, {{"recall", T_COUNT, false}, {"recall_tokens", T_COUNT, false},
                 {"keep_turns", T_COUNT, false}, {"slack_turns", T_COUNT, false},
                 {"pin_first", T_COUNT, false}, {"summarise_at", T_SHARE, false},
                 {"summary_tokens", T_COUNT, false}, {"prompt", T_STRING, false},
@@ -92,7 +94,7 @@ static int line_at(const struct place *at)
 
 LJMP static int complain(lua_State *L, const struct place *at, const char *what)
 {
-    char path[PATH_BYTES];
+    char path[PATH_BYTES] = "";
     size_t len = 0;
 
     for (unsigned i = 0; i < at->depth && len < sizeof(path); i++)
@@ -286,6 +288,17 @@ static bool is_strategy_maker(lua_State *L)
     return lua_getinfo(L, ">S", &from) && strcmp(from.source, "@scripts/parley/history.lua") == 0;
 }
 
+LJMP static void check_needed(lua_State *L, int options, const struct place *at,
+                              const struct strategy *s)
+{
+    if (s->needs && shape_field(L, options, s->needs) == LUA_TNIL) {
+        lua_pushfstring(L, "history.%s needs %s, as in history.%s { %s = %d }", s->name, s->needs,
+                        s->name, s->needs, slice_is(slice_str(s->needs), "keep_turns") ? 20 : 8000);
+        complain(L, at, lua_tostring(L, -1));
+    }
+    lua_settop(L, options);
+}
+
 // `history` as a table, at idx (absolute).
 LJMP static void read_strategy(lua_State *L, int idx, struct place *at, struct history_plan *plan)
 {
@@ -318,6 +331,7 @@ LJMP static void read_strategy(lua_State *L, int idx, struct place *at, struct h
     while (len < COUNT_OF(found->options) && found->options[len].name)
         len++;
     check_members(L, options, at, found->options, len);
+    check_needed(L, options, at, found);
     *plan = (struct history_plan){.last = UINT32_MAX};
     snprintf(plan->strategy, sizeof(plan->strategy), "%s", found->name);
     bool recalls = slice_is(name, "recall"), hybrid = slice_is(name, "hybrid");

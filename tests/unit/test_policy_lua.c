@@ -143,6 +143,12 @@ static const struct { const char *text, *message; } refusals[] = {
      "policies/kiosk.lua:2: history.keep_turns: must be a whole number, 0 or more"},
     {"local h = require 'parley.history'\nreturn { history = h.window { keep_turns = 1.5 } }",
      "policies/kiosk.lua:2: history.keep_turns: must be a whole number, 0 or more"},
+    {"local h = require 'parley.history'\nreturn { history = h.window { pin_first = 1 } }",
+     "policies/kiosk.lua:2: history: history.window needs keep_turns, as in history.window { "
+     "keep_turns = 20 }"},
+    {"local h = require 'parley.history'\nreturn { history = h.truncate {} }",
+     "policies/kiosk.lua:2: history: history.truncate needs budget_tokens, as in history.truncate "
+     "{ budget_tokens = 8000 }"},
     {"local h = require 'parley.history'\nreturn { history = h.full { x = 1 } }",
      "policies/kiosk.lua:2: history.x: unknown key"},
     {"local h = require 'parley.history'\nreturn { history = h.full(3) }",
