@@ -54,7 +54,7 @@ cov_tests := $(unit_src:%.c=$(COVB)/%) $(filter-out tests/header/%,$(scripts_tes
 
 .PHONY: coverage coverage-list coverage-report
 coverage: deps-test peers
-	$(Q)$(MAKE) -j$(JOBS) B=$(COVB) CC=clang COV=1 all unit-bin
+	$(Q)$(MAKE) -j$(JOBS) B=$(COVB) CC=clang COV=1 all unit-bin helper-bin
 	$(Q)rm -rf $(COVB)/prof && mkdir -p $(COVB)/prof
 	$(Q)failed=0; $(MAKE) -s coverage-list | PARLEY_BUILD=$(COVB) CC=clang tests/run.sh $(COVB)/test || \
 	    failed=1; $(MAKE) -s coverage-report && [ $$failed = 0 ]

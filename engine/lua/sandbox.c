@@ -22,7 +22,7 @@ enum {
     COLLECT_BYTES = 1 << 20,
     CLOCK_FACTOR = 20,      // times its own time, and a call is over however little of it ran
     COLLECT_STEP_KIB = 64,
-    BACKSTOP_FACTOR = 2,    // times the deadline, in processor time, where the clock stands still
+    BACKSTOP_FACTOR = 4,    // times the deadline, in processor time, where the clock stands still
     WHERE_LEVELS = 32,
 };
 
