@@ -195,6 +195,13 @@ static int build_turn(struct work *w, const struct ledger_settle *s, struct step
 // What the rest of a settlement may take: the head, and the keys of parts that go.
 enum { REST_BYTES = RECORD_META_BYTES_MAX + (STORE_BATCH_ITEMS_MAX + 1) * RECORD_KEY_BYTES_MAX };
 
+// How many records it takes at most: seven (reply, attempt, three events, key, head), with as many
+// more as long bodies go on in, and the parts that go, which a cut before a character may leave a
+// little short. So bytes alone say whether something fits.
+_Static_assert(7 + STORE_BATCH_BYTES_MAX / BODY_SPLIT_BYTES + CONTENT_BYTES_MAX / (PART_BYTES - 3)
+                       + 1 <= STORE_BATCH_ITEMS_MAX,
+               "a settlement is one batch");
+
 // The cut as settle says, and what is new with it. The first cut of a session is no news. A system
 // prompt that does not fit beside a long reply waits for the next turn's cut: a turn always ends.
 static void add_cut(struct work *w, const struct ledger_settle *s)
@@ -216,8 +223,7 @@ static void add_cut(struct work *w, const struct ledger_settle *s)
     safe_buf_add(&w->text, s->system);
     safe_buf_add(&b->body, s->system);
     work_add_event(w, "system", w->turn.n, NULL);
-    bool room = b->len + 1 + w->chat->parts <= STORE_BATCH_ITEMS_MAX &&
-                b->arena.len + REST_BYTES <= STORE_BATCH_BYTES_MAX;
+    bool room = b->arena.len + REST_BYTES <= STORE_BATCH_BYTES_MAX;
     if (room && !b->code && buf_ok(&b->arena))
         return;
     commit_cut(b, len);
