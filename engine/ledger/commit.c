@@ -123,6 +123,8 @@ uint32_t commit_add(struct commit *b, enum store_item_verb verb, uint64_t versio
 void commit_delete(struct commit *b)
 {
     if (!b->code)
+        b->code = buf_check(&b->name, "a record's key", &b->err);
+    if (!b->code)
         add_item(b, STORE_DELETE, 0, buf_slice(&b->name));
     clear_next(b);
 }

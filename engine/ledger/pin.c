@@ -11,12 +11,12 @@ static void written(struct work *w)
     work_end(w, E_OK);
 }
 
-static void write_event(struct work *w, const char *kind, uint32_t turn)
+static void write_event(struct work *w, const char *kind, uint32_t turn, struct safe_text body)
 {
     struct chat *c = w->chat;
 
     commit_begin(&w->commit, c->ledger->env.vault, c->key, c->head.partition);
-    safe_buf_add(&w->commit.body, safe_buf_text(&w->text));
+    safe_buf_add(&w->commit.body, body);
     work_add_event(w, kind, turn, NULL);
     work_add_head(w);
     work_commit(w, written);
@@ -49,7 +49,7 @@ void ledger_pin(struct chat *c, uint32_t turn, struct ledger_op *op)
     if (code)
         work_end(w, code);
     else
-        write_event(w, "pin", turn);
+        write_event(w, "pin", turn, SAFE_NONE);
 }
 
 void ledger_unpin(struct chat *c, uint32_t turn, struct ledger_op *op)
@@ -64,7 +64,7 @@ void ledger_unpin(struct chat *c, uint32_t turn, struct ledger_op *op)
     }
     work_head(w, false, NULL);
     pins_remove(&w->head.pins, turn, turn);
-    write_event(w, "unpin", turn);
+    write_event(w, "unpin", turn, SAFE_NONE);
 }
 
 // ---- constraints
@@ -91,11 +91,10 @@ void ledger_constrain(struct chat *c, struct safe_text text, struct ledger_op *o
         code = constraints_new(&w->head.constraints, &op->err);
     if (!code)
         code = constraints_add(w->head.constraints, text, w->head.turns, &op->err);
-    safe_buf_add(&w->text, text);
     if (code)
         work_end(w, code);
     else
-        write_event(w, "constrain", 0);
+        write_event(w, "constrain", 0, text);
 }
 
 void ledger_unconstrain(struct chat *c, uint32_t n, struct ledger_op *op)
@@ -117,5 +116,5 @@ void ledger_unconstrain(struct chat *c, uint32_t n, struct ledger_op *op)
         constraints_free(w->head.constraints);
         w->head.constraints = NULL;
     }
-    write_event(w, "unconstrain", 0);
+    write_event(w, "unconstrain", 0, SAFE_NONE);
 }

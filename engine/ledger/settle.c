@@ -109,6 +109,11 @@ void ledger_keep(struct chat *c, struct safe_text more, struct ledger_op *op)
 
         safe_buf_add(&w->text, safe_text_part(more, 0, len));
         more = safe_text_part(more, len, more.len - len);
+        int code = safe_buf_check(&w->text, "what came of the reply", &op->err);
+        if (code) {  // else it would be written over with less
+            work_end(w, code);
+            return;
+        }
         key_part(&w->commit.name, c->head.id, c->head.open_turn, 1, part);
         buf_add_str(&w->commit.meta, "{}");
         safe_buf_add(&w->commit.body, safe_buf_text(&w->text));
@@ -210,7 +215,7 @@ static void add_cut(struct work *w, const struct ledger_settle *s)
     uint32_t len = b->len, events = w->head.events;
     uint64_t system_hash = w->head.system_hash;
 
-    if (!s->cut || b->code)
+    if (!s->cut || b->code || !buf_ok(&b->arena))  // what failed before fails the settlement
         return;
     bool moved = s->cut->first != w->head.cut.first || s->cut->summary != w->head.cut.summary;
     if (moved && s->cut->first > 1)
@@ -224,7 +229,7 @@ static void add_cut(struct work *w, const struct ledger_settle *s)
     safe_buf_add(&b->body, s->system);
     work_add_event(w, "system", w->turn.n, NULL);
     bool room = b->arena.len + REST_BYTES <= STORE_BATCH_BYTES_MAX;
-    if (room && !b->code && buf_ok(&b->arena))
+    if (room && !b->code && buf_ok(&b->arena) && !safe_buf_check(&w->text, "a system prompt", NULL))
         return;
     commit_cut(b, len);
     w->head.events = events;

@@ -347,6 +347,23 @@ static inline void kit_delete(struct kit *k, const char *key)
     store_op_release(&w.op);
 }
 
+// The body of the last event.
+static inline void assert_event_says(struct kit *k, const char *text)
+{
+    struct kit_store_op w = {.op = {.verb = STORE_SCAN, .key = SLICE_LIT("event/"), .limit = 1,
+                                    .backwards = true}};
+    struct safe_buf body;
+
+    kit_submit(k, &w);
+    assert_int_equal(w.op.rows_len, 1);
+    struct vault_place place = vault_place_of(&w.op.rows[0]);
+    safe_buf_init(&body, 1 << 20);
+    assert_int_equal(vault_unseal(k->vault, k->key, &place, w.op.rows[0].body, &body, NULL), E_OK);
+    assert_true(slice_is(safe_slice(safe_buf_text(&body)), text));
+    safe_buf_release(&body);
+    store_op_release(&w.op);
+}
+
 // The problems that verify tells; the caller's to release.
 static inline struct buf kit_verify(struct kit *k)
 {

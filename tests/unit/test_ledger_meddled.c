@@ -14,7 +14,9 @@ enum deed {
     CREATE, ACCEPT, ACCEPT_TAKEN, ACCEPT_OPEN_TAKEN, ACCEPT_OPEN_FREE, FIND_KEY, EDIT, KEEP,
     ATTEMPT, SETTLE, SETTLE_COLD, UNDO, LOAD, LOAD_NEWEST, READ, PICK, PICK_MANY, FIND_SENT,
     RELOAD, MOVE, MOVE_COLD, RECOVER, RECOVER_CHAT, RECOVER_OWN, RECOVER_OWN_DEAD,
-    RECOVER_STRAY, RECOVER_LIVE, IMPORT, IMPORT_BESIDE, IMPORT_ESCAPED, VERIFY, DEEDS
+    RECOVER_STRAY, RECOVER_LIVE, IMPORT, IMPORT_BESIDE, IMPORT_ESCAPED, VERIFY,
+    UNPIN, CONSTRAIN, CONSTRAIN_MORE, UNCONSTRAIN,
+    CALL_OPEN, CALL_SETTLE, SUMMARY_ATTEMPT, SUMMARY_SETTLE, SUMMARY_FIND, DEEDS
 };
 
 static bool is_open(enum deed d)
@@ -33,6 +35,9 @@ struct stage {
     struct sent sent;
     struct ledger_pick pick;
     struct turn turns[2];         // to import
+    struct ledger_call call;
+    struct ledger_summing summing;
+    struct summary summary;       // to be kept, or what is found
     struct ledger_op op;
 };
 
@@ -125,6 +130,59 @@ static void stray_attempt(struct kit *k, const char *id)
     buf_release(&key);
 }
 
+static void pin_and_constrain(struct stage *s, struct chat *c, enum deed d)
+{
+    struct ledger_op op;
+    if (d == UNPIN) {
+        kit_ready(&s->k, &op);
+        ledger_pin(c, 1, &op);
+        assert_int_equal(kit_wait(&s->k, &op), E_OK);
+    }
+    if (d == CONSTRAIN_MORE || d == UNCONSTRAIN) {
+        kit_ready(&s->k, &op);
+        ledger_constrain(c, SAFE_LIT("no nuts"), &op);
+        assert_int_equal(kit_wait(&s->k, &op), E_OK);
+    }
+}
+
+static void set_call(struct stage *s, enum deed d)
+{
+    struct ledger_op op;
+    s->call = (struct ledger_call){
+        .partition = s->k.partition, .key = s->k.key,
+        .attempt = {.kind = ATTEMPT_EMBEDDING, .bot = "hello", .provider = "scripted"}};
+    if (d != CALL_SETTLE && d != VERIFY)
+        return;
+    kit_ready(&s->k, &op);
+    ledger_call_open(s->k.ledger, &s->call, &op);
+    assert_int_equal(kit_wait(&s->k, &op), E_OK);
+    s->call.attempt.status = ATTEMPT_DONE;
+}
+
+// Of turn 1, after turn 2.
+static void set_summary(struct stage *s, enum deed d)
+{
+    struct ledger_op op;
+    s->summing = (struct ledger_summing){
+        .partition = s->k.partition, .session = s->c->head.id, .bot = "hello", .key = s->k.key,
+        .turn = 2, .attempt = {.provider = "scripted", .model = "echo"}};
+    summary_init(&s->summary);
+    if (d != SUMMARY_SETTLE && d != SUMMARY_FIND && d != VERIFY)
+        return;
+    s->summary.upto = s->summary.turns = s->summary.generation = 1;
+    safe_buf_add(&s->summary.text, kit_text("in short"));
+    kit_ready(&s->k, &op);
+    ledger_summary_attempt(s->k.ledger, &s->summing, &op);
+    assert_int_equal(kit_wait(&s->k, &op), E_OK);
+    s->summing.attempt.status = ATTEMPT_DONE;
+    if (d == SUMMARY_SETTLE)
+        return;
+    kit_ready(&s->k, &op);
+    ledger_summary_settle(s->k.ledger, &s->summing, &s->summary, &op);
+    assert_int_equal(kit_wait(&s->k, &op), E_OK);
+    summary_release(&s->summary);
+}
+
 // One that has no works yet, so that what is asked of it first needs memory for one.
 static void renew_ledger(struct stage *s)
 {
@@ -167,6 +225,7 @@ static void set_stage(struct stage *s, const struct kit *k, enum deed d, const c
     kit_ready(&s->k, &op);
     ledger_supersede(first, 3, SUPERSEDE_UNDO, &op);
     assert_int_equal(kit_wait(&s->k, &op), E_OK);
+    pin_and_constrain(s, first, d);
     if (d == RECOVER || d == RECOVER_CHAT || d == RECOVER_OWN_DEAD || d == VERIFY)
         leave_open(k, url);
     if (is_open(d)) {
@@ -200,6 +259,8 @@ static void set_stage(struct stage *s, const struct kit *k, enum deed d, const c
     if (d == RECOVER_STRAY)
         stray_attempt(&s->k, s->c->head.id);
     set_turns(s);
+    set_call(s, d);
+    set_summary(s, d);
     renew_ledger(s);
 }
 
@@ -208,6 +269,7 @@ static void clear_stage(struct stage *s)
     turn_release(&s->turns[0]);
     turn_release(&s->turns[1]);
     content_release(&s->content);
+    summary_release(&s->summary);
     buf_release(&s->report);
     chat_free(s->c);
     chat_free(s->to);
@@ -221,6 +283,28 @@ static int take_picked(void *user, const struct turn *t, struct err *err)
     (void)err;
     assert_true(t->n >= 2 && t->steps_len > 0);
     return E_OK;
+}
+
+// What is done beside the turns.
+static void start_beside(struct stage *s, enum deed d)
+{
+    struct ledger *l = s->k.ledger;
+    switch (d) {
+    case UNPIN: ledger_unpin(s->c, 1, &s->op); break;
+    case CONSTRAIN:
+    case CONSTRAIN_MORE: ledger_constrain(s->c, SAFE_LIT("be brief"), &s->op); break;
+    case UNCONSTRAIN: ledger_unconstrain(s->c, 1, &s->op); break;
+    case CALL_OPEN: ledger_call_open(l, &s->call, &s->op); break;
+    case CALL_SETTLE: ledger_call_settle(l, &s->call, &s->op); break;
+    case SUMMARY_ATTEMPT: ledger_summary_attempt(l, &s->summing, &s->op); break;
+    case SUMMARY_SETTLE:
+        ledger_summary_settle(l, &s->summing, &s->summary, &s->op);
+        break;
+    case SUMMARY_FIND:
+        ledger_find_summary(l, &s->c->head, s->k.key, &s->summary, &s->op);
+        break;
+    default: ledger_verify(l, s->k.partition, s->k.key, &s->report, &s->op); break;
+    }
 }
 
 static void start(struct stage *s, enum deed d)
@@ -277,7 +361,7 @@ static void start(struct stage *s, enum deed d)
     case IMPORT_ESCAPED:
         ledger_import(s->c, s->turns, 2, k->context_hash, SLICE_LIT("ann"), &s->op);
         break;
-    default: ledger_verify(k->ledger, k->partition, k->key, &s->report, &s->op); break;
+    default: start_beside(s, d); break;
     }
 }
 
@@ -305,6 +389,55 @@ static void check_after(struct stage *s)
     buf_release(&report);
 }
 
+// It was told to have happened: all of it did, in the store and in the chat.
+static void check_done(struct stage *s, enum deed d)
+{
+    struct safe_text system = safe_buf_text(&s->c->system);
+    if (d == ATTEMPT || d == SETTLE || d == SETTLE_COLD || d == MOVE || d == MOVE_COLD)
+        assert_int_equal(kit_count(&s->k, "part/"), 0);
+    if ((d == SETTLE || d == SETTLE_COLD) && s->c->head.system_hash == 9)
+        assert_true(slice_is(safe_slice(system), "be brief"));
+    if (d == CONSTRAIN || d == CONSTRAIN_MORE)
+        assert_event_says(&s->k, "be brief");
+    if (d != KEEP)
+        return;
+    struct ledger_op op;
+    kit_ready(&s->k, &op);
+    ledger_recover_own(s->c, &op);
+    if (kit_wait(&s->k, &op))
+        return;
+    kit_ready(&s->k, &op);
+    ledger_load(s->c, 4, &op);
+    assert_int_equal(kit_wait(&s->k, &op), E_OK);
+    assert_says(turn_reply(chat_turn(s->c, 4)), "so far and more");
+}
+
+// What was told happened, and nothing of what failed; but whoever lost the answer cannot know.
+static void check_told(struct stage *s, enum deed d, bool lost)
+{
+    bool done = s->op.code == E_OK;
+    const struct session_head *h = &s->c->head;
+    uint32_t constraints = h->constraints ? h->constraints->len : 0;
+    if (d == CALL_OPEN)
+        assert_int_equal(s->call.version != 0, done);
+    if (d == SUMMARY_ATTEMPT)
+        assert_int_equal(s->summing.version != 0, done);
+    if (d == SUMMARY_FIND && done)
+        assert_true(slice_is(safe_slice(safe_buf_text(&s->summary.text)), "in short"));
+    if (lost)
+        return;
+    if (d == UNPIN)
+        assert_int_equal(pins_find(&h->pins, 1) == NULL, done);
+    if (d == CONSTRAIN)
+        assert_int_equal(constraints, done);
+    if (d == CONSTRAIN_MORE)
+        assert_int_equal(constraints, 1 + done);
+    if (d == UNCONSTRAIN)
+        assert_int_equal(constraints, !done);
+    if (d == SUMMARY_SETTLE)
+        assert_int_equal(kit_count(&s->k, "summary/"), done);
+}
+
 struct totals {
     unsigned runs, failed, places;
 };
@@ -316,6 +449,18 @@ struct trouble {
     bool last_row, lasting;
     uint64_t alloc_n;    // which allocation fails; 0: none
 };
+
+// The answer when nothing goes wrong. Lack of memory is never told as anything else.
+static int untroubled(enum deed d)
+{
+    switch (d) {
+    case ACCEPT_TAKEN:
+    case ACCEPT_OPEN_TAKEN: return E_CONFLICT;
+    case ACCEPT_OPEN_FREE: return E_REFUSED;
+    case FIND_SENT: return E_NOT_FOUND;
+    default: return E_OK;
+    }
+}
 
 // One deed in which that goes wrong; false when it did not come to it.
 static bool play(const struct kit *k, enum deed d, struct trouble trouble, struct totals *t)
@@ -343,14 +488,20 @@ static bool play(const struct kit *k, enum deed d, struct trouble trouble, struc
     if (s.op.code && !s.op.err.message[0])
         fail_msg("deed %d, op %ld, allocation %d, %d: %d and no word", (int)d, trouble.op_n,
                  (int)trouble.alloc_n, (int)trouble.how, s.op.code);
+    if (!trouble.op_n && s.op.code != E_NOMEM && s.op.code != untroubled(d))
+        fail_msg("deed %d, allocation %d: %s", (int)d, (int)trouble.alloc_n, s.op.err.message);
     bool reached = trouble.alloc_n ? s.op.code == E_NOMEM : s.m.hit;
     s.m.countdown = 0;
     s.m.lasting = false;
     s.m.again = MEDDLINGS;
     t->runs++;
     t->failed += s.op.code != E_OK;
-    if (trouble.how < MEDDLINGS_HONEST && trouble.again == MEDDLINGS)
+    if (trouble.how < MEDDLINGS_HONEST && trouble.again == MEDDLINGS) {
+        if (s.op.code == E_OK)
+            check_done(&s, d);
         check_after(&s);
+        check_told(&s, d, trouble.how == MEDDLE_AMBIGUOUS);
+    }
     clear_stage(&s);
     return reached;
 }
