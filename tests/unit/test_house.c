@@ -3,6 +3,8 @@
 // its place, can be changed without that being told.
 #include "ledger/house.h"
 
+#include "base/mem.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -93,11 +95,41 @@ static void test_house__nothing_changed_is_believed(void **state)
     vault_free(other);
 }
 
+// What there was no memory to read is not called damage: it would be learned anew, for nothing.
+static void test_house__no_memory_is_no_damage(void **state)
+{
+    struct rand_sim sim;
+    struct vault *v = open_vault(&sim, 1);
+    struct calibration c, prior, back;
+    struct buf meta = BUF_INIT(RECORD_META_BYTES_MAX);
+    int code = E_NOMEM;
+
+    (void)state;
+    learned(&c);
+    calibration_init(&prior);
+    house_write_calibration(v, key, &c, &meta);
+    struct record r = {.partition = house, .key = key, .meta = buf_slice(&meta)};
+    for (uint64_t n = 1; code && n < 100; n++) {
+        struct err err = ERR_INIT;
+
+        mem_fail_at(n, 0);
+        code = house_read_calibration(v, &r, &back, &err);
+        mem_fail_at(0, 0);
+        assert_true(code == E_OK || (code == E_NOMEM && n < 99));
+        assert_memory_equal(&back, code ? &prior : &c, sizeof(c));
+        assert_int_equal(code != E_OK, err.message[0] != '\0');
+    }
+    assert_int_equal(code, E_OK);
+    buf_release(&meta);
+    vault_free(v);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_house__comes_back),
         cmocka_unit_test(test_house__nothing_changed_is_believed),
+        cmocka_unit_test(test_house__no_memory_is_no_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

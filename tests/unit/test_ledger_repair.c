@@ -321,6 +321,8 @@ struct damage {
     int64_t due_at_ms;
 };
 
+#define CALL "1b4e28ba-2fa1-41d2-883f-0016d3cca427/0000000000/0000000001"
+
 static void test_ledger_repair__verify_finds_damage(void **state)
 {
     (void)state;
@@ -341,6 +343,14 @@ static void test_ledger_repair__verify_finds_damage(void **state)
         {"attempt/%s/0000000001/0000000001", "[]", "not an attempt", 0},
         {"attempt/%s/0000000007/0000000001", "{\"status\":\"unused\",\"bot\":\"b\",\"at\":1}",
          "no such turn", 0},
+        {"attempt/" CALL, "[]", "what it cost is unknown", 0},
+        {"attempt/" CALL, "{\"status\":\"done\",\"bot\":\"b\",\"at\":1}", "of no turn", 0},
+        {"attempt/" CALL, "{\"status\":\"open\",\"kind\":\"embedding\",\"owner\":\"o\","
+         "\"bot\":\"b\",\"at\":1}", "is open and not due", 0},
+        {"attempt/" CALL, "{\"status\":\"done\",\"kind\":\"embedding\",\"bot\":\"b\",\"at\":1}",
+         "is done and still due", 1},
+        {"summary/1b4e28ba-2fa1-41d2-883f-0016d3cca427/0000000001", "{}", "records of no session",
+         0},
         {"part/%s/0000000002/0000000001/0000000000", "{}", "not under way", 0},
         {"event/%s/0000000001", NULL, "0 of 1 events", 0},
         {"event/%s/0000000009", "{}", "only 1 events", 0},
@@ -414,6 +424,62 @@ static void test_ledger_repair__verify_finds_moved_and_broken_bodies(void **stat
     kit_close(&k);
 }
 
+// A half import leaves turns, keys and events, and those are counted; but no attempts or summaries.
+static void test_ledger_repair__orphans(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct ledger_op op;
+    struct buf report = BUF_INIT(1 << 20);
+    kit_open(&k, "memory:");
+    kit_put(&k, "turn/1b4e28ba-2fa1-41d2-883f-0016d3cca427/0000000001/0000000000", "{}", SLICE_NONE,
+            0);
+    kit_put(&k, "attempt/2b4e28ba-2fa1-41d2-883f-0016d3cca427/0000000001/0000000001", "{}",
+            SLICE_NONE, 0);
+    kit_put(&k, "summary/3b4e28ba-2fa1-41d2-883f-0016d3cca427/0000000001", "{}", SLICE_NONE, 0);
+    kit_ready(&k, &op);
+    ledger_verify(k.ledger, k.partition, k.key, &report, &op);
+    assert_int_equal(kit_wait(&k, &op), E_OK);
+    assert_int_equal(op.orphans, 1);
+    assert_non_null(strstr(report.ptr, "turn/1b4e28ba"));
+    assert_non_null(strstr(report.ptr, "attempt/2b4e28ba"));
+    assert_non_null(strstr(report.ptr, "summary/3b4e28ba"));
+    buf_release(&report);
+    kit_close(&k);
+}
+
+// A call beside the turns: what it cost is in its record alone, so no word of it may be changed.
+static void test_ledger_repair__verify_of_a_call(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct ledger_op op;
+    char key[RECORD_KEY_BYTES_MAX];
+    kit_open(&k, "memory:");
+    struct ledger_call call = {.partition = k.partition, .key = k.key,
+                               .attempt = {.kind = ATTEMPT_EMBEDDING, .bot = "hello",
+                                           .provider = "scripted", .model = "echo"}};
+    kit_ready(&k, &op);
+    ledger_call_open(k.ledger, &call, &op);
+    assert_int_equal(kit_wait(&k, &op), E_OK);
+    assert_int_equal(call.version, 1);
+    assert_verified(&k);  // one that is under way is no problem
+    call.attempt.status = ATTEMPT_DONE;
+    call.attempt.usage = (struct usage){.input_tokens = 30, .cost_nusd = 7};
+    kit_ready(&k, &op);
+    ledger_call_settle(k.ledger, &call, &op);
+    assert_int_equal(kit_wait(&k, &op), E_OK);
+    assert_int_equal(call.version, 2);
+    assert_verified(&k);
+    snprintf(key, sizeof(key), "attempt/%s/0000000000/0000000001", call.id);
+    kit_spoil(&k, key, "{\"status\":\"done\",\"kind\":\"embedding\",\"bot\":\"b\",\"at\":1}");
+    struct buf report = kit_verify(&k);
+    assert_non_null(strstr(report.ptr, key));
+    assert_non_null(strstr(report.ptr, "what it cost is unknown"));
+    buf_release(&report);
+    kit_close(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -425,6 +491,8 @@ int main(void)
         cmocka_unit_test(test_ledger_repair__import_leaves_the_newest),
         cmocka_unit_test(test_ledger_repair__verify_finds_damage),
         cmocka_unit_test(test_ledger_repair__verify_finds_moved_and_broken_bodies),
+        cmocka_unit_test(test_ledger_repair__orphans),
+        cmocka_unit_test(test_ledger_repair__verify_of_a_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

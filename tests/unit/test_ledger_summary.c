@@ -303,11 +303,83 @@ static void test_ledger_summary__damage(void **state)
             print_error("damage %zu: %.*s\n", i, (int)report.len, report.ptr ? report.ptr : "");
         assert_true(report.len && strstr(report.ptr, damages[i].told));
         buf_release(&report);
-        // What cannot be read is passed over.
+        // What cannot be read is passed over, another takes its place, what is no summary stays.
         assert_string_equal(found(&k, c, &upto), "one");
+        assert_int_equal(make(&k, c, 2, "two"), E_OK);
+        assert_string_equal(found(&k, c, &upto), "two");
+        snprintf(key, sizeof(key), "summary/%s/x", c->head.id);
+        assert_int_equal(kit_count(&k, key), strstr(damages[i].key, "/x") != NULL);
         chat_free(c);
         kit_close(&k);
     }
+}
+
+// The seal of one is broken, and then more of them than are read at once: the last one is found.
+static void test_ledger_summary__past_broken_ones(void **state)
+{
+    (void)state;
+    enum { TURNS = 12 };
+    struct kit k;
+    char key[RECORD_KEY_BYTES_MAX];
+    uint32_t upto;
+    kit_open(&k, "memory:");
+    struct chat *c = kit_chat(&k, "kitchen");
+    for (int i = 0; i < TURNS; i++)
+        kit_turn(&k, c, "a", "b");
+    assert_int_equal(make(&k, c, 1, "one"), E_OK);
+    assert_int_equal(make(&k, c, 2, "two"), E_OK);
+    snprintf(key, sizeof(key), "summary/%s/0000000002", c->head.id);
+    kit_spoil(&k, key, "{\"turns\":2,\"generation\":9,\"tokens\":1,\"at\":1,\"by\":\"\","
+              "\"provider\":\"\",\"model\":\"\"}");  // it could be, but is not what was sealed
+    struct buf report = kit_verify(&k);
+    assert_non_null(strstr(report.ptr, "another is made in time"));
+    assert_ptr_equal(strchr(report.ptr, '\n'), report.ptr + report.len - 1);  // one line
+    buf_release(&report);
+    assert_string_equal(found(&k, c, &upto), "one");
+    for (unsigned n = 3; n <= TURNS; n++) {
+        snprintf(key, sizeof(key), "summary/%s/%010u", c->head.id, n);
+        kit_put(&k, key, "{}", SLICE_NONE, 0);
+    }
+    assert_string_equal(found(&k, c, &upto), "one");
+    // What is no summary's key is not taken for an old one.
+    snprintf(key, sizeof(key), "summary/%s/0", c->head.id);
+    kit_put(&k, key, "{}", SLICE_NONE, 0);
+    assert_int_equal(make(&k, c, TURNS, "all"), E_OK);
+    assert_string_equal(found(&k, c, &upto), "all");
+    assert_int_equal(kit_count(&k, "summary/"), 3 + 1);
+    chat_free(c);
+    kit_close(&k);
+}
+
+// A turn that was imported has no attempts: the call for a summary is its first.
+static void test_ledger_summary__of_an_import(void **state)
+{
+    (void)state;
+    struct step steps[] = {
+        {.role = ROLE_USER, .content = kit_content("a"), .tokens = 3, .at_ms = 1000},
+        {.role = ROLE_ASSISTANT, .content = kit_content("b"), .tokens = 2, .at_ms = 1005}};
+    struct turn turn = {.status = TURN_DONE, .stop = STOP_END, .steps_len = 2, .steps = steps,
+                        .at_ms = 1000, .policy = "import"};
+    struct kit k;
+    struct ledger_op op;
+    uint32_t upto;
+    kit_open(&k, "memory:");
+    struct chat *c = kit_chat(&k, "kitchen");
+    kit_ready(&k, &op);
+    ledger_import(c, &turn, 1, k.context_hash, SLICE_LIT("ann"), &op);
+    assert_int_equal(kit_wait(&k, &op), E_OK);
+    struct ledger_summing s = summing_of(&k, c);
+    assert_int_equal(attempt(&k, &s), E_OK);
+    assert_int_equal(s.attempt.n, 1);
+    assert_int_equal(settle(&k, &s, ATTEMPT_FAILED, NULL), E_OK);
+    assert_int_equal(make(&k, c, 1, "one"), E_OK);
+    assert_string_equal(found(&k, c, &upto), "one");
+    assert_int_equal(attempt_at(&k, c->head.id, 1, 2).kind, ATTEMPT_SUMMARY);
+    assert_verified(&k);
+    content_release(&steps[0].content);
+    content_release(&steps[1].content);
+    chat_free(c);
+    kit_close(&k);
 }
 
 // Every operation of the store fails once, before or after it was done: what is told is so.
@@ -358,6 +430,8 @@ int main(void)
         cmocka_unit_test(test_ledger_summary__a_death),
         cmocka_unit_test(test_ledger_summary__taken_for_dead),
         cmocka_unit_test(test_ledger_summary__damage),
+        cmocka_unit_test(test_ledger_summary__past_broken_ones),
+        cmocka_unit_test(test_ledger_summary__of_an_import),
         cmocka_unit_test(test_ledger_summary__the_store_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
