@@ -9,6 +9,7 @@
 #include "fault/failing_malloc.h"
 
 #include <fcntl.h>
+#include <glob.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -26,8 +27,8 @@ int fchown(int fd, uid_t user, gid_t group)
     return (int)syscall(SYS_fchown, fd, user, group);
 }
 
-// A file system that cannot swap names.
-static bool swap_fails;
+// A file system that cannot swap names; and somebody who removes what was to be swapped.
+static bool swap_fails, swap_is_late;
 
 int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags)
 {
@@ -35,7 +36,22 @@ int renameat2(int from_folder, const char *from, int to_folder, const char *to, 
         errno = EINVAL;
         return -1;
     }
+    if (swap_is_late && flags == RENAME_EXCHANGE)
+        unlink(to);
     return (int)syscall(SYS_renameat2, from_folder, from, to_folder, to, flags);
+}
+
+// A disk that does not take what a folder says.
+static bool folder_sync_fails;
+
+int fsync(int fd)
+{
+    struct stat st;
+    if (folder_sync_fails && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+        errno = EIO;
+        return -1;
+    }
+    return (int)syscall(SYS_fsync, fd);
 }
 
 // An index that is wrong: the n-th value read is another of the same length.
@@ -263,10 +279,11 @@ static void test_copying__what_stands_in_the_way(void **state)
     struct bench *b = *state;
     struct err err = ERR_INIT;
     close_store(b);
-    // No name is free for the old store.
+    // No name is free for the old store, now and for a while.
+    time_t now = (time_t)(clock_wall_ms(clock_system()) / 1000);
     for (int s = 0; s < 20; s++) {
         char end[64];
-        time_t at = (time_t)(clock_wall_ms(clock_system()) / 1000) + s;
+        time_t at = now + s;
         struct tm tm;
         assert_non_null(gmtime_r(&at, &tm));
         strftime(end, sizeof end, ".before-%Y%m%dT%H%M%SZ", &tm);
@@ -293,14 +310,18 @@ static void test_copying__a_side_that_cannot_be_moved(void **state)
     assert_non_null(strstr(err.message, "cannot be moved away"));
     assert_int_equal(rmdir(beside(b, "-shm")), 0);
     assert_false(is_restored(b));
+    // Where there is no store, none appears.
+    assert_int_equal(unlink(PATH(b)), 0);
+    unlink(beside(b, "-shm"));
+    assert_int_equal(mkdir(beside(b, "-shm"), 0700), 0);
+    assert_int_equal(restore(b, &err), E_STORE);
+    assert_int_equal(rmdir(beside(b, "-shm")), 0);
+    assert_false(there(b, ""));
 }
 
-// A store that is too damaged for its WAL to be folded in, and cannot be replaced either.
-static void test_copying__ruins_that_stay_keep_their_wal(void **state)
+// A store that is too damaged for its WAL to be folded in.
+static void ruin(struct bench *b)
 {
-    struct bench *b = *state;
-    struct err err = ERR_INIT;
-    char kept[16] = "";
     close_store(b);
     int fd = open(PATH(b), O_WRONLY | O_TRUNC);
     assert_int_equal(write(fd, "ruins", 5), 5);
@@ -308,11 +329,20 @@ static void test_copying__ruins_that_stay_keep_their_wal(void **state)
     fd = open(beside(b, "-wal"), O_WRONLY | O_CREAT, 0600);
     assert_int_equal(write(fd, "and more", 8), 8);
     close(fd);
+}
+
+// It cannot be replaced either.
+static void test_copying__ruins_that_stay_keep_their_wal(void **state)
+{
+    struct bench *b = *state;
+    struct err err = ERR_INIT;
+    char kept[16] = "";
+    ruin(b);
     swap_fails = true;
     assert_int_equal(restore(b, &err), E_STORE);
     swap_fails = false;
     assert_non_null(strstr(err.message, "move it away"));
-    fd = open(beside(b, "-wal"), O_RDONLY);
+    int fd = open(beside(b, "-wal"), O_RDONLY);
     assert_int_equal(read(fd, kept, sizeof kept), 8);
     close(fd);
     assert_memory_equal(kept, "and more", 8);
@@ -320,6 +350,49 @@ static void test_copying__ruins_that_stay_keep_their_wal(void **state)
     assert_int_equal(restore(b, &err), E_OK);
     assert_false(there(b, "-wal"));
     assert_true(is_restored(b));
+}
+
+// How many files there are of the store's name and this pattern.
+static size_t files_like(struct bench *b, const char *pattern)
+{
+    glob_t found;
+    int code = glob(beside(b, pattern), 0, NULL, &found);
+    assert_true(code == 0 || code == GLOB_NOMATCH);
+    size_t n = code ? 0 : found.gl_pathc;
+    globfree(&found);
+    return n;
+}
+
+// The swap was made and only then something failed: the old WAL stays with the old store.
+static void test_copying__a_wal_never_meets_another_file(void **state)
+{
+    struct bench *b = *state;
+    struct err err = ERR_INIT;
+    ruin(b);
+    folder_sync_fails = true;
+    assert_int_equal(restore(b, &err), E_STORE);
+    folder_sync_fails = false;
+    assert_non_null(strstr(err.message, "cannot be synced"));
+    assert_false(there(b, "-wal"));
+    assert_int_equal(files_like(b, ".before-*-wal"), 1);
+    assert_int_equal(files_like(b, ".before-*Z"), 1);
+    assert_true(is_restored(b));
+}
+
+// Nor the one that somebody puts where a store was removed while it was to be replaced.
+static void test_copying__removed_while_it_is_replaced(void **state)
+{
+    struct bench *b = *state;
+    struct err err = ERR_INIT;
+    ruin(b);
+    swap_is_late = true;
+    assert_int_equal(restore(b, &err), E_STORE);
+    swap_is_late = false;
+    assert_false(there(b, ""));
+    assert_false(there(b, "-wal"));
+    assert_false(there(b, ".part"));
+    assert_int_equal(files_like(b, ".before-*-wal"), 1);
+    assert_int_equal(files_like(b, ".before-*Z"), 0);
 }
 
 static void test_copying__owners(void **state)
@@ -463,15 +536,19 @@ static void test_copying__an_index_that_is_wrong(void **state)
 {
     struct bench *b = *state;
     assert_int_equal(insert(b, USER, "k2", "old2"), E_OK);
-    for (int n = 1; n < 9; n++)
+    for (int at = 0; at < 40; at++)
         for (int way = 0; way < 4; way++) {
+            int n = at % 10 + 1, damage = at / 10;
             struct store_item item = put(STORE_PUT, "k3", 0, "new");
             struct store_op op = way == 0   ? get_op(USER, SLICE_LIT("k"))
                                  : way == 3 ? commit_op(USER, &item, 1)
                                             : scan_op(USER, "k", "", 9, way == 2);
+            version_of(b, USER, "none", NULL);  // the connection is open
+            plan_failure(damage, 0, false, SQLITE_CORRUPT);  // and so it is read past damage
             atomic_store(&lie_at, n);
             int code = run(b, &op);
             atomic_store(&lie_at, 0);
+            plan_failure(0, 0, false, 0);
             assert_true(code == E_OK || code == E_CORRUPT || code == E_STORE);
             for (uint32_t i = 0; i < op.rows_len; i++)
                 assert_true(op.rows[i].key.ptr[0] == 'k');
@@ -517,6 +594,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(each_call), TEST(each_allocation), TEST(names), TEST(what_stands_in_the_way),
         TEST(a_side_that_cannot_be_moved), TEST(ruins_that_stay_keep_their_wal), TEST(owners),
+        TEST(a_wal_never_meets_another_file), TEST(removed_while_it_is_replaced),
         TEST(check_without_memory),
         TEST(much_damage), TEST(damage_and_more),
         TEST(an_index_that_is_wrong), TEST(read_back),

@@ -86,7 +86,14 @@ static void expect_refusal(struct bench *b, int code, const char *words)
 
 // --- queues -------------------------------------------------------------------------------------
 
-enum { WRITES = 2 * GROUP_OPS_MAX + 200, READS = 300, LARGE = 20, WIDE = 90 };
+// Two groups of each kind: the first is what happens to be there when the writer looks, and may be
+// just less than a full one.
+enum {
+    WRITES = 2 * GROUP_OPS_MAX + 200,
+    READS = 300,
+    LARGE = 2 * (GROUP_BYTES_MAX / (3 * RECORD_BODY_BYTES_MAX) + 1),
+    WIDE = 2 * (GROUP_ITEMS_MAX / STORE_BATCH_ITEMS_MAX + 1),
+};
 
 // While the writer waits for its lock, ops queue up behind the first.
 static void hold_writer(struct bench *b, struct lock_file *other)
