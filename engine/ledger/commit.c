@@ -53,6 +53,11 @@ void commit_begin(struct commit *b, struct vault *vault, const struct user_key *
     buf_clear(&b->arena);
 }
 
+static int check_arena(struct commit *b)
+{
+    return buf_check(&b->arena, "this message with its records", &b->err);
+}
+
 // The item's key and meta; its body follows in the arena.
 static struct store_item *add_item(struct commit *b, enum store_item_verb verb, uint64_t version,
                                    struct slice name)
@@ -82,9 +87,9 @@ static void seal_text(struct commit *b, struct store_item *item, struct safe_tex
     struct vault_place place = {b->partition, buf_slice(&b->name), buf_slice(&b->meta)};
     struct sealed sealed;
 
-    if (!buf_ok(&b->arena))
-        return;
-    b->code = vault_seal(b->vault, b->key, &place, text, &b->arena, &sealed, &b->err);
+    b->code = check_arena(b);
+    if (!b->code)
+        b->code = vault_seal(b->vault, b->key, &place, text, &b->arena, &sealed, &b->err);
     if (!b->code)
         item->body.bytes.len = sealed.bytes.len;
 }
@@ -126,6 +131,8 @@ void commit_delete(struct commit *b)
         b->code = buf_check(&b->name, "a record's key", &b->err);
     if (!b->code)
         add_item(b, STORE_DELETE, 0, buf_slice(&b->name));
+    if (!b->code)
+        b->code = check_arena(b);
     clear_next(b);
 }
 
@@ -142,8 +149,6 @@ void commit_cut(struct commit *b, uint32_t len)
 
 int commit_close(struct commit *b, struct err *err)
 {
-    if (!b->code)
-        b->code = buf_check(&b->arena, "this message with its records", &b->err);
     if (b->code) {
         *err = b->err;
         return b->code;

@@ -215,7 +215,7 @@ static void add_cut(struct work *w, const struct ledger_settle *s)
     uint32_t len = b->len, events = w->head.events;
     uint64_t system_hash = w->head.system_hash;
 
-    if (!s->cut || b->code || !buf_ok(&b->arena))  // what failed before fails the settlement
+    if (!s->cut || b->code)  // what failed before it fails the settlement
         return;
     bool moved = s->cut->first != w->head.cut.first || s->cut->summary != w->head.cut.summary;
     if (moved && s->cut->first > 1)
@@ -229,7 +229,7 @@ static void add_cut(struct work *w, const struct ledger_settle *s)
     safe_buf_add(&b->body, s->system);
     work_add_event(w, "system", w->turn.n, NULL);
     bool room = b->arena.len + REST_BYTES <= STORE_BATCH_BYTES_MAX;
-    if (room && !b->code && buf_ok(&b->arena) && !safe_buf_check(&w->text, "a system prompt", NULL))
+    if (room && !b->code && !safe_buf_check(&w->text, "a system prompt", NULL))
         return;
     commit_cut(b, len);
     w->head.events = events;
