@@ -141,11 +141,11 @@ static void add_steps(struct work *w, struct importing *s)
             work_add_reply(w, w->head.id, &t, &none);
         }
         // Too long for what is left of this batch: it begins the next.
-        if ((b->code || !buf_ok(&b->arena)) && before > 0) {
+        if (b->code && before > 0) {
             commit_cut(b, before);
             return;
         }
-        if (b->code || !buf_ok(&b->arena))
+        if (b->code)
             return;
         if (++s->step >= t.steps_len + (no_reply ? 1 : 0)) {
             s->turn++;
