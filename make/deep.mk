@@ -11,18 +11,21 @@ COVB  := build-cov
 #   build-valgrind  gcc: unit, contract and talk tests and the command line under memcheck
 #
 # Left out, and why:
-#   test_sandbox, test_sandbox_budget, test_policy_lua
+#   test_sandbox, test_sandbox_budget, test_sandbox_exact, test_sandbox_way, test_policy_lua, test_probes
 #                        their scripts are stopped by time, which means nothing here; and ThreadSanitizer
 #                        holds a timer's signal back until its thread makes a call, which a
 #                        script that loops never does: so test_bad_input.sh runs under memcheck alone
 #   test_oversize        measures how much memory the program takes
-#   test_torture         has a heap of its own in front of the tool's
+#   test_torture, test_torture_wire, test_sqlite_copying
+#                        have a heap of their own in front of the tool's
 #   test_pattern         under memcheck: Lua's own pattern tests, one thread, four minutes
 #   test_sqlite_calls, test_sqlite_faults  under memcheck: open thousands of stores
 #   the fault harnesses  under memcheck: processes that are killed, and time
 # All of them run with ASan and UBSan in `make test`.
-deep_off     := tests/unit/test_sandbox.c tests/unit/test_sandbox_budget.c tests/unit/test_policy_lua.c \
-                tests/fault/test_oversize.c tests/fault/test_torture.c
+deep_off     := tests/unit/test_sandbox.c tests/unit/test_sandbox_budget.c tests/unit/test_sandbox_exact.c \
+                tests/unit/test_sandbox_way.c tests/unit/test_policy_lua.c tests/fault/test_probes.c \
+                tests/fault/test_oversize.c tests/fault/test_torture.c tests/fault/test_torture_wire.c \
+                tests/unit/test_sqlite_copying.c
 deep_thread  := $(filter-out $(deep_off),$(unit_src))
 deep_vg      := $(filter-out tests/unit/test_pattern.c tests/unit/test_sqlite_calls.c \
                              tests/unit/test_sqlite_faults.c tests/fault/%,\

@@ -246,7 +246,6 @@ static void weigh_terms(struct ask *a, const struct recall *r, const struct term
         t.weight = idf_of(r->live, df);
         if (minor)
             t.weight = (t.weight * r->rules->minor + FACTOR_ONE - 1) / FACTOR_ONE;
-        a->asked += t.weight;
         if (t.variants_len)
             offer_term(a, &t);
     }

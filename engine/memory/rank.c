@@ -14,8 +14,8 @@
 //
 // With an embedding, score = lexical / most lexical + trust · cosine part · near, where near is
 // (c - mean) / (best - mean), from 0 to 1, spread like words to what was said around it. Most is
-// the best lexical score, but no less than an eighth of all that was asked is worth: where the
-// best has only "the" of the question, words do not know, and meaning decides. Trust is a
+// the best lexical score, but no less than what a word that nobody said before is worth, said once:
+// where the best has only "the" of the question, words do not know, and meaning decides. Trust is a
 // figure of the index (embed.c): how well the model tells talk that belongs together from talk that
 // does not; one that cannot changes nothing. Ranks alone (reciprocal rank fusion) would throw away
 // what both say about how far the first is ahead: one rare word that matches is much, a flat field
@@ -295,13 +295,11 @@ static bool measure_cosines(struct recall *r, const int8_t *query, int32_t *mean
 }
 
 // Lexical scores and cosines together, in 1/2^16, before the factors.
-// The least best score by which words know anything: an eighth of all that was asked, where a
-// message that says all of it once has about a half; or one word that is as rare as can be.
+// The least best score by which words know anything: one word that is as rare as can be, in a
+// message that says it once.
 static uint32_t least_known(const struct ask *a)
 {
-    uint64_t eighth = a->asked << SATURATED_BITS >> 3;
-    uint64_t one = (uint64_t)a->rarest << SATURATED_BITS >> 1;
-    return (uint32_t)(eighth < one ? eighth : one);
+    return a->rarest << (SATURATED_BITS - 1);
 }
 
 // Returns the lexical score that counts as one.

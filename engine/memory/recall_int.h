@@ -93,8 +93,7 @@ struct ask {
     struct terms terms;
     struct ask_term list[RECALL_QUERY_TERMS_MAX];
     uint32_t len;
-    uint64_t asked;             // weights of all terms, those that nobody said too, in 1/256
-    uint32_t rarest;            // what a term would weigh that nobody said
+    uint32_t rarest;            // what a term would weigh that nobody said, in 1/256
     struct slice speaker;       // the one speaker that the query names; empty: none, or several
     uint32_t year, month, day;  // that the query names; 0: none
 };

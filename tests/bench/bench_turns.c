@@ -489,7 +489,7 @@ static int main_one(struct fake_provider *fake, int argc, char **argv)
 int main(int argc, char **argv)
 {
     bool quick = argc > 1 && strcmp(argv[1], "quick") == 0;
-    struct fake_provider *fake = fake_provider_start(reply_text);
+    struct fake_provider *fake = fake_provider_start(reply_text, NULL);
     if (!fake)
         die("no loopback server");
     if (argc > 1 && strcmp(argv[1], "one") == 0)

@@ -145,10 +145,12 @@ static inline char *fake_stream(const char *reply, size_t *len)
     return whole;
 }
 
-// NULL when the loopback cannot be had.
-static inline struct fake_provider *fake_provider_start(const char *reply)
+// NULL when the loopback cannot be had. `answers` counts what it answers; NULL: nobody asks.
+static inline struct fake_provider *fake_provider_start(const char *reply,
+                                                        _Atomic uint64_t *answers)
 {
     struct fake_provider *f = calloc(1, sizeof(*f));
+    f->answers = answers;
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(a);
     f->connections = calloc(FAKE_CONNECTIONS_MAX, sizeof(*f->connections));

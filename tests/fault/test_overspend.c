@@ -58,10 +58,9 @@ static void start_provider(struct campaign *c)
     if (pipe(port) != 0 || (c->provider = fork()) < 0)
         give_up("provider: %s", strerror(errno));
     if (c->provider == 0) {
-        struct fake_provider *f = fake_provider_start("Answer.");
+        struct fake_provider *f = fake_provider_start("Answer.", c->answers);
         if (!f)
             give_up("no loopback");
-        f->answers = c->answers;
         if (write(port[1], &f->port, sizeof(f->port)) != sizeof(f->port))
             _exit(1);
         for (;;)

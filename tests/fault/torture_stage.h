@@ -183,7 +183,7 @@ static inline void stage_init(struct stage *s, bool real, bool cast)
                 "    if view.text:find(\"hours\", 1, true) then return { say = \"" NINE "\" } end\n"
                 "  end,\n"
                 "  on_reply = function() end }\n");
-    s->provider = fake_provider_start(MOON);
+    s->provider = fake_provider_start(MOON, NULL);
     if (!s->provider)
         give_up("no loopback");
     clock_sim_init(&s->clock, 1700000000000);

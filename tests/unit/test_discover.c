@@ -19,7 +19,7 @@ enum { SERVERS_MAX = 8, RSS_KIB_MAX = 24 << 10 };
 
 struct fixture {
     struct loopback servers[SERVERS_MAX];
-    struct buf answers[SERVERS_MAX];
+    struct buf answers[SERVERS_MAX], more;  // what the servers say
     struct loopback_reply replies[SERVERS_MAX][2];
     uint16_t ports[SERVERS_MAX];
     size_t len;
@@ -47,6 +47,7 @@ static int tear_down(void **state)
         loopback_stop(&f->servers[i]);
         buf_release(&f->answers[i]);
     }
+    buf_release(&f->more);
     free(f);
     return 0;
 }
@@ -124,12 +125,12 @@ static void test_discover__lists_of_models(void **state)
     serve_http(f, 401, "", "no");
 
     // An Ollama that knows tags only.
-    struct buf tags = BUF_INIT(4096);
+    buf_init(&f->more, 4096);
     buf_init(&f->answers[f->len], 4096);
     loopback_http(&f->answers[f->len], 404, "", slice_str("404 page not found"));
-    loopback_http(&tags, 200, "", slice_str("{\"models\":[{\"name\":\"old:7b\",\"size\":1}]}"));
+    loopback_http(&f->more, 200, "", slice_str("{\"models\":[{\"name\":\"old:7b\",\"size\":1}]}"));
     serve(f, (struct loopback_reply){.bytes = buf_slice(&f->answers[f->len])},
-          (struct loopback_reply){.bytes = buf_slice(&tags)});
+          (struct loopback_reply){.bytes = buf_slice(&f->more)});
 
     struct json root = look(f);
     assert_int_equal(json_count(json_get(root, "servers")), 4);
@@ -145,7 +146,6 @@ static void test_discover__lists_of_models(void **state)
     assert_int_equal(json_count(json_get(server_at(f, 1), "models")), 0);
     assert_int_equal(json_type(json_get(server_at(f, 2), "needs_key")), JSON_TRUE);
     assert_true(json_is_string(json_at(json_get(server_at(f, 3), "models"), 0), "old:7b"));
-    buf_release(&tags);
 }
 
 static void test_discover__odd_names(void **state)

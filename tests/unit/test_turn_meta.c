@@ -231,6 +231,13 @@ static void test_turn_meta__attempt_kinds(void **state)
     buf_release(&out);
 }
 
+static void assert_same_recalled(const struct sent_recalled *a, const struct sent_recalled *b)
+{
+    assert_string_equal(a->session, b->session);
+    assert_int_equal(a->turn, b->turn);
+    assert_int_equal(a->score, b->score);
+}
+
 static void test_turn_meta__what_was_sent(void **state)
 {
     static struct sent s = {.strategy = "window", .by = "policies/desk.lua:7", .cut_moved = true,
@@ -277,7 +284,8 @@ static void test_turn_meta__what_was_sent(void **state)
     assert_int_equal(sent_read_meta(&back, buf_slice(&out), &err), E_OK);
     assert_true(back.more);
     assert_int_equal(back.recalled_len, PLAN_RECALL_MAX);
-    assert_memory_equal(back.recalled, s.recalled, sizeof(s.recalled));
+    for (uint32_t i = 0; i < PLAN_RECALL_MAX; i++)
+        assert_same_recalled(&back.recalled[i], &s.recalled[i]);
     assert_int_equal(back.recalled_tokens, 999);
     assert_int_equal(back.constraints, 2 * CONSTRAINTS_MAX);
     assert_int_equal(back.constraints_tokens, 77);
