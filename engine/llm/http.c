@@ -205,7 +205,8 @@ static int set_up(struct http_provider *h, const struct http_defaults *defaults,
         buf_add(&h->embed_url, base, len);
         buf_add_str(&h->embed_url, defaults->embed_path);
     }
-    int rc = buf_check(&h->count_url, "base_url", err);
+    int rc = buf_check(&h->url, "base_url", err);
+    rc = rc ? rc : buf_check(&h->count_url, "base_url", err);
     rc = rc ? rc : buf_check(&h->embed_url, "base_url", err);
     if (rc == E_OK && strcmp(auth, "none"))
         rc = find_key(h, defaults, own_url, loopback, plain, err);
