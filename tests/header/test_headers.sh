@@ -46,22 +46,22 @@ check header__static_library_exports_only_parley only_ours foreign_a
 check header__everything_declared_is_exported all_there
 
 # As an embedder would: install, then build with pkg-config, against both libraries, and run.
-install_it() { make -s B="$build" DESTDIR="$work/root" PREFIX=/usr install; }
-flags() { echo "-I$work/root/usr/include"; }
+install_it() { make -s B="$build" DESTDIR="$work/dest" PREFIX=/usr install; }
+flags() { echo "-I$work/dest/usr/include"; }
 libs() { pkg-config --libs sqlite3 lua5.4 libcurl libsodium libzstd libpcre2-8 libutf8proc; }
 build_shared() {
     gcc -std=c11 -Wall -Wextra -Werror -o "$work/shared" tests/embed/minimal.c "$(flags)" \
-        -L"$work/root/usr/lib" -lparley -Wl,-rpath,"$work/root/usr/lib"
+        -L"$work/dest/usr/lib" -lparley -Wl,-rpath,"$work/dest/usr/lib"
 }
 build_static() {
     # shellcheck disable=SC2046
     gcc -std=c11 -Wall -Wextra -Werror -o "$work/static" tests/embed/minimal.c "$(flags)" \
-        "$work/root/usr/lib/libparley.a" $(libs) -pthread -lm
+        "$work/dest/usr/lib/libparley.a" $(libs) -pthread -lm
 }
 runs() { (cd "$work" && "$1" | grep -q "Ann"); }
 check header__installs install_it
 shells_find_it() {
-    share=$work/root/usr/share
+    share=$work/dest/usr/share
     for file in bash-completion/completions/parley zsh/site-functions/_parley \
         fish/vendor_completions.d/parley.fish man/man1/parley.1; do
         test -s "$share/$file" || { echo "not there: $share/$file"; return 1; }
@@ -70,7 +70,7 @@ shells_find_it() {
 }
 check header__installs_completion_and_manual shells_find_it
 check header__pkg_config_knows_it \
-    env PKG_CONFIG_PATH="$work/root/usr/lib/pkgconfig" pkg-config --exists --print-errors parley
+    env PKG_CONFIG_PATH="$work/dest/usr/lib/pkgconfig" pkg-config --exists --print-errors parley
 check embed__builds_against_the_shared_library build_shared
 check embed__builds_against_the_static_library build_static
 check embed__example_remembers_shared runs "$work/shared"
