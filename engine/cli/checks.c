@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 // checks.c: the commands that look after an installation: check, verify, migrate, version, help.
-#include "base/mem.h"
 #include "cli/cli.h"
 
 #include <inttypes.h>
@@ -45,24 +44,10 @@ static void print_files(struct cli *cli, struct json files)
 
 int command_check(struct cli *cli)
 {
-    const struct options *o = &cli->options;
-    parley_error error = PARLEY_ERROR_INIT;
-    parley_options options;
     struct report report;
-    char *text = NULL;
+    int code = PARLEY_OK;
 
-    const char **paths = mem_calloc(o->n_words + 1, sizeof *paths);
-    if (!paths) {
-        output_error(&cli->output, "out of memory");
-        return PARLEY_E_NOMEM;
-    }
-    for (size_t i = 0; i < o->n_words; i++)
-        paths[i] = o->words[i];
-    cli_engine_options(cli, &options);
-    int code = parley_check(&options, o->n_words ? paths : NULL, &text, &error);
-    mem_free(paths);
-    // A report names what is wrong; without one only the error does.
-    int read = cli_report_read(cli, text ? PARLEY_OK : code, text, &error, &report);
+    int read = cli_report_on_words(cli, parley_check, &code, &report);
     if (read < 0)
         return read;
     if (cli->options.format == FORMAT_JSON)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // cli.c: the engine as the commands use it.
+#include "base/mem.h"
 #include "cli/cli.h"
 
 #include <errno.h>
@@ -298,6 +299,29 @@ int cli_report(struct cli *cli, int (*make)(const parley_options *, char **, par
     cli_engine_options(cli, &options);
     int made = make(&options, &text, &error);
     return cli_report_read(cli, made, text, &error, report);
+}
+
+int cli_report_on_words(struct cli *cli,
+                        int (*make)(const parley_options *, const char *const *, char **,
+                                    parley_error *),
+                        int *code, struct report *report)
+{
+    const struct options *o = &cli->options;
+    parley_error error = PARLEY_ERROR_INIT;
+    parley_options options;
+    char *text = NULL;
+
+    const char **paths = mem_calloc(o->n_words + 1, sizeof *paths);
+    if (!paths) {
+        output_error(&cli->output, "out of memory");
+        return PARLEY_E_NOMEM;
+    }
+    for (size_t i = 0; i < o->n_words; i++)
+        paths[i] = o->words[i];
+    cli_engine_options(cli, &options);
+    *code = make(&options, paths, &text, &error);
+    mem_free(paths);
+    return cli_report_read(cli, text ? PARLEY_OK : *code, text, &error, report);
 }
 
 void cli_report_free(struct report *report)

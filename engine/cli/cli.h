@@ -83,6 +83,12 @@ int cli_report(struct cli *cli, int (*make)(const parley_options *, char **, par
 // The same for what was made already: `made` is what the function returned. Takes text.
 int cli_report_read(struct cli *cli, int made, char *text, const parley_error *error,
                     struct report *report);
+// What a function reports on the files and folders that the command's words name (none: its own).
+// *code is what it answered: a report names what is wrong, and only without one it is a failure.
+int cli_report_on_words(struct cli *cli,
+                        int (*make)(const parley_options *, const char *const *, char **,
+                                    parley_error *),
+                        int *code, struct report *report);
 void cli_report_free(struct report *report);
 
 // ---- exchange.c: one turn, from its message to its end

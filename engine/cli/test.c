@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // test.c: `parley test`: the report of the policies' own tests, for people, as TAP (version 13), as
 // JUnit's XML, or as JSON.
-#include "base/mem.h"
 #include "cli/cli.h"
 
 #include <inttypes.h>
@@ -219,24 +218,10 @@ static void print_report(struct cli *cli, const struct report *report)
 
 int command_test(struct cli *cli)
 {
-    const struct options *o = &cli->options;
-    parley_error error = PARLEY_ERROR_INIT;
-    parley_options options;
     struct report report;
-    char *text = NULL;
+    int code = PARLEY_OK;
 
-    const char **paths = mem_calloc(o->n_words + 1, sizeof *paths);
-    if (!paths) {
-        output_error(&cli->output, "out of memory");
-        return PARLEY_E_NOMEM;
-    }
-    for (size_t i = 0; i < o->n_words; i++)
-        paths[i] = o->words[i];
-    cli_engine_options(cli, &options);
-    int code = parley_test(&options, paths, &text, &error);
-    mem_free(paths);
-    // A report names what failed; without one only the error does.
-    int read = cli_report_read(cli, text ? PARLEY_OK : code, text, &error, &report);
+    int read = cli_report_on_words(cli, parley_test, &code, &report);
     if (read < 0)
         return read;
     print_report(cli, &report);

@@ -104,7 +104,6 @@ static void fill_request(struct counting *c)
     const struct http_provider *h = c->provider;
 
     c->request = (struct wire_request){
-        .method = "POST",
         .url = h->count_url.ptr,
         .body = buf_slice(&c->body),
         .deadlines = {.connect_ms = at_most(h->deadlines.connect_ms, COUNT_CONNECT_MS),
@@ -117,18 +116,11 @@ static void fill_request(struct counting *c)
         .on_done = on_done,
         .user = c,
     };
-    for (unsigned i = 0; i < h->headers_len; i++) {
-        struct slice header = slice_str(h->headers[i]);
-        if (!slice_is(header, http_accepts_events))
-            c->request.headers[c->request.headers_len++] = header;
-    }
 }
 
 static int start(struct llm *p, struct llm_count *count, struct err *err)
 {
     struct http_provider *h = (struct http_provider *)(void *)p;
-    const struct llm_env *env = h->provider.env;
-    BUG_ON(!env->wire);
     struct counting *c = mem_zalloc(sizeof(*c));
 
     if (!c)
@@ -141,14 +133,13 @@ static int start(struct llm *p, struct llm_count *count, struct err *err)
     int rc = llm_render_count(h->dialect, &caps, count->request, &c->body, err);
     if (rc == E_OK) {
         fill_request(c);
-        rc = wire_start(env->wire, &c->request, err);
+        rc = http_send(h, &c->request, false, err);
     }
     if (rc) {
         counting_free(c);
         return rc;
     }
     count->impl = c;
-    h->provider.under_way++;
     return E_OK;
 }
 

@@ -26,7 +26,7 @@ enum { BODY_BYTES_MAX = 32 << 20, ERROR_BODY_BYTES_MAX = 64 << 10, URL_BYTES_MAX
 // A stream has some 300 bytes around every few of text.
 enum { ANSWER_BYTES_MAX = 64 << 20 };
 
-const char http_accepts_events[] = "Accept: text/event-stream";
+static const char accepts_events[] = "Accept: text/event-stream";
 
 struct exchange {
     struct http_provider *provider;  // borrowed
@@ -128,7 +128,7 @@ static int add_headers(struct http_provider *h, const char *auth, struct err *er
     char prefix[HOST_BYTES_MAX];
 
     int rc = http_add_header(h, err, "Content-Type: application/json");
-    rc = rc ? rc : http_add_header(h, err, "%s", http_accepts_events);
+    rc = rc ? rc : http_add_header(h, err, "%s", accepts_events);
     rc = rc ? rc : http_add_header(h, err, "User-Agent: parley/%s", PARLEY_VERSION);
     if (rc == E_OK && h->key && strcmp(auth, "bearer") == 0)
         rc = http_add_header(h, err, "Authorization: Bearer %s", h->key);
@@ -456,11 +456,28 @@ static void on_done(struct wire_request *r, enum wire_end end, const struct err 
     call->on_done(call);
 }
 
+int http_send(struct http_provider *h, struct wire_request *r, bool events, struct err *err)
+{
+    const struct llm_env *env = h->provider.env;
+
+    BUG_ON(!env->wire);
+    r->method = "POST";
+    r->headers_len = h->headers_len;
+    for (unsigned i = 0; i < h->headers_len; i++) {
+        struct slice header = slice_str(h->headers[i]);
+        bool accepts = !events && slice_is(header, accepts_events);
+        r->headers[i] = accepts ? SLICE_LIT("Accept: application/json") : header;
+    }
+    if (env->on_request)
+        env->on_request(env->user, h->provider.name, r->body);
+    int rc = wire_start(env->wire, r, err);
+    h->provider.under_way += rc == E_OK;
+    return rc;
+}
+
 int http_start(struct llm *p, struct llm_call *call, struct err *err)
 {
     struct http_provider *h = (struct http_provider *)(void *)p;
-    const struct llm_env *env = h->provider.env;
-    BUG_ON(!env->wire);
     struct exchange *x = mem_zalloc(sizeof(*x));
     if (!x)
         return err_set(err, E_NOMEM, "out of memory");
@@ -473,9 +490,7 @@ int http_start(struct llm *p, struct llm_call *call, struct err *err)
     int rc = llm_render(h->dialect, &caps, call->request, &x->body, err);
     if (rc == E_OK) {
         x->request = (struct wire_request){
-            .method = "POST",
             .url = h->url.ptr,
-            .headers_len = h->headers_len,
             .body = buf_slice(&x->body),
             .deadlines = h->deadlines,
             .max_bytes = ANSWER_BYTES_MAX,
@@ -485,18 +500,13 @@ int http_start(struct llm *p, struct llm_call *call, struct err *err)
             .on_done = on_done,
             .user = x,
         };
-        for (unsigned i = 0; i < h->headers_len; i++)
-            x->request.headers[i] = slice_str(h->headers[i]);
-        if (env->on_request)
-            env->on_request(env->user, h->provider.name, x->request.body);
-        rc = wire_start(env->wire, &x->request, err);
+        rc = http_send(h, &x->request, true, err);
     }
     if (rc) {
         exchange_free(x);
         return rc;
     }
     call->impl = x;
-    h->provider.under_way++;
     return E_OK;
 }
 

@@ -104,7 +104,6 @@ static void fill_request(struct exchange *x)
         d.total_ms = ms < d.total_ms ? ms : d.total_ms;
     }
     x->request = (struct wire_request){
-        .method = "POST",
         .url = h->embed_url.ptr,
         .body = buf_slice(&x->body),
         .deadlines = d,
@@ -115,23 +114,14 @@ static void fill_request(struct exchange *x)
         .on_done = on_done,
         .user = x,
     };
-    // The headers are those of replies, which are event streams.
-    for (unsigned i = 0; i < h->headers_len; i++) {
-        bool accept = strncasecmp(h->headers[i], "Accept:", 7) == 0;
-        x->request.headers[i] =
-            accept ? SLICE_LIT("Accept: application/json") : slice_str(h->headers[i]);
-    }
-    x->request.headers_len = h->headers_len;
 }
 
 int http_embed(struct llm *p, struct llm_embed_call *call, struct err *err)
 {
     struct http_provider *h = (struct http_provider *)(void *)p;
-    const struct llm_env *env = h->provider.env;
     uint64_t dims = call->dimensions ? call->dimensions : EMBED_DIMENSIONS_MAX;
     uint64_t most = FRAME_BYTES + call->inputs_len * dims * NUMBER_BYTES_MAX;
 
-    BUG_ON(!env->wire);
     struct exchange *x = mem_zalloc(sizeof(*x));
     if (!x)
         return err_set(err, E_NOMEM, "out of memory");
@@ -143,16 +133,13 @@ int http_embed(struct llm *p, struct llm_embed_call *call, struct err *err)
     int rc = llm_embed_render(call, !h->own_url, &x->body, err);
     if (rc == E_OK) {
         fill_request(x);
-        if (env->on_request)
-            env->on_request(env->user, h->provider.name, x->request.body);
-        rc = wire_start(env->wire, &x->request, err);
+        rc = http_send(h, &x->request, false, err);
     }
     if (rc) {
         exchange_free(x);
         return rc;
     }
     call->impl = x;
-    h->provider.under_way++;
     return E_OK;
 }
 

@@ -90,7 +90,6 @@ int decode_openai(struct llm_decoder *d, struct slice data, struct err *err);
 // ---- http (http.c)
 
 enum { HTTP_HEADERS_MAX = 24 };
-extern const char http_accepts_events[];  // the header
 
 // A provider behind the wire. Its URL and headers are made once, when it is opened.
 struct http_provider {
@@ -120,6 +119,10 @@ int http_add_header(struct http_provider *h, struct err *err, const char *fmt, .
 int http_start(struct llm *p, struct llm_call *call, struct err *err);
 void http_cancel(struct llm *p, struct llm_call *call);
 void http_free(struct llm *p);
+// Begins *r, of which address, body, limits and callbacks are filled in, with the provider's
+// headers; whoever traces is told. `events`: the answer is to be a stream of them, else JSON. On
+// success it counts as under way.
+int http_send(struct http_provider *h, struct wire_request *r, bool events, struct err *err);
 // What a header of the answer says about sending again.
 void http_outcome_header(struct call_outcome *outcome, const struct clock *clock,
                          struct slice name, struct slice value);
