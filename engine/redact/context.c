@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+// context.c: each place in the stretch where a word may begin is compared with each word. The
+// stretch is short, and looked at only where digits already look like something.
+#include "redact/context.h"
+
+// Letters and digits of ASCII, and all that is not ASCII: a word of another script does not end
+// in its middle.
+static bool in_word(char c)
+{
+    unsigned char u = (unsigned char)c;
+
+    return (u >= 'a' && u <= 'z') || (u >= 'A' && u <= 'Z') || (u >= '0' && u <= '9') || u >= 0x80;
+}
+
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+}
+
+// Does word stand at text[at], all of it before end?
+static bool word_at(struct slice text, size_t at, size_t end, const char *word)
+{
+    for (; *word && *word != '*'; word++) {
+        if (*word == ' ') {
+            if (at < end && (text.ptr[at] == ' ' || text.ptr[at] == '-' || text.ptr[at] == '_'))
+                at++;
+        } else if (at < end && lower(text.ptr[at]) == *word) {
+            at++;
+        } else {
+            return false;
+        }
+    }
+    return *word == '*' || at == end || !in_word(text.ptr[at]);
+}
+
+bool context_before(struct slice text, size_t at, const char *const *words)
+{
+    size_t from = at > CONTEXT_BYTES ? at - CONTEXT_BYTES : 0;
+
+    for (size_t i = at; i > from; i--) {
+        if (text.ptr[i - 1] == '\n' && i < at && text.ptr[i] == '\n')
+            return false;
+        if (!in_word(text.ptr[i - 1]) || (i > 1 && in_word(text.ptr[i - 2])))
+            continue;
+        for (const char *const *w = words; *w; w++)
+            if (word_at(text, i - 1, at, *w))
+                return true;
+    }
+    return false;
+}
