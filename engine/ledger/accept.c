@@ -37,6 +37,7 @@ void ledger_create(struct chat *c, const char *context_hash, struct slice user,
     work_add_head(w);
     work_add_pointer(w, &w->head, context_hash);
     work_add_user(w, user);
+    work_add_session_note(w, AUDIT_SESSION_CREATED, AUDIT_NO_DETAIL);
     work_commit(w, created);
 }
 
@@ -245,6 +246,9 @@ static int build(struct work *w, struct err *err)
         work_add_pointer(w, &w->head, a->context_hash);
         work_add_user(w, a->user);
     }
+    if (fresh || a->resumed)
+        work_add_session_note(w, fresh ? AUDIT_SESSION_CREATED : AUDIT_SESSION_RESUMED,
+                              AUDIT_NO_DETAIL);
     return E_OK;
 }
 

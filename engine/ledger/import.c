@@ -57,6 +57,7 @@ static void finish(struct work *w, uint64_t pointer)
     if (pointer != UINT64_MAX)
         work_add_pointer_over(w, &w->head, s->context_hash, pointer);
     work_add_user(w, slice_of(s->user, s->user_len));
+    work_add_session_note(w, AUDIT_SESSION_CREATED, AUDIT_IMPORTED);
     work_commit(w, imported);
 }
 

@@ -8,7 +8,8 @@
 // Records written (all in the user's partition; see model/record.h for keys, model/*.h for meta):
 //   accept  A1   insert turn/…/0, insert attempt/…/1 (open, due, owned), put or insert session/…;
 //                with a first turn: put head/…, insert user (if absent); with a key: insert key/…;
-//                in a new session with a system prompt, or of an edit: insert event/… — one commit
+//                in a new session with a system prompt, or of an edit: insert event/…; of a new or
+//                resumed session: insert outbox/audit/… (ledger/audit.h) — one commit
 //   attempt      put attempt/…/k-1 (settled), insert attempt/…/k (open, due, owned), delete part/…
 //                                                           — one commit, before it is sent
 //   keep         insert part/…, or put the newest while it is short — what has come so far
@@ -141,6 +142,7 @@ struct ledger_accept {
     const char *text_digest;         // keyed digest of the text, with key_hash
     uint32_t edit_from;              // 0, or: this turn and all after it are superseded too
     bool regenerate;                 // edit_from is asked again, in the same words: its pin stays
+    bool resumed;                    // the user comes back after a gap, which is noted
 };
 // A1. All of *a is copied. On success the chat has the new open turn (head.turns). E_CONFLICT:
 // key_taken, or the head moved (reload and try again); E_REFUSED: a turn is open (somebody is

@@ -17,6 +17,7 @@
 #define LEDGER_LEDGER_INT_H
 
 #include "base/json.h"
+#include "ledger/audit.h"
 #include "ledger/ledger.h"
 #include "ledger/rules.h"
 
@@ -210,6 +211,13 @@ void work_apply_head(struct work *w);
 // The attempt of a turn that is accepted now.
 void attempt_open(struct attempt *a, const struct ledger *l, const struct session_head *h,
                   uint32_t turn, uint32_t n);
+
+// ---- audit.c: notes for the audit trail
+
+// Adds an outbox record: a note about the batch's user, whose subject is made here.
+void commit_note(struct commit *b, const struct rand *rand, const struct audit_note *note);
+// The same about w->head's session.
+void work_add_session_note(struct work *w, enum audit_action action, enum audit_detail detail);
 
 // ---- reader.c: turns out of records
 

@@ -145,6 +145,7 @@ static void build_arriving(struct work *w, struct moving *s)
     work_add_head(w);
     work_add_pointer(w, &w->head, a->context_hash);
     work_add_user(w, a->user);
+    work_add_session_note(w, AUDIT_SESSION_CREATED, AUDIT_NO_DETAIL);
 }
 
 static void build_move(struct work *w)

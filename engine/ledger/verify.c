@@ -416,6 +416,16 @@ static void check_spend(struct verify *s, const struct record *row)
                 err.message);
 }
 
+static void check_outbox(struct verify *s, const struct record *row)
+{
+    struct audit_note note;
+    struct err err = ERR_INIT;
+
+    if (!opens(s, row, &err) || !fine(s, audit_note_read(&note, row->meta, &err)))
+        problem(s, "%.*s: %s; what it tells is missing in the audit trail", SLICE_FMT(row->key),
+                err.message);
+}
+
 // A key that was changed may name no kind that any other pass reads.
 static void check_kind(struct verify *s, const struct record *row)
 {
@@ -432,6 +442,7 @@ static const struct pass {
     {"session/", check_session}, {"attempt/", check_attempt},   {"event/", check_event},
     {"key/", check_key},         {"part/", check_part},         {"turn/", check_turn_record},
     {"head/", check_pointer},    {"user", check_user},       {"recall/", check_recall},
+    {AUDIT_OUTBOX, check_outbox},
     {"spend/", check_spend},     {"summary/", check_summary}, {"tokens/", check_tokens},
     {"", check_kind},
 };

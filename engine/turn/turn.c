@@ -287,6 +287,7 @@ void turn_fill_accept(const struct run *run, struct ledger_accept *a)
         .text_digest = run->key_name ? run->text_digest : NULL,
         .edit_from = turn_replaces(run),
         .regenerate = run->job->flags & JOB_REGENERATE,
+        .resumed = session_resume(&resume_default, 0, run->gap_ms) != RESUME_RESTORE,
     };
     memcpy(a->context_hash, run->context_hash, sizeof(a->context_hash));
 }
