@@ -64,6 +64,7 @@ embedded := $(sort $(wildcard scripts/*.lua scripts/parley/*.lua scripts/data/* 
                                $(filter-out %_test.lua,$(wildcard policies/*.lua))))
 lib_obj  += $(if $(filter base,$(ROOMS)),$(B)/gen/embedded.o)
 lib_obj  += $(if $(filter tokens,$(ROOMS)),$(B)/engine/tokens/image.o)
+lib_obj  += $(if $(filter redact,$(ROOMS)),$(B)/gen/phones.o)
 inner    := $(B)/libparley_inner.a
 
 .PHONY: all

@@ -37,6 +37,18 @@ $(B)/engine/tokens/image.o: engine/tokens/image.S $(B)/gen/encodings.img $(stamp
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -c -Wa,-I$(B)/gen -o $@ $<
 
+# The numbering plans of the world as one automaton (engine/redact/phone_plan.h).
+$(B)/tools/phones: tools/phones.c engine/redact/phone_plan.h
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O1 -Iengine -o $@ $<
+
+$(B)/gen/phones.c: $(B)/tools/phones scripts/phones/plans.txt
+	$(call say,GEN,$@)
+	$(Q)$(B)/tools/phones scripts/phones/plans.txt > $@.tmp && mv $@.tmp $@
+
+$(B)/gen/phones.o: $(B)/gen/phones.c engine/redact/phone_plan.h $(stamp)
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
 # Everything with its inner symbols: what the unit tests link.
 $(inner): $(lib_obj)
 	$(call say,AR,$@)

@@ -2,7 +2,7 @@
 // phone.c: reads groups of digits and what stands between them, then asks what they could be.
 #include "redact/phone.h"
 
-#include "redact/context.h"
+#include "redact/words.h"
 
 enum { DIGITS_MIN = 7, DIGITS_MAX = 17, GROUPS_MAX = 8 };
 

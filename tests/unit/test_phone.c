@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Telephone numbers: what is one, where it begins and ends, and what of the text decides that.
-#include "redact/context.h"
+#include "redact/words.h"
 #include "redact/phone.h"
 
 #include <setjmp.h>
@@ -37,7 +37,7 @@ static void test_phone__simple(void **state)
     assert_string_equal(found("on 2026-11-21 at 10:15", PHONE_NO_REGION), "");
 }
 
-static void test_context__words(void **state)
+static void test_words__before(void **state)
 {
     static const char *const words[] = {"phone*", "tax id", NULL};
     static const struct {
@@ -55,7 +55,7 @@ static void test_context__words(void **state)
         struct slice s = slice_str(cases[i].text);
         size_t at = strcspn(cases[i].text, "1");
 
-        if (context_before(s, at, words) != cases[i].found)
+        if (words_before(s, at, words) != cases[i].found)
             fail_msg("%s", cases[i].text);
     }
 }
@@ -64,7 +64,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_phone__simple),
-        cmocka_unit_test(test_context__words),
+        cmocka_unit_test(test_words__before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

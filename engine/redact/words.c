@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// context.c: each place in the stretch where a word may begin is compared with each word. The
+// words.c: each place in the stretch where a word may begin is compared with each word. The
 // stretch is short, and looked at only where digits already look like something.
-#include "redact/context.h"
+#include "redact/words.h"
 
 // Letters and digits of ASCII, and all that is not ASCII: a word of another script does not end
 // in its middle.
@@ -33,9 +33,9 @@ static bool word_at(struct slice text, size_t at, size_t end, const char *word)
     return *word == '*' || at == end || !in_word(text.ptr[at]);
 }
 
-bool context_before(struct slice text, size_t at, const char *const *words)
+bool words_before(struct slice text, size_t at, const char *const *words)
 {
-    size_t from = at > CONTEXT_BYTES ? at - CONTEXT_BYTES : 0;
+    size_t from = at > WORDS_BYTES ? at - WORDS_BYTES : 0;
 
     for (size_t i = at; i > from; i--) {
         if (text.ptr[i - 1] == '\n' && i < at && text.ptr[i] == '\n')

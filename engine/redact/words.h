@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: MIT
-// context.h: words in front of a value that say what it is ("SSN:", "call me at").
+// words.h: words in front of a value that say what it is ("SSN:", "call me at").
 //
 // Only what stands before a value counts, so that a stream can decide early; and only a bounded
 // stretch of it. Pure; any thread; no memory.
-#ifndef REDACT_CONTEXT_H
-#define REDACT_CONTEXT_H
+#ifndef REDACT_WORDS_H
+#define REDACT_WORDS_H
 
 #include "base/slice.h"
 
 // How far in front of a value a word may begin.
-enum { CONTEXT_BYTES = 64 };
+enum { WORDS_BYTES = 64 };
 
-// Does one of words begin within the CONTEXT_BYTES in front of text[at], in the same paragraph (no
+// Does one of words begin within the WORDS_BYTES in front of text[at], in the same paragraph (no
 // empty line between)? Words are lower-case UTF-8, ended by NULL; ASCII letters match in either
 // case. A word stands alone: no letter or digit before it, none after. One that ends in "*" may go
 // on ("phone*" finds "phones"); a space in it matches one space, '-', '_' or nothing ("tax id"
 // finds "tax-id", "TaxID").
-bool context_before(struct slice text, size_t at, const char *const *words);
+bool words_before(struct slice text, size_t at, const char *const *words);
 
 #endif
