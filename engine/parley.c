@@ -23,7 +23,8 @@ _Static_assert((int)PARLEY_E_USAGE == E_USAGE && (int)PARLEY_E_POLICY == E_POLIC
                    (int)PARLEY_E_PROVIDER == E_PROVIDER && (int)PARLEY_E_CONFLICT == E_CONFLICT &&
                    (int)PARLEY_E_NOT_FOUND == E_NOT_FOUND && (int)PARLEY_E_NOMEM == E_NOMEM &&
                    (int)PARLEY_E_CANCELLED == E_CANCELLED && (int)PARLEY_E_BUSY == E_BUSY &&
-                   (int)PARLEY_E_CORRUPT == E_CORRUPT && (int)PARLEY_E_FENCED == E_FENCED,
+                   (int)PARLEY_E_CORRUPT == E_CORRUPT && (int)PARLEY_E_FENCED == E_FENCED &&
+                   (int)PARLEY_E_ERASED == E_ERASED,
                "parley_code and enum code are the same numbers");
 _Static_assert((int)PARLEY_CONTINUE == JOB_CONTINUE && (int)PARLEY_STATELESS == JOB_STATELESS &&
                    (int)PARLEY_ALL_USERS == JOB_ALL_USERS &&

@@ -57,7 +57,8 @@ typedef enum parley_code {
     PARLEY_E_CANCELLED = -9, /**< stopped by the user or by shutdown */
     PARLEY_E_BUSY = -10,     /**< nothing was done; try again later */
     PARLEY_E_CORRUPT = -11,  /**< stored bytes are not what they should be */
-    PARLEY_E_FENCED = -12    /**< somebody else owns this now */
+    PARLEY_E_FENCED = -12,   /**< somebody else owns this now */
+    PARLEY_E_ERASED = -13    /**< the user was erased, and nothing is added to what is gone */
 } parley_code;
 
 typedef struct parley parley; /**< an engine */

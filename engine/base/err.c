@@ -86,7 +86,7 @@ const char *err_word(int code)
 {
     static const char *const words[] = {
         "ok",        "usage",     "policy",    "store", "refused", "provider", "conflict",
-        "not_found", "no_memory", "cancelled", "busy",  "corrupt", "fenced",
+        "not_found", "no_memory", "cancelled", "busy",  "corrupt", "fenced",   "erased",
     };
     size_t count = sizeof(words) / sizeof(words[0]);
 

@@ -26,6 +26,7 @@ enum code {
     E_BUSY = -10,      // try again later, nothing was done
     E_CORRUPT = -11,   // stored or received bytes are not what they should be
     E_FENCED = -12,    // an epoch or version guard failed: somebody else owns this now
+    E_ERASED = -13,    // it was erased for good, and takes nothing any more
 };
 
 enum { ERR_MESSAGE_BYTES = 512 };

@@ -56,6 +56,7 @@ static int exit_status(int code)
     case PARLEY_E_BUSY:
     case PARLEY_E_CONFLICT:
     case PARLEY_E_FENCED:
+    case PARLEY_E_ERASED:
         return EXIT_REFUSED;
     case PARLEY_E_CANCELLED:
         return EXIT_INTERRUPTED;

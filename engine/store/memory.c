@@ -32,6 +32,12 @@ struct lease_entry {
     char bytes[];
 };
 
+// A partition that is erased; its key is empty.
+struct closed_entry {
+    struct name name;
+    char bytes[];
+};
+
 struct memory_store;
 
 struct space {
@@ -42,6 +48,7 @@ struct space {
     struct tree by_key;           // struct entry
     struct tree by_due;           // struct entry
     struct tree leases;           // struct lease_entry
+    struct tree erased;           // struct closed_entry
     uint64_t epochs;              // given out so far
     struct memory_store *stores;  // open on this space
 };
@@ -288,10 +295,15 @@ static int prepare(struct space *sp, struct store_op *op, struct change *changes
     return E_OK;
 }
 
+static int check_open(struct space *sp, struct store_op *op)
+{
+    return find(&sp->erased, op->partition, SLICE_NONE) ? op_refuse_erased(op) : E_OK;
+}
+
 static void do_commit(struct space *sp, struct store_op *op)
 {
     struct change changes[STORE_BATCH_ITEMS_MAX] = {{0}};
-    if (check_fence(sp, op))
+    if (check_open(sp, op) || check_fence(sp, op))
         return;
     if (prepare(sp, op, changes)) {
         for (uint32_t i = 0; i < op->items_len; i++)
@@ -333,9 +345,26 @@ static void do_drop(struct space *sp, struct store_op *op)
     }
 }
 
+static void do_erase(struct space *sp, struct store_op *op)
+{
+    if (!find(&sp->erased, op->partition, SLICE_NONE)) {
+        struct closed_entry *e = mem_zalloc(sizeof *e + op->partition.len);
+        if (!e) {
+            op_fail(op, E_NOMEM, "store: memory: out of memory for the name of what is erased");
+            return;
+        }
+        char *at = e->bytes;
+        e->name.partition = put_bytes(&at, op->partition);
+        tree_insert(&sp->erased, &e->name.node);
+    }
+    do_drop(sp, op);
+}
+
 static void do_lease(struct memory_store *s, struct store_op *op)
 {
     struct space *sp = s->space;
+    if (check_open(sp, op))
+        return;
     struct tree_node *node = find(&sp->leases, op->partition, op->key);
     struct lease lease = {0};
     if (node)
@@ -377,6 +406,7 @@ static void memory_submit(struct store *store, struct store_op *op)
     case STORE_PARTITIONS: do_partitions(sp, op); break;
     case STORE_COMMIT: do_commit(sp, op); break;
     case STORE_DROP: do_drop(sp, op); break;
+    case STORE_ERASE: do_erase(sp, op); break;
     case STORE_LEASE: do_lease(s, op); break;
     case STORE_CLAIM_ALIVE: do_claim_alive(sp, op); break;
     case STORE_CHECK: break;  // nothing that could be damaged
@@ -400,6 +430,7 @@ static struct space *space_new(const char *name)
     sp->by_key = (struct tree)TREE_INIT(order_names);
     sp->by_due = (struct tree)TREE_INIT(order_due);
     sp->leases = (struct tree)TREE_INIT(order_names);
+    sp->erased = (struct tree)TREE_INIT(order_names);
     return sp;
 }
 
@@ -410,6 +441,10 @@ static void space_free(struct space *sp)
     for (struct tree_node *node; (node = tree_first(&sp->leases));) {
         tree_remove(&sp->leases, node);
         mem_free(CONTAINER_OF(node, struct lease_entry, name.node));
+    }
+    for (struct tree_node *node; (node = tree_first(&sp->erased));) {
+        tree_remove(&sp->erased, node);
+        mem_free(CONTAINER_OF(node, struct closed_entry, name.node));
     }
     pthread_mutex_destroy(&sp->lock);
     mem_free(sp->name);

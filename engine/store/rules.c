@@ -9,12 +9,19 @@
 
 bool op_writes(const struct store_op *op)
 {
-    return op->verb == STORE_COMMIT || op->verb == STORE_DROP || op->verb == STORE_LEASE;
+    return op->verb == STORE_COMMIT || op->verb == STORE_DROP || op->verb == STORE_ERASE ||
+           op->verb == STORE_LEASE;
 }
 
 int op_refuse_read_only(struct store_op *op)
 {
     return op_fail(op, E_REFUSED, "the store is open read-only: open it for writing to change it");
+}
+
+int op_refuse_erased(struct store_op *op)
+{
+    return op_fail(op, E_ERASED, "erased: what was kept here was deleted for good, and nothing is "
+                   "added to it");
 }
 
 static int check_len(struct store_op *op, const char *what, struct slice s, size_t min, size_t max)
@@ -123,6 +130,7 @@ int rule_limits(struct store_op *op)
         code = check_partition(op);
         return code ? code : check_batch(op);
     case STORE_DROP:
+    case STORE_ERASE:
         return check_partition(op);
     case STORE_LEASE:
         code = check_partition(op);

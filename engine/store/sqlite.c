@@ -143,7 +143,7 @@ static int open_writer(struct sqlite_store *s, struct err *err)
     if (!code)
         code = set_wal(c, s->path, err);
     if (!code && !version)
-        code = schema_upgrade(c->db, s->path, s->schema, 0, false, NULL, err);
+        code = schema_make(c->db, s->path, s->schema, err);
     return code ? code : conn_prepare(c, s->path, err);
 }
 

@@ -139,9 +139,13 @@ static const char *const checks[] = {
     " OR version < 1 OR typeof(due_at_ms) NOT IN ('integer', 'null') OR due_at_ms <= 0"
     " OR typeof(count) <> 'integer' OR typeof(meta) <> 'text'"
     " OR length(CAST(meta AS BLOB)) > 16384 OR typeof(body) <> 'blob' OR length(body) > 262144",
+    "SELECT 'record ' || substr(quote(key), 1, 80) || ' (row ' || id || ') is of a partition that'"
+    " || ' is erased' FROM records WHERE partition_id IN (SELECT id FROM partitions WHERE erased)",
     "SELECT 'partition ' || substr(quote(name), 1, 80) || ' has a name that is none'"
     " FROM partitions WHERE typeof(name) <> 'text' OR length(CAST(name AS BLOB)) NOT BETWEEN 1"
     " AND 64",
+    "SELECT 'partition ' || substr(quote(name), 1, 80) || ' does not say whether it is erased'"
+    " FROM partitions WHERE typeof(erased) <> 'integer' OR erased NOT IN (0, 1)",
     "SELECT 'the number ' || name || ' is missing or none' FROM (SELECT 'epochs' AS name UNION"
     " SELECT 'mends') WHERE name NOT IN (SELECT name FROM state WHERE typeof(value) = 'integer')",
 };

@@ -40,8 +40,10 @@ static const char *const sql[SQL_STATEMENTS] = {
     [SQL_KEYS_BACK] = "SELECT r.key FROM records r INDEXED BY records_key " OF_PARTITION
                       "AND r.key >= ?2 AND r.key < ?3 ORDER BY r.key DESC",
 
-    [SQL_PARTITION] = "SELECT id FROM partitions WHERE name = ?1",
+    [SQL_PARTITION] = "SELECT id, erased FROM partitions WHERE name = ?1",
     [SQL_PARTITION_NEW] = "INSERT INTO partitions(name) VALUES (?1)",
+    [SQL_PARTITION_CLOSE] = "INSERT INTO partitions(name, erased) VALUES (?1, 1) "
+                            "ON CONFLICT(name) DO UPDATE SET erased = 1",
     [SQL_FIND] = "SELECT id, version, count FROM records WHERE partition_id = ?1 AND key = ?2",
     [SQL_INSERT] = "INSERT INTO records(partition_id, key, version, due_at_ms, count, meta, body) "
                    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -51,7 +53,7 @@ static const char *const sql[SQL_STATEMENTS] = {
     [SQL_DELETE] = "DELETE FROM records WHERE id = ?1",
     [SQL_DROP_RECORDS] = "DELETE FROM records WHERE partition_id = ?1",
     [SQL_DROP_LEASES] = "DELETE FROM leases WHERE partition_id = ?1",
-    [SQL_DROP_PARTITION] = "DELETE FROM partitions WHERE id = ?1",
+    [SQL_DROP_PARTITION] = "DELETE FROM partitions WHERE id = ?1 AND NOT erased",
     [SQL_LEASE] = "SELECT epoch, expires_at_ms, holder FROM leases "
                   "WHERE partition_id = ?1 AND key = ?2",
     [SQL_LEASE_PUT] = "INSERT OR REPLACE INTO leases(partition_id, key, epoch, expires_at_ms, "

@@ -3,6 +3,7 @@
 //
 //   sqlite.c         opening and closing, the two queues, and which of them an op goes to
 //   sqlite_write.c   the writer thread: groups of ops, one transaction and one fsync each
+//   sqlite_change.c  what one commit, lease, drop or erasure does to the file
 //   sqlite_read.c    the reader thread, and how each kind of read is done
 //   sqlite_check.c   what can be read past damage, and what is wrong with the file
 //   sqlite_conn.c    one connection: its settings, its statements, what its errors mean
@@ -71,8 +72,10 @@ extern const struct schema sqlite_schema;
 // E_STORE unless the file is empty (*version is 0) or ours (*version is what it has).
 int schema_read(sqlite3 *db, const char *path, const struct schema *schema, unsigned *version,
                 struct err *err);
+// An empty file gets the newest version, or stays empty.
+int schema_make(sqlite3 *db, const char *path, const struct schema *schema, struct err *err);
 // Takes the steps from `from` to the newest, one transaction each, and adds a line on each to
-// report (which may be NULL). The writer's lock is held.
+// report. For these two the writer's lock is held.
 int schema_upgrade(sqlite3 *db, const char *path, const struct schema *schema, unsigned from,
                    bool dry_run, struct buf *report, struct err *err);
 
@@ -82,7 +85,8 @@ enum statement {
     SQL_BEGIN_READ, SQL_BEGIN_WRITE, SQL_COMMIT, SQL_ROLLBACK, SQL_MEND,
     SQL_GET, SQL_SCAN, SQL_SCAN_BACK, SQL_SCAN_END, SQL_SCAN_BACK_END, SQL_DUE, SQL_DUE_AFTER,
     SQL_DUE_CURSOR, SQL_PARTITIONS, SQL_KEYS, SQL_KEYS_BACK,
-    SQL_PARTITION, SQL_PARTITION_NEW, SQL_FIND, SQL_INSERT, SQL_UPDATE, SQL_COUNT, SQL_DELETE,
+    SQL_PARTITION, SQL_PARTITION_NEW, SQL_PARTITION_CLOSE,
+    SQL_FIND, SQL_INSERT, SQL_UPDATE, SQL_COUNT, SQL_DELETE,
     SQL_DROP_RECORDS, SQL_DROP_LEASES, SQL_DROP_PARTITION,
     SQL_LEASE, SQL_LEASE_PUT, SQL_EPOCH, SQL_EPOCH_PUT,
     SQL_STATEMENTS,
@@ -172,6 +176,22 @@ int sqlite_read(struct sqlite_store *s, struct sqlite_conn *c, struct store_op *
 // Moves the WAL into the file, and in the modes that wait for readers empties it. The writer's lock
 // is held. An SQLite result code; changes the connection's busy timeout.
 int sqlite_checkpoint(struct sqlite_store *s, struct sqlite_conn *c, int mode);
+
+// --- sqlite_change.c --------------------------------------------------------------------------
+
+// What a record or lease becomes by a group; told to the op once the group is durable.
+struct outcome {
+    uint64_t version;
+    int64_t count;
+};
+struct outcomes {
+    struct outcome all[GROUP_ITEMS_MAX];
+    uint32_t len;
+};
+// Does an op that writes, in the transaction at hand, unless what is stored refuses it (op->code).
+// Adds an outcome for each item of a commit, and for a lease. An SQLite result code.
+int sqlite_change(struct sqlite_store *s, struct sqlite_conn *c, struct store_op *op,
+                  struct outcomes *out);
 
 // The absolute name of the store's file, which is made if it is not there and may be. The caller
 // frees it with free.

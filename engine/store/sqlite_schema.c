@@ -103,9 +103,15 @@ enum { APPLICATION_ID = 0x70726c79 };
     "  sum(cost_usd) AS cost_usd, sum(cost_usd IS NULL) AS attempts_without_cost\n" \
     "FROM usage GROUP BY day, bot, provider, model;\n"
 
+// The row of an erased partition stays, so that nothing comes back under its name: neither from a
+// process that had not heard of it, nor by a mistake.
+#define SQL_ERASED \
+    "ALTER TABLE partitions ADD COLUMN erased INTEGER NOT NULL DEFAULT 0;\n"
+
 static const struct schema_step steps[] = {
     {"records, leases, and the views sessions, turns, usage and usage_by_day",
      SQL_TABLES SQL_VIEW_SESSIONS SQL_VIEW_TURNS SQL_VIEW_USAGE},
+    {"partitions that are erased are marked and stay closed", SQL_ERASED},
 };
 const struct schema sqlite_schema = {steps, sizeof steps / sizeof *steps};
 
@@ -147,37 +153,43 @@ int schema_read(sqlite3 *db, const char *path, const struct schema *schema, unsi
     return E_OK;
 }
 
-static int take_step(sqlite3 *db, const struct schema *schema, unsigned from)
+// Takes the steps from version `from` to `to` in one transaction.
+static int take_steps(sqlite3 *db, const char *path, const struct schema *schema, unsigned from,
+                      unsigned to, struct err *err)
 {
-    char numbers[96];
+    char numbers[96], doing[64];
     sqlite3_snprintf(sizeof numbers, numbers, "PRAGMA application_id=%d; PRAGMA user_version=%u;",
-                     APPLICATION_ID, from + 1);
+                     APPLICATION_ID, to);
     int rc = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
-    if (rc == SQLITE_OK)
+    for (; rc == SQLITE_OK && from < to; from++)
         rc = sqlite3_exec(db, schema->steps[from].sql, NULL, NULL, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_exec(db, numbers, NULL, NULL, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
-    return rc;
+    if (rc == SQLITE_OK)
+        return E_OK;
+    sqlite3_snprintf(sizeof doing, doing, "going to schema version %u", to);
+    int code = conn_error(db, rc, path, doing, err);
+    if (!sqlite3_get_autocommit(db))
+        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    return code;
+}
+
+int schema_make(sqlite3 *db, const char *path, const struct schema *schema, struct err *err)
+{
+    return take_steps(db, path, schema, 0, schema->version, err);
 }
 
 int schema_upgrade(sqlite3 *db, const char *path, const struct schema *schema, unsigned from,
                    bool dry_run, struct buf *report, struct err *err)
 {
     for (; from < schema->version; from++) {
-        int rc = dry_run ? SQLITE_OK : take_step(db, schema, from);
-        if (rc != SQLITE_OK) {
-            char doing[64];
-            sqlite3_snprintf(sizeof doing, doing, "going to schema version %u", from + 1);
-            int code = conn_error(db, rc, path, doing, err);
-            if (!sqlite3_get_autocommit(db))
-                sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+        int code = dry_run ? E_OK : take_steps(db, path, schema, from, from + 1, err);
+        if (code)
             return code;
-        }
-        if (report)
-            buf_addf(report, "from version %u to %u: %s\n", from, from + 1,
-                     schema->steps[from].what);
+        buf_addf(report, "from version %u to %u: %s\n", from, from + 1,
+                 schema->steps[from].what);
     }
-    return report ? buf_check(report, "the report", err) : E_OK;
+    return buf_check(report, "the report", err);
 }

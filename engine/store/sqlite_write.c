@@ -2,8 +2,8 @@
 // sqlite_write.c: the writer thread; see sqlite_int.h.
 //
 // It takes whatever is queued, in order, as a group: one transaction, one fsync, then all of the
-// group's ops are completed. An op's guards are checked before it changes anything, so an op that
-// is refused leaves the others' transaction as it was, and no savepoint is needed.
+// group's ops are completed. An op that is refused leaves the others' transaction as it was, and no
+// savepoint is needed. An erasure is a group by itself: it is complete when the WAL is empty.
 //
 //   queued ──▶ group ──▶ committed ──▶ completed, versions told
 //               │  └──▶ commit failed ──▶ connection reopened ──▶ E_STORE, ambiguous
@@ -22,19 +22,12 @@ enum {
     GATHER_NS_MAX = 1000 * 1000,
 };
 
-// What a record or lease becomes by a group; told to the op once the group is durable.
-struct outcome {
-    uint64_t version;
-    int64_t count;
-};
-
 struct writer {
     struct sqlite_store *s;
     struct sqlite_conn *c;
     struct store_op *ops[GROUP_OPS_MAX];
     uint32_t ops_len;
-    struct outcome outcomes[GROUP_ITEMS_MAX];
-    uint32_t outcomes_len;
+    struct outcomes outcomes;
     bool must_mend;          // a commit failed: see mend
     bool must_truncate;      // something was dropped: its bytes must leave the WAL too
     int wal_pages, checkpoint_at;
@@ -45,219 +38,18 @@ struct writer {
     int64_t last_commit_ns;  // how long it took
 };
 
-// --- single ops: an SQLite result code each; what else goes wrong is in op->code ----------------
-
-// *id is 0 when there is none.
-static int find_partition(struct writer *w, struct slice name, int64_t *id)
-{
-    sqlite3_stmt *st = w->c->statements[SQL_PARTITION];
-    bind_text(st, 1, name);
-    int rc = sqlite3_step(st);
-    *id = rc == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
-    sqlite3_reset(st);
-    return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
-}
-
-static int make_partition(struct writer *w, struct slice name, int64_t *id)
-{
-    bind_text(w->c->statements[SQL_PARTITION_NEW], 1, name);
-    int rc = conn_run(w->c, SQL_PARTITION_NEW);
-    *id = sqlite3_last_insert_rowid(w->c->db);
-    return rc;
-}
-
-static int find_lease(struct writer *w, int64_t partition, struct slice key, struct lease *lease)
-{
-    sqlite3_stmt *st = w->c->statements[SQL_LEASE];
-    *lease = (struct lease){0};
-    sqlite3_bind_int64(st, 1, partition);
-    bind_text(st, 2, key);
-    int rc = sqlite3_step(st);
-    if (rc == SQLITE_ROW) {
-        struct slice holder = column_slice(st, 2);
-        lease->epoch = (uint64_t)sqlite3_column_int64(st, 0);
-        lease->expires_at_ms = sqlite3_column_int64(st, 1);
-        if (holder.len < sizeof lease->holder && holder.len)
-            memcpy(lease->holder, holder.ptr, holder.len);
-    }
-    sqlite3_reset(st);
-    return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
-}
-
-struct found {
-    int64_t id;  // 0: absent
-    struct held held;
-};
-
-static int find_record(struct writer *w, int64_t partition, struct slice key, struct found *found)
-{
-    *found = (struct found){0};
-    if (!partition)
-        return SQLITE_OK;
-    sqlite3_stmt *st = w->c->statements[SQL_FIND];
-    sqlite3_bind_int64(st, 1, partition);
-    bind_text(st, 2, key);
-    int rc = sqlite3_step(st);
-    if (rc == SQLITE_ROW) {
-        found->id = sqlite3_column_int64(st, 0);
-        found->held.version = (uint64_t)sqlite3_column_int64(st, 1);
-        found->held.count = sqlite3_column_int64(st, 2);
-    }
-    sqlite3_reset(st);
-    return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
-}
-
-static int insert_record(struct writer *w, int64_t partition, const struct store_item *item,
-                         struct held after)
-{
-    sqlite3_stmt *st = w->c->statements[SQL_INSERT];
-    sqlite3_bind_int64(st, 1, partition);
-    bind_text(st, 2, item->key);
-    sqlite3_bind_int64(st, 3, (int64_t)after.version);
-    bind_due(st, 4, item->due_at_ms);
-    sqlite3_bind_int64(st, 5, after.count);
-    bind_text(st, 6, item->meta);
-    bind_blob(st, 7, item->body.bytes);
-    return conn_run(w->c, SQL_INSERT);
-}
-
-static int update_record(struct writer *w, int64_t id, const struct store_item *item,
-                         struct held after)
-{
-    enum statement which = item->verb == STORE_ADD ? SQL_COUNT : SQL_UPDATE;
-    sqlite3_stmt *st = w->c->statements[which];
-    sqlite3_bind_int64(st, 1, id);
-    sqlite3_bind_int64(st, 2, (int64_t)after.version);
-    if (item->verb == STORE_ADD) {
-        sqlite3_bind_int64(st, 3, after.count);
-    } else {
-        bind_due(st, 3, item->due_at_ms);
-        sqlite3_bind_int64(st, 4, after.count);
-        bind_text(st, 5, item->meta);
-        bind_blob(st, 6, item->body.bytes);
-    }
-    return conn_run(w->c, which);
-}
-
-static int apply_item(struct writer *w, int64_t partition, const struct store_item *item,
-                      const struct found *found, struct held after)
-{
-    if (item->verb == STORE_DELETE) {
-        if (!found->id)
-            return SQLITE_OK;
-        sqlite3_bind_int64(w->c->statements[SQL_DELETE], 1, found->id);
-        return conn_run(w->c, SQL_DELETE);
-    }
-    return found->id ? update_record(w, found->id, item, after)
-                     : insert_record(w, partition, item, after);
-}
-
-static int check_fence(struct writer *w, int64_t partition, struct store_op *op)
-{
-    struct lease lease;
-    int rc = find_lease(w, partition, op->fence_key, &lease);
-    if (rc == SQLITE_OK)
-        rule_fence(op, &lease);
-    return rc;
-}
-
-static int do_commit(struct writer *w, struct store_op *op)
-{
-    struct found found[STORE_BATCH_ITEMS_MAX];
-    struct held after[STORE_BATCH_ITEMS_MAX];
-    int64_t partition = 0;
-    int rc = find_partition(w, op->partition, &partition);
-    if (rc == SQLITE_OK && op->fence_epoch)
-        rc = check_fence(w, partition, op);
-    for (uint32_t i = 0; rc == SQLITE_OK && !op->code && i < op->items_len; i++) {
-        rc = find_record(w, partition, op->items[i].key, &found[i]);
-        if (rc == SQLITE_OK)
-            rule_item(op, i, found[i].held, &after[i]);
-    }
-    if (rc != SQLITE_OK || op->code)
-        return rc;
-    if (!partition)
-        rc = make_partition(w, op->partition, &partition);
-    for (uint32_t i = 0; rc == SQLITE_OK && i < op->items_len; i++) {
-        rc = apply_item(w, partition, &op->items[i], &found[i], after[i]);
-        w->outcomes[w->outcomes_len++] = (struct outcome){after[i].version, after[i].count};
-    }
-    return rc == SQLITE_OK && w->s->damaged ? sqlite_read_back(w->c, op) : rc;
-}
-
-static int do_drop(struct writer *w, struct store_op *op)
-{
-    static const enum statement all[] = {SQL_DROP_RECORDS, SQL_DROP_LEASES, SQL_DROP_PARTITION};
-    int64_t partition = 0;
-    int rc = find_partition(w, op->partition, &partition);
-    for (unsigned i = 0; rc == SQLITE_OK && partition && i < sizeof all / sizeof *all; i++) {
-        sqlite3_bind_int64(w->c->statements[all[i]], 1, partition);
-        rc = conn_run(w->c, all[i]);
-    }
-    w->must_truncate = true;
-    return rc;
-}
-
-static int read_epochs(struct writer *w, uint64_t *epochs)
-{
-    sqlite3_stmt *st = w->c->statements[SQL_EPOCH];
-    int rc = sqlite3_step(st);
-    *epochs = rc == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(st, 0) : 0;
-    sqlite3_reset(st);
-    return rc == SQLITE_ROW ? SQLITE_OK : rc == SQLITE_DONE ? SQLITE_CORRUPT : rc;
-}
-
-static int put_lease(struct writer *w, int64_t partition, struct slice key,
-                     const struct lease *lease)
-{
-    sqlite3_stmt *st = w->c->statements[SQL_LEASE_PUT];
-    sqlite3_bind_int64(st, 1, partition);
-    bind_text(st, 2, key);
-    sqlite3_bind_int64(st, 3, (int64_t)lease->epoch);
-    sqlite3_bind_int64(st, 4, lease->expires_at_ms);
-    bind_text(st, 5, slice_str(lease->holder));
-    return conn_run(w->c, SQL_LEASE_PUT);
-}
-
-static int do_lease(struct writer *w, struct store_op *op)
-{
-    int64_t partition = 0;
-    uint64_t epochs = 0;
-    struct lease lease = {0};
-    int rc = find_partition(w, op->partition, &partition);
-    if (rc == SQLITE_OK)
-        rc = find_lease(w, partition, op->key, &lease);
-    if (rc == SQLITE_OK)
-        rc = read_epochs(w, &epochs);
-    if (rc != SQLITE_OK || rule_lease(op, &lease, clock_wall_ms(w->s->clock), epochs + 1))
-        return rc;
-    if (!partition)
-        rc = make_partition(w, op->partition, &partition);
-    if (rc == SQLITE_OK && lease.epoch > epochs) {
-        sqlite3_bind_int64(w->c->statements[SQL_EPOCH_PUT], 1, (int64_t)lease.epoch);
-        rc = conn_run(w->c, SQL_EPOCH_PUT);
-    }
-    if (rc == SQLITE_OK)
-        rc = put_lease(w, partition, op->key, &lease);
-    w->outcomes[w->outcomes_len++].version = op->holder.len ? lease.epoch : 0;
-    return rc;
-}
-
 static int do_op(struct writer *w, struct store_op *op)
 {
-    switch (op->verb) {
-    case STORE_COMMIT: return do_commit(w, op);
-    case STORE_DROP: return do_drop(w, op);
-    case STORE_LEASE: return do_lease(w, op);
-    default: return sqlite_read(w->s, w->c, op);
-    }
+    w->must_truncate |= op->verb == STORE_DROP || op->verb == STORE_ERASE;
+    return op_writes(op) ? sqlite_change(w->s, w->c, op, &w->outcomes)
+                         : sqlite_read(w->s, w->c, op);
 }
 
 // --- groups -------------------------------------------------------------------------------------
 
 static void tell_outcomes(struct writer *w)
 {
-    const struct outcome *o = w->outcomes;
+    const struct outcome *o = w->outcomes.all;
     for (uint32_t i = 0; i < w->ops_len; i++) {
         struct store_op *op = w->ops[i];
         if (op->code)
@@ -393,7 +185,7 @@ static void commit_group(struct writer *w, struct err *err)
 static bool try_group(struct writer *w)
 {
     struct err err = ERR_INIT;
-    w->outcomes_len = 0;
+    w->outcomes.len = 0;
     int code = make_ready(w, &err);
     int rc = SQLITE_OK;
     if (!code && (rc = conn_run(w->c, SQL_BEGIN_WRITE)) != SQLITE_OK) {
@@ -435,12 +227,13 @@ static void complete_group(struct writer *w)
 // --- checkpoints --------------------------------------------------------------------------------
 
 // While a reader stays, writers go on and the WAL grows: a wait for it is not tried again at once.
-static void checkpoint_if_due(struct writer *w)
+// An SQLite result code.
+static int checkpoint_if_due(struct writer *w)
 {
     int64_t now_ns = clock_mono_ns(clock_system());
     bool patient = now_ns >= w->patient_at_ns, due = w->wal_pages >= w->checkpoint_at;
     if (!w->c->db || (!due && !(w->must_truncate && patient)))
-        return;
+        return SQLITE_OK;
     int mode = SQLITE_CHECKPOINT_PASSIVE;
     if (patient && w->must_truncate)
         mode = SQLITE_CHECKPOINT_TRUNCATE;
@@ -456,6 +249,7 @@ static void checkpoint_if_due(struct writer *w)
         struct err err;
         note_error(w, rc, "moving the WAL into the file", &err);
     }
+    return rc;
 }
 
 // --- the thread ---------------------------------------------------------------------------------
@@ -468,6 +262,24 @@ static bool take_lock(struct writer *w)
     w->lock_until_ns = from_ns + w->s->busy_ms * 1000000;
     w->in_vain = !lock_file_take_until(&w->s->lock, w->lock_until_ns);
     return !w->in_vain;
+}
+
+// What is erased is zeroed in the file's pages; the older pages are in the WAL, and go with it. An
+// erasure that came as far as here before, and no further, gets here again.
+static void finish_erasure(struct writer *w)
+{
+    struct store_op *op = w->ops[0];
+    if (op->verb != STORE_ERASE || op->code)
+        return;
+    w->patient_at_ns = 0;
+    int rc = checkpoint_if_due(w);
+    if (rc == SQLITE_BUSY)
+        op_fail(op, E_BUSY, "store: sqlite: %s: erased and closed, but somebody reads what was "
+                "there before, such as a backup under way: try again when it is done, so that no "
+                "copy stays", w->s->path);
+    else if (rc != SQLITE_OK)
+        op->code = conn_error(w->c->db, rc, w->s->path, "emptying its WAL of what was erased",
+                              &op->err);
 }
 
 static void run_group(struct writer *w)
@@ -483,6 +295,7 @@ static void run_group(struct writer *w)
     bool done = try_group(w);
     uint32_t len = w->ops_len;
     if (done) {
+        finish_erasure(w);
         complete_group(w);
     } else {
         struct store_op *ops[GROUP_OPS_MAX];
@@ -517,11 +330,14 @@ static void take_group(struct writer *w)
         struct store_op *op = q->first;
         items += op->verb == STORE_COMMIT ? op->items_len : 1;
         bytes += op_bytes(op);
-        if (w->ops_len && (items > GROUP_ITEMS_MAX || bytes > GROUP_BYTES_MAX))
+        bool alone = op->verb == STORE_ERASE;
+        if (w->ops_len && (alone || items > GROUP_ITEMS_MAX || bytes > GROUP_BYTES_MAX))
             break;
         w->ops[w->ops_len++] = op;
         q->first = op->next;
         q->len--;
+        if (alone)
+            break;
     }
     if (!q->first)
         q->end = &q->first;

@@ -59,6 +59,13 @@ enum store_verb {
     STORE_COMMIT,
     // partition -> everything under it is gone
     STORE_DROP,
+    // partition -> everything under it is gone, its leases too, and it is closed for ever: each
+    // later COMMIT and LEASE is refused with E_ERASED, also one that was queued before by another
+    // loop or process; reads find nothing. E_OK: nothing of it is left in the store's files either.
+    // E_BUSY: closed and gone, but somebody still reads what was before (a backup under way), so
+    // that copies are left in those files: ask again. Repeating it is harmless; what never had a
+    // record can be erased. What is kept of it is its name.
+    STORE_ERASE,
     // partition, key, holder, ttl_ms, epoch -> epoch; E_REFUSED with `holder_now`; E_FENCED when
     // the epoch to renew or release is over. Epochs grow, also over a drop; no record shows.
     STORE_LEASE,

@@ -18,6 +18,8 @@ int op_fail(struct store_op *op, int code, const char *fmt, ...)
 bool op_writes(const struct store_op *op);
 // E_REFUSED with the same words in every store.
 int op_refuse_read_only(struct store_op *op);
+// E_ERASED, likewise.
+int op_refuse_erased(struct store_op *op);
 
 // --- rules ------------------------------------------------------------------------------------
 

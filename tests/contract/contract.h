@@ -9,6 +9,7 @@
 #include "contract/store_fixture.h"
 
 #include "contract/contract_commit.h"
+#include "contract/contract_erase.h"
 #include "contract/contract_lease.h"
 #include "contract/contract_many.h"
 #include "contract/contract_scan.h"
@@ -19,7 +20,8 @@
 static int contract_run(void)
 {
     const struct CMUnitTest tests[] = {
-        CONTRACT_COMMIT_TESTS, CONTRACT_SCAN_TESTS, CONTRACT_LEASE_TESTS, CONTRACT_MANY_TESTS,
+        CONTRACT_COMMIT_TESTS, CONTRACT_SCAN_TESTS, CONTRACT_LEASE_TESTS, CONTRACT_ERASE_TESTS,
+        CONTRACT_MANY_TESTS,
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

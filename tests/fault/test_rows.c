@@ -23,7 +23,7 @@ static const struct column columns[] = {
     {"records", "due_at_ms", false}, {"records", "count", false},
     {"records", "meta", true},       {"records", "body", true},
     {"partitions", "id", true},      {"partitions", "name", true},
-    {"state", "value", false},
+    {"partitions", "erased", true},  {"state", "value", false},
 };
 enum { COLUMNS = sizeof(columns) / sizeof(columns[0]) };
 

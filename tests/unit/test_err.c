@@ -106,7 +106,8 @@ static void test_err__words(void **state)
     assert_string_equal(err_word(E_USAGE), "usage");
     assert_string_equal(err_word(E_NOT_FOUND), "not_found");
     assert_string_equal(err_word(E_FENCED), "fenced");
-    assert_string_equal(err_word(E_FENCED - 1), "unknown");
+    assert_string_equal(err_word(E_ERASED), "erased");
+    assert_string_equal(err_word(E_ERASED - 1), "unknown");
     assert_string_equal(err_word(1), "unknown");
     assert_string_equal(err_word(INT32_MIN), "unknown");
 }

@@ -227,7 +227,7 @@ static void test_sqlite__empty_file_becomes_a_store(void **state)
     struct bench *b = *state;
     write_file(PATH(b), "", 0);
     b->store = open_again(b);
-    expect_sql(b, "PRAGMA user_version", "1");
+    expect_sql(b, "PRAGMA user_version", "2");
     expect_sql(b, "PRAGMA journal_mode", "wal");
 }
 
@@ -273,6 +273,26 @@ static void test_sqlite__migrates_step_by_step(void **state)
     expect_migration(b, &version_2, false, E_OK, "from version 1 to 2: the second\n");
     expect_sql(b, "SELECT a FROM t", "2");
     expect_migration(b, &version_2, false, E_OK, "nothing to do");
+}
+
+// A file of the first version, whose partitions knew no erasure.
+static void test_sqlite__migrates_a_store_without_erasures(void **state)
+{
+    struct bench *b = *state;
+    const struct schema first = {sqlite_schema.steps, 1};
+    write_file(PATH(b), "", 0);
+    expect_migration(b, &first, false, E_OK, "from version 0 to 1");
+    exec_raw(b, "INSERT INTO partitions VALUES (1, '" USER "'); INSERT INTO records VALUES "
+             "(1, 1, 'k', 3, NULL, 0, '{}', CAST('x' AS BLOB))");
+    expect_refusal(b, b->url, "parley migrate");
+    expect_migration(b, &sqlite_schema, false, E_OK, "from version 1 to 2: partitions that are");
+    b->store = open_again(b);
+    assert_int_equal(version_of(b, USER, "k", "x"), 3);
+    struct store_item item = put(STORE_PUT, "k", 3, "y");
+    assert_int_equal(commit(b, USER, &item, 1), E_OK);
+    struct store_op op = {.verb = STORE_ERASE, .partition = slice_str(USER)};
+    assert_int_equal(run(b, &op), E_OK);
+    assert_int_equal(commit(b, USER, &item, 1), E_ERASED);
 }
 
 static void insert_meta(struct bench *b, const char *key, const char *meta)
@@ -532,6 +552,49 @@ static void test_sqlite__dropped_bytes_are_gone(void **state)
     assert_true(file_holds(PATH(b), "", "STAYS-WHERE-IT-IS"));
 }
 
+// At once, for more than a page of records; its name alone stays, which closes it.
+static void test_sqlite__erased_bytes_are_gone(void **state)
+{
+    struct bench *b = *state;
+    char key[40];
+    for (int i = 0; i < 200; i++) {
+        snprintf(key, sizeof key, "CANARY-KEY/%d", i);
+        assert_int_equal(insert(b, USER, key, "CANARY-IN-THE-MINE"), E_OK);
+        assert_int_equal(insert(b, OTHER, key + 7, "STAYS-WHERE-IT-IS"), E_OK);
+    }
+    assert_true(file_holds(PATH(b), "-wal", "CANARY"));
+    struct store_op op = {.verb = STORE_ERASE, .partition = slice_str(USER)};
+    assert_int_equal(run(b, &op), E_OK);
+    assert_false(file_holds(PATH(b), "-wal", "STAYS"));
+    assert_false(file_holds(PATH(b), "", "CANARY"));
+    assert_false(file_holds(PATH(b), "-shm", "CANARY"));
+    assert_true(file_holds(PATH(b), "", USER));
+    assert_true(file_holds(PATH(b), "", "STAYS-WHERE-IT-IS"));
+    struct store_op check = {.verb = STORE_CHECK, .limit = 9};
+    assert_int_equal(run(b, &check), E_OK);
+    assert_int_equal(check.rows_len, 0);
+}
+
+// Who reads from before the erasure keeps its bytes in the WAL: that is told, and passes.
+static void test_sqlite__erase_tells_of_readers(void **state)
+{
+    struct bench *b = *state;
+    assert_int_equal(insert(b, USER, "k", "CANARY-IN-THE-MINE"), E_OK);
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(PATH(b), &db), SQLITE_OK);
+    const char *begin = "BEGIN; SELECT count(*) FROM records";
+    assert_int_equal(sqlite3_exec(db, begin, NULL, NULL, NULL), SQLITE_OK);
+    struct store_op op = {.verb = STORE_ERASE, .partition = slice_str(USER)};
+    assert_int_equal(run(b, &op), E_BUSY);
+    assert_int_equal(insert(b, USER, "k", "x"), E_ERASED);
+    assert_int_equal(run(b, &op), E_BUSY);
+    assert_true(file_holds(PATH(b), "-wal", "CANARY-IN-THE-MINE"));
+    sqlite3_close(db);
+    assert_int_equal(run(b, &op), E_OK);
+    assert_false(file_holds(PATH(b), "-wal", "CANARY-IN-THE-MINE"));
+    assert_false(file_holds(PATH(b), "", "CANARY-IN-THE-MINE"));
+}
+
 static void test_sqlite__wal_stays_small(void **state)
 {
     struct bench *b = *state;
@@ -564,7 +627,8 @@ int main(void)
         BARE(migrates_step_by_step), TEST(views), TEST(read_only), TEST(read_only_copy),
         BARE(two_processes_lose_nothing), BARE(claims_die_with_their_process),
         TEST(busy_is_told_and_passes), TEST(foreign_transaction_is_busy),
-        TEST(dropped_bytes_are_gone), TEST(wal_stays_small),
+        BARE(migrates_a_store_without_erasures), TEST(dropped_bytes_are_gone),
+        TEST(erased_bytes_are_gone), TEST(erase_tells_of_readers), TEST(wal_stays_small),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -92,7 +92,8 @@ static void send_pair(struct play *play)
 static void read_landed(struct store_op *op)
 {
     struct flight *f = (struct flight *)(void *)op;
-    if (op->code != E_CONFLICT && op->code != E_FENCED && op->code != E_REFUSED)
+    if (op->code != E_CONFLICT && op->code != E_FENCED && op->code != E_REFUSED &&
+        op->code != E_ERASED)
         check_code(op);
     store_op_release(op);
     if (--f->bench->pending == 0)
@@ -130,7 +131,7 @@ static struct store_op lease_op(const char *key, const char *holder)
 // Several ops in one group: while the writer waits for the first, the others queue up.
 static void send_group(struct play *play)
 {
-    struct flight reads[READS], taken, fenced, lease, drop;
+    struct flight reads[READS], taken, fenced, lease, drop, erase, late;
     struct lock_file other;
     assert_int_equal(lock_file_open(&other, play->b->url + 7, rand_system(), false, NULL), E_OK);
     assert_true(lock_file_take(&other, 1000));
@@ -147,6 +148,9 @@ static void send_group(struct play *play)
     send(play, &fenced, op);
     send(play, &lease, lease_op("g", "ann"));
     send(play, &drop, (struct store_op){.verb = STORE_DROP, .partition = slice_str(OTHER)});
+    send(play, &erase, (struct store_op){.verb = STORE_ERASE, .partition = SLICE_LIT("gone")});
+    late.item = put(STORE_PUT, "l", 0, "x");
+    send(play, &late, commit_op("gone", &late.item, 1));
     lock_file_drop(&other);
     lock_file_close(&other);
     land(play->b);
