@@ -400,7 +400,7 @@ static int build(parley *e, const parley_options *options, struct err *err)
     if (!code)
         code = tables_load(&e->prices, &e->caps, err);
     if (!code)
-        code = redactor_new(&e->redactor, err);
+        code = redactor_new(&e->redactor, NULL, err);
     if (!code)
         code = open_store(e, err);
     if (!code)

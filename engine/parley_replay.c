@@ -150,7 +150,7 @@ static int set_up(struct replay *r, struct err *err)
     if (!code)
         code = tables_load(&r->prices, &r->caps, err);
     if (!code)
-        code = redactor_new(&r->redactor, err);
+        code = redactor_new(&r->redactor, NULL, err);
     if (!code)
         code = choose_model(r, err);
     if (!code)

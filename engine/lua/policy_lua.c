@@ -420,7 +420,7 @@ static int policy_new(struct lua_policy **out, const struct lua_env *env, const 
     int code = p->file ? buf_check(&p->text, "its text", &own)
                        : err_set(&own, E_NOMEM, "out of memory");
     if (code == E_OK)
-        code = redactor_new(&p->redactor, &own);
+        code = redactor_new(&p->redactor, NULL, &own);
     if (code == E_OK)
         code = sandbox_new(&p->sandbox, &options, &own);
     if (code == E_OK)

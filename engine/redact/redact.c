@@ -9,26 +9,10 @@
 // A redactor is read-only and shared; a stream is owned by one thread at a time.
 #include "redact/redact.h"
 
-#include "base/mem.h"
 #include "base/utf8.h"
 #include "model/safe_text_int.h"
 
-struct redactor {
-    unsigned rules;  // none yet
-};
-
 static const char replacement[] = "\xEF\xBF\xBD";  // U+FFFD
-
-int redactor_new(struct redactor **out, struct err *err)
-{
-    *out = mem_zalloc(sizeof(**out));
-    return *out ? E_OK : err_set(err, E_NOMEM, "out of memory for a redactor");
-}
-
-void redactor_free(struct redactor *r)
-{
-    mem_free(r);
-}
 
 int redact_text(const struct redactor *r, struct slice text, struct safe_buf *out, struct err *err)
 {

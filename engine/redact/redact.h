@@ -10,11 +10,7 @@
 #include "base/err.h"
 #include "model/message.h"
 #include "model/safe_text.h"
-
-struct redactor;
-
-int redactor_new(struct redactor **out, struct err *err);
-void redactor_free(struct redactor *r);
+#include "redact/scan.h"
 
 // Appends the safe form of text to out. E_USAGE: not valid UTF-8 or a NUL (names the byte offset).
 int redact_text(const struct redactor *r, struct slice text, struct safe_buf *out, struct err *err);

@@ -233,7 +233,7 @@ static void trim(const char *path, uint64_t tokens)
     struct err err = ERR_INIT;
     const struct encoding *encoding = encoding_find(SLICE_LIT("o200k_base"));
     read_file(path, &text);
-    if (json_parse(&doc, buf_slice(&text), 0, &err) || redactor_new(&redactor, &err))
+    if (json_parse(&doc, buf_slice(&text), 0, &err) || redactor_new(&redactor, NULL, &err))
         die(err.message);
     recorded_init(&recorded, redactor);
     recorded.encoding = encoding;

@@ -43,7 +43,7 @@ static struct redactor *made(void)
 {
     struct redactor *r;
 
-    assert_int_equal(redactor_new(&r, NULL), E_OK);
+    assert_int_equal(redactor_new(&r, NULL, NULL), E_OK);
     return r;
 }
 
@@ -86,7 +86,7 @@ static void test_redact__refuses_other_text_and_says_where(void **state)
     mem_fail_at(1, 1);
     int rc = redact_text(r, SLICE_LIT("1234"), &out, &err);
     struct redactor *none;
-    int rc_new = redactor_new(&none, &err);
+    int rc_new = redactor_new(&none, NULL, &err);
     mem_fail_at(0, 0);
     assert_int_equal(rc, E_NOMEM);
     assert_int_equal(rc_new, E_NOMEM);

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+// context.c: the words before a match. Only before it: so a stream can decide as soon as a match
+// has ended.
+#include "redact/recognise.h"
+
+// Whether `word`, len bytes, stands whole at i of v, all of it before `end`.
+static bool stands_at(const struct view *v, size_t i, size_t end, const char *word, size_t len)
+{
+    if (i + len > end || view_word_before(v, i))
+        return false;
+    for (size_t k = 0; k < len; k++)
+        if (to_lower((unsigned char)v->ptr[i + k]) != word[k])
+            return false;
+    return i + len == end || !is_letter((unsigned char)v->ptr[i + len]);
+}
+
+// Whether one of "a|b|c" stands in [from, end).
+static bool has_one(const struct view *v, size_t from, size_t end, const char *words)
+{
+    for (const char *word = words; word && *word;) {
+        size_t len = strcspn(word, "|");
+        for (size_t i = from; i < end; i++)
+            if (stands_at(v, i, end, word, len))
+                return true;
+        word += len + (word[len] == '|');
+    }
+    return false;
+}
+
+int context_score(const struct view *v, size_t at, const struct recogniser *rec)
+{
+    size_t from = at > CONTEXT_WORD_BYTES ? at - CONTEXT_WORD_BYTES : 0;
+
+    return (has_one(v, from, at, rec->raise) ? CONTEXT_RAISE : 0) -
+           (has_one(v, from, at, rec->lower) ? CONTEXT_LOWER : 0);
+}

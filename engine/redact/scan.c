@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: MIT
+// scan.c: asks the recognisers, and makes of what they find spans that are disjoint.
+//
+// Invariants:
+//   1. What a recogniser says without having looked at the open end (view.hit) is final. The
+//      first place of which nothing final is known is `unsettled`.
+//   2. Candidates that overlap, directly or through others, are one cluster; which of them become
+//      spans is a function of the cluster alone. In order of their beginnings, a cluster takes in
+//      what begins before its end, CLUSTER_MAX at most; after it, only what begins behind its last
+//      span counts. So clusters follow from the left, and a text in pieces has the same.
+//   3. A cluster of candidates that are all final, and that nothing unsettled can join, is settled.
+#include "redact/scan.h"
+
+#include "base/mem.h"
+#include "base/vec.h"
+#include "redact/own.h"
+#include "redact/recognise.h"
+
+#include <stdlib.h>
+
+enum { RECOGNISERS_MAX = 64, CLUSTER_MAX = 256, MUCH_SURER = 30, CANDIDATES_MAX = 1 << 24 };
+
+struct redactor {
+    const struct recogniser *list[RECOGNISERS_MAX];  // of the kinds that are on
+    size_t n;
+    uint64_t kinds;
+    struct own_patterns *own;
+    char *allow[REDACT_ALLOW_MAX];  // small letters
+    size_t n_allow;
+    char region[8];
+};
+
+struct candidate {
+    size_t start, end;  // of the view
+    unsigned kind, score;
+    bool chosen;
+};
+
+struct scan {
+    const struct redactor *r;
+    struct view view;
+    struct own_matcher *own;  // NULL: no patterns
+    struct vec found;         // struct candidate
+    size_t unsettled;         // of the view
+    size_t from;
+    bool failed;
+};
+
+static int copy_rules(struct redactor *r, const struct redact_rules *rules, struct err *err)
+{
+    r->kinds = rules ? rules->kinds & REDACT_KINDS_ALL : redact_kinds_default();
+    for (const struct recogniser *rec = recognisers; rec->at; rec++) {
+        BUG_ON(r->n == RECOGNISERS_MAX);
+        if (r->kinds & REDACT_KIND_BIT(rec->kind))
+            r->list[r->n++] = rec;
+    }
+    if (rules && rules->region && strlen(rules->region) >= sizeof(r->region))
+        return err_set(err, E_POLICY, "'%s' is no region: two letters, such as US", rules->region);
+    if (rules && rules->region)
+        memcpy(r->region, rules->region, strlen(rules->region) + 1);
+    if (rules && rules->n_allow > REDACT_ALLOW_MAX)
+        return err_set(err, E_POLICY, "%zu entries are allowed: %d at most", rules->n_allow,
+                       REDACT_ALLOW_MAX);
+    for (size_t i = 0; rules && i < rules->n_allow; i++) {
+        struct slice entry = rules->allow[i];
+        if (entry.len == 0 || entry.len > REDACT_OWN_PATTERN_BYTES ||
+            memchr(entry.ptr, '\0', entry.len))
+            return err_set(err, E_POLICY, "entry %zu of what is allowed is empty or over %d bytes",
+                           i + 1, REDACT_OWN_PATTERN_BYTES);
+        char *copy = r->allow[r->n_allow++] = mem_slicedup(entry);
+        if (!copy)
+            return err_set(err, E_NOMEM, "out of memory for a redactor");
+        for (char *c = copy; *c; c++)
+            *c = (char)to_lower((unsigned char)*c);
+    }
+    return own_patterns_new(&r->own, rules ? rules->own : NULL, rules ? rules->n_own : 0, err);
+}
+
+int redactor_new(struct redactor **out, const struct redact_rules *rules, struct err *err)
+{
+    struct redactor *r = *out = mem_zalloc(sizeof(*r));
+
+    if (!r)
+        return err_set(err, E_NOMEM, "out of memory for a redactor");
+    int code = copy_rules(r, rules, err);
+    if (code != E_OK) {
+        redactor_free(r);
+        *out = NULL;
+    }
+    return code;
+}
+
+void redactor_free(struct redactor *r)
+{
+    if (!r)
+        return;
+    for (size_t i = 0; i < r->n_allow; i++)
+        mem_free(r->allow[i]);
+    own_patterns_free(r->own);
+    mem_free(r);
+}
+
+unsigned redactor_kinds(const struct redactor *r)
+{
+    return REDACT_KINDS + (unsigned)own_patterns_len(r->own);
+}
+
+const char *redactor_kind_word(const struct redactor *r, unsigned kind)
+{
+    return kind < REDACT_KINDS ? redact_kind_info(kind)->word
+                               : own_word(r->own, kind - REDACT_KINDS);
+}
+
+const char *redactor_kind_mask(const struct redactor *r, unsigned kind)
+{
+    return kind < REDACT_KINDS ? redact_kind_info(kind)->mask
+                               : own_mask(r->own, kind - REDACT_KINDS);
+}
+
+bool redactor_has(const struct redactor *r, unsigned kind)
+{
+    return kind < REDACT_KINDS ? (r->kinds & REDACT_KIND_BIT(kind)) != 0 : kind < redactor_kinds(r);
+}
+
+void redact_spans_release(struct redact_spans *s)
+{
+    mem_free(s->ptr);
+    *s = (struct redact_spans)REDACT_SPANS_INIT;
+}
+
+// ---- candidates
+
+static unsigned start_of(int c)
+{
+    return is_digit(c) ? START_DIGIT : is_letter(c) || is_letter_lead(c) ? START_LETTER :
+           c == '+' || c == '(' ? START_PHONE : c == ':' ? START_COLON : c == '-' ? START_DASH :
+           c == '_' ? START_UNDERSCORE : 0;
+}
+
+static void add(struct scan *s, size_t at, struct match m, unsigned kind, int context)
+{
+    int score = (int)m.score + context;
+
+    if (s->view.hit && at < s->unsettled)
+        s->unsettled = at;
+    if (s->view.hit || m.end == 0 || score < REDACT_SCORE_MIN)
+        return;
+    BUG_ON(m.end <= at || m.end > s->view.len || m.end - at > REDACT_MATCH_BYTES);
+    struct candidate *c = vec_push(&s->found);
+    if (c)
+        *c = (struct candidate){at, m.end, kind, score > 100 ? 100 : (unsigned)score, false};
+    else
+        s->failed = true;
+}
+
+// Asks the recognisers that have one of the anchors whether a match begins at `at`.
+static void ask(struct scan *s, size_t at, unsigned anchors)
+{
+    unsigned start = start_of((unsigned char)s->view.ptr[at]);
+
+    if (start == 0 || view_word_before(&s->view, at))
+        return;
+    for (size_t i = 0; i < s->r->n; i++) {
+        const struct recogniser *rec = s->r->list[i];
+        struct match m = {0};
+        if (!(rec->starts & start) || !(rec->anchors & anchors))
+            continue;
+        s->view.hit = false;
+        if (!rec->at(&s->view, at, &m))
+            m.end = 0;
+        add(s, at, m, rec->kind, m.end ? context_score(&s->view, at, rec) : 0);
+    }
+}
+
+static void ask_own(struct scan *s)
+{
+    for (size_t i = 0; i < own_patterns_len(s->r->own); i++)
+        for (size_t at = s->from; at < s->view.len; at++) {
+            struct match m = {0};
+            if (!own_begins(s->r->own, i, (unsigned char)s->view.ptr[at]))
+                continue;
+            s->view.hit = false;
+            if (!own_at(s->own, i, &s->view, at, &m))
+                m.end = 0;
+            add(s, at, m, REDACT_KINDS + (unsigned)i, 0);
+        }
+}
+
+// ---- from candidates to spans
+
+static int by_start(const void *a, const void *b)
+{
+    const struct candidate *x = a, *y = b;
+
+    if (x->start != y->start)
+        return x->start < y->start ? -1 : 1;
+    if (x->end != y->end)
+        return x->end > y->end ? -1 : 1;
+    return x->kind < y->kind ? -1 : x->kind > y->kind;
+}
+
+static bool overlaps(const struct candidate *a, const struct candidate *b)
+{
+    return a->start < b->end && b->start < a->end;
+}
+
+static bool is_free(const struct candidate *list, size_t n, const struct candidate *c)
+{
+    for (size_t i = 0; i < n; i++)
+        if (list[i].chosen && overlaps(&list[i], c))
+            return false;
+    return true;
+}
+
+static bool is_better(const struct candidate *a, const struct candidate *b)
+{
+    size_t a_len = a->end - a->start, b_len = b->end - b->start;
+
+    if (a->score != b->score)
+        return a->score > b->score;
+    return a_len != b_len ? a_len > b_len : by_start(a, b) < 0;
+}
+
+// The surest first. But what holds it whole comes before it, unless that is much less sure: a
+// number that another pattern finds a part of is not to be shown but for that part.
+static struct candidate *next_best(struct candidate *list, size_t n)
+{
+    struct candidate *best = NULL;
+    bool grown = true;
+
+    for (size_t i = 0; i < n; i++)
+        if (!list[i].chosen && (!best || is_better(&list[i], best)) && is_free(list, n, &list[i]))
+            best = &list[i];
+    while (best && grown) {
+        grown = false;
+        for (size_t i = 0; i < n && !grown; i++) {
+            struct candidate *c = &list[i];
+            grown = c->start <= best->start && c->end >= best->end && c->end - c->start >
+                    best->end - best->start && c->score + MUCH_SURER > best->score &&
+                    is_free(list, n, c);
+            if (grown)
+                best = c;
+        }
+    }
+    return best;
+}
+
+static int emit(const struct scan *s, const struct candidate *c, struct redact_spans *out)
+{
+    (void)s;
+    if (out->len == REDACT_SPANS_MAX)
+        return E_REFUSED;
+    if (out->len == out->cap) {
+        size_t cap = out->cap ? 2 * out->cap : 16;
+        struct redact_span *more = mem_realloc(out->ptr, cap * sizeof(*more));
+        if (!more)
+            return E_NOMEM;
+        out->ptr = more;
+        out->cap = cap;
+    }
+    out->ptr[out->len++] = (struct redact_span){c->start, c->end, c->kind, c->score};
+    return E_OK;
+}
+
+// Whether text matches an entry, in which `*` is any characters.
+static bool allows(const char *entry, struct slice text)
+{
+    const char *star = NULL;
+    size_t at = 0, star_at = 0;
+
+    while (at < text.len) {
+        if (*entry == '*') {
+            star = ++entry;
+            star_at = at;
+        } else if (*entry && to_lower((unsigned char)text.ptr[at]) == (unsigned char)*entry) {
+            entry++, at++;
+        } else if (star) {
+            entry = star;
+            at = ++star_at;
+        } else {
+            return false;
+        }
+    }
+    while (*entry == '*')
+        entry++;
+    return !*entry;
+}
+
+static bool is_allowed(const struct scan *s, const struct candidate *c)
+{
+    for (size_t i = 0; i < s->r->n_allow; i++)
+        if (allows(s->r->allow[i], slice_of(s->view.ptr + c->start, c->end - c->start)))
+            return true;
+    return false;
+}
+
+// Spans of a cluster, in order; the end of the last one chosen goes to *floor.
+static int settle_cluster(const struct scan *s, struct candidate *list, size_t n, size_t *floor,
+                          struct redact_spans *out)
+{
+    int code = E_OK;
+
+    for (struct candidate *best; (best = next_best(list, n));)
+        best->chosen = true;
+    for (size_t i = 0; i < n && code == E_OK; i++) {
+        if (!list[i].chosen)
+            continue;
+        *floor = list[i].end;
+        code = is_allowed(s, &list[i]) ? E_OK : emit(s, &list[i], out);
+    }
+    return code;
+}
+
+// *settled: of the view.
+static int settle(struct scan *s, struct redact_spans *out, size_t *settled)
+{
+    struct candidate *list = s->found.ptr;
+    size_t floor = s->from, n = s->found.len;
+    int code = E_OK;
+
+    if (n > 1)
+        qsort(list, n, sizeof(*list), by_start);
+    *settled = s->unsettled;
+    for (size_t i = 0, next; i < n && code == E_OK; i = next) {
+        size_t end = list[i].end;
+        next = i + 1;
+        if (list[i].start < floor)
+            continue;
+        while (next < n && next - i < CLUSTER_MAX && list[next].start < end) {
+            end = list[next].end > end ? list[next].end : end;
+            next++;
+        }
+        bool full = next - i == CLUSTER_MAX && list[next - 1].start < s->unsettled;
+        if (list[i].start >= s->unsettled || (end > s->unsettled && !full)) {
+            *settled = list[i].start < s->unsettled ? list[i].start : s->unsettled;
+            break;
+        }
+        code = settle_cluster(s, list + i, next - i, &floor, out);
+    }
+    if (*settled < floor)
+        *settled = floor;
+    return code;
+}
+
+// ---- scanning
+
+static void find(struct scan *s)
+{
+    for (size_t at = s->from; at < s->view.len && !s->failed; at++)
+        ask(s, at, ~0U);
+    if (!s->failed && s->own)
+        ask_own(s);
+}
+
+int redact_scan_open(const struct redactor *r, struct slice text, size_t from, bool at_end,
+                     struct redact_spans *out, size_t *settled, struct err *err)
+{
+    struct scan s = {
+        .r = r, .from = from, .unsettled = text.len,
+        .view = {.ptr = text.ptr, .len = text.len, .open = !at_end, .region = r->region},
+        .found = VEC_INIT(struct candidate, CANDIDATES_MAX),
+    };
+    int code = E_OK;
+
+    BUG_ON(from > text.len);
+    out->len = 0;
+    *settled = from;
+    if (own_patterns_len(r->own) > 0)
+        code = own_matcher_new(&s.own, r->own, err);
+    if (code == E_OK) {
+        find(&s);
+        code = s.failed ? E_NOMEM : settle(&s, out, settled);
+        if (code != E_OK)
+            err_set(err, code, code == E_NOMEM ? "out of memory for what a text holds"
+                    : "a text holds over %d things to mask: send it in parts", REDACT_SPANS_MAX);
+    }
+    if (s.own) {
+        out->exhausted = own_exhausted(s.own);
+        own_matcher_free(s.own);
+    }
+    vec_release(&s.found);
+    return code;
+}
+
+int redact_scan(const struct redactor *r, struct slice text, struct redact_spans *out,
+                struct err *err)
+{
+    size_t settled;
+
+    return redact_scan_open(r, text, 0, true, out, &settled, err);
+}
+
+void redact_value(unsigned kind, struct slice match, struct buf *out)
+{
+    enum redact_form form = kind < REDACT_KINDS ? redact_kind_info(kind)->form : REDACT_FORM_TEXT;
+
+    for (size_t i = 0; i < match.len; i++) {
+        int c = (unsigned char)match.ptr[i];
+        if (form != REDACT_FORM_ALNUM || is_alnum(c) || c >= 0x80)
+            buf_add_char(out, (char)(form == REDACT_FORM_TEXT ? c : to_lower(c)));
+    }
+}

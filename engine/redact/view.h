@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+// view.h: the normalised text that recognisers read, and how they read it.
+//
+// A recogniser says whether something of its kind begins at a place. What is before that place it
+// reads as it likes, REDACT_CONTEXT_BYTES at most; what is behind it through view_at, which notes
+// that the end of an open text was looked at. So whatever a recogniser says without `hit` is true
+// of every text that goes on from here.
+#ifndef REDACT_VIEW_H
+#define REDACT_VIEW_H
+
+#include "base/slice.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    VIEW_END = -1,
+    REDACT_CONTEXT_BYTES = 160,  // of normalised text, before a match
+    REDACT_MATCH_BYTES = 16384,  // of normalised text: no match is longer
+};
+
+struct view {
+    const char *ptr;     // normalised, borrowed
+    size_t len;
+    bool open;           // more may follow
+    bool hit;            // the end of an open text was looked at
+    const char *region;  // of national telephone numbers; "": none
+};
+
+struct match {
+    size_t end;      // after its last byte
+    unsigned score;  // 0..100, before context words are looked at
+};
+
+// The byte at i (0..255), or VIEW_END.
+static inline int view_at(struct view *v, size_t i)
+{
+    if (i < v->len)
+        return (unsigned char)v->ptr[i];
+    v->hit |= v->open;
+    return VIEW_END;
+}
+
+// The byte before i, or VIEW_END.
+static inline int view_before(const struct view *v, size_t i)
+{
+    return i ? (unsigned char)v->ptr[i - 1] : VIEW_END;
+}
+
+static inline bool is_digit(int c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static inline bool is_letter(int c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static inline bool is_alnum(int c)
+{
+    return is_digit(c) || is_letter(c);
+}
+
+static inline int to_lower(int c)
+{
+    return c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c;
+}
+
+static inline int hex_value(int c)
+{
+    int low = to_lower(c);
+
+    return is_digit(c) ? c - '0' : low >= 'a' && low <= 'f' ? low - 'a' + 10 : -1;
+}
+
+// The letters of alphabets are words with ASCII letters (é, я): U+00C0 to U+07FF, two bytes each.
+// What scripts without blanks have (three bytes) ends a word.
+static inline bool is_letter_lead(int c)
+{
+    return c >= 0xC3 && c <= 0xDF;
+}
+
+// Whether a letter, digit or underscore begins at i.
+static inline bool view_word(struct view *v, size_t i)
+{
+    int c = view_at(v, i);
+
+    return is_alnum(c) || c == '_' || is_letter_lead(c);
+}
+
+// Whether one ends before i.
+static inline bool view_word_before(const struct view *v, size_t i)
+{
+    int c = view_before(v, i);
+
+    return is_alnum(c) || c == '_' ||
+           (c >= 0x80 && c <= 0xBF && i > 1 && is_letter_lead(view_before(v, i - 1)));
+}
+
+// Whether the text at i begins with `word` (ASCII small letters), capitals or not.
+static inline bool view_says(struct view *v, size_t i, const char *word)
+{
+    while (*word && to_lower(view_at(v, i)) == *word)
+        i++, word++;
+    return !*word;
+}
+
+#endif
