@@ -32,28 +32,30 @@ static char *item(const struct vec *v, size_t i)
     return (char *)v->ptr + i * v->item_bytes;
 }
 
-static int grow(struct vec *v)
+bool vec_grow(struct vec *v, size_t more)
 {
     size_t cap = v->cap < FIRST_ITEMS ? FIRST_ITEMS : v->cap > v->max / 2 ? v->max : v->cap * 2;
     size_t bytes;
 
+    if (more > v->max || v->len > v->max - more)
+        return false;
+    if (cap < v->len + more)
+        cap = v->len + more;
     if (cap > v->max)
         cap = v->max;
-    if (v->len >= cap)
-        return E_REFUSED;
     if (__builtin_mul_overflow(cap, v->item_bytes, &bytes))
-        return E_NOMEM;
+        return false;
     void *ptr = mem_realloc(v->ptr, bytes);
     if (!ptr)
-        return E_NOMEM;
+        return false;
     v->ptr = ptr;
     v->cap = cap;
-    return E_OK;
+    return true;
 }
 
 void *vec_push(struct vec *v)
 {
-    if (v->len == v->cap && grow(v) != E_OK)
+    if (!vec_reserve(v, 1))
         return NULL;
     return memset(item(v, v->len++), 0, v->item_bytes);
 }
@@ -61,7 +63,7 @@ void *vec_push(struct vec *v)
 void *vec_insert(struct vec *v, size_t at)
 {
     BUG_ON(at > v->len);
-    if (v->len == v->cap && grow(v) != E_OK)
+    if (!vec_reserve(v, 1))
         return NULL;
     char *place = item(v, at);
     if (at < v->len)

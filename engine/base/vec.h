@@ -3,6 +3,7 @@
 #ifndef BASE_VEC_H
 #define BASE_VEC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct vec {
@@ -19,6 +20,13 @@ void vec_release(struct vec *v);   // frees the array, not what its items own
 void vec_clear(struct vec *v);
 // Appends a zeroed item and returns it, or NULL (maximum reached or out of memory).
 void *vec_push(struct vec *v);
+// Makes room for `more` items beyond len, to be written in place; false (maximum reached or out of
+// memory): nothing changed.
+bool vec_grow(struct vec *v, size_t more);
+static inline bool vec_reserve(struct vec *v, size_t more)
+{
+    return v->cap - v->len >= more || vec_grow(v, more);
+}
 // Inserts a zeroed item before index at (at <= len), or NULL.
 void *vec_insert(struct vec *v, size_t at);
 void vec_remove(struct vec *v, size_t at);

@@ -5,19 +5,6 @@
 // where turns are still turns, in rules_check_turns.
 #include "ledger/rules.h"
 
-#include "base/utf8.h"
-
-bool rules_says_something(const struct content *c)
-{
-    for (uint32_t i = 0; i < c->len; i++) {
-        const struct block *b = &c->blocks[i];
-        if (b->type == BLOCK_THINKING || (b->type == BLOCK_TEXT && utf8_blank(safe_slice(b->text))))
-            continue;
-        return true;
-    }
-    return false;
-}
-
 // ---- messages
 
 // Walks the blocks of a message over all its steps.
@@ -35,28 +22,6 @@ static const struct block *next_block(struct walk *w)
             return &c->blocks[w->block++];
     }
     return NULL;
-}
-
-static bool says_something(const struct llm_message *m)
-{
-    for (uint32_t i = 0; i < m->len; i++) {
-        if (rules_says_something(&m->steps[i]->content))
-            return true;
-    }
-    return false;
-}
-
-// Most messages have none, and then there is nothing to hold against the messages beside them.
-static bool has_tools(const struct llm_message *m)
-{
-    for (uint32_t i = 0; i < m->len; i++) {
-        const struct content *c = &m->steps[i]->content;
-        for (uint32_t k = 0; k < c->len; k++) {
-            if (c->blocks[k].type == BLOCK_TOOL_USE || c->blocks[k].type == BLOCK_TOOL_RESULT)
-                return true;
-        }
-    }
-    return false;
 }
 
 static uint32_t count_id(const struct llm_message *m, enum block_type type, struct safe_text id)
@@ -123,14 +88,17 @@ static int check_message(const struct llm_message *messages, uint32_t len, uint3
     if (before && before->role == m->role)
         return err_set(err, E_REFUSED, "R2: message %u is the %s's, and so is the one before", at,
                        role_word(m->role));
+    uint32_t has = 0;
     for (uint32_t i = 0; i < m->len; i++) {
         if (m->steps[i]->role != m->role)
             return err_set(err, E_REFUSED, "R2: message %u is the %s's, but its step %u is not", at,
                            role_word(m->role), i);
+        has |= m->steps[i]->content.has;
     }
-    if (!says_something(m))
+    if (!(has & CONTENT_WORDS))
         return err_set(err, E_REFUSED, "R4: message %u says nothing", at);
-    if (!has_tools(m))
+    // Most messages have no tools, and then nothing is held against the messages beside them.
+    if (!(has & (CONTENT_TOOL_USE | CONTENT_TOOL_RESULT)))
         return E_OK;
     return m->role == ROLE_USER ? check_results(before, m, at, err) : check_uses(m, after, at, err);
 }

@@ -18,9 +18,10 @@
 
 // E_OK, or E_REFUSED naming the rule, the message's index and what was found.
 int rules_check(const struct llm_message *messages, uint32_t len, struct err *err);
-// Whether content says anything: a text block with more than white space, or any other block but
-// thinking, which is for nobody's ears.
-bool rules_says_something(const struct content *c);
+static inline bool rules_says_something(const struct content *c)  // R4
+{
+    return c->has & CONTENT_WORDS;
+}
 // Stored turns: ordinals contiguous from first, each begins with a user step, statuses agree with
 // the steps (done and cut have a reply step; open only as the last turn), superseded flags agree
 // with head.

@@ -4,11 +4,13 @@
 // Invariants:
 //   1. A content with len > 0 is one allocation: the blocks, then the bytes that they point to.
 //   2. Every content keeps CONTENT_BLOCKS_MAX and CONTENT_BYTES_MAX, whoever made it.
+//   3. Blocks never change once they are a content's: what it has is told once.
 // A content is owned by one thread at a time; read-only it may be shared.
 #include "model/message.h"
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "model/safe_text_int.h"
 
 #include <string.h>
@@ -28,6 +30,32 @@ const char *block_type_word(enum block_type t)
 static size_t block_bytes(const struct block *b)
 {
     return b->text.len + b->id.len + b->name.len + b->json.len + b->signature.len;
+}
+
+static uint32_t block_has(const struct block *b)
+{
+    switch (b->type) {
+    case BLOCK_TEXT:
+        return utf8_blank(safe_slice(b->text)) ? 0 : CONTENT_WORDS;
+    case BLOCK_TOOL_USE:
+        return CONTENT_WORDS | CONTENT_TOOL_USE;
+    case BLOCK_TOOL_RESULT:
+        return CONTENT_WORDS | CONTENT_TOOL_RESULT;
+    case BLOCK_THINKING:
+        return CONTENT_BOUND;
+    case BLOCK_OTHER:
+        return CONTENT_WORDS | CONTENT_BOUND;
+    }
+    BUG("a block of type %d", b->type);
+}
+
+struct content content_over(struct block *blocks, uint32_t len)
+{
+    struct content c = {.blocks = blocks, .len = len};
+
+    for (uint32_t i = 0; i < len; i++)
+        c.has |= block_has(&blocks[i]);
+    return c;
 }
 
 static struct safe_text place(char **at, struct safe_text t)
@@ -68,7 +96,7 @@ int content_make(struct content *out, const struct block *blocks, uint32_t len, 
         own[i].json = place(&at, blocks[i].json);
         own[i].signature = place(&at, blocks[i].signature);
     }
-    *out = (struct content){own, len};
+    *out = content_over(own, len);
     return E_OK;
 }
 
@@ -246,7 +274,7 @@ static int decode_blocks(struct content *out, struct json array, struct err *err
         return err_set(err, E_CORRUPT, "stored message: more than %d bytes; run `parley verify`",
                        CONTENT_BYTES_MAX);
     }
-    *out = (struct content){blocks, len};
+    *out = content_over(blocks, len);
     return E_OK;
 }
 

@@ -33,17 +33,31 @@ struct block {
 
 enum { CONTENT_BLOCKS_MAX = 256, CONTENT_BYTES_MAX = 512 << 10 };
 
+// What a content has in it. Kept beside the blocks, so that planning over ten thousand turns reads
+// none of their texts.
+enum content_has {
+    CONTENT_WORDS = 1,       // it says something: a text with more than white space, or any other
+                             // block but thinking, which is for nobody's ears
+    CONTENT_TOOL_USE = 2,
+    CONTENT_TOOL_RESULT = 4,
+    CONTENT_BOUND = 8,       // a block that only the model that made it can read: thinking, or one
+                             // of a provider's own
+};
+
 struct content {
     struct block *blocks;  // owned, with everything that they point to
     uint32_t len;
+    uint32_t has;          // of enum content_has
 };
-#define CONTENT_NONE ((struct content){NULL, 0})
+#define CONTENT_NONE ((struct content){NULL, 0, 0})
 
 // Copies blocks into a new content. E_REFUSED over a maximum, E_NOMEM.
 int content_make(struct content *out, const struct block *blocks, uint32_t len, struct err *err);
 // One text block.
 int content_make_text(struct content *out, struct safe_text text, struct err *err);
 int content_copy(struct content *out, const struct content *from, struct err *err);
+// One over blocks as they are; they stay the caller's.
+struct content content_over(struct block *blocks, uint32_t len);
 void content_release(struct content *c);
 bool content_empty(const struct content *c);  // no block, or only text blocks of length 0
 // All text blocks joined by nothing, appended.

@@ -69,6 +69,24 @@ uint64_t turn_tokens(const struct turn *t)
     return sum;
 }
 
+static bool is_plain(const struct step *s, enum role role)
+{
+    return s->role == role && s->content.has == CONTENT_WORDS;
+}
+
+void turn_make_gist(struct turn *t)
+{
+    bool plain = t->steps_len == 2 && is_plain(&t->steps[0], ROLE_USER) &&
+                 is_plain(&t->steps[1], ROLE_ASSISTANT);
+
+    t->gist = (struct turn_gist){
+        .steps = t->steps_len,
+        .plain = plain,
+        .reply_tokens = plain ? t->steps[1].tokens : 0,
+        .tokens = turn_tokens(t),
+    };
+}
+
 const struct step *turn_reply(const struct turn *t)
 {
     for (uint32_t i = t->steps_len; i-- > 1;) {

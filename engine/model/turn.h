@@ -43,6 +43,15 @@ struct step {
                               // only that one can read is left out. Set for each request
 };
 
+// What planning asks of a turn each time, told by its steps once: they are only appended, and never
+// change.
+struct turn_gist {
+    uint32_t steps;           // of which it was made; 0: it was not made yet
+    bool plain;               // the user's words and a reply, with nothing that is to be looked at
+    uint32_t reply_tokens;    // of a plain turn's reply
+    uint64_t tokens;          // of all steps, as we count
+};
+
 struct turn {
     uint32_t n;               // ordinal in its session, from 1
     enum turn_status status;
@@ -51,6 +60,7 @@ struct turn {
     bool damaged;             // shown as far as it could be read (ledger_read); never sent
     uint32_t steps_len;       // >= 1; steps[0] is the user's
     struct step *steps;       // owned
+    struct turn_gist gist;    // turn_gist
     int64_t at_ms;
     struct usage usage;       // of all its calls
     char policy[TURN_POLICY_BYTES];    // "hello@1f2e3d4c": name and version that handled it
@@ -63,6 +73,14 @@ void turn_release(struct turn *t);
 // The reply step, or NULL when there is none.
 const struct step *turn_reply(const struct turn *t);
 uint64_t turn_tokens(const struct turn *t);  // of all its steps, as we count
+
+void turn_make_gist(struct turn *t);
+static inline const struct turn_gist *turn_gist(struct turn *t)
+{
+    if (t->gist.steps != t->steps_len)
+        turn_make_gist(t);
+    return &t->gist;
+}
 
 // Meta of a step's record (key turn/<session>/<n>/<step>).
 // Step 0:     {"role":"user","at":ms,"tokens":n}

@@ -350,7 +350,8 @@ static int ask_after(struct lane *lane, const struct backtest_talk *talk,
 {
     static const struct block word = {.type = BLOCK_TEXT, .text = SAFE_LIT("?")};
     struct block words[] = {word};
-    struct step step = {.role = ROLE_USER, .content = {words, 1}, .tokens = TOKENS_PER_MESSAGE + 1};
+    struct step step = {.role = ROLE_USER, .content = content_over(words, 1),
+                        .tokens = TOKENS_PER_MESSAGE + 1};
     struct tally ignored = {0};
     uint32_t index = talk->turns_len;
     lane->now_ms += BACKTEST_TURN_MS;

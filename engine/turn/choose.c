@@ -39,16 +39,16 @@ uint32_t choose_next_pinned(const struct history_plan *plan, uint32_t after)
     return low < plan->pinned_len ? plan->pinned[low] : 0;
 }
 
-const struct turn *choose_candidate(const struct chat *chat, uint32_t n)
+struct turn *choose_candidate(const struct chat *chat, uint32_t n)
 {
-    const struct turn *t = chat_turn(chat, n);
+    struct turn *t = chat_turn(chat, n);
     return t && !t->superseded ? t : NULL;
 }
 
-const struct turn *choose_sent(const struct context *c, const struct chat *chat, uint32_t n)
+struct turn *choose_sent(const struct context *c, const struct chat *chat, uint32_t n)
 {
-    const struct turn *t = choose_candidate(chat, n);
-    bool passed = t && t->steps_len == 1 && t->steps[0].tokens > c->turn_tokens_max;
+    struct turn *t = choose_candidate(chat, n);
+    bool passed = t && t->steps_len == 1 && turn_gist(t)->tokens > c->turn_tokens_max;
     return passed ? NULL : t;
 }
 
@@ -121,8 +121,8 @@ static uint64_t choose_pinned(struct context *c, const struct chat *chat,
     c->pins_end = upto;
     for (uint32_t n = choose_next_pinned(plan, 0); n && n < upto;
          n = choose_next_pinned(plan, n)) {
-        const struct turn *t = choose_sent(c, chat, n);
-        uint64_t tokens = t ? turn_tokens(t) : 0;
+        struct turn *t = choose_sent(c, chat, n);
+        uint64_t tokens = t ? turn_gist(t)->tokens : 0;
         if (sum + tokens > budget) {
             c->pins_end = n;
             break;
@@ -149,13 +149,13 @@ static struct newest walk_back(const struct context *c, const struct chat *chat,
 {
     uint32_t n = run.first;
     while (n > start) {
-        const struct turn *t = choose_sent(c, chat, --n);
+        struct turn *t = choose_sent(c, chat, --n);
         if (!t && n < chat->first)
             return run;
         if (!t)
             continue;
         bool counted = n < c->pins_end && choose_next_pinned(plan, n - 1) == n;
-        uint64_t more = counted ? 0 : turn_tokens(t);
+        uint64_t more = counted ? 0 : turn_gist(t)->tokens;
         if (run.turns == turns)
             return run;
         run.out_of_tokens = run.tokens + more > (run.turns ? tokens : first_tokens);

@@ -105,22 +105,35 @@ static uint64_t turn_tokens_max(const struct run *run)
     return budget && budget < most ? budget : most;
 }
 
-// Adds a step to the last message if the role is the same, else to a new one.
+// Room for so many steps more, each of them perhaps a message.
+static bool reserve_steps(struct context *c, uint32_t len)
+{
+    return vec_reserve(&c->steps, len) && vec_reserve(&c->messages, len);
+}
+
+// Adds a step, which has room, to the last message if the role is the same, else to a new one.
+static void put_step(struct context *c, struct step *step, enum role role)
+{
+    struct step **steps = c->steps.ptr;
+    struct llm_message *messages = c->messages.ptr;
+    steps[c->steps.len++] = step;
+    if (c->messages.len == 0 || messages[c->messages.len - 1].role != role)
+        messages[c->messages.len++] = (struct llm_message){.role = role};
+    messages[c->messages.len - 1].len++;
+}
+
+static void put_reply(struct context *c, struct step *step, uint32_t tokens)
+{
+    put_step(c, step, ROLE_ASSISTANT);
+    c->reply_tokens += tokens;
+    c->replies++;
+}
+
 static bool add_step(struct context *c, struct step *step)
 {
-    struct step **slot = vec_push(&c->steps);
-    if (!slot)
+    if (!reserve_steps(c, 1))
         return false;
-    *slot = step;
-    struct llm_message *last =
-        c->messages.len ? VEC_AT(&c->messages, struct llm_message, c->messages.len - 1) : NULL;
-    if (!last || last->role != step->role) {
-        last = vec_push(&c->messages);
-        if (!last)
-            return false;
-        last->role = step->role;
-    }
-    last->len++;
+    put_step(c, step, step->role);
     return true;
 }
 
@@ -131,17 +144,37 @@ static bool is_foreign(const struct run *run, const struct turn *t)
 }
 
 // Not a step that says nothing: an empty reply is none.
-static bool add_turn(struct run *run, const struct turn *t)
+static void put_steps(struct run *run, const struct turn *t)
 {
     struct context *c = &run->context;
     uint32_t len = sendable_steps(t);
     for (uint32_t i = 0; i < len; i++) {
         struct step *s = &t->steps[i];
-        if (sendable_is_bound(s))
+        if (s->content.has & CONTENT_BOUND)
             s->foreign = is_foreign(run, t);
-        if (rules_says_something(&s->content) && !add_step(c, s))
-            return false;
+        if (!rules_says_something(&s->content))
+            continue;
+        if (s->role == ROLE_ASSISTANT)
+            put_reply(c, s, s->tokens);
+        else
+            put_step(c, s, s->role);
     }
+}
+
+// Of most turns the steps, which are elsewhere in memory, need not be looked at.
+static bool add_turn(struct run *run, struct turn *t, enum sent_why why)
+{
+    struct context *c = &run->context;
+    const struct turn_gist *gist = turn_gist(t);
+    if (!reserve_steps(c, t->steps_len))
+        return false;
+    if (gist->plain) {
+        put_step(c, &t->steps[0], ROLE_USER);
+        put_reply(c, &t->steps[1], gist->reply_tokens);
+    } else {
+        put_steps(run, t);
+    }
+    sent_add(&c->sent_as, t->n, why);
     c->sent++;
     return true;
 }
@@ -150,10 +183,10 @@ static bool add_turn(struct run *run, const struct turn *t)
 static void point_messages(struct context *c)
 {
     struct step **at = c->steps.ptr;
+    struct llm_message *messages = c->messages.ptr;
     for (size_t i = 0; i < c->messages.len; i++) {
-        struct llm_message *m = VEC_AT(&c->messages, struct llm_message, i);
-        m->steps = at;
-        at += m->len;
+        messages[i].steps = at;
+        at += messages[i].len;
     }
 }
 
@@ -168,6 +201,14 @@ static uint32_t pins_end_of(const struct context *c)
     return c->pins_end < c->first ? c->pins_end : c->first;
 }
 
+static enum sent_why pinned_by(const struct session_head *head, uint32_t n)
+{
+    const struct turn_pin *pin = pins_find(&head->pins, n);
+    if (!pin)
+        return SENT_PINNED;
+    return pin->by == PIN_USER ? SENT_PINNED_BY_USER : SENT_PINNED_BY_POLICY;
+}
+
 static bool build(struct run *run, const struct turn *now)
 {
     struct context *c = &run->context;
@@ -177,19 +218,22 @@ static bool build(struct run *run, const struct turn *now)
     vec_clear(&c->messages);
     vec_clear(&c->steps);
     c->sent = 0;
+    c->replies = 0;
+    c->reply_tokens = 0;
+    memset(&c->sent_as, 0, sizeof(c->sent_as));
     if (!add_beside(c, &c->constraints_front))
         return false;
     for (uint32_t n = choose_next_pinned(plan, 0); n && n < pins_end;
          n = choose_next_pinned(plan, n)) {
-        const struct turn *t = choose_sent(c, chat, n);
-        if (t && !add_turn(run, t))
+        struct turn *t = choose_sent(c, chat, n);
+        if (t && !add_turn(run, t, pinned_by(&chat->head, n)))
             return false;
     }
     if (c->summary && !add_step(c, &c->summary->step))
         return false;
     for (uint32_t n = c->first; n < now->n; n++) {
-        const struct turn *t = choose_sent(c, chat, n);
-        if (t && !add_turn(run, t))
+        struct turn *t = choose_sent(c, chat, n);
+        if (t && !add_turn(run, t, SENT_NEWEST))
             return false;
     }
     c->dropped = now->n - 1 - c->sent;
@@ -380,32 +424,13 @@ static void choose_with_prompt(struct run *run)
 
 // ---- what was made
 
-static enum sent_why pinned_by(const struct session_head *head, uint32_t n)
-{
-    const struct turn_pin *pin = pins_find(&head->pins, n);
-    if (!pin)
-        return SENT_PINNED;
-    return pin->by == PIN_USER ? SENT_PINNED_BY_USER : SENT_PINNED_BY_POLICY;
-}
-
-static void tell_sent(struct run *run, const struct turn *now)
+// Beside the turns, which build noted.
+static void tell_sent(struct run *run)
 {
     struct context *c = &run->context;
     struct sent *sent = &c->sent_as;
-    const struct chat *chat = run->live->chat;
-    memset(sent, 0, sizeof(*sent));
     memcpy(sent->strategy, run->plan.strategy, sizeof(sent->strategy));
     memcpy(sent->by, run->plan.by, sizeof(sent->by));
-    uint32_t pins_end = pins_end_of(c);
-    for (uint32_t n = choose_next_pinned(&run->plan, 0); n && n < pins_end;
-         n = choose_next_pinned(&run->plan, n)) {
-        if (choose_sent(c, chat, n))
-            sent_add(sent, n, pinned_by(&chat->head, n));
-    }
-    for (uint32_t n = c->first; n < now->n; n++) {
-        if (choose_sent(c, chat, n))
-            sent_add(sent, n, SENT_NEWEST);
-    }
     sent->cut_moved = c->cut.turn == run->turn && c->cut.first > 1;
     sent->system_tokens = run->system_tokens;
     sent->history_tokens = c->history_tokens;
@@ -546,6 +571,6 @@ int context_assemble(struct run *run, struct err *err)
             c->new_prompt ? run->policy->info.system_hash : chat->head.system_hash;
     }
     make_request(run);
-    tell_sent(run, now);
+    tell_sent(run);
     return rules_check(run->request.messages, run->request.messages_len, err);
 }

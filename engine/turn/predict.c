@@ -19,15 +19,7 @@ static uint64_t reply_tokens(const struct turn *t)
 static uint64_t mean_reply(const struct run *run)
 {
     const struct context *c = &run->context;
-    uint64_t sum = 0, replies = 0;
-    for (size_t i = 0; i < c->steps.len; i++) {
-        const struct step *s = *VEC_AT(&c->steps, struct step *, i);
-        if (s->role == ROLE_ASSISTANT) {
-            sum += s->tokens;
-            replies++;
-        }
-    }
-    uint64_t mean = replies ? sum / replies : 0;
+    uint64_t mean = c->replies ? c->reply_tokens / c->replies : 0;
     uint64_t most = run->request.max_output_tokens;
     return most && mean > most ? most : mean;
 }

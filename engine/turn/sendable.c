@@ -7,7 +7,7 @@
 // every call once, results before anything else, and no other results. What is left out is only
 // not sent.
 //
-// Work grows with the turn's blocks; a turn without tools is one look at each.
+// Work grows with the turn's blocks where there are tools; a turn without is one look at each step.
 #include "turn/turn_int.h"
 
 static uint32_t count_type(const struct step *s, enum block_type type)
@@ -16,16 +16,6 @@ static uint32_t count_type(const struct step *s, enum block_type type)
     for (uint32_t i = 0; i < s->content.len; i++)
         n += s->content.blocks[i].type == type;
     return n;
-}
-
-bool sendable_is_bound(const struct step *s)
-{
-    for (uint32_t i = 0; i < s->content.len; i++) {
-        enum block_type type = s->content.blocks[i].type;
-        if (type == BLOCK_THINKING || type == BLOCK_OTHER)
-            return true;
-    }
-    return false;
 }
 
 static uint32_t count_id(const struct step *s, enum block_type type, struct safe_text id)
@@ -61,6 +51,8 @@ uint32_t sendable_steps(const struct turn *t)
     uint32_t asked = 0;  // calls of the step before
     for (uint32_t i = 0; i < t->steps_len; i++) {
         const struct step *s = &t->steps[i];
+        if (asked == 0 && !(s->content.has & (CONTENT_TOOL_USE | CONTENT_TOOL_RESULT)))
+            continue;
         uint32_t calls = count_type(s, BLOCK_TOOL_USE);
         if (asked == 0 && count_type(s, BLOCK_TOOL_RESULT) > 0)
             return i;

@@ -179,6 +179,8 @@ struct context {
     uint64_t history_tokens;       // of the chosen turns
     uint64_t total_tokens;         // system, history and the new text, as we count
     uint32_t sent, dropped;        // turns
+    uint64_t reply_tokens;         // of the assistant's steps that are sent, and how many they are
+    uint32_t replies;
     const struct anchor *anchor;       // of a request that this one begins with; NULL: none known
     struct recalled *recalled;     // quoted in the newest message; NULL: nothing is
     struct summarised *summary;    // quoted in front of the newest turns; NULL: nothing is
@@ -482,8 +484,6 @@ bool context_smaller(struct run *run);
 // How many of a turn's steps may be sent: those before the first tool call that is not answered as
 // providers want it.
 uint32_t sendable_steps(const struct turn *t);
-// Whether there is something in it that only the model that it was said by or to can read.
-bool sendable_is_bound(const struct step *s);
 
 // predict.c
 // What run's request, which is assembled, will use and cost.
@@ -497,9 +497,9 @@ void predict_least(const struct run *run, struct usage *out);
 // The first pinned turn after `after`, or 0.
 uint32_t choose_next_pinned(const struct history_plan *plan, uint32_t after);
 // A turn that may be sent: loaded and not superseded; else NULL.
-const struct turn *choose_candidate(const struct chat *chat, uint32_t n);
+struct turn *choose_candidate(const struct chat *chat, uint32_t n);
 // One that is not passed over either (c->turn_tokens_max).
-const struct turn *choose_sent(const struct context *c, const struct chat *chat, uint32_t n);
+struct turn *choose_sent(const struct context *c, const struct chat *chat, uint32_t n);
 // What a cut at `first` is made for; never compared between versions of the program.
 uint64_t choose_plan_hash(const struct history_plan *plan, const char *provider, const char *model,
                           uint32_t first);

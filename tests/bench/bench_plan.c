@@ -8,7 +8,7 @@
 // view of all turns is open.
 //
 //   bench_plan [quick]
-//   bench_plan once STRATEGY            one plan; "none": all but the plan (for callgrind)
+//   bench_plan plans STRATEGY COUNT     nothing but so many plans, one after the other (callgrind)
 //   bench_plan trim FILE TOKENS         the newest messages of FILE ({"system":…,"messages":[…]})
 //                                       within so many tokens: ms, messages that are left, ms
 //                                       of counting all of them once (bench_plan.sh)
@@ -194,14 +194,16 @@ static void measure(struct world *w, const struct strategy *s, int runs)
     lua_loader_free(w->loader);
 }
 
-static void once(struct world *w, const char *name)
+static void plans(struct world *w, const char *name, int count)
 {
     for (size_t i = 0; i < STRATEGIES_LEN; i++) {
-        if (strcmp(STRATEGIES[i].name, name) != 0 && strcmp(name, "none") != 0)
+        if (strcmp(STRATEGIES[i].name, name) != 0)
             continue;
         w->run.policy = load_policy(w, &STRATEGIES[i]);
-        if (strcmp(name, "none") != 0)
+        for (; count > 0; count--) {
             plan_once(w);
+            w->chat.head.cut = *w->run.settle.cut;
+        }
         policy_unref(w->run.policy);
         lua_loader_free(w->loader);
         return;
@@ -279,8 +281,8 @@ int main(int argc, char **argv)
     }
     bool quick = argc == 2 && strcmp(argv[1], "quick") == 0;
     make_world(&w, TURNS);
-    if (argc == 3 && strcmp(argv[1], "once") == 0) {
-        once(&w, argv[2]);
+    if (argc == 4 && strcmp(argv[1], "plans") == 0) {
+        plans(&w, argv[2], atoi(argv[3]));
         return 0;
     }
     printf("# planning a turn over %d turns of history, without recall\n", TURNS);

@@ -91,7 +91,7 @@ static inline struct step *new_step(struct session *s, struct turn *t, enum role
 {
     struct step *step = &t->steps[t->steps_len];
     *step = (struct step){.role = role,
-                          .content = {s->blocks[t->n][t->steps_len], 0},
+                          .content = content_over(s->blocks[t->n][t->steps_len], 0),
                           .tokens = 5 + (uint32_t)rand_below(s->r, 60)};
     s->made[t->n].marked[t->steps_len] = false;
     t->steps_len++;
@@ -221,6 +221,13 @@ static inline bool add_rounds(struct session *s, struct turn *t)
 
 // ---- turns
 
+// Steps are written block by block; here they become what the engine would have.
+static inline void end_steps(struct turn *t)
+{
+    for (uint32_t i = 0; i < t->steps_len; i++)
+        t->steps[i].content = content_over(t->steps[i].content.blocks, t->steps[i].content.len);
+}
+
 static inline void add_reply(struct session *s, struct turn *t)
 {
     struct step *reply = new_step(s, t, ROLE_ASSISTANT);
@@ -247,6 +254,7 @@ static inline void open_turn(struct session *s, uint32_t n)
     if (one_in(s, 60))
         step->tokens = (uint32_t)(s->model->caps.window_tokens * (50 + rand_below(s->r, 60)) / 100);
     s->made[n].closed = 1;
+    end_steps(t);
 }
 
 static inline void rewrite(struct session *s, struct turn *t)
@@ -272,6 +280,7 @@ static inline void end_turn(struct session *s, uint32_t n)
     }
     if (s->failed) {
         t->status = TURN_FAILED;
+        end_steps(t);
         return;
     }
     bool whole = add_rounds(s, t);
@@ -297,6 +306,7 @@ static inline void end_turn(struct session *s, uint32_t n)
         add_picture(s, &t->steps[0]);
         rewrite(s, t);
     }
+    end_steps(t);
 }
 
 static inline uint64_t made_tokens(const struct session *s, uint32_t n)
@@ -373,7 +383,7 @@ static inline void summarise_something(struct session *s)
         now->made.upto = upto;
         now->made.turns = session_live_turns(&s->chat.head, upto);
         now->step = (struct step){.role = ROLE_USER,
-                                  .content = {&s->summary_block, 1},
+                                  .content = content_over(&s->summary_block, 1),
                                   .tokens = 10 + (uint32_t)rand_below(s->r, 60)};
     }
     if (now->made.upto && !summary_holds(&now->made, &s->chat.head))

@@ -400,7 +400,7 @@ static void recall_something(struct session *s)
     s->recalled_block = (struct block){
         .type = BLOCK_TEXT, .text = SAFE_LIT("<recalled>\n> user: <R>\n</recalled>")};
     s->recalled = (struct recalled){
-        .step = {.role = ROLE_USER, .content = {&s->recalled_block, 1}}, .len = 1};
+        .step = {.role = ROLE_USER, .content = content_over(&s->recalled_block, 1)}, .len = 1};
     s->recalled.step.tokens = (uint32_t)rand_below(s->r, context_budget(run) / 2 + 1);
     run->recalled = &s->recalled;
 }

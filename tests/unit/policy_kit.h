@@ -120,7 +120,8 @@ static inline void say(struct talk *t, int turn, int step, const char *text, uin
 
     *b = (struct block){.type = BLOCK_TEXT, .text = {text, strlen(text)}};
     t->steps[turn][step] = (struct step){.role = step ? ROLE_ASSISTANT : ROLE_USER,
-                                         .content = {b, 1}, .tokens = tokens, .at_ms = 1000};
+                                         .content = content_over(b, 1),
+                                         .tokens = tokens, .at_ms = 1000};
 }
 
 static inline void talk_init(struct talk *t, const char *user, struct safe_text text)

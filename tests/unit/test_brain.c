@@ -56,7 +56,7 @@ static void add(struct talk *t, enum role role, struct slice text)
     uint32_t i = t->len++;
 
     t->blocks[i] = (struct block){.type = BLOCK_TEXT, .text = {text.ptr, text.len}};
-    t->steps[i] = (struct step){.role = role, .content = {&t->blocks[i], 1}};
+    t->steps[i] = (struct step){.role = role, .content = content_over(&t->blocks[i], 1)};
     t->refs[i] = &t->steps[i];
     t->messages[i] = (struct llm_message){.role = role, .steps = &t->refs[i], .len = 1};
 }
@@ -307,8 +307,8 @@ static void test_brain__steps(void **state)
     struct block first[3] = {{.type = BLOCK_TEXT, .text = SAFE_LIT("a")},
                              {.type = BLOCK_OTHER, .json = SAFE_LIT("{}")},
                              {.type = BLOCK_TEXT, .text = SAFE_LIT("b")}};
-    struct step steps[2] = {{.role = ROLE_USER, .content = {first, 3}},
-                            {.role = ROLE_USER, .content = {&first[2], 1}}};
+    struct step steps[2] = {{.role = ROLE_USER, .content = content_over(first, 3)},
+                            {.role = ROLE_USER, .content = content_over(&first[2], 1)}};
     struct step *refs[2] = {&steps[0], &steps[1]};
     t.messages[0] = (struct llm_message){ROLE_USER, refs, 2};
     t.len = 1;

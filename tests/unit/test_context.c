@@ -49,9 +49,11 @@ static void make_world(struct world *w, const struct rand *r)
         t->status = last ? TURN_OPEN : replied ? TURN_DONE : TURN_FAILED;
         t->superseded = !last && rand_below(r, 6) == 0;
         w->steps[i][0] = (struct step){
-            .role = ROLE_USER, .content = {&word, 1}, .tokens = (uint32_t)rand_below(r, 50)};
+            .role = ROLE_USER, .content = content_over(&word, 1),
+            .tokens = (uint32_t)rand_below(r, 50)};
         w->steps[i][1] = (struct step){.role = ROLE_ASSISTANT,
-                                       .content = {rand_below(r, 8) ? &word : &blank, 1},
+                                       .content =
+                                           content_over(rand_below(r, 8) ? &word : &blank, 1),
                                        .tokens = (uint32_t)rand_below(r, 50)};
         if (t->superseded)
             w->superseded[w->chat.head.superseded_len++] = (struct turn_range){t->n, t->n};
@@ -195,7 +197,8 @@ static void check_case(const struct rand *r)
     make_plan(&w.run.plan, r);
     make_cut(&w, r);
     static struct recalled recalled;
-    recalled = (struct recalled){.step = {.role = ROLE_USER, .content = {&word, 1}}, .len = 1};
+    recalled = (struct recalled){
+        .step = {.role = ROLE_USER, .content = content_over(&word, 1)}, .len = 1};
     recalled.step.tokens = (uint32_t)rand_below(r, context_budget(&w.run) / 2 + 1);
     if (rand_below(r, 3) == 0)
         w.run.context.recalled = w.run.recalled = &recalled;
@@ -316,7 +319,7 @@ static void test_context__cut_moves_in_big_steps(void **state)
         turns[n - 1] = (struct turn){.n = n, .steps = steps[n - 1], .steps_len = 1};
         for (int i = 0; i < 2; i++)
             steps[n - 1][i] = (struct step){.role = i ? ROLE_ASSISTANT : ROLE_USER,
-                                            .content = {&word, 1}, .tokens = 7};
+                                            .content = content_over(&word, 1), .tokens = 7};
         chat.turns_len = chat.head.turns = run.turn = n;
         assert_int_equal(context_assemble(&run, &err), E_OK);
         turns[n - 1].steps_len = 2;

@@ -139,6 +139,48 @@ static void test_message__empty_and_joined(void **state)
     safe_buf_release(&out);
 }
 
+// One block of it, made, and read back from its stored form: both know the same.
+static void assert_has(struct block b, uint32_t has)
+{
+    struct content made, copy, back;
+    struct safe_buf body;
+
+    assert_int_equal(content_over(&b, 1).has, has);
+    assert_int_equal(content_make(&made, &b, 1, NULL), E_OK);
+    assert_int_equal(made.has, has);
+    assert_int_equal(content_copy(&copy, &made, NULL), E_OK);
+    assert_int_equal(copy.has, has);
+    safe_buf_init(&body, 4096);
+    content_encode(&made, &body);
+    assert_int_equal(content_decode(&back, safe_buf_text(&body), NULL), E_OK);
+    assert_int_equal(back.has, has);
+    content_release(&back);
+    assert_int_equal(back.has, 0);
+    content_release(&copy);
+    content_release(&made);
+    safe_buf_release(&body);
+}
+
+static void test_message__knows_what_it_has(void **state)
+{
+    struct block both[] = {{.type = BLOCK_THINKING, .text = SAFE_LIT("hm")},
+                           {.type = BLOCK_TOOL_USE, .name = SAFE_LIT("f")}};
+
+    (void)state;
+    assert_has((struct block){.type = BLOCK_TEXT, .text = SAFE_LIT(" word")}, CONTENT_WORDS);
+    assert_has((struct block){.type = BLOCK_TEXT, .text = SAFE_LIT(" \n\xc2\xa0")}, 0);
+    assert_has((struct block){.type = BLOCK_TEXT}, 0);
+    assert_has((struct block){.type = BLOCK_THINKING, .text = SAFE_LIT("hm")}, CONTENT_BOUND);
+    assert_has((struct block){.type = BLOCK_OTHER, .json = SAFE_LIT("{}")},
+               CONTENT_WORDS | CONTENT_BOUND);
+    assert_has((struct block){.type = BLOCK_TOOL_USE, .name = SAFE_LIT("f")},
+               CONTENT_WORDS | CONTENT_TOOL_USE);
+    assert_has((struct block){.type = BLOCK_TOOL_RESULT, .id = SAFE_LIT("1")},
+               CONTENT_WORDS | CONTENT_TOOL_RESULT);
+    assert_int_equal(content_over(both, 2).has, CONTENT_WORDS | CONTENT_TOOL_USE | CONTENT_BOUND);
+    assert_int_equal(content_over(both, 0).has, 0);
+}
+
 static void test_message__limits(void **state)
 {
     struct block *blocks = calloc(CONTENT_BLOCKS_MAX + 1, sizeof(*blocks));
@@ -242,6 +284,7 @@ int main(void)
         cmocka_unit_test(test_message__stored_form),
         cmocka_unit_test(test_message__tool_use_without_input_is_an_empty_object),
         cmocka_unit_test(test_message__empty_and_joined),
+        cmocka_unit_test(test_message__knows_what_it_has),
         cmocka_unit_test(test_message__limits),
         cmocka_unit_test(test_message__bad_bodies),
         cmocka_unit_test(test_message__decoding_tolerates_more),

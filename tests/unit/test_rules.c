@@ -31,7 +31,7 @@ static void add_block(struct step *s, struct block *blocks, char *word)
         *b = (struct block){.type = BLOCK_THINKING, .text = kit_text(value)};
     else
         b->text = kit_text(value);
-    s->content.blocks = blocks;
+    s->content = content_over(blocks, s->content.len);
 }
 
 static void add_message(struct talk *t, const char *what)

@@ -31,7 +31,7 @@ static void make_world(struct world *w, uint32_t len, uint32_t keep, uint32_t sl
     w->chat.head.turns = len;
     w->chat.head.superseded = w->superseded;
     for (uint32_t i = 0; i < len; i++) {
-        w->steps[i] = (struct step){.content = {&word, 1}, .tokens = 10};
+        w->steps[i] = (struct step){.content = content_over(&word, 1), .tokens = 10};
         w->turns[i] = (struct turn){.n = i + 1, .steps = &w->steps[i], .steps_len = 1,
                                     .status = TURN_DONE};
     }

@@ -329,6 +329,39 @@ static void test_turn_meta__no_memory(void **state)
     assert_true(failures >= 2);
 }
 
+static void test_turn_meta__gist(void **state)
+{
+    struct block words = {.type = BLOCK_TEXT, .text = SAFE_LIT("words")};
+    struct block call = {.type = BLOCK_TOOL_USE, .name = SAFE_LIT("f")};
+    struct block blank = {.type = BLOCK_TEXT, .text = SAFE_LIT(" ")};
+    struct step steps[3] = {
+        {.role = ROLE_USER, .content = content_over(&words, 1), .tokens = 5},
+        {.role = ROLE_ASSISTANT, .content = content_over(&words, 1), .tokens = 7},
+        {.role = ROLE_USER, .content = content_over(&words, 1), .tokens = 11},
+    };
+    struct turn t = {.n = 1, .steps = steps, .steps_len = 1};
+
+    (void)state;
+    assert_int_equal(turn_gist(&t)->tokens, 5);
+    assert_false(turn_gist(&t)->plain);
+    t.steps_len = 2;  // the reply came
+    assert_int_equal(turn_gist(&t)->tokens, 12);
+    assert_true(turn_gist(&t)->plain);
+    assert_int_equal(turn_gist(&t)->reply_tokens, 7);
+    t.steps_len = 3;
+    assert_int_equal(turn_gist(&t)->tokens, 23);
+    assert_false(turn_gist(&t)->plain);
+    struct block *others[] = {&call, &blank};
+    for (unsigned i = 0; i < 2; i++) {
+        steps[1].content = content_over(others[i], 1);
+        t = (struct turn){.n = 1, .steps = steps, .steps_len = 2};
+        assert_false(turn_gist(&t)->plain);
+    }
+    steps[1] = (struct step){.role = ROLE_USER, .content = content_over(&words, 1)};
+    t = (struct turn){.n = 1, .steps = steps, .steps_len = 2};
+    assert_false(turn_gist(&t)->plain);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -339,6 +372,7 @@ int main(void)
         cmocka_unit_test(test_turn_meta__attempt),
         cmocka_unit_test(test_turn_meta__attempt_kinds),
         cmocka_unit_test(test_turn_meta__what_was_sent),
+        cmocka_unit_test(test_turn_meta__gist),
         cmocka_unit_test(test_turn_meta__no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -105,6 +105,29 @@ static void test_vec__huge_items_do_not_overflow(void **state)
     vec_release(&v);
 }
 
+static void test_vec__room_for_many(void **state)
+{
+    struct vec v = VEC_INIT(int, 100);
+
+    (void)state;
+    push(&v, 1);
+    assert_true(vec_reserve(&v, 99));
+    assert_true(v.cap >= 100);
+    void *before = v.ptr;
+    for (int i = 0; i < 99; i++)
+        push(&v, i);
+    assert_ptr_equal(v.ptr, before);
+    assert_true(vec_reserve(&v, 0));
+    assert_false(vec_reserve(&v, 1));
+    assert_false(vec_reserve(&v, SIZE_MAX));
+    assert_int_equal(v.len, 100);
+    vec_release(&v);
+    mem_fail_at(1, 0);
+    assert_false(vec_reserve(&v, 5));
+    assert_int_equal(v.cap, 0);
+    vec_release(&v);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -113,6 +136,7 @@ int main(void)
         cmocka_unit_test(test_vec__maximum_is_exact),
         cmocka_unit_test(test_vec__out_of_memory_changes_nothing),
         cmocka_unit_test(test_vec__huge_items_do_not_overflow),
+        cmocka_unit_test(test_vec__room_for_many),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
