@@ -33,9 +33,31 @@ static int64_t system_mono_ns(void *self)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+static int64_t system_boot_ms(void *self)
+{
+    struct timespec t;
+
+    (void)self;
+    clock_gettime(CLOCK_BOOTTIME, &t);
+    return (int64_t)t.tv_sec * SECOND_MS + t.tv_nsec / 1000000;
+}
+
+void clock_boot_id(char out[CLOCK_BOOT_ID_BYTES])
+{
+    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+    size_t len = file ? fread(out, 1, CLOCK_BOOT_ID_BYTES - 1, file) : 0;
+
+    if (file)
+        fclose(file);
+    while (len > 0 && out[len - 1] == '\n')
+        len--;
+    out[len] = '\0';
+}
+
 const struct clock *clock_system(void)
 {
-    static const struct clock system = {.wall_ms = system_wall_ms, .mono_ns = system_mono_ns};
+    static const struct clock system = {
+        .wall_ms = system_wall_ms, .mono_ns = system_mono_ns, .boot_ms = system_boot_ms};
 
     return &system;
 }

@@ -12,6 +12,7 @@
 struct clock {
     int64_t (*wall_ms)(void *self);  // Unix time in ms
     int64_t (*mono_ns)(void *self);
+    int64_t (*boot_ms)(void *self);  // see clock_boot_ms; NULL: mono_ns stands in
     void *self;
 };
 
@@ -29,6 +30,15 @@ void clock_sim_jump(struct clock_sim *s, int64_t ms);     // the wall clock only
 
 static inline int64_t clock_wall_ms(const struct clock *c) { return c->wall_ms(c->self); }
 static inline int64_t clock_mono_ns(const struct clock *c) { return c->mono_ns(c->self); }
+
+// How long this machine has been up, sleep included: grows, and begins anew at each boot.
+static inline int64_t clock_boot_ms(const struct clock *c)
+{
+    return c->boot_ms ? c->boot_ms(c->self) : c->mono_ns(c->self) / 1000000;
+}
+// Which boot of which machine this is; empty where the system does not tell.
+enum { CLOCK_BOOT_ID_BYTES = 40 };
+void clock_boot_id(char out[CLOCK_BOOT_ID_BYTES]);
 
 // RFC 3339 in UTC with milliseconds, "2026-01-31T23:59:59.123Z".
 enum { CLOCK_TEXT_BYTES = 32 };

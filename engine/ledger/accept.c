@@ -117,6 +117,8 @@ int work_ask(struct work *w, const struct ledger_accept *a, uint32_t n, struct e
     asked->a.key_hash = a->key_hash ? asked->key_hash : NULL;
     asked->a.text_digest = asked->text_digest;
     asked->a.content = NULL;  // the turn has a copy
+    asked->expiry = a->expiry ? *a->expiry : w->chat->head.expiry;
+    asked->a.expiry = NULL;
     // Later a prompt changes with the cut, when a turn settles.
     w->new_system = n == 1;
     if (w->new_system)
@@ -231,6 +233,9 @@ static int build(struct work *w, struct err *err)
     if (pin)
         pins_add(&w->head.pins, w->turn.n, pin->by, NULL);  // there is room: its own
     w->head.last_active_at_ms = w->turn.at_ms;
+    w->head.expiry = w->asked.expiry;
+    w->head.status = SESSION_ACTIVE;
+    w->head.archived_at_ms = 0;
     attempt_open(&w->attempt, c->ledger, &w->head, w->turn.n, 1);
 
     commit_begin(&w->commit, c->ledger->env.vault, c->key, c->head.partition);

@@ -159,15 +159,24 @@ int work_supersede(struct work *w, uint32_t first, uint32_t last, struct err *er
     return session_supersede(&w->head, first, last, err);
 }
 
+// A head is one record: escapes make a text six times as long at most, and state is JSON already.
+_Static_assert(SESSION_STATE_BYTES_MAX + 6 * (SESSION_PRIMER_BYTES_MAX +
+                       SESSION_GREETING_BYTES_MAX + CONSTRAINTS_BYTES_MAX + CONTEXT_BYTES) + 1024
+                       <= BODY_SPLIT_BYTES, "a head is one record");
+
 void work_add_head(struct work *w)
 {
     struct commit *b = &w->commit;
     uint64_t version = w->head.version;
 
+    w->head.expires_at_ms =
+        expiry_hard_at(&w->head.expiry, w->head.created_at_ms, w->head.last_active_at_ms);
     key_session(&b->name, w->head.id);
     session_write_meta(&w->head, &b->meta);
     session_write_body(&w->head, &b->body);
     w->head_item = commit_add(b, version ? STORE_PUT : STORE_INSERT, version);
+    if (!b->code)
+        b->items[w->head_item].due_at_ms = session_due_at(&w->head);
 }
 
 static void add_pointer(struct work *w, enum store_item_verb verb, uint64_t version,
@@ -215,7 +224,7 @@ uint32_t work_add_attempt(struct work *w, enum store_item_verb verb, uint64_t ve
     attempt_write_meta(a, sent, &b->meta);
     uint32_t at = commit_add(b, verb, version);
     if (!b->code && a->status == ATTEMPT_OPEN)
-        b->items[at].due_at_ms = a->at_ms > 0 ? a->at_ms : 1;
+        b->items[at].due_at_ms = ATTEMPT_DUE_MS;
     return at;
 }
 

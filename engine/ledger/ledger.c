@@ -178,6 +178,11 @@ struct work *work_append(struct chat *c, struct ledger_op *op)
         work_fail(w, E_CONFLICT, "session %s changed since it was read: read it again", c->head.id);
         return NULL;
     }
+    if (w && c->head.purged) {
+        work_fail(w, E_REFUSED, "session %s was archived, and its turns were deleted: start a new "
+                  "one", c->head.id);
+        return NULL;
+    }
     return w;
 }
 

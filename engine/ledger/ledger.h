@@ -24,8 +24,9 @@
 // Bodies over 200 KiB go on in records <key>/0000000001 …; the 50 records and 1 MiB of a commit
 // bound what one acceptance or settlement may hold (E_REFUSED).
 //
-// An open attempt is `due` at once, so that recovery finds it over all partitions by STORE_DUE and
-// settles it if its owner (a claim) is dead.
+// An open attempt is `due` before any time there is (1), so that recovery finds it over all
+// partitions by STORE_DUE and settles it if its owner (a claim) is dead. A head is due when its
+// session is to be archived or its turns are to be deleted (model/expiry.h).
 //
 // Invariants: rules.h; a turn's records never change after settle; versions guard the head, so two
 // processes that append to one session at once cannot interleave: the loser gets E_CONFLICT and
@@ -70,6 +71,7 @@ struct ledger_op {
     uint32_t key_turn;
     // recover, verify, import: counts
     uint32_t turns, sessions;
+    bool state_refused;             // settle: with a state too large, which stays as it was
     uint32_t orphans;               // verify: how many of the problems may be of a half import
     struct loop_task task;          // private
 };
@@ -141,6 +143,7 @@ struct ledger_accept {
     const char *key_hash;            // NULL: no idempotency key
     const char *text_digest;         // keyed digest of the text, with key_hash
     uint32_t edit_from;              // 0, or: this turn and all after it are superseded too
+    const struct expiry *expiry;     // the policy's now; borrowed during the call; NULL: as it was
     bool regenerate;                 // edit_from is asked again, in the same words: its pin stays
     bool resumed;                    // the user comes back after a gap, which is noted
 };
@@ -187,6 +190,8 @@ struct ledger_settle {
     struct safe_text system;
     uint64_t system_hash;
     bool pin;                        // the policy pins the turn (an event); not over the limit
+    struct safe_text states[2];      // JSON objects that go into the session's state, or empty
+    bool resume;                     // the session was offered what was before, and takes it
 };
 // A2. On success the turn is closed and the head has no open turn.
 void ledger_settle(struct chat *c, const struct ledger_settle *s, struct ledger_op *op);

@@ -28,6 +28,7 @@ enum {
     PAGE_RECORDS = 500,           // a scan's page
     DAMAGE_BYTES_MAX = 1 << 20,   // of what a chat tells about its damage
     WORKS_KEPT_MAX = 16,
+    ATTEMPT_DUE_MS = 1,           // of an open one: before anything that is due at a time
     KEPT_BYTES = 64 << 10,        // a buffer of a pooled work that grew beyond this is let go
 };
 
@@ -87,6 +88,7 @@ struct chat_impl {
 struct asked {
     struct ledger_accept a;
     char user[USER_BYTES];
+    struct expiry expiry;
     char key_hash[VAULT_DIGEST_BYTES], text_digest[VAULT_DIGEST_BYTES];
 };
 

@@ -293,7 +293,7 @@ static void begin_loading(struct work *w, uint32_t first, bool lenient,
     s->chat = c;
     s->lenient = lenient;
     w->then = step;
-    s->first = first ? first : 1;
+    s->first = first > c->head.purged ? first : c->head.purged + 1;
     s->last = c->first - 1;
     reader_init(&s->reader, c->ledger, c->key);
     s->reader.on_turn = take_turn;

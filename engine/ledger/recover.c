@@ -401,7 +401,7 @@ static void next_page(struct work *w)
     s->page = (struct store_op){0};
     struct store_op *op = work_store_op(w, STORE_DUE, s->cursor_partition);
     op->after = buf_slice(&s->cursor);
-    op->before_ms = INT64_MAX;  // a clock that was ahead makes no turn wait
+    op->before_ms = ATTEMPT_DUE_MS + 1;  // whatever the clock says
     op->limit = PAGE_RECORDS;
     work_submit(w, page_read);
 }

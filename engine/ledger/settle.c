@@ -198,7 +198,8 @@ static int build_turn(struct work *w, const struct ledger_settle *s, struct step
 }
 
 // What the rest of a settlement may take: the head, and the keys of parts that go.
-enum { REST_BYTES = RECORD_META_BYTES_MAX + (STORE_BATCH_ITEMS_MAX + 1) * RECORD_KEY_BYTES_MAX };
+enum { REST_BYTES = RECORD_META_BYTES_MAX + BODY_SPLIT_BYTES +
+                    (STORE_BATCH_ITEMS_MAX + 1) * RECORD_KEY_BYTES_MAX };
 
 // How many records it takes at most: seven (reply, attempt, three events, key, head), with as many
 // more as long bodies go on in, and the parts that go, which a cut before a character may leave a
@@ -238,6 +239,26 @@ static void add_cut(struct work *w, const struct ledger_settle *s)
     w->new_system = false;
 }
 
+// The head with what plans say of the state. A state that grew too large is no reason to lose a
+// turn: it stays as it was.
+static int build_head(struct work *w, const struct ledger_settle *s, struct err *err)
+{
+    bool notes = s->resume || s->states[0].len || s->states[1].len;
+    int code = work_head(w, notes, err);
+
+    for (unsigned i = 0; i < 2 && !code; i++) {
+        struct err why = ERR_INIT;
+
+        if (s->states[i].len)
+            code = session_merge_state(&w->head, s->states[i], &why);
+        w->op->state_refused |= code == E_REFUSED;
+        code = code == E_NOMEM ? err_set(err, code, "%s", why.message) : E_OK;
+    }
+    if (s->resume && w->head.origin == ORIGIN_OFFERED)
+        w->head.origin = ORIGIN_PRIMED;
+    return code;
+}
+
 void ledger_settle(struct chat *c, const struct ledger_settle *s, struct ledger_op *op)
 {
     struct work *w = work_append(c, op);
@@ -247,9 +268,10 @@ void ledger_settle(struct chat *c, const struct ledger_settle *s, struct ledger_
     if (!w || refuse_closed(w))
         return;
     BUG_ON(s->status == TURN_OPEN);
-    work_head(w, false, NULL);
     w->attempt = ended(c, s->attempt);
-    int code = build_turn(w, s, &empty, &op->err);
+    int code = build_head(w, s, &op->err);
+    if (!code)
+        code = build_turn(w, s, &empty, &op->err);
     if (code) {
         work_end(w, code);
         return;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// policy_lua.c: policies written in Lua, behind policy.h; the loader that makes them.
+// policy_lua.c: policies written in Lua, behind policy.h; loader.c finds their files.
 //
 //   file ─ source_read ─▶ text ─ sandbox_load ─▶ table ─ shape_read ─▶ info ─ freeze ─▶ policy
 //   hook: view handle in ─ sandbox_call ─▶ fresh table ─ plans_read ─▶ plan
@@ -18,12 +18,13 @@
 // and touches nothing there but its state, its redactor, the view and the plan.
 #include "lua/lua_room.h"
 
-#include "base/embed.h"
 #include "base/mem.h"
 #include "lua/bots.h"
 #include "lua/freeze.h"
+#include "lua/life.h"
 #include "lua/limits.h"
 #include "lua/plans.h"
+#include "lua/policy_int.h"
 #include "lua/sandbox.h"
 #include "lua/shape.h"
 #include "lua/source.h"
@@ -31,12 +32,11 @@
 
 #include <sodium.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
-enum { WHERE_BYTES = 128, PATH_BYTES = 4096,
+enum { WHERE_BYTES = 128,
        STRIKES = 3, REST_MS = 1000, REST_DOUBLINGS = 6, STATES_MAX = 4, ASIDE_CALLS = 100 };
 
-enum { ON_MESSAGE, ON_REPLY, HISTORY, HOOKS };
+enum { ON_MESSAGE, ON_REPLY, HISTORY, EXPIRY, GREET, HOOKS };
 
 // One hook of a policy: its function and where it stands.
 struct hook {
@@ -74,6 +74,8 @@ struct hook_call {
     struct safe_text reply;               // on_reply only
     struct plan *plan;                    // on_message, on_reply
     struct history_plan *history;         // history
+    struct expiry *expiry;                // expiry
+    struct safe_buf *greeting;            // resume.greet
 };
 
 LJMP static int run_hook(lua_State *L)
@@ -92,6 +94,10 @@ LJMP static int run_hook(lua_State *L)
     lua_call(L, args, 1);
     if (call->history)
         plans_read_history(L, hook->where, call->view->turn, call->history);
+    else if (call->expiry)
+        life_take_expiry(L, hook->where, call->expiry);
+    else if (call->greeting)
+        life_take_greeting(L, call->policy->redactor, hook->where, call->greeting);
     else
         plans_read(L, call->policy->redactor, hook->where, call->plan);
     return 0;
@@ -253,6 +259,29 @@ static int on_history(struct policy *base, const struct policy_view *view,
     return code;
 }
 
+static int on_expiry(struct policy *base, const struct policy_view *view, struct expiry *expiry,
+                     struct err *err)
+{
+    struct hook_call call = {.hook = EXPIRY, .view = view, .expiry = expiry};
+
+    *expiry = base->info.expiry;
+    int code = call_hook((struct lua_policy *)base, &call, err);
+    if (code != E_OK)
+        *expiry = base->info.expiry;
+    return code;
+}
+
+static int on_greet(struct policy *base, const struct policy_view *view, struct safe_buf *out,
+                    struct err *err)
+{
+    struct hook_call call = {.hook = GREET, .view = view, .greeting = out};
+    int code = call_hook((struct lua_policy *)base, &call, err);
+
+    if (code != E_OK)
+        safe_buf_clear(out);
+    return code;
+}
+
 static void policy_free(struct policy *base)
 {
     struct lua_policy *p = (struct lua_policy *)base;
@@ -277,6 +306,8 @@ static const struct policy_ops lua_policy_ops = {
     .on_message = on_message,
     .history = on_history,
     .on_reply = on_reply,
+    .expiry = on_expiry,
+    .greet = on_greet,
     .free = policy_free,
 };
 
@@ -330,6 +361,10 @@ LJMP static void keep_shape(lua_State *L, struct load *load, const struct shape 
     set_hook(L, &p->hooks[ON_MESSAGE], "on_message", shape->on_message);
     set_hook(L, &p->hooks[ON_REPLY], "on_reply", shape->on_reply);
     set_hook(L, &p->hooks[HISTORY], "history", shape->history);
+    p->base.info.expiry = shape->expiry;
+    p->base.info.resume = shape->resume;
+    set_hook(L, &p->hooks[EXPIRY], "expiry", shape->expiry_hook);
+    set_hook(L, &p->hooks[GREET], "resume.greet", shape->greet);
 }
 
 LJMP static int load_policy(lua_State *L)
@@ -392,6 +427,8 @@ static void fill_info(struct lua_policy *p, struct slice text)
     info->needs_turns = p->hooks[HISTORY].function == LUA_NOREF ? 0 : UINT32_MAX;
     info->has_on_message = p->hooks[ON_MESSAGE].function != LUA_NOREF;
     info->has_on_reply = p->hooks[ON_REPLY].function != LUA_NOREF;
+    info->has_expiry = p->hooks[EXPIRY].function != LUA_NOREF;
+    info->has_greet = p->hooks[GREET].function != LUA_NOREF;
 }
 
 static int policy_new(struct lua_policy **out, const struct lua_env *env, const char *file,
@@ -436,141 +473,13 @@ static int policy_new(struct lua_policy **out, const struct lua_env *env, const 
     return E_OK;
 }
 
-// E_NOT_FOUND when there is no such file.
-static int load_path(const struct lua_env *env, const char *path, struct lua_policy **out,
-                     struct err *err)
+int policy_lua_new(struct policy **out, const struct lua_env *env, const char *file,
+                   struct slice text, struct err *err)
 {
-    struct buf text = BUF_INIT(LUA_FILE_BYTES_MAX);
-    int code = source_read(path, &text, err);
+    struct lua_policy *p;
+    int code = policy_new(&p, env, file, text, err);
 
-    if (code == E_OK && !bot_name_valid(bot_name_of(path)))
-        code = err_set(err, E_POLICY, "%s: a bot's name is up to %d letters, digits, _ and -", path,
-                       BOT_NAME_MAX);
-    if (code == E_OK && bot_name_is_test(bot_name_of(path)))
-        code = err_set(err, E_POLICY, "%s: tests of a policy, and no bot: `parley test` runs them",
-                       path);
     if (code == E_OK)
-        code = policy_new(out, env, path, buf_slice(&text), err);
-    buf_release(&text);
-    return code;
-}
-
-// ---- the loader
-
-struct lua_loader {
-    struct lua_env env;
-};
-
-int lua_loader_new(struct lua_loader **out, const struct lua_env *env, struct err *err)
-{
-    struct lua_loader *l = mem_zalloc(sizeof(*l));
-
-    if (!l)
-        return err_set(err, E_NOMEM, "policies: out of memory");
-    l->env = *env;
-    *out = l;
-    return E_OK;
-}
-
-void lua_loader_free(struct lua_loader *l)
-{
-    mem_free(l);
-}
-
-static int loader_load(void *self, const char *bot, struct policy **out, struct err *err)
-{
-    const struct lua_env *env = &((struct lua_loader *)self)->env;
-    struct lua_policy *policy = NULL;
-    char path[PATH_BYTES];
-    int code = E_NOT_FOUND;
-
-    if (!bot_name_valid(slice_str(bot)))
-        return err_set(err, E_POLICY, "'%s' is no bot's name: up to %d letters, digits, _ and -",
-                       bot, BOT_NAME_MAX);
-    if (env->policies_dir &&
-        snprintf(path, sizeof(path), "%s/%s.lua", env->policies_dir, bot) < (int)sizeof(path))
-        code = load_path(env, path, &policy, err);
-    if (code == E_NOT_FOUND) {
-        snprintf(path, sizeof(path), "policies/%s.lua", bot);
-        const struct embed_file *file = embed_find(path);
-        code = file ? policy_new(&policy, env, path, file->bytes, err)
-                    : bots_refuse_unknown(env->policies_dir, bot, err);
-    }
-    if (code == E_OK)
-        *out = &policy->base;
-    return code;
-}
-
-// What a change of the file changes: where it is, its size and times (FNV-1a).
-static uint64_t loader_stamp(void *self, const char *bot)
-{
-    const struct lua_env *env = &((struct lua_loader *)self)->env;
-    uint64_t stamp = 14695981039346656037u;
-    char path[PATH_BYTES];
-    struct stat st;
-
-    if (!env->policies_dir || !bot_name_valid(slice_str(bot)) ||
-        snprintf(path, sizeof(path), "%s/%s.lua", env->policies_dir, bot) >= (int)sizeof(path) ||
-        stat(path, &st) != 0)
-        return 0;
-    const uint64_t parts[] = {st.st_dev, st.st_ino, (uint64_t)st.st_size,
-                              (uint64_t)st.st_mtim.tv_sec, (uint64_t)st.st_mtim.tv_nsec,
-                              (uint64_t)st.st_ctim.tv_sec, (uint64_t)st.st_ctim.tv_nsec};
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-        stamp = (stamp ^ parts[i]) * 1099511628211u;
-    return stamp ? stamp : 1;
-}
-
-struct policy_loader lua_loader_ops(struct lua_loader *l)
-{
-    return (struct policy_loader){.load = loader_load, .stamp = loader_stamp, .self = l};
-}
-
-struct bot_search {
-    const char *bot;
-    bool found;
-};
-
-static void look_at_bot(void *user, const char *bot, const char *file)
-{
-    struct bot_search *search = user;
-
-    (void)file;
-    search->found = search->found || strcmp(bot, search->bot) == 0;
-}
-
-int lua_find_bot(const struct lua_env *env, const char *bot, struct err *err)
-{
-    struct bot_search search = {.bot = bot};
-
-    bots_each(env->policies_dir, look_at_bot, &search);
-    return search.found ? E_OK : bots_refuse_unknown(env->policies_dir, bot, err);
-}
-
-void lua_bots(const struct lua_env *env, void (*fn)(void *user, const char *bot, const char *file),
-              void *user)
-{
-    bots_each(env->policies_dir, fn, user);
-}
-
-int lua_load_policy(const struct lua_env *env, const char *path, struct policy **out,
-                    struct err *err)
-{
-    struct lua_policy *policy = NULL;
-    int code = load_path(env, path, &policy, err);
-
-    if (code == E_NOT_FOUND)
-        return err_set(err, E_POLICY, "%s: there is no such file", path);
-    if (code == E_OK)
-        *out = &policy->base;
-    return code;
-}
-
-int lua_check_policy(const struct lua_env *env, const char *path, struct err *err)
-{
-    struct policy *policy = NULL;
-    int code = lua_load_policy(env, path, &policy, err);
-
-    policy_unref(policy);
+        *out = &p->base;
     return code;
 }

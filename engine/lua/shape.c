@@ -5,6 +5,7 @@
 #include "base/hint.h"
 #include "base/utf8.h"
 #include "lua/freeze.h"
+#include "lua/life.h"
 #include "lua/plans.h"
 
 #include <stdio.h>
@@ -17,7 +18,8 @@ enum { TIME_MS_MIN = 1, FUEL_MIN = 10000, MEMORY_BYTES_MIN = 1 << 20 };
 enum { T_STRING = 1 << LUA_TSTRING, T_TABLE = 1 << LUA_TTABLE, T_FUNCTION = 1 << LUA_TFUNCTION,
        T_COUNT = 1 << LUA_TNUMBER /* a whole number, not negative */,
        T_SHARE = 1 << 16 /* a number from 0 to 1 */,
-       T_DOLLARS = 1 << 17 /* a number, not negative */ };
+       T_DOLLARS = 1 << 17 /* a number, not negative */,
+       T_ANY = 1 << 18 /* looked at by who reads it */ };
 
 struct key {
     const char *name;
@@ -33,7 +35,7 @@ static const struct key policy_keys[] = {
     {"on_message", T_FUNCTION, false},
     {"on_reply", T_FUNCTION, false},
     {"limits", T_TABLE, false},
-    {"expiry", T_TABLE | T_FUNCTION, true},
+    {"expiry", T_TABLE | T_FUNCTION, false},
     {"resume", T_TABLE, true},
     {"privacy", T_TABLE, true},
     {"memory", T_TABLE, true},
@@ -135,6 +137,8 @@ LJMP static void check_type(lua_State *L, const struct place *at, const struct k
     int type = lua_type(L, -1), is_integer = 1;
     lua_Integer n = 0;
 
+    if (key->types & T_ANY)
+        return;
     if ((key->types & T_SHARE) && type == LUA_TNUMBER && lua_tonumber(L, -1) >= 0 &&
         lua_tonumber(L, -1) <= 1)
         return;
@@ -430,6 +434,49 @@ LJMP static void read_limits(lua_State *L, int idx, struct place *at, struct sha
     out->bot_spend[SPEND_TOKENS] = read_tokens(L, idx, "bot_tokens_per_day");
 }
 
+// A table of the policy's whose keys life.h knows.
+LJMP static void check_names(lua_State *L, int idx, struct place *at, const char *const *names,
+                             size_t len)
+{
+    struct key keys[LIFE_EXPIRY_KEYS];
+
+    for (size_t i = 0; i < len; i++)
+        keys[i] = (struct key){names[i], T_ANY, false};
+    check_members(L, idx, at, keys, len);
+}
+
+LJMP static void read_life(lua_State *L, int idx, struct place *at, struct shape *out)
+{
+    const char *wrong = NULL;
+
+    at->keys[0] = "expiry";
+    at->depth = 1;
+    out->expiry = expiry_default;
+    if (shape_field(L, idx, "expiry") == LUA_TTABLE) {
+        check_names(L, idx + 1, at, life_expiry_keys, LIFE_EXPIRY_KEYS);
+        wrong = life_read_expiry(L, idx + 1, &out->expiry);
+    }
+    if (wrong)
+        complain(L, at, wrong);
+    lua_settop(L, idx);
+    at->keys[0] = "resume";
+    out->resume = resume_default;
+    out->greet = LUA_NOREF;
+    if (shape_field(L, idx, "resume") == LUA_TTABLE) {
+        check_names(L, idx + 1, at, life_resume_keys, LIFE_RESUME_KEYS);
+        wrong = life_read_resume(L, idx + 1, &out->resume);
+        int type = wrong ? LUA_TNIL : shape_field(L, idx + 1, "greet");
+        if (type != LUA_TNIL && type != LUA_TFUNCTION)
+            wrong = "greet: must be a function, as in greet.returning {}, or function(view) … end";
+        else if (!wrong)
+            out->greet = read_hook(L, idx + 1, "greet");
+    }
+    if (wrong)
+        complain(L, at, wrong);
+    lua_settop(L, idx);
+    at->depth = 0;
+}
+
 LJMP void shape_read(lua_State *L, const struct shape_source *source, struct shape *out)
 {
     struct place at = {.source = source};
@@ -460,9 +507,11 @@ LJMP void shape_read(lua_State *L, const struct shape_source *source, struct sha
     }
     lua_settop(L, idx);
     find_idle(L, idx, &at, out);
+    read_life(L, idx, &at, out);
     out->on_message = read_hook(L, idx, "on_message");
     out->on_reply = read_hook(L, idx, "on_reply");
     out->history = read_hook(L, idx, "history");
+    out->expiry_hook = read_hook(L, idx, "expiry");
 }
 
 LJMP void shape_only_keys(lua_State *L, int idx, const char *const *names, size_t len,

@@ -7,7 +7,9 @@
 #include "lua/lua_room.h"
 #include "lua/sandbox.h"
 #include "lua/source.h"
+#include "model/expiry.h"
 #include "model/spend.h"
+#include "session/resume.h"
 
 enum { SHAPE_WARNINGS_MAX = 32 };
 
@@ -29,7 +31,9 @@ struct shape {
     uint64_t max_output_tokens;
     struct shape_limits limits;
     struct spend_limit user_spend[SPEND_UNITS], bot_spend[SPEND_UNITS];
-    int on_message, on_reply, history;   // LUA_NOREF where there is none
+    int on_message, on_reply, history, expiry_hook, greet;  // LUA_NOREF where there is none
+    struct expiry expiry;                // what it says when it is no function
+    struct resume_rules resume;
     struct history_plan plan;            // what `history` says when it is no function
     // Keys that are known but not in effect yet, with their lines.
     struct {

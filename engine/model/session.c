@@ -3,7 +3,7 @@
 //
 // Invariant: superseded ranges are sorted, disjoint and not adjacent, so a binary search finds a
 // turn. A head is owned by one thread at a time.
-#include "model/session.h"
+#include "model/session_int.h"
 
 #include "base/mem.h"
 #include "model/meta_int.h"
@@ -47,6 +47,8 @@ void session_head_release(struct session_head *h)
     forget_ranges(h);
     constraints_free(h->constraints);
     h->constraints = NULL;
+    session_notes_free(h->notes);
+    h->notes = NULL;
 }
 
 int session_head_copy(struct session_head *out, const struct session_head *h, struct err *err)
@@ -56,14 +58,19 @@ int session_head_copy(struct session_head *out, const struct session_head *h, st
     *out = *h;
     out->superseded = NULL;
     out->superseded_len = 0;
+    out->notes = NULL;
     int code = constraints_copy(&out->constraints, h->constraints, err);
+    if (!code)
+        code = session_notes_copy(&out->notes, h->notes, err);
+    if (!code && bytes) {
+        out->superseded = mem_alloc(bytes);
+        if (!out->superseded)
+            code = err_set(err, E_NOMEM, "out of memory for session %s", h->id);
+    }
+    if (code)
+        session_head_release(out);
     if (code || bytes == 0)
         return code;
-    out->superseded = mem_alloc(bytes);
-    if (!out->superseded) {
-        session_head_release(out);
-        return err_set(err, E_NOMEM, "out of memory for session %s", h->id);
-    }
     memcpy(out->superseded, h->superseded, bytes);
     out->superseded_len = h->superseded_len;
     return E_OK;
@@ -221,6 +228,7 @@ void session_write_meta(const struct session_head *h, struct buf *out)
     }
     if (h->pins.len)
         write_pins(&w, &h->pins);
+    session_life_write(h, &w);
     jw_object_end(&w);
 }
 
@@ -370,6 +378,7 @@ int session_read_meta(struct session_head *h, struct slice meta, struct err *err
     h->created_at_ms = meta_i64_or(&m, "created_at", 0, INT64_MAX, 0);
     h->last_active_at_ms = meta_i64_or(&m, "last_active_at", 0, INT64_MAX, 0);
     h->expires_at_ms = meta_i64_or(&m, "expires_at", 0, INT64_MAX, 0);
+    session_life_read(h, &m);
     read_superseded(h, &m);
     read_pins(h, &m);
     return meta_close(&m);
@@ -379,7 +388,7 @@ void session_write_body(const struct session_head *h, struct safe_buf *out)
 {
     struct json_writer w;
 
-    if (h->context[0] == '\0' && !h->constraints)
+    if (h->context[0] == '\0' && !h->constraints && session_notes_empty(h->notes))
         return;
     jw_init(&w, safe_buf_bytes(out));
     jw_object(&w);
@@ -389,6 +398,8 @@ void session_write_body(const struct session_head *h, struct safe_buf *out)
         jw_key(&w, "constraints");
         constraints_write(h->constraints, &w);
     }
+    if (!session_notes_empty(h->notes))
+        session_notes_write(h->notes, &w);
     jw_object_end(&w);
 }
 
@@ -412,10 +423,13 @@ int session_read_body(struct session_head *h, struct safe_text body, struct err 
     h->context[0] = '\0';
     constraints_free(h->constraints);
     h->constraints = NULL;
+    session_notes_free(h->notes);
+    h->notes = NULL;
     if (body.len == 0)
         return E_OK;
     meta_open(&m, safe_slice(body), "session", err);
     meta_chars(&m, "context", false, h->context, sizeof(h->context));
     read_constraints(h, &m);
+    session_notes_read(&h->notes, &m);
     return meta_close(&m);
 }

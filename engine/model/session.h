@@ -5,6 +5,7 @@
 
 #include "base/id.h"
 #include "model/constraints.h"
+#include "model/expiry.h"
 #include "model/pins.h"
 #include "model/turn.h"
 
@@ -34,6 +35,26 @@ struct history_cut {
     uint32_t summary;  // the summary that is sent in front, by its last turn; 0: none
 };
 
+// How a session began, where another one of its bot and context went before.
+enum session_origin {
+    ORIGIN_NEW,      // with nothing before it, or the person wanted it so
+    ORIGIN_FRESH,    // too long after
+    ORIGIN_OFFERED,  // what was before is not told, unless the policy says so (plan.resume)
+    ORIGIN_PRIMED,   // it is told what was before
+};
+const char *session_origin_word(enum session_origin o);
+
+// What a session knows beside its turns. Owned by its head.
+struct session_notes {
+    struct safe_buf state;     // a JSON object, as plans say; or empty
+    struct safe_buf primer;    // of the session before, quoted lines; or empty
+    struct safe_buf greeting;  // what the policy said first; or empty
+};
+enum { SESSION_STATE_BYTES_MAX = 128 << 10, SESSION_PRIMER_BYTES_MAX = 4 << 10,
+       SESSION_GREETING_BYTES_MAX = 2 << 10, SESSION_STATE_KEYS_MAX = 64 };
+int session_notes_new(struct session_notes **out, struct err *err);
+void session_notes_free(struct session_notes *n);  // NULL allowed
+
 struct session_head {
     char id[ID_TEXT_BYTES];
     char partition[PARTITION_BYTES];  // the user's, hex of the keyed hash
@@ -48,6 +69,12 @@ struct session_head {
     struct history_cut cut;
     struct session_pins pins;         // of turns that are not superseded
     int64_t created_at_ms, last_active_at_ms, expires_at_ms;  // expires 0: never
+    struct expiry expiry;             // the policy's, as of the last message
+    int64_t archived_at_ms;           // as the sweep counts time; with SESSION_ARCHIVED
+    uint32_t purged;                  // turns that were deleted, which are all; 0: none
+    enum session_origin origin;
+    char before[ID_TEXT_BYTES];       // the session that went before; empty: none
+    struct session_notes *notes;      // owned; NULL: none
     struct turn_range *superseded;    // owned; sorted, disjoint
     uint32_t superseded_len;
     struct constraints *constraints;  // owned; NULL: none
@@ -62,6 +89,18 @@ int session_quarantined(struct err *err, const char *id);
 
 void session_head_release(struct session_head *h);
 int session_head_copy(struct session_head *out, const struct session_head *h, struct err *err);
+// What it is at that time: archived as stored, all else by its head. One with an open turn is
+// active.
+enum session_status session_status_at(const struct session_head *h, int64_t now_ms);
+// When the sweep is to look at it; 0: never.
+int64_t session_due_at(const struct session_head *h);
+// Sets what the state has of more (both JSON objects): its keys are put in the place of those of
+// the same name, and `false` takes one away. E_REFUSED over SESSION_STATE_BYTES_MAX or _KEYS_MAX,
+// the state then being as it was; E_NOMEM.
+int session_merge_state(struct session_head *h, struct safe_text more, struct err *err);
+struct safe_text session_state(const struct session_head *h);
+struct safe_text session_primer(const struct session_head *h);
+struct safe_text session_greeting(const struct session_head *h);
 bool session_is_superseded(const struct session_head *h, uint32_t turn);
 // How many turns up to this one, with it, are not superseded.
 uint32_t session_live_turns(const struct session_head *h, uint32_t upto);
@@ -72,8 +111,9 @@ int session_supersede(struct session_head *h, uint32_t first, uint32_t last, str
 // Meta of key session/<id>: {"bot","status","turns","open_turn","events","tokens","system_hash"
 // (hex string), "cut":[first,turn,"plan (hex)",summary (if any),pins_end (if it is not first)],
 // "created_at","last_active_at","expires_at" (ms; 0 left out), "superseded":[[first,last],…],
-// "pins":[[turn,"user"],…]}; body: {"context":"…","constraints":
-// [[n,since,"text"],…]}, what is empty left out (no body when both are).
+// "pins":[[turn,"user"],…],"expiry":["sliding",soft,hard,purge],"archived_at","purged","origin",
+// "before" (what is 0 or empty left out)}; body: {"context":"…","constraints":[[n,since,"text"],…],
+// "v":1,"state":{…},"primer":"…","greeting":"…"}, what is empty left out (no body when all is).
 void session_write_meta(const struct session_head *h, struct buf *out);
 int session_read_meta(struct session_head *h, struct slice meta, struct err *err);
 void session_write_body(const struct session_head *h, struct safe_buf *out);

@@ -70,9 +70,11 @@ void policy_host_free(struct policy_host *h)
     mem_free(h);
 }
 
-bool policy_host_has(const struct policy_host *h, const char *bot)
+const struct policy_info *policy_host_info(const struct policy_host *h, const char *bot)
 {
-    return map_get(h->current, slice_str(bot)) != NULL;
+    const struct policy *policy = map_get(h->current, slice_str(bot));
+
+    return policy ? &policy->info : NULL;
 }
 
 // ---- files that fail

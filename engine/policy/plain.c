@@ -39,7 +39,11 @@ struct policy *policy_plain(void)
     // Never written: policy_ref and policy_unref leave a policy without `free` alone.
     static struct policy plain = {
         .ops = &plain_ops,
-        .info = {.name = "plain", .version = "plain@builtin", .file = "(built in)", .title = ""},
+        .info = {.name = "plain", .version = "plain@builtin", .file = "(built in)", .title = "",
+                 .expiry = {.kind = EXPIRY_SLIDING, .soft_ms = EXPIRY_SOFT_DEFAULT_MS,
+                            .hard_ms = EXPIRY_HARD_DEFAULT_MS},
+                 .resume = {.restore_within_ms = (int64_t)2 * 3600 * 1000,
+                            .fresh_after_ms = (int64_t)21 * 24 * 3600 * 1000}},
     };
 
     return &plain;

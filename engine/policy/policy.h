@@ -16,6 +16,7 @@
 #include "ledger/ledger.h"
 #include "model/plan.h"
 #include "model/spend.h"
+#include "session/resume.h"
 
 // What a hook may see. All borrowed, for the duration of the call.
 struct policy_view {
@@ -28,6 +29,8 @@ struct policy_view {
     int64_t gap_ms;                 // since the session was last active; 0 for a new one
     uint64_t window_tokens;         // of the model that will be asked
     uint64_t history_tokens;        // estimate of what is behind, superseded turns left out
+    const struct session_head *before;  // the session that this one follows; NULL: none, or nobody
+                                        // knows any more
     uint64_t budget_tokens;         // left for history in a request, after system, new text, reply
 };
 
@@ -46,7 +49,9 @@ struct policy_info {
     // How much of the history the `history` hook wants to see: 0 none (its plan depends on counts
     // only), UINT32_MAX all turns loaded.
     uint32_t needs_turns;
-    bool has_on_message, has_on_reply;
+    bool has_on_message, has_on_reply, has_expiry, has_greet;  // hooks
+    struct expiry expiry;             // where there is no hook for it
+    struct resume_rules resume;
 };
 
 struct policy;
@@ -61,6 +66,14 @@ struct policy_ops {
                    struct err *err);
     int (*on_reply)(struct policy *p, const struct policy_view *view, struct safe_text reply,
                     struct plan *plan, struct err *err);
+    // Called only if info says that there is one. When the session grows old, asked before each
+    // message is accepted; *expiry then as info's if it fails.
+    int (*expiry)(struct policy *p, const struct policy_view *view, struct expiry *expiry,
+                  struct err *err);
+    // What is said first to who comes back, in a session that has no turn yet: appended to out,
+    // nothing being no greeting.
+    int (*greet)(struct policy *p, const struct policy_view *view, struct safe_buf *out,
+                 struct err *err);
     void (*free)(struct policy *p);
 };
 struct policy {
@@ -91,8 +104,8 @@ struct policy_host;
 int policy_host_new(struct policy_host **out, const struct policy_loader *loader,
                     const struct clock *clock, const struct log *log, struct err *err);
 void policy_host_free(struct policy_host *h);
-// Whether policy_host_get has no file to load for it.
-bool policy_host_has(const struct policy_host *h, const char *bot);
+// What policy_host_get would give, where it has no file to load for it; else NULL.
+const struct policy_info *policy_host_info(const struct policy_host *h, const char *bot);
 // The bot's current version, loaded at first use; the caller gets a reference (policy_unref). A
 // file that cannot be loaded is not tried again for a second at first and a minute at most, or
 // until it is changed: the same error is given at once. What the loader says, E_NOMEM, or E_REFUSED

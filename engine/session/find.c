@@ -153,6 +153,7 @@ static void pointer_read(struct store_op *op)
     }
     if (!found(f))
         return;
+    f->pointer_version = op->rows[0].version;
     int code = read_pointer(f, &op->rows[0]);
     if (code == E_CORRUPT) {
         search(f);
@@ -170,6 +171,7 @@ void session_find(struct session_find *f)
 {
     f->code = E_OK;
     f->searched = false;
+    f->pointer_version = 0;
     f->err = (struct err)ERR_INIT;
     f->head = (struct session_head){0};
     f->op = (struct store_op){0};

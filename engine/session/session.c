@@ -18,7 +18,7 @@ static int copy_word(char *out, size_t size, const char *text, const char *what,
 int session_head_new(struct session_head *out, const struct session_env *env, const char *partition,
                      const char *bot, const char *context, struct err *err)
 {
-    struct session_head h = {.status = SESSION_ACTIVE};
+    struct session_head h = {.status = SESSION_ACTIVE, .expiry = expiry_default};
 
     *out = (struct session_head){0};
     BUG_ON(strlen(partition) >= sizeof(h.partition));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// session.h: find, list and make sessions; what resuming means, as a pure function of time.
+// session.h: find, list and make sessions. What resuming means: resume.h.
 //
 // Finding is asynchronous over the store; ops complete on the op's loop, never inside the call.
 #ifndef SESSION_SESSION_H
@@ -8,6 +8,7 @@
 #include "base/loop.h"
 #include "base/rand.h"
 #include "model/session.h"
+#include "session/resume.h"
 #include "store/store.h"
 #include "vault/vault.h"
 
@@ -62,6 +63,7 @@ struct session_find {
     int code;                              // E_OK, E_NOT_FOUND, E_STORE, E_CORRUPT (quarantined)
     struct err err;
     struct session_head head;              // the caller's now: move it out or release it
+    uint64_t pointer_version;              // of that record, when it was asked; 0: there is none
     // The record of which session is the newest could not be read: `head` is the newest of bot and
     // context that can be.
     bool searched;
@@ -71,17 +73,5 @@ struct session_find {
     struct session_list list;
 };
 void session_find(struct session_find *f);
-
-// ---- resuming, pure
-
-struct resume_rules {
-    int64_t restore_within_ms;  // within: goes on as if nothing had happened
-    int64_t fresh_after_ms;     // after: starts fresh
-};
-extern const struct resume_rules resume_default;  // 2 h, 21 d
-enum resume_kind { RESUME_RESTORE, RESUME_PRIMED, RESUME_FRESH };
-// A gap below zero (the clock went back) counts as none.
-enum resume_kind session_resume(const struct resume_rules *rules, int64_t last_active_ms,
-                                int64_t now_ms);
 
 #endif

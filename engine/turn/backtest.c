@@ -48,7 +48,7 @@ static void lane_init(struct lane *lane, const struct backtest_env *env)
 {
     struct run *run = &lane->run;
     lane->env = env;
-    lane->clock = (struct clock){lane_wall_ms, lane_mono_ns, lane};
+    lane->clock = (struct clock){.wall_ms = lane_wall_ms, .mono_ns = lane_mono_ns, .self = lane};
     for (int i = 0; i < CACHES; i++)
         cache_model_init(&lane->caches[i], lifetimes_ms[i], env->caps.cache_min_tokens);
     vec_init(&lane->units, sizeof(struct cache_unit), TALK_UNITS_MAX);

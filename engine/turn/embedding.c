@@ -259,7 +259,7 @@ static void reserve(struct embedding *e)
     const char *bot = e->record.attempt.bot;
     struct policy *policy = NULL;
     struct usage most;
-    if (policy_host_has(w->policies, bot) && policy_host_get(w->policies, bot, &policy, NULL))
+    if (policy_host_info(w->policies, bot) && policy_host_get(w->policies, bot, &policy, NULL))
         policy = NULL;
     struct budget_ask ask = {.w = w,
                              .partition = e->partition,

@@ -267,20 +267,23 @@ static void write_turn(struct json_writer *w, const struct turn *t, const struct
     jw_object_end(w);
 }
 
-void emit_head(struct json_writer *w, const struct session_head *head, const char *user)
+void emit_head(struct json_writer *w, const struct session_head *head, const char *user,
+               int64_t now_ms)
 {
     jw_kv_str(w, "session", head->id);
     jw_kv_str(w, "user", user);
     jw_kv_str(w, "bot", head->bot);
     jw_kv_str(w, "context", head->context);
-    jw_kv_str(w, "status", head->quarantined ? NULL : session_status_word(head->status));
+    jw_kv_str(w, "status",
+              head->quarantined ? NULL : session_status_word(session_status_at(head, now_ms)));
 }
 
 void emit_times(struct json_writer *w, const struct session_head *head)
 {
     write_time(w, "created_at", head->created_at_ms);
     write_time(w, "last_active_at", head->last_active_at_ms);
-    write_time(w, "expires_at", head->expires_at_ms);
+    write_time(w, "expires_at",
+               expiry_hard_at(&head->expiry, head->created_at_ms, head->last_active_at_ms));
 }
 
 void emit_pins(struct json_writer *w, const struct session_head *head)
@@ -327,7 +330,7 @@ void emit_show(struct json_writer *w, const struct run *run)
 {
     const struct chat *chat = run->live->chat;
     jw_object(w);
-    emit_head(w, &chat->head, run->job->user);
+    emit_head(w, &chat->head, run->job->user, clock_wall_ms(run->w->env.clock));
     emit_times(w, &chat->head);
     jw_kv_bool(w, "quarantined", chat->damage.len > 0);
     if (chat->damage.len)

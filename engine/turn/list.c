@@ -91,7 +91,7 @@ static void end(struct run *run)
         if (other && !row->head.quarantined)
             continue;
         jw_object(&w);
-        emit_head(&w, &row->head, row->user);
+        emit_head(&w, &row->head, row->user, clock_wall_ms(run->w->env.clock));
         jw_kv_i64(&w, "turns", row->head.turns);
         emit_times(&w, &row->head);
         jw_kv_bool(&w, "quarantined", row->head.quarantined);

@@ -228,6 +228,20 @@ static void look_at_budget(struct run *run)
     budget_look(&ask, &least, budget_seen, run);
 }
 
+// When the session grows old, as its policy says now.
+static void ask_expiry(struct run *run)
+{
+    struct policy *policy = run->policy;
+    struct policy_view view;
+    struct err err = ERR_INIT;
+    run->expiry = policy->info.expiry;
+    if (!policy->info.has_expiry)
+        return;
+    turn_view(run, &view);
+    if (policy->ops->expiry(policy, &view, &run->expiry, &err))
+        turn_hook_failed(run, "expiry", &err);
+}
+
 static void prepare(struct run *run)
 {
     struct err err = ERR_INIT;
@@ -244,14 +258,21 @@ static void prepare(struct run *run)
     run->state = RUN_ACCEPTING;
     const struct session_head *head = &run->live->chat->head;
     run->gap_ms = head->turns ? clock_wall_ms(run->w->env.clock) - head->last_active_at_ms : 0;
+    ask_expiry(run);
     look_at_budget(run);
+}
+
+// Loading its file and calling its hook may take long.
+static bool is_quick(const struct policy_info *info)
+{
+    return info && !info->has_expiry;
 }
 
 static void owned(struct run *run)
 {
     if (run->stopped)
         refuse_stopped(run);
-    else if (policy_host_has(run->w->policies, run->job->bot))
+    else if (is_quick(policy_host_info(run->w->policies, run->job->bot)))
         prepare(run);
     else
         aside_run(run, prepare);
@@ -285,6 +306,7 @@ void turn_fill_accept(const struct run *run, struct ledger_accept *a)
         .system_hash = run->policy->info.system_hash,
         .key_hash = run->key_name ? run->key_hash : NULL,
         .text_digest = run->key_name ? run->text_digest : NULL,
+        .expiry = &run->expiry,
         .edit_from = turn_replaces(run),
         .regenerate = run->job->flags & JOB_REGENERATE,
         .resumed = session_resume(&resume_default, 0, run->gap_ms) != RESUME_RESTORE,

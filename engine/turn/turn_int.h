@@ -229,6 +229,7 @@ struct run {
     bool careful;                  // plans are to fit as good as always, not just likely
     struct llm_count count;
     bool count_busy;
+    struct expiry expiry;          // the policy's, for the session
     struct safe_text system;       // what is sent
     uint64_t system_tokens;
     int64_t gap_ms;
@@ -537,8 +538,9 @@ void emit_error(struct run *run, int code, const struct err *err);
 // Ends the run: ERROR, though what was asked is done.
 void emit_untold(struct run *run);
 void emit_window(struct json_writer *w, uint64_t tokens, uint64_t limit);
-// Members of an open object: who a session belongs to; its times.
-void emit_head(struct json_writer *w, const struct session_head *head, const char *user);
+// Members of an open object: who a session belongs to, and its status now; its times.
+void emit_head(struct json_writer *w, const struct session_head *head, const char *user,
+               int64_t now_ms);
 // A member that is an array of lines.
 void emit_lines(struct json_writer *w, const char *key, struct slice lines);
 void emit_constraints(struct json_writer *w, const struct session_head *head);

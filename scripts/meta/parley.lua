@@ -15,13 +15,21 @@ error("Cannot require a meta file")
 ---@field on_message? fun(view: parley.View): parley.Plan?               Before the model is asked.
 ---@field on_reply? fun(view: parley.View, reply: string): parley.Plan?  After it answered.
 ---@field limits? parley.Limits
----@field expiry? table | function   Later.
+---@field expiry? parley.Expiry | fun(view: parley.View): parley.Expiry?  Absent: nothing is deleted.
 ---@field resume? table              Later.
 ---@field privacy? table             Later.
 ---@field memory? table              Later.
 ---@field tools? table               Later.
 ---@field devices? table             Later.
 ---@field flows? table               Later.
+
+-- When a session grows old. Spans are text such as "30m", "2h", "30d"; false is never.
+---@class parley.Expiry
+---@field kind? "sliding" | "fixed"   Counted from the last message, or from the first.
+---@field soft? string | false        "30m"; of a fixed one never, unless it is said.
+---@field hard? string | false        Sliding: "2h". The session is archived then.
+---@field ttl? string | false         Fixed: what `hard` is to a sliding one.
+---@field purge? string | false       "30d": so long after it was archived, its turns are deleted.
 
 ---@class parley.Limits
 ---@field max_output_tokens? integer   Absent: the model's default.

@@ -57,7 +57,7 @@ static void test_policy_lua__all_keys(void **state)
         "  title = 'Kiosk', model = 'openai:gpt', system = [[Be brief.]],\n"
         "  history = history.window { keep_turns = 8,\n    pin_first = 1 },\n"
         "  limits = { max_output_tokens = 300 },\n"
-        "  expiry = { kind = 'fixed' },\n"
+        "  memory = {},\n"
         "  flows = {},\n"
         "  on_message = function(view) end, on_reply = function(view, reply) end,\n"
         "}\n");
@@ -73,7 +73,7 @@ static void test_policy_lua__all_keys(void **state)
     assert_int_equal(plan.last, 8);
     assert_int_equal(plan.pin_first, 1);
     assert_int_equal(plan.budget_tokens, 0);
-    assert_string_equal(f->log, "warn policies/kiosk.lua:7: expiry has no effect yet\n"
+    assert_string_equal(f->log, "warn policies/kiosk.lua:7: memory has no effect yet\n"
                                 "warn policies/kiosk.lua:8: flows has no effect yet\n");
     policy_unref(p);
     p = load_text(f, "return { history = require('parley.history').hybrid { recall = 3,\n"

@@ -20,7 +20,7 @@ static void test_resume__boundaries(void **state)
 static void test_resume__odd_clocks_and_rules(void **state)
 {
     (void)state;
-    const struct resume_rules none = {0, 0}, never = {0, INT64_MAX};
+    const struct resume_rules none = {0}, never = {.fresh_after_ms = INT64_MAX};
 
     assert_int_equal(session_resume(&resume_default, 1000, 0),
                      RESUME_RESTORE); // the clock went back

@@ -134,7 +134,8 @@ static void test_session_head__stored_form(void **state)
         "\"open_turn\":9,\"events\":2,\"tokens\":1234,\"system_hash\":\"00ff00000000abcd\","
         "\"cut\":[3,8,\"00000000000000fe\",0,2],"
         "\"created_at\":1,\"last_active_at\":2,\"expires_at\":3,"
-        "\"superseded\":[[2,3],[7,7]],\"pins\":[[1,\"user\"],[9,\"policy\"]]}");
+        "\"superseded\":[[2,3],[7,7]],\"pins\":[[1,\"user\"],[9,\"policy\"]],"
+        "\"expiry\":[\"sliding\",0,0,0]}");
     assert_int_equal(session_read_meta(&back, buf_slice(&out), NULL), E_OK);
     safe_buf_init(&body, 4096);
     session_write_body(&h, &body);
