@@ -15,7 +15,7 @@ error("Cannot require a meta file")
 ---@field on_message? fun(view: parley.View): parley.Plan?               Before the model is asked.
 ---@field on_reply? fun(view: parley.View, reply: string): parley.Plan?  After it answered.
 ---@field limits? parley.Limits
----@field expiry? parley.Expiry | fun(view: parley.View): parley.Expiry?  Absent: nothing is deleted.
+---@field expiry? parley.Expiry | fun(view: parley.View): parley.Expiry?  Absent: none is deleted.
 ---@field resume? table              Later.
 ---@field privacy? table             Later.
 ---@field memory? table              Later.
