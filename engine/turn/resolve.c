@@ -9,6 +9,11 @@
 static void user_done(struct vault_request *request)
 {
     struct run *run = CONTAINER_OF(request, struct run, vault_request);
+    // Another process erased the user just now: who comes back has another partition.
+    if (request->code == E_ERASED) {
+        resolve_user(run, request->create, run->then);
+        return;
+    }
     run->user_key = request->key;
     if (request->code && !(request->code == E_NOT_FOUND && !request->create)) {
         emit_error(run, request->code, &request->err);

@@ -142,18 +142,49 @@ static void put_id(char *to, uint32_t id)
         to[i] = (char)id;
 }
 
-static bool is_id(const char *from, uint32_t id)
+static uint32_t get_id(const char *from)
 {
-    char expected[4];
+    const unsigned char *b = (const unsigned char *)from;
 
-    put_id(expected, id);
-    return memcmp(from, expected, sizeof(expected)) == 0;
+    return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+}
+
+// With the table's lock held; NULL: none of the user's keys.
+static const struct data_key *find_data_key(const struct user_key *k, uint32_t id)
+{
+    while (k && k->data.id != id)
+        k = k->older;
+    return k ? &k->data : NULL;
+}
+
+static int user_is_erased(const struct vault_place *at, struct err *err)
+{
+    return err_set(err, E_ERASED, "record %.*s: its user was erased", SLICE_FMT(at->key));
+}
+
+// Seals the text at text, with the envelope's first bytes in front of it. In place when packed:
+// libsodium allows text and ciphertext to be the same memory. The key cannot be wiped meanwhile.
+static int encrypt(struct vault *v, const struct user_key *k, const struct vault_place *at,
+                   char *envelope, const char *text, size_t len, struct err *err)
+{
+    unsigned char *to = (unsigned char *)envelope;
+    struct bound bound;
+    int rc;
+
+    pthread_rwlock_rdlock(&v->keys.lock);
+    put_id(envelope + ID_AT, k->data.id);
+    rc = k->erasure ? user_is_erased(at, err) : bound_init(&bound, envelope, at, err);
+    if (!rc)
+        crypto_aead_xchacha20poly1305_ietf_encrypt(to + TEXT_AT, NULL, (const unsigned char *)text,
+                                                   len, bound.bytes, bound.len, NULL,
+                                                   to + NONCE_AT, k->data.secret);
+    pthread_rwlock_unlock(&v->keys.lock);
+    return rc;
 }
 
 int vault_seal(struct vault *v, const struct user_key *k, const struct vault_place *at,
                struct safe_text body, struct buf *out, struct sealed *sealed, struct err *err)
 {
-    struct bound bound;
     size_t packed = 0;
 
     *sealed = (struct sealed){SLICE_NONE};
@@ -167,19 +198,13 @@ int vault_seal(struct vault *v, const struct user_key *k, const struct vault_pla
         packed = pack(v, body, to + TEXT_AT, body.len - body.len / 10);
     to[FORMAT_AT] = FORMAT;
     to[CODEC_AT] = packed ? CODEC_ZSTD : CODEC_PLAIN;
-    put_id(to + ID_AT, k->id);
     rand_fill(v->rand, to + NONCE_AT, NONCE_BYTES);
-    int rc = bound_init(&bound, to, at, err);
+    size_t len = packed ? packed : body.len;
+    int rc = encrypt(v, k, at, to, packed ? to + TEXT_AT : body.ptr, len, err);
     if (rc) {
         *to = '\0';  // the end of the buf, as it was
         return rc;
     }
-    // In place when packed: libsodium allows text and ciphertext to be the same memory.
-    unsigned char *text = (unsigned char *)to + TEXT_AT;
-    size_t len = packed ? packed : body.len;
-    crypto_aead_xchacha20poly1305_ietf_encrypt(
-        text, NULL, packed ? text : (const unsigned char *)body.ptr, len, bound.bytes, bound.len,
-        NULL, (const unsigned char *)to + NONCE_AT, k->secret);
     buf_grew(out, VAULT_ENVELOPE_BYTES + len);
     sealed->bytes = slice_of(to, VAULT_ENVELOPE_BYTES + len);
     return E_OK;
@@ -192,8 +217,8 @@ int vault_seal_bytes(struct vault *v, const struct user_key *k, const struct vau
 }
 
 // Checks the tag and writes the text, still packed if it was, to `to`.
-static int decrypt(const struct user_key *k, const struct vault_place *at, struct slice envelope,
-                   char *to, struct err *err)
+static int decrypt(struct vault *v, const struct user_key *k, const struct vault_place *at,
+                   struct slice envelope, char *to, struct err *err)
 {
     const unsigned char *bytes = (const unsigned char *)envelope.ptr;
     struct bound bound;
@@ -201,12 +226,20 @@ static int decrypt(const struct user_key *k, const struct vault_place *at, struc
 
     if (rc)
         return rc;
-    if (crypto_aead_xchacha20poly1305_ietf_decrypt(
-            (unsigned char *)to, NULL, NULL, bytes + TEXT_AT, envelope.len - TEXT_AT, bound.bytes,
-            bound.len, bytes + NONCE_AT, k->secret))
-        return err_set(err, E_CORRUPT, "record %.*s: damaged, or moved from its place; run "
-                       "`parley verify`", SLICE_FMT(at->key));
-    return E_OK;
+    pthread_rwlock_rdlock(&v->keys.lock);
+    const struct data_key *data = find_data_key(k, get_id(envelope.ptr + ID_AT));
+    if (k->erasure)
+        rc = user_is_erased(at, err);
+    else if (!data)
+        rc = err_set(err, E_CORRUPT, "record %.*s: damaged, or sealed under another key than its "
+                     "user's; run `parley verify`", SLICE_FMT(at->key));
+    else if (crypto_aead_xchacha20poly1305_ietf_decrypt(
+                 (unsigned char *)to, NULL, NULL, bytes + TEXT_AT, envelope.len - TEXT_AT,
+                 bound.bytes, bound.len, bytes + NONCE_AT, data->secret))
+        rc = err_set(err, E_CORRUPT, "record %.*s: damaged, or moved from its place; run "
+                     "`parley verify`", SLICE_FMT(at->key));
+    pthread_rwlock_unlock(&v->keys.lock);
+    return rc;
 }
 
 static int open_envelope(struct vault *v, const struct user_key *k, const struct vault_place *at,
@@ -219,15 +252,12 @@ static int open_envelope(struct vault *v, const struct user_key *k, const struct
     if (!k)
         return err_set(err, E_NOT_FOUND, "record %.*s: its key is gone; is this the keyring that "
                        "belongs to the store?", SLICE_FMT(at->key));
-    if (!is_id(s.ptr + ID_AT, k->id))
-        return err_set(err, E_CORRUPT, "record %.*s: damaged, or sealed under another key than its "
-                       "user's; run `parley verify`", SLICE_FMT(at->key));
     size_t len = s.len - VAULT_ENVELOPE_BYTES;
     if (s.ptr[CODEC_AT] == CODEC_PLAIN) {
         char *to = buf_reserve(text, len);
         if (!to)
             return buf_check(text, "a stored body", err);
-        int rc = decrypt(k, at, s, to, err);
+        int rc = decrypt(v, k, at, s, to, err);
         if (rc)
             *to = '\0';  // the end of the buf, as it was
         else
@@ -237,7 +267,7 @@ static int open_envelope(struct vault *v, const struct user_key *k, const struct
     char *packed = mem_alloc(len ? len : 1);
     if (!packed)
         return err_set(err, E_NOMEM, "out of memory for a stored body of %zu bytes", len);
-    int rc = decrypt(k, at, s, packed, err);
+    int rc = decrypt(v, k, at, s, packed, err);
     if (!rc)
         rc = unpack(v, slice_of(packed, len), text, err);
     mem_free(packed);

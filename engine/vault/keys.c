@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// keys.c: the keys in memory.
+// keys.c: the keys in memory, and who was erased.
 //
 // Guarded memory comes in whole pages with guard pages around, so a page for each of many users
 // would be a waste: keys stand in slabs.
@@ -7,19 +7,27 @@
 // Invariants:
 //   1. A key in the table never moves and is never freed before the table is: pointers stay good.
 //   2. key_table_find shows a key to others only once it is durable.
+//   3. A user who was erased stays in the table, without a key.
 #include "base/mem.h"
 #include "vault/vault_int.h"
 
 enum { SLAB_BYTES = 64 << 10, SLAB_KEYS = SLAB_BYTES / sizeof(struct user_key) };
-enum { SLABS_MAX = 1 << 20, KEYS_MAX = 1 << 29 };
+enum { SLABS_MAX = 1 << 20, KEYS_MAX = 1 << 29, ERASURES_MAX = 1 << 24 };
 
 int key_table_init(struct key_table *t, struct err *err)
 {
+    pthread_rwlockattr_t attr;
+
     *t = (struct key_table){0};
     vec_init(&t->slabs, sizeof(void *), SLABS_MAX);
+    vec_init(&t->erasures, sizeof(struct vault_erasure), ERASURES_MAX);
     if (map_new(&t->by_partition, KEYS_MAX))
         return err_set(err, E_NOMEM, "out of memory for the keys");
-    pthread_rwlock_init(&t->lock, NULL);
+    // Workers that seal all the time must not keep an erasure waiting.
+    pthread_rwlockattr_init(&attr);
+    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&t->lock, &attr);
+    pthread_rwlockattr_destroy(&attr);
     return E_OK;
 }
 
@@ -30,6 +38,7 @@ void key_table_release(struct key_table *t)
     for (size_t i = 0; i < t->slabs.len; i++)
         sodium_free(*VEC_AT(&t->slabs, void *, i));  // wipes
     vec_release(&t->slabs);
+    vec_release(&t->erasures);
     map_free(t->by_partition);
     pthread_rwlock_destroy(&t->lock);
     t->by_partition = NULL;
@@ -41,7 +50,7 @@ struct user_key *key_table_find(struct key_table *t, const char *partition, bool
 
     pthread_rwlock_rdlock(&t->lock);
     struct user_key *k = map_get(t->by_partition, name);
-    if (k && !k->durable && !any)
+    if (k && !any && (!k->durable || k->erasure))
         k = NULL;
     pthread_rwlock_unlock(&t->lock);
     return k;
@@ -107,6 +116,89 @@ void key_table_retract(struct key_table *t, struct user_key *k)
     map_remove(t->by_partition, slice_str(k->partition));
     give_slot(t, k);
     pthread_rwlock_unlock(&t->lock);
+}
+
+int key_table_renew(struct key_table *t, struct user_key *k, const struct data_key *data)
+{
+    unsigned len = 1;
+    int code = E_OK;
+
+    for (const struct user_key *older = k->older; older; older = older->older)
+        len++;
+    if (len >= USER_KEYS_MAX)
+        return E_REFUSED;
+    pthread_rwlock_wrlock(&t->lock);
+    struct user_key *older = take_slot(t);
+    if (older) {
+        *older = (struct user_key){.data = k->data, .older = k->older, .durable = true};
+        k->older = older;
+        k->data = *data;
+    } else {
+        code = E_NOMEM;
+    }
+    pthread_rwlock_unlock(&t->lock);
+    return code;
+}
+
+// ---- who was erased
+
+int key_table_reserve_erasure(struct key_table *t)
+{
+    pthread_rwlock_wrlock(&t->lock);
+    bool room = vec_push(&t->erasures) != NULL;
+    if (room)
+        t->erasures.len--;
+    pthread_rwlock_unlock(&t->lock);
+    return room ? E_OK : E_NOMEM;
+}
+
+void key_table_erase(struct key_table *t, struct user_key *k, int64_t at_ms)
+{
+    pthread_rwlock_wrlock(&t->lock);
+    while (k->older) {
+        struct user_key *older = k->older;
+        k->older = older->older;
+        give_slot(t, older);
+    }
+    sodium_memzero(&k->data, sizeof(k->data));
+    sodium_memzero(k->digest_key, sizeof(k->digest_key));
+    struct vault_erasure *erasure = vec_push(&t->erasures);
+    BUG_ON(!erasure || k->erasure);
+    memcpy(erasure->partition, k->partition, sizeof(erasure->partition));
+    erasure->at_ms = at_ms;
+    k->erasure = (uint32_t)t->erasures.len;
+    k->durable = true;
+    pthread_rwlock_unlock(&t->lock);
+}
+
+void key_table_erased_done(struct key_table *t, struct user_key *k)
+{
+    pthread_rwlock_wrlock(&t->lock);
+    VEC_AT(&t->erasures, struct vault_erasure, k->erasure - 1)->done = true;
+    pthread_rwlock_unlock(&t->lock);
+}
+
+bool vault_is_erased(struct vault *v, const char *partition)
+{
+    struct key_table *t = &v->keys;
+
+    pthread_rwlock_rdlock(&t->lock);
+    const struct user_key *k = map_get(t->by_partition, slice_str(partition));
+    bool erased = k && k->erasure;
+    pthread_rwlock_unlock(&t->lock);
+    return erased;
+}
+
+unsigned vault_erasures(struct vault *v, unsigned from, struct vault_erasure *out, unsigned max)
+{
+    struct key_table *t = &v->keys;
+    unsigned n = 0;
+
+    pthread_rwlock_rdlock(&t->lock);
+    for (; n < max && from + n < t->erasures.len; n++)
+        out[n] = *VEC_AT(&t->erasures, struct vault_erasure, from + n);
+    pthread_rwlock_unlock(&t->lock);
+    return n;
 }
 
 size_t key_table_len(struct key_table *t)

@@ -1,47 +1,22 @@
 // SPDX-License-Identifier: MIT
-// vault.c: the vault's life, its digests, and the thread that fetches and makes keys.
+// vault.c: the vault's life, and the thread that fetches, makes and destroys keys.
 //
 // Requests that memory cannot answer go to the keyring thread, which takes all that are waiting as
-// one group: one lock, one look at the file, one append, one fsync. Without a file there is nothing
-// to wait for and no thread.
-#include "base/id.h"
+// one group. Those for keys that stand in a row are served by one lock, one look at the file, one
+// append, one fsync; erasures one by one. With nothing to do it looks once a second whether another
+// process changed the file. Without a file there is nothing to wait for and no thread.
 #include "base/mem.h"
 #include "base/thread.h"
 #include "vault/vault_int.h"
 
-// ---- digests
-
-void vault_digest(const struct vault *v, const char *domain, const struct slice *parts, unsigned n,
-                  char out[VAULT_DIGEST_BYTES])
-{
-    crypto_generichash_state state;
-    unsigned char hash[crypto_generichash_BYTES_MIN];
-
-    // Each part with its length, so that no two lists of parts are the same bytes.
-    crypto_generichash_init(&state, v->house->index_key, KEY_BYTES, sizeof(hash));
-    crypto_generichash_update(&state, (const unsigned char *)domain, strlen(domain) + 1);
-    for (unsigned i = 0; i < n; i++) {
-        unsigned char length[8];
-
-        for (unsigned b = 0; b < sizeof(length); b++)
-            length[b] = (unsigned char)((uint64_t)parts[i].len >> 8 * b);
-        crypto_generichash_update(&state, length, sizeof(length));
-        crypto_generichash_update(&state, (const unsigned char *)parts[i].ptr, parts[i].len);
-    }
-    crypto_generichash_final(&state, hash, sizeof(hash));
-    hex_encode(hash, sizeof(hash), out);
-}
-
-void vault_partition(const struct vault *v, struct slice user, char out[VAULT_DIGEST_BYTES])
-{
-    vault_digest(v, "user", &user, 1, out);
-}
-
 // ---- requests
+
+enum { VERB_KEY, VERB_FORGET, VERB_DONE };
+enum { LOOK_MS = 1000 };
 
 const struct user_key *vault_find_key(struct vault *v, const char *partition)
 {
-    return key_table_find(&v->keys, partition, false);
+    return keyring_changed(v) ? NULL : key_table_find(&v->keys, partition, false);
 }
 
 static void run_done(struct loop_task *task)
@@ -51,15 +26,13 @@ static void run_done(struct loop_task *task)
     request->done(request);
 }
 
-static void complete(struct vault_request *request, const struct user_key *key)
+static void complete(struct vault_request *request)
 {
-    request->key = key;
-    if (!key && !request->code)
-        request->code = err_set(&request->err, E_NOT_FOUND, "there is no key for this user: it was "
-                                "never made here, or it was destroyed");
     request->task = (struct loop_task){.fn = run_done};
     loop_post(request->loop, &request->task);
 }
+
+// ---- keys
 
 // A new key, not durable yet.
 static struct user_key *make_key(struct vault *v, struct vault_request *request)
@@ -70,58 +43,169 @@ static struct user_key *make_key(struct vault *v, struct vault_request *request)
         request->code = err_set(&request->err, E_NOMEM, "out of memory for a key");
         return NULL;
     }
-    rand_fill(v->rand, &k->id, sizeof(k->id));
-    rand_fill(v->rand, k->secret, KEY_BYTES);
+    rand_fill(v->rand, &k->data.id, sizeof(k->data.id));
+    rand_fill(v->rand, k->data.secret, KEY_BYTES);
+    digest_key_derive(k);
     return k;
 }
 
 // Finds or makes the keys of a group; the exclusive lock is held if any is to be made.
-static int serve_locked(struct vault *v, struct vault_request *group, struct err *err)
+static int find_or_make(struct vault *v, struct vault_request *group, struct err *err)
 {
-    int rc = keyring_refresh(v, err);
-
-    if (rc)
-        return rc;
-    buf_clear(&v->ring.append);
     for (struct vault_request *r = group; r; r = r->next) {
         struct user_key *k = key_table_find(&v->keys, r->partition, true);
 
-        if (!k && r->create && (k = make_key(v, r)))
-            keyring_add_line(v, k);
+        if (!k && r->create && (k = make_key(v, r)) && v->ring.fd >= 0)
+            keyring_add_user(v, k);
     }
     return v->ring.append.len || !buf_ok(&v->ring.append) ? keyring_append(v, err) : E_OK;
 }
 
-static void serve(struct vault *v, struct vault_request *group)
+static void answer_key(struct vault *v, struct vault_request *r, int rc, const struct err *err)
+{
+    struct user_key *k = key_table_find(&v->keys, r->partition, true);
+
+    if (k && !k->durable) {
+        if (rc)
+            key_table_retract(&v->keys, k);
+        else
+            key_table_publish(&v->keys, k);
+        k = rc ? NULL : k;
+    }
+    if (k && k->erasure)
+        r->code = err_set(&r->err, E_ERASED, "the user was erased");
+    else if (k)
+        r->key = k;
+    else if (rc) {
+        r->code = rc;
+        r->err = *err;
+    } else if (!r->code)
+        r->code = err_set(&r->err, E_NOT_FOUND, "there is no key for this user: it was never made "
+                          "here, or it was destroyed");
+    complete(r);
+}
+
+// Keys that another process made or destroyed cannot be told while the file does not read: then
+// nothing is answered from memory.
+static void serve_keys(struct vault *v, struct vault_request *group)
 {
     struct err err = ERR_INIT;
     bool create = false;
 
     for (struct vault_request *r = group; r; r = r->next)
         create |= r->create;
-    int rc = keyring_lock(v, create, &err);
-    if (!rc) {
-        rc = serve_locked(v, group, &err);
-        keyring_unlock(v);
+    int rc = keyring_begin(v, create, &err);
+    bool read = rc == E_OK;
+    if (read) {
+        rc = find_or_make(v, group, &err);
+        keyring_end(v);
     }
     while (group) {
         struct vault_request *r = group;
         group = r->next;  // r may be gone once it is complete
-        struct user_key *k = key_table_find(&v->keys, r->partition, true);
-
-        if (k && !k->durable) {
-            if (rc)
-                key_table_retract(&v->keys, k);
-            else
-                key_table_publish(&v->keys, k);
-            k = rc ? NULL : k;
-        }
-        if (!k && rc) {
+        if (read) {
+            answer_key(v, r, rc, &err);
+        } else {
             r->code = rc;
             r->err = err;
+            complete(r);
         }
-        complete(r, k);
     }
+}
+
+// ---- erasures
+
+// With the exclusive lock held.
+static int erase(struct vault *v, struct vault_request *r)
+{
+    struct user_key *k = key_table_find(&v->keys, r->partition, true);
+    size_t doomed = v->ring.doomed.len;
+    int rc = E_OK;
+
+    if (k && k->erasure)
+        return E_OK;
+    if (key_table_reserve_erasure(&v->keys) ||
+        (!k && !(k = key_table_add(&v->keys, slice_str(r->partition)))) || keyring_doom(v, k))
+        rc = err_set(&r->err, E_NOMEM, "out of memory for an erasure");
+    if (!rc) {
+        keyring_add_erased(v, k, r->at_ms);
+        rc = keyring_append(v, &r->err);
+    }
+    if (!rc) {
+        key_table_erase(&v->keys, k, r->at_ms);
+        return keyring_destroy(v, &r->err);
+    }
+    v->ring.doomed.len = doomed;
+    if (k && !k->durable)
+        key_table_retract(&v->keys, k);
+    return rc;
+}
+
+static int note_done(struct vault *v, struct vault_request *r)
+{
+    struct user_key *k = key_table_find(&v->keys, r->partition, true);
+
+    if (!k || !k->erasure)
+        return err_set(&r->err, E_NOT_FOUND, "this user was never erased");
+    if (VEC_AT(&v->keys.erasures, struct vault_erasure, k->erasure - 1)->done)
+        return E_OK;
+    keyring_add_done(v, k);
+    int rc = keyring_append(v, &r->err);
+    if (!rc)
+        key_table_erased_done(&v->keys, k);
+    return rc;
+}
+
+static void serve_one(struct vault *v, struct vault_request *r)
+{
+    r->code = keyring_begin(v, true, &r->err);
+    if (!r->code) {
+        r->code = r->verb == VERB_FORGET ? erase(v, r) : note_done(v, r);
+        keyring_end(v);
+    }
+    complete(r);
+}
+
+// ---- the queue
+
+static void serve(struct vault *v, struct vault_request *group)
+{
+    while (group) {
+        struct vault_request *first = group, **end = &group;
+
+        if (first->verb != VERB_KEY) {
+            group = first->next;
+            serve_one(v, first);
+            continue;
+        }
+        while (*end && (*end)->verb == VERB_KEY)
+            end = &(*end)->next;
+        group = *end;
+        *end = NULL;
+        serve_keys(v, first);
+    }
+}
+
+static void look(struct vault *v)
+{
+    struct err err = ERR_INIT;
+
+    if (!keyring_changed(v))
+        return;
+    if (keyring_begin(v, false, &err))
+        log_line(v->log, LOG_ERROR, "keyring: event=not_read why=\"%s\"", err.message);
+    else
+        keyring_end(v);
+}
+
+// With the lock held. False when a second went by.
+static bool wait_for_work(struct vault *v)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += LOOK_MS / 1000;
+    return pthread_cond_timedwait(&v->wake, &v->lock, &until) == 0;
 }
 
 static void *keyring_thread(void *arg)
@@ -134,53 +218,58 @@ static void *keyring_thread(void *arg)
 
         if (!group && v->stop)
             break;
-        if (!group) {
-            pthread_cond_wait(&v->wake, &v->lock);
+        if (!group && wait_for_work(v))
             continue;
-        }
         v->first = NULL;
         v->last = &v->first;
         pthread_mutex_unlock(&v->lock);
-        serve(v, group);
+        if (group)
+            serve(v, group);
+        else
+            look(v);
         pthread_mutex_lock(&v->lock);
     }
     pthread_mutex_unlock(&v->lock);
     return NULL;
 }
 
-// Without a file a key is as durable as it will ever be.
-static struct user_key *find_or_make(struct vault *v, struct vault_request *request)
-{
-    pthread_mutex_lock(&v->lock);
-    struct user_key *k = key_table_find(&v->keys, request->partition, true);
-    if (!k && request->create && (k = make_key(v, request)))
-        key_table_publish(&v->keys, k);
-    pthread_mutex_unlock(&v->lock);
-    return k;
-}
-
-void vault_user_key(struct vault *v, struct vault_request *request)
+static void submit(struct vault *v, struct vault_request *request, int verb)
 {
     BUG_ON(request->partition[0] == '\0' || strnlen(request->partition, VAULT_DIGEST_BYTES) ==
                                                 VAULT_DIGEST_BYTES);
+    request->verb = verb;
     request->code = E_OK;
     request->err = (struct err)ERR_INIT;
     request->key = NULL;
     request->next = NULL;
-    const struct user_key *known = vault_find_key(v, request->partition);
-    if (known || v->ring.fd < 0) {
-        complete(request, known ? known : find_or_make(v, request));
-        return;
-    }
-    if (!v->has_thread) {
-        serve(v, request);
+    if (verb == VERB_KEY && (request->key = vault_find_key(v, request->partition))) {
+        complete(request);
         return;
     }
     pthread_mutex_lock(&v->lock);
-    *v->last = request;
-    v->last = &request->next;
-    pthread_cond_signal(&v->wake);
+    if (!v->has_thread) {
+        serve(v, request);
+    } else {
+        *v->last = request;
+        v->last = &request->next;
+        pthread_cond_signal(&v->wake);
+    }
     pthread_mutex_unlock(&v->lock);
+}
+
+void vault_user_key(struct vault *v, struct vault_request *request)
+{
+    submit(v, request, VERB_KEY);
+}
+
+void vault_forget(struct vault *v, struct vault_request *request)
+{
+    submit(v, request, VERB_FORGET);
+}
+
+void vault_erased_done(struct vault *v, struct vault_request *request)
+{
+    submit(v, request, VERB_DONE);
 }
 
 // ---- life
@@ -205,10 +294,24 @@ static int open_keys(struct vault *v, const struct vault_options *options, struc
     *v->house = (struct house_keys){0};
     if (!path) {
         rand_fill(v->rand, v->house->index_key, KEY_BYTES);
+        crypto_generichash(v->house->sign_seed, KEY_BYTES, (const unsigned char *)"sign", 4,
+                           v->house->index_key, KEY_BYTES);
+        sign_keys_derive(v->house);
         return E_OK;
     }
     rc = keyring_open(v, path, options->existing, err);
     return rc || options->no_thread ? rc : start_thread(v, err);
+}
+
+// Waits by the clock that nobody sets.
+static void init_wake(struct vault *v)
+{
+    pthread_condattr_t attr;
+
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&v->wake, &attr);
+    pthread_condattr_destroy(&attr);
 }
 
 int vault_open(struct vault **out, const struct vault_options *options, struct err *err)
@@ -221,10 +324,12 @@ int vault_open(struct vault **out, const struct vault_options *options, struct e
         return err_set(err, E_NOMEM, "out of memory for the vault");
     v->rand = options->rand;
     v->log = options->log;
-    v->ring.fd = -1;
+    v->on_step = options->on_step;
+    v->user = options->user;
+    keyring_init(&v->ring);
     v->last = &v->first;
     pthread_mutex_init(&v->lock, NULL);
-    pthread_cond_init(&v->wake, NULL);
+    init_wake(v);
     context_pools_init(v);
     int rc = open_keys(v, options, err);
     if (rc)

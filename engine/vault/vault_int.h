@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 // vault_int.h: what the files of vault/ share.
 //
-//   vault.c     life, digests, requests and the keyring thread
-//   keys.c      the keys in memory
-//   keyring.c   the keys on disk
-//   envelope.c  sealing and opening bodies
+//   vault.c         life, requests and the keyring thread
+//   digest.c        digests, partitions, signatures
+//   keys.c          the keys in memory, and who was erased
+//   keyring.c       the keys on disk: the file's lines
+//   keyring_file.c  the same: the file
+//   envelope.c      sealing and opening bodies
 #ifndef VAULT_VAULT_INT_H
 #define VAULT_VAULT_INT_H
 
@@ -14,70 +16,137 @@
 
 #include <pthread.h>
 #include <sodium.h>
+#include <stdatomic.h>
 #include <sys/types.h>
 
 enum {
     KEY_BYTES = crypto_aead_xchacha20poly1305_ietf_KEYBYTES,
     NONCE_BYTES = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES,
     TAG_BYTES = crypto_aead_xchacha20poly1305_ietf_ABYTES,
+    USER_KEYS_MAX = 16,  // of one user; more than two only while rotations overlap
 };
 
-// In a slab (keys.c). All but `durable` and `next` is constant once the key is in the table.
-struct user_key {
+// A stretch of the keyring file.
+struct stretch {
+    off_t at;
+    uint32_t bytes;
+};
+
+struct data_key {
     uint32_t id;
-    bool durable;  // until then nobody but its maker sees it; under the table's lock
-    char partition[VAULT_DIGEST_BYTES];
+    struct stretch line;  // without its newline; nothing: no file
     unsigned char secret[KEY_BYTES];
-    struct user_key *next;  // while it is spare
 };
 
-// One writer at a time: the keyring thread or, without a keyring file, whoever holds the lock.
+// A user's keys, in a slab (keys.c). Under the table's lock, but for `partition`.
+struct user_key {
+    struct data_key data;                  // the newest; all zero once the user is erased
+    unsigned char digest_key[KEY_BYTES];   // stays the same whatever is rotated
+    struct user_key *older;                // holds the data key before this one, and so on
+    uint32_t erasure;                      // number + 1 of the erasure; 0: not erased
+    bool durable;                          // until then nobody but its maker sees it
+    char partition[VAULT_DIGEST_BYTES];
+    struct user_key *next;                 // while it is spare
+};
+
+// One writer at a time: the keyring thread or, without a keyring file, whoever holds the vault's
+// lock. Readers hold the table's lock while they use a secret, so that none is wiped under them.
 struct key_table {
     pthread_rwlock_t lock;
     struct map *by_partition;  // to struct user_key
     struct vec slabs;          // of void *, from sodium_malloc
     uint32_t slab_used;        // keys in the last slab
     struct user_key *spare;    // made and taken back
+    struct vec erasures;       // of struct vault_erasure
 };
 
 int key_table_init(struct key_table *t, struct err *err);
 void key_table_release(struct key_table *t);
-// Any thread; NULL when absent, or not durable and `any` is false.
+// Any thread; NULL when absent. `any`: whether it is durable or not, erased or not.
 struct user_key *key_table_find(struct key_table *t, const char *partition, bool any);
-// Adds a key that is not durable yet; its secret is for the caller to fill. NULL: out of memory.
-// The caller is the one writer and has made sure that there is none.
+// Adds a user whose keys are not durable yet; the data key is for the caller to fill. NULL: out of
+// memory. The caller is the one writer and has made sure that there is none.
 struct user_key *key_table_add(struct key_table *t, struct slice partition);
 void key_table_publish(struct key_table *t, struct user_key *k);
 void key_table_retract(struct key_table *t, struct user_key *k);
+// Another data key, which is durable: the newest from now on. E_NOMEM; E_REFUSED: too many.
+int key_table_renew(struct key_table *t, struct user_key *k, const struct data_key *data);
+// Room for one erasure more, so that key_table_erase cannot fail.
+int key_table_reserve_erasure(struct key_table *t);
+// Wipes the keys of k and notes the erasure; k is published.
+void key_table_erase(struct key_table *t, struct user_key *k, int64_t at_ms);
+void key_table_erased_done(struct key_table *t, struct user_key *k);
 size_t key_table_len(struct key_table *t);
+
+// The key that digests of a user's values are made with, derived from their first data key.
+void digest_key_derive(struct user_key *k);
 
 // The keys of the house, in memory of sodium_malloc.
 struct house_keys {
     unsigned char operator_key[KEY_BYTES];  // wraps the others
     unsigned char index_key[KEY_BYTES];     // for digests
-    bool has_operator, has_index;
+    unsigned char sign_seed[KEY_BYTES];     // as stored; the two below are made of it
+    unsigned char sign_secret[crypto_sign_SECRETKEYBYTES];
+    unsigned char sign_public[crypto_sign_PUBLICKEYBYTES];
+    bool has_operator, has_index, has_sign;
+};
+_Static_assert(KEY_BYTES == crypto_sign_SEEDBYTES, "a seed is wrapped like a key");
+
+// A line that does not read and has a "#" in it: good only if a crash left it so while it was
+// being destroyed, or if it begins with one and no tombstone names it.
+struct half_line {
+    struct stretch where;
+    uint32_t line;
+    bool note;
 };
 
 struct keyring {
-    char *path;         // owned; NULL: no file
+    char *path;          // owned; NULL: no file
     int fd;
-    off_t offset;       // how far the file was read or written
-    uint32_t lines;     // read so far, for messages
-    bool line_is_open;  // the last line read has no newline yet
-    struct buf append;  // lines to append
+    off_t offset;        // how far the file was read or written
+    _Atomic off_t seen;  // the file's size then; any thread may look
+    uint32_t format;     // of the file's first line
+    uint32_t lines;      // read so far, for messages
+    bool line_is_open;   // the last line read has no newline yet
+    struct buf append;   // lines to append
+    struct vec half;     // of struct half_line, while reading
+    struct vec doomed;   // of struct stretch: lines of destroyed keys that may not be overwritten
 };
 
-// Opens or makes the file and takes in what it holds; `existing`: nothing is made or written.
+void keyring_init(struct keyring *r);
+// Opens or makes the file and takes in what it holds; `existing`: nothing is made or written if it
+// holds none.
 int keyring_open(struct vault *v, const char *path, bool existing, struct err *err);
 void keyring_release(struct keyring *r);
-int keyring_lock(struct vault *v, bool exclusive, struct err *err);
-void keyring_unlock(struct vault *v);
-// With the lock held: takes in lines that others appended; they are durable then.
-int keyring_refresh(struct vault *v, struct err *err);
-// Adds the line of k to what keyring_append will write.
-void keyring_add_line(struct vault *v, const struct user_key *k);
-// With the exclusive lock held and all read: appends, durably, or leaves the file as it was.
+// Takes the lock and what others appended, and finishes what others left undone; then the keyring
+// can be written, if `exclusive`, until keyring_end. On failure the lock is not held.
+int keyring_begin(struct vault *v, bool exclusive, struct err *err);
+void keyring_end(struct vault *v);
+// Whether the file is not what was read. Any thread.
+bool keyring_changed(struct vault *v);
+// With the exclusive lock held and all read: appends what was added, durably, or leaves the file as
+// it was.
 int keyring_append(struct vault *v, struct err *err);
+// The same: overwrites the lines that are doomed, durably. What fails stays doomed.
+int keyring_destroy(struct vault *v, struct err *err);
+
+// Add a line to what keyring_append will write. The first says where the line will stand.
+void keyring_add_user(struct vault *v, struct user_key *k);
+void keyring_add_house(struct vault *v, const char *kind, const unsigned char *key, bool wrapped);
+void keyring_add_erased(struct vault *v, const struct user_key *k, int64_t at_ms);
+void keyring_add_done(struct vault *v, const struct user_key *k);
+// Has the data keys' lines overwritten by the next keyring_destroy. E_NOMEM: nothing was changed.
+int keyring_doom(struct vault *v, const struct user_key *k);
+
+// Takes in the lines of a stretch of the file that stands at ring.offset; *used is how far. at_end:
+// the file ends with it.
+int keyring_take(struct vault *v, struct slice text, bool at_end, size_t *used, struct err *err);
+// All was read: half lines must be doomed ones.
+int keyring_check_half(struct vault *v, struct err *err);
+int keyring_damaged(struct vault *v, uint32_t line, struct err *err, const char *why);
+
+enum { KEYRING_FORMAT = 2, KEYRING_HEADER_BYTES = 17 };
+extern const char keyring_header[KEYRING_HEADER_BYTES + 1];  // with its newline
 
 // Contexts of libzstd are dear to make, so idle ones are kept.
 enum { IDLE_CONTEXTS_MAX = 8 };
@@ -90,6 +159,8 @@ struct context_pool {
 struct vault {
     const struct rand *rand;
     const struct log *log;
+    void (*on_step)(void *user, const char *step);
+    void *user;
     struct house_keys *house;  // owned, sodium_malloc
     struct key_table keys;
     struct keyring ring;
@@ -102,6 +173,15 @@ struct vault {
     struct vault_request *first, **last;  // under lock
     bool stop;                            // under lock
 };
+
+static inline void vault_step(struct vault *v, const char *step)
+{
+    if (v->on_step)
+        v->on_step(v->user, step);
+}
+
+// The signing key from its seed.
+void sign_keys_derive(struct house_keys *house);
 
 void context_pools_init(struct vault *v);
 void context_pools_release(struct vault *v);

@@ -64,7 +64,7 @@ static void seal_old(struct stage *g, const struct record *r, struct buf *out)
     struct safe_text t = safe_buf_text(&text);
     buf_clear(out);
     for (int i = 0; i < 4; i++)
-        header[2 + i] = (char)(k->id >> (24 - 8 * i));
+        header[2 + i] = (char)(k->data.id >> (24 - 8 * i));
     buf_add(&bound, header, sizeof(header));
     buf_add_slice(&bound, r->partition);
     buf_add_char(&bound, '\0');
@@ -77,7 +77,7 @@ static void seal_old(struct stage *g, const struct record *r, struct buf *out)
         assert_non_null(to);
         crypto_aead_xchacha20poly1305_ietf_encrypt(
             (unsigned char *)to, NULL, (const unsigned char *)t.ptr, t.len,
-            (const unsigned char *)bound.ptr, bound.len, NULL, nonce, k->secret);
+            (const unsigned char *)bound.ptr, bound.len, NULL, nonce, k->data.secret);
         buf_grew(out, t.len + TAG_BYTES);
     }
     safe_buf_release(&text);
