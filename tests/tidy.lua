@@ -11,7 +11,7 @@ local FUNCTION_LINES_MAX, FILE_LINES_MAX, COLUMNS_MAX = 70, 600, 100
 -- Only these may make safe text out of other text.
 local SAFE_TEXT_MAKERS = { model = true, vault = true, redact = true }
 -- Only this may seal bytes that are no text.
-local SEALS_BYTES = { ["engine/turn/recall_keep.c"] = true }
+local SEALS_BYTES = { ["engine/turn/recall_keep.c"] = true, ["engine/ledger/commit.c"] = true }
 -- Functions that are unsafe, or that a seam stands in for, and the files that may use them
 -- all the same.
 local BANNED = {
@@ -129,10 +129,11 @@ do -- safe text
     for _, path in ipairs(c_files) do
         if read(path):match("vault_seal_bytes") and not SEALS_BYTES[path]
            and room_of(path) ~= "vault" then
-            problems[#problems + 1] = path .. ": bytes that are no text are recall's segments only"
+            problems[#problems + 1] = path
+                .. ": bytes that are no text are recall's segments and users' masks"
         end
     end
-    result("tidy__only_recall_seals_what_is_no_text", problems)
+    result("tidy__only_recall_and_masks_seal_what_is_no_text", problems)
 end
 
 do -- banned functions

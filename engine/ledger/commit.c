@@ -125,12 +125,41 @@ uint32_t commit_add(struct commit *b, enum store_item_verb verb, uint64_t versio
     return at;
 }
 
+uint32_t commit_add_bytes(struct commit *b, enum store_item_verb verb, uint64_t version,
+                          struct slice bytes)
+{
+    uint32_t at = b->len;
+
+    if (!b->code)
+        b->code = buf_check(&b->name, "a record's key", &b->err);
+    if (!b->code)
+        b->code = buf_check(&b->meta, "a record's meta", &b->err);
+    struct store_item *item =
+        b->code ? NULL : add_item(b, verb, version, buf_slice(&b->name));
+    if (item)
+        b->code = check_arena(b);
+    if (item && !b->code) {
+        struct vault_place place = {b->partition, buf_slice(&b->name), buf_slice(&b->meta)};
+        struct sealed sealed;
+
+        b->code = vault_seal_bytes(b->vault, b->key, &place, bytes, &b->arena, &sealed, &b->err);
+        item->body.bytes.len = b->code ? 0 : sealed.bytes.len;
+    }
+    clear_next(b);
+    return at;
+}
+
 void commit_delete(struct commit *b)
+{
+    commit_delete_version(b, 0);
+}
+
+void commit_delete_version(struct commit *b, uint64_t version)
 {
     if (!b->code)
         b->code = buf_check(&b->name, "a record's key", &b->err);
     if (!b->code)
-        add_item(b, STORE_DELETE, 0, buf_slice(&b->name));
+        add_item(b, STORE_DELETE, version, buf_slice(&b->name));
     if (!b->code)
         b->code = check_arena(b);
     clear_next(b);

@@ -57,7 +57,12 @@ void commit_begin(struct commit *b, struct vault *vault, const struct user_key *
 // Takes what name, meta and body hold and empties them. A long body goes on in records
 // <key>/<part>. Returns the item's index.
 uint32_t commit_add(struct commit *b, enum store_item_verb verb, uint64_t version);
+// The same for what is no text that may leave: the pages and the originals of masks (masks.c). One
+// record.
+uint32_t commit_add_bytes(struct commit *b, enum store_item_verb verb, uint64_t version,
+                          struct slice bytes);
 void commit_delete(struct commit *b);  // what `name` says, whatever its version
+void commit_delete_version(struct commit *b, uint64_t version);  // if it has this one
 // Drops the items after the first `len`, and the error that adding them met.
 void commit_cut(struct commit *b, uint32_t len);
 // Points the items at their bytes. Nothing may be added after.

@@ -426,6 +426,13 @@ static void check_outbox(struct verify *s, const struct record *row)
                 err.message);
 }
 
+static void check_masks(struct verify *s, const struct record *row)
+{
+    struct err err = ERR_INIT;
+    if (!opens(s, row, &err))
+        problem(s, "%.*s: %s; %s", SLICE_FMT(row->key), err.message, restore);
+}
+
 // A key that was changed may name no kind that any other pass reads.
 static void check_kind(struct verify *s, const struct record *row)
 {
@@ -442,9 +449,9 @@ static const struct pass {
     {"session/", check_session}, {"attempt/", check_attempt},   {"event/", check_event},
     {"key/", check_key},         {"part/", check_part},         {"turn/", check_turn_record},
     {"head/", check_pointer},    {"user", check_user},       {"recall/", check_recall},
-    {AUDIT_OUTBOX, check_outbox},
-    {"spend/", check_spend},     {"summary/", check_summary}, {"tokens/", check_tokens},
-    {"", check_kind},
+    {AUDIT_OUTBOX, check_outbox}, {"original/", check_masks},
+    {"masks/", check_masks},     {"spend/", check_spend},    {"summary/", check_summary},
+    {"tokens/", check_tokens},   {"", check_kind},
 };
 enum { PASSES = sizeof(passes) / sizeof(passes[0]), HOUSE_PASSES = 2 /* the last ones */ };
 

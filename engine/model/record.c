@@ -121,6 +121,18 @@ void key_tokens(struct buf *out, const char *provider, const char *model)
     buf_add_str(out, model);
 }
 
+void key_masks(struct buf *out, uint32_t page)
+{
+    begin(out, SLICE_LIT("masks"), "");
+    add_number(out, page);
+}
+
+void key_original(struct buf *out, const char *kind, uint32_t n)
+{
+    begin(out, SLICE_LIT("original/"), kind);
+    add_number(out, n);
+}
+
 unsigned key_split(struct slice key, struct slice *parts, unsigned max)
 {
     unsigned n = 0;

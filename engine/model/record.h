@@ -49,6 +49,8 @@ void key_recall_parts(struct buf *out, const char *bot);                    // r
 // recall/<bot>/<number>/<stamp>/<part>; stamp: what parts two that wrote the same number at once
 void key_recall_part(struct buf *out, const char *bot, uint32_t number, const char *stamp,
                      uint32_t part);
+void key_masks(struct buf *out, uint32_t page);                             // masks/<page>
+void key_original(struct buf *out, const char *kind, uint32_t n);           // original/<kind>/<n>
 // tokens/<provider>/<model>, of the house
 void key_tokens(struct buf *out, const char *provider, const char *model);
 // spend/…: spend.h

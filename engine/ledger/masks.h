@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// masks.h: a user's mask book in the store, so that a number never stands for two values.
+//
+//   masks/<page>         up to 100 masks in the order of being given: [["email",1,"<digest>"], …]
+//   original/<kind>/<n>  what a mask stands for, if a policy keeps originals; due when that ends
+//
+// Whatever new number a text has is durable before the text is: a commit of its own, of the newest
+// page at its version (or of the next one, which must not be there), so two processes that mask for
+// one user at once cannot give a number twice. Who is too late reads the pages again, loses the
+// numbers that were not durable, and redacts again. A turn without new values costs nothing here.
+//
+// A `struct masks` is one user's, and one worker's, as its ledger is.
+#ifndef LEDGER_MASKS_H
+#define LEDGER_MASKS_H
+
+#include "ledger/ledger.h"
+#include "redact/mask.h"
+
+struct masks;
+
+// partition is copied, key borrowed (NULL: the user is new, nothing is stored of it; see
+// masks_set_key). E_NOMEM.
+int masks_new(struct masks **out, struct ledger *l, const char *partition,
+              const struct user_key *key, struct err *err);
+void masks_free(struct masks *m);  // nothing may be under way; NULL allowed
+struct mask_book *masks_book(const struct masks *m);
+bool masks_busy(const struct masks *m);
+
+// One operation; the caller's until op.done, which never runs inside the call.
+struct masks_wait {
+    struct ledger_op op;           // done and user: the caller's
+    // private
+    struct masks_wait *next;
+    bool originals, loading;
+};
+// Reads the pages, if they were not read; with `originals`, what is kept too. E_CORRUPT names the
+// record that is damaged.
+void masks_load(struct masks *m, bool originals, struct masks_wait *wait);
+// Whether masks_load has nothing to read.
+bool masks_loaded(const struct masks *m, bool originals);
+
+// What becomes of the originals of values that were said since the last masks_commit or
+// masks_keep_none: kept until then (0: as long as the user's data).
+void masks_keep(struct masks *m, int64_t until_ms);
+void masks_keep_none(struct masks *m);
+// Whether there is anything to make durable.
+bool masks_to_commit(const struct masks *m);
+// Makes it so. E_CONFLICT: another process was first; the pages were read again, and what has
+// numbers that were not durable is to be redacted again. After any other error, too, those numbers
+// are gone.
+void masks_commit(struct masks *m, struct masks_wait *wait);
+
+// Deletes the originals of all users whose time is over; op->turns counts them. What another
+// process deletes meanwhile is not counted.
+void ledger_expire_originals(struct ledger *l, struct ledger_op *op);
+
+#endif

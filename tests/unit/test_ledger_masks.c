@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: MIT
+// A user's masks in the store: durable before they are used, never given twice, whatever another
+// process does or wherever this one dies; originals with a lifetime.
+#include "ledger/masks.h"
+#include "unit/ledger_kit.h"
+
+#include <string.h>
+
+struct waiting {
+    struct masks_wait wait;
+    bool done;
+};
+
+static void over(struct ledger_op *op)
+{
+    *(bool *)op->user = true;
+}
+
+static void ready(struct waiting *w)
+{
+    memset(w, 0, sizeof(*w));
+    w->wait.op.done = over;
+    w->wait.op.user = &w->done;
+}
+
+static int load(struct kit *k, struct masks *m, bool originals)
+{
+    struct waiting w;
+
+    ready(&w);
+    masks_load(m, originals, &w.wait);
+    assert_false(w.done);
+    loop_run(k->loop);
+    assert_true(w.done);
+    return w.wait.op.code;
+}
+
+static int commit(struct kit *k, struct masks *m)
+{
+    struct waiting w;
+
+    ready(&w);
+    masks_commit(m, &w.wait);
+    assert_false(w.done);
+    loop_run(k->loop);
+    assert_true(w.done);
+    return w.wait.op.code;
+}
+
+static struct masks *opened(struct kit *k, bool originals)
+{
+    struct masks *m;
+
+    assert_int_equal(masks_new(&m, k->ledger, k->partition, k->key, NULL), E_OK);
+    assert_int_equal(load(k, m, originals), E_OK);
+    return m;
+}
+
+static uint32_t number_of(struct masks *m, const char *value)
+{
+    return mask_book_number(masks_book(m), SLICE_LIT("email"), slice_str(value), slice_str(value),
+                            false);
+}
+
+static void test_masks__are_there_again(void **state)
+{
+    struct kit k;
+    char value[32];
+
+    (void)state;
+    kit_open(&k, "memory:");
+    struct masks *m = opened(&k, false);
+    assert_false(masks_to_commit(m));
+    // Over the pages' bounds, one by one and many at once.
+    for (unsigned i = 0; i < 250; i++) {
+        snprintf(value, sizeof(value), "v%u", i);
+        assert_int_equal(number_of(m, value), i + 1);
+        if (i < 5 || i == 249)
+            assert_int_equal(commit(&k, m), E_OK);
+    }
+    assert_false(masks_to_commit(m));
+    masks_free(m);
+    m = opened(&k, true);
+    assert_int_equal(mask_book_len(masks_book(m)), 250);
+    for (unsigned i = 250; i-- > 0;) {
+        snprintf(value, sizeof(value), "v%u", i);
+        assert_int_equal(number_of(m, value), i + 1);
+    }
+    assert_false(masks_to_commit(m));
+    assert_int_equal(number_of(m, "another"), 251);
+    masks_free(m);
+    kit_close(&k);
+}
+
+// Two processes, one user: who is late redacts again.
+static void test_masks__two_at_once(void **state)
+{
+    enum { VALUES = 400 };
+    struct kit k;
+    char value[32];
+    uint32_t given[2][VALUES];
+
+    (void)state;
+    kit_open(&k, "memory:");
+    struct masks *m[2] = {opened(&k, false), opened(&k, false)};
+    unsigned conflicts = 0;
+    for (unsigned i = 0; i < VALUES; i++) {
+        struct waiting w[2];
+        bool settled[2] = {false, false};
+        while (!settled[0] || !settled[1]) {
+            for (int p = 0; p < 2; p++) {
+                // Some values both say, some only one.
+                snprintf(value, sizeof(value), i % 3 ? "v%u" : "v%u of %d", i, p);
+                ready(&w[p]);
+                given[p][i] = number_of(m[p], value);
+                if (!settled[p] && masks_to_commit(m[p]))
+                    masks_commit(m[p], &w[p].wait);
+                else
+                    settled[p] = w[p].done = true;
+            }
+            loop_run(k.loop);
+            for (int p = 0; p < 2; p++) {
+                assert_true(w[p].done);
+                assert_true(w[p].wait.op.code == E_OK || w[p].wait.op.code == E_CONFLICT);
+                conflicts += w[p].wait.op.code == E_CONFLICT;
+                settled[p] |= w[p].wait.op.code == E_OK;
+            }
+        }
+    }
+    assert_true(conflicts > VALUES / 2);
+    struct masks *third = opened(&k, false);
+    for (unsigned i = 0; i < VALUES; i++) {
+        for (int p = 0; p < 2; p++) {
+            snprintf(value, sizeof(value), i % 3 ? "v%u" : "v%u of %d", i, p);
+            assert_int_equal(number_of(third, value), given[p][i]);
+        }
+    }
+    assert_false(masks_to_commit(third));
+    for (int p = 0; p < 2; p++)
+        masks_free(m[p]);
+    masks_free(third);
+    kit_close(&k);
+}
+
+// The store fails at every operation, before or after it happened: whatever was told to be durable
+// is, and no number is given to another value.
+static void fail_at(unsigned n, const char *mode)
+{
+    struct kit k;
+    char url[128], value[32];
+    uint32_t told[30] = {0};
+
+    snprintf(url, sizeof(url), "faulty:fail_at=%u,mode=%s;memory:", n, mode);
+    kit_open(&k, url);
+    struct masks *m;
+    assert_int_equal(masks_new(&m, k.ledger, k.partition, k.key, NULL), E_OK);
+    for (unsigned i = 0; i < 30; i++) {
+        // In between another process says something.
+        if (i % 4 == 3) {
+            struct masks *other;
+            assert_int_equal(masks_new(&other, k.ledger, k.partition, k.key, NULL), E_OK);
+            if (load(&k, other, false) == E_OK) {
+                snprintf(value, sizeof(value), "other%u", i);
+                number_of(other, value);
+                commit(&k, other);
+            }
+            masks_free(other);
+        }
+        snprintf(value, sizeof(value), "v%u", i);
+        for (int tries = 0; tries < 3 && !told[i]; tries++) {
+            if (!masks_loaded(m, false) && load(&k, m, false) != E_OK)
+                continue;
+            uint32_t number = number_of(m, value);
+            if (!masks_to_commit(m) || commit(&k, m) == E_OK)
+                told[i] = number;
+        }
+        if (i % 7 == 6) {  // the process dies
+            masks_free(m);
+            assert_int_equal(masks_new(&m, k.ledger, k.partition, k.key, NULL), E_OK);
+        }
+    }
+    masks_free(m);
+    assert_int_equal(masks_new(&m, k.ledger, k.partition, k.key, NULL), E_OK);
+    assert_true(load(&k, m, false) == E_OK || load(&k, m, false) == E_OK);
+    for (unsigned i = 0; i < 30; i++) {
+        snprintf(value, sizeof(value), "v%u", i);
+        assert_true(told[i] > 0);
+        assert_int_equal(number_of(m, value), told[i]);
+    }
+    assert_false(masks_to_commit(m));
+    masks_free(m);
+    kit_close(&k);
+}
+
+static void test_masks__store_fails_anywhere(void **state)
+{
+    (void)state;
+    for (unsigned n = 1; n < 90; n++) {
+        fail_at(n, "before");
+        fail_at(n, "after");
+    }
+}
+
+static void test_masks__originals_last_as_long_as_they_may(void **state)
+{
+    struct kit k;
+    struct ledger_op op;
+
+    (void)state;
+    kit_open(&k, "memory:");
+    struct masks *m = opened(&k, true);
+    int64_t now_ms = clock_wall_ms(&k.clock->clock);
+    number_of(m, "kept@x.org");
+    masks_keep(m, now_ms + 5000);
+    assert_int_equal(commit(&k, m), E_OK);
+    number_of(m, "dropped@x.org");
+    masks_keep_none(m);
+    assert_int_equal(commit(&k, m), E_OK);
+    number_of(m, "always@x.org");
+    masks_keep(m, 0);
+    assert_int_equal(commit(&k, m), E_OK);
+    masks_free(m);
+
+    m = opened(&k, true);
+    assert_string_equal(mask_book_at(masks_book(m), 0)->original, "kept@x.org");
+    assert_null(mask_book_at(masks_book(m), 1)->original);
+    assert_string_equal(mask_book_at(masks_book(m), 2)->original, "always@x.org");
+    // Said again under a policy that keeps: kept from then on, without a new number.
+    assert_int_equal(number_of(m, "dropped@x.org"), 2);
+    assert_false(masks_to_commit(m));
+    masks_keep(m, now_ms + 9000);
+    assert_true(masks_to_commit(m));
+    assert_int_equal(commit(&k, m), E_OK);
+    assert_false(masks_to_commit(m));
+    masks_free(m);
+
+    kit_ready(&k, &op);
+    ledger_expire_originals(k.ledger, &op);
+    assert_int_equal(kit_wait(&k, &op), E_OK);
+    assert_int_equal(op.turns, 0);
+    clock_sim_advance(k.clock, 6000);
+    m = opened(&k, true);
+    assert_null(mask_book_at(masks_book(m), 0)->original);
+    masks_free(m);
+    kit_ready(&k, &op);
+    ledger_expire_originals(k.ledger, &op);
+    assert_int_equal(kit_wait(&k, &op), E_OK);
+    assert_int_equal(op.turns, 1);
+    clock_sim_advance(k.clock, 6000);
+    kit_ready(&k, &op);
+    ledger_expire_originals(k.ledger, &op);
+    assert_int_equal(kit_wait(&k, &op), E_OK);
+    assert_int_equal(op.turns, 1);
+    m = opened(&k, true);
+    assert_string_equal(mask_book_at(masks_book(m), 2)->original, "always@x.org");
+    assert_null(mask_book_at(masks_book(m), 1)->original);
+    masks_free(m);
+    kit_close(&k);
+}
+
+static void test_masks__a_damaged_page_is_told(void **state)
+{
+    struct kit k;
+    struct kit other;
+
+    (void)state;
+    kit_open(&k, "memory:");
+    struct masks *m = opened(&k, false);
+    number_of(m, "a@x.org");
+    assert_int_equal(commit(&k, m), E_OK);
+    masks_free(m);
+    // Another user's key opens nothing.
+    other = k;
+    vault_partition(k.vault, SLICE_LIT("bob"), other.partition);
+    kit_make_key(&other);
+    assert_int_equal(masks_new(&m, k.ledger, k.partition, other.key, NULL), E_OK);
+    struct waiting w;
+    ready(&w);
+    masks_load(m, false, &w.wait);
+    loop_run(k.loop);
+    assert_int_equal(w.wait.op.code, E_CORRUPT);
+    assert_non_null(strstr(w.wait.op.err.message, "masks/0000000001"));
+    masks_free(m);
+    kit_close(&k);
+}
+
+static void test_masks__nomem(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1; n < 120; n++) {
+        struct kit k;
+        struct masks *m = NULL;
+
+        kit_open(&k, "memory:");
+        mem_fail_at(n, 0);
+        if (masks_new(&m, k.ledger, k.partition, k.key, NULL) == E_OK &&
+            load(&k, m, true) == E_OK) {
+            number_of(m, "a@x.org");
+            masks_keep(m, 0);
+            if (masks_to_commit(m))
+                commit(&k, m);
+        }
+        mem_fail_at(0, 0);
+        masks_free(m);
+        m = opened(&k, true);
+        uint32_t number = number_of(m, "b@x.org");
+        assert_int_equal(number, mask_book_len(masks_book(m)));
+        masks_free(m);
+        kit_close(&k);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_masks__are_there_again),
+        cmocka_unit_test(test_masks__two_at_once),
+        cmocka_unit_test(test_masks__store_fails_anywhere),
+        cmocka_unit_test(test_masks__originals_last_as_long_as_they_may),
+        cmocka_unit_test(test_masks__a_damaged_page_is_told),
+        cmocka_unit_test(test_masks__nomem),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
