@@ -206,6 +206,13 @@ PARLEY_API int parley_usage(parley *engine, const parley_scope *scope, const cha
  * them. */
 PARLEY_API int parley_verify(parley *engine, const parley_scope *scope, uint64_t *request,
                              parley_error *error);
+/** All that is kept of the scope's user, a page at a time: {user, kind, items[],
+ * damaged[{key, why}], next}. `next` (at first NULL) is what to ask the next page with, null with
+ * the last one. Items are records of one kind ("sessions", "turns", …): what their keys and their
+ * meta say, times in UTC, and their text. What cannot be read is in `damaged`. That it was done is
+ * in the audit trail before the first page is told. PARLEY_E_NOT_FOUND: nobody knows this user. */
+PARLEY_API int parley_export(parley *engine, const parley_scope *scope, const char *next,
+                             uint64_t *request, parley_error *error);
 /** Starts a new session for bot and context and keeps the old: {session}. */
 PARLEY_API int parley_reset(parley *engine, const parley_scope *scope, uint64_t *request,
                             parley_error *error);

@@ -222,6 +222,13 @@ int parley_recall(parley *e, const parley_scope *scope, const char *query, unsig
     return ask_about(e, JOB_RECALL, scope, &q, request, error);
 }
 
+int parley_export(parley *e, const parley_scope *scope, const char *next, uint64_t *request,
+                  parley_error *error)
+{
+    const struct question q = {.text = slice_str(next ? next : "")};
+    return ask_about(e, JOB_EXPORT, scope, &q, request, error);
+}
+
 int parley_usage(parley *e, const parley_scope *scope, const char *by, uint64_t *request,
                  parley_error *error)
 {

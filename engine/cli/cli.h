@@ -154,6 +154,7 @@ int command_import(struct cli *cli);
 int command_migrate(struct cli *cli);
 int command_backup(struct cli *cli);
 int command_restore(struct cli *cli);
+int command_export(struct cli *cli);
 int command_models(struct cli *cli);
 int command_completion(struct cli *cli);
 int command_tokens(struct cli *cli);

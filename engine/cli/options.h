@@ -29,6 +29,7 @@ enum command_id {
     CMD_MIGRATE,
     CMD_BACKUP,
     CMD_RESTORE,
+    CMD_EXPORT,
     CMD_MODELS,
     CMD_COMPLETION,
     CMD_TOKENS,

@@ -26,7 +26,7 @@
 //               summary_text.c: what a model is asked; summary_turn.c: what a turn sends of it
 //   pin.c       what a session keeps in every request
 //   constrain.c what is to be kept in mind, word for word
-//   ask.c why.c list.c usage.c verify.c import.c   the other jobs
+//   ask.c why.c list.c usage.c verify.c import.c export.c   the other jobs
 //   recorded.c  a recorded conversation => turns
 //   backtest*.c policies over turns that are over (backtest_int.h)
 //   walk.c      partition after partition, for jobs that are about everybody
@@ -567,6 +567,7 @@ void budgets_tell(struct run *run, struct buf *out, void (*then)(struct run *run
 void budgets_telling_free(struct run *run);    // harmless without
 void verify_start(struct run *run);
 void import_start(struct run *run);
+void export_start(struct run *run);
 void backtest_start(struct run *run);
 
 // walk.c: every partition in turn, or one. `each` is called with run->partition set (and its key,

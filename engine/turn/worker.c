@@ -241,6 +241,9 @@ static void start_job(struct run *run)
     case JOB_BACKTEST:
         backtest_start(run);
         return;
+    case JOB_EXPORT:
+        export_start(run);
+        return;
     case JOB_IMPORT:
         import_start(run);
         return;
