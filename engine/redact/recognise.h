@@ -56,6 +56,18 @@ struct recogniser {
 extern const struct recogniser recognisers[];
 
 bool email_at(struct view *v, size_t at, struct match *out);
+bool card_at(struct view *v, size_t at, struct match *out);
+bool iban_at(struct view *v, size_t at, struct match *out);
+bool ipv4_at(struct view *v, size_t at, struct match *out);
+bool ipv6_at(struct view *v, size_t at, struct match *out);
+bool mac_at(struct view *v, size_t at, struct match *out);
+bool url_at(struct view *v, size_t at, struct match *out);
+bool shape_at(struct view *v, size_t at, struct match *out);  // keys of known shapes
+bool hook_at(struct view *v, size_t at, struct match *out);   // webhooks
+bool jwt_at(struct view *v, size_t at, struct match *out);    // web tokens
+bool named_at(struct view *v, size_t at, struct match *out);  // what is named a secret
+bool pem_at(struct view *v, size_t at, struct match *out);    // private keys
+bool wallet_at(struct view *v, size_t at, struct match *out);
 
 // What words before a match add to its score, or take from it. They stand whole, in any case, in
 // the CONTEXT_WORD_BYTES before it.

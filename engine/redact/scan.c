@@ -145,6 +145,8 @@ static void add(struct scan *s, size_t at, struct match m, unsigned kind, int co
         s->unsettled = at;
     if (s->view.hit || m.end == 0 || score < REDACT_SCORE_MIN)
         return;
+    while (m.end < s->view.len && (s->view.ptr[m.end] & 0xC0) == 0x80)
+        m.end--;  // where a limit of bytes cut it, not inside a character
     BUG_ON(m.end <= at || m.end > s->view.len || m.end - at > REDACT_MATCH_BYTES);
     struct candidate *c = vec_push(&s->found);
     if (c)

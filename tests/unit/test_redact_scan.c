@@ -32,6 +32,93 @@ static const char *const emails[] = {
     "a@b", "@example.com", "root@localhost", "foo@bar@", "logo@2x.png", "x@1.2.3",
 };
 
+static const char *const cards[] = {
+    M("card", "4012888888881881") " " M("card", "4012-8888-8888-1881") " "
+        M("card", "4012 8888 8888 1881"),
+    "Amex " M("card", "3782 822463 10005") ".", "UATP: " M("card", "122000000000003"),
+    M("card", "30569309025904"), M("card", "6011000400000000"), M("card", "3528000700000000"),
+    M("card", "6759649826438453"), M("card", "5019717010103742"), M("card", "4222222222222"),
+    M("card", "2223000048400011"), M("card", "6212345678901232"),
+    "pay 12 " M("card", "4111111111111111") ", 50 Euro",
+    "4012-8888-8888-1882", "36168002586008", "1748503543012", "4012-8888 8888-1881",
+    "0.4111111111111111", "4111111111111111.50", "4111-1111-1111-1111-1", "a4111111111111111",
+    "41111111111111112345678", "4111111111111111x",
+};
+static const char *const ibans[] = {
+    M("iban", "DE89370400440532013000"), "to " M("iban", "GB82 WEST 1234 5698 7654 32") ", now",
+    M("iban", "fr14 2004 1010 0505 0001 3m02 606"), M("iban", "NO93 8601 1117 947"),
+    M("iban", "MT84-MALT-0110-0001-2345-MTLC-AST0-01S"), M("iban", "BE68539007547034"),
+    "DE88370400440532013000", "DE89370400440532013000X", "ZZ89370400440532013000", "AB12 hello",
+};
+static const char *const addresses[] = {
+    "from " M("ip", "192.168.0.1") ".", M("ip", "8.8.8.8") ":53",
+    "http://" M("ip", "10.0.0.1") "/x",
+    M("ip", "2001:db8::ff00:42:8329") " and " M("ip", "::1") ", " M("ip", "fe80::1%eth0"),
+    "[" M("ip", "2001:0db8:0000:0000:0000:ff00:0042:8329") "]:80", M("ip", "::ffff:192.0.2.128"),
+    M("ip", "64:ff9b::192.0.2.33"), "it is " M("ip", "fe80::") ": yes",
+    "256.1.1.1", "1.2.3", "1.2.3.4.5", "version 1.2.3.4", "Firmware: 10.2.3.4", "12:30:45", "a::b",
+    "std::string", "1:2:3:4:5:6:7", "1::2::3", "::", "v1.2.3.4", "12345::1",
+    "My MAC address is " M("mac", "00:1A:2B:3C:4D:5E"), M("mac", "0d-B3-4a-6A-d9-cF"),
+    "Physical address is " M("mac", "aabb.ccdd.eeff") ".", M("mac", "0012.3456.789A"),
+    "00:1A:2B:3C:4D", "FF:FF:FF:FF:FF:FF", "00:00:00:00:00:00", "10:2F:33-AC-29-C3",
+    "0012.3456.789A.1234", "00-1A-2B-3C-4D-5E-6F",
+};
+static const char *const urls[] = {
+    "see " M("url", "https://ann:s3cret@example.org/x?y=1") ".", M("url", "ftp://u@host/file") "",
+    "(" M("url", "postgres://app:pw@db.example.org:5432/app") ")",
+    M("url", "https://example.org/cb?x=1&access_token=abcdef123") " ok",
+    M("url", "redis://:hunter22@cache:6379"),
+    "https://example.org/@ann", "https://example.org/?q=key", "https://example.org/a?key=1",
+    "http://example.org", "://x:y@z",
+};
+// Shapes as issuers show them; the letters after the prefix are counted out, and nobody's.
+static const char *const secrets[] = {
+    "key " M("secret", "AKIAIOSFODNN7EXAMPLE") ",",
+    M("secret", "AIzaSyA1234567890abcdefghijklmnopqrstuv"),
+    "GH=" M("secret", "ghp_" "abcdefghijklmnopqrstuvwxyz0123456789"),
+    M("secret", "github_pat_" "11ABCDEFG0abcdefghijkl_mnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQ"),
+    M("secret", "glpat-" "abcdefghij0123456789"),
+    M("secret", "xoxb-" "123456789012-abcdefghijklmnop"),
+    M("secret", "sk_live_" "abcdefghijklmnop0123456789"),
+    M("secret", "npm_" "abcdefghijklmnopqrstuvwxyz0123456789"),
+    M("secret", "sk-ant-api03-" "abcdefghijklmnopqrstuvwxyz-0123456789AA") ".",
+    M("secret", "sk-proj-" "abcdefghijklmnopqrst_0123456789"),
+    M("secret", "hf_" "abcdefghijklmnopqrstuvwxyzABCDEFGH"),
+    M("secret", "SG." "abcdefghijklmnopqrstuv.abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"),
+    "https://" M("secret", "hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX"),
+    M("secret", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0."
+                "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG") " x",
+    "Authorization: Bearer " M("secret", "abcdef0123456789abcdef") "\r\n",
+    "Authorization: Basic " M("secret", "YW5uOnNlY3JldDEyMzQ1Ng=="),
+    "api_key = \"" M("secret", "abcdef0123456789abcdef") "\"",
+    "aws_secret_access_key=" M("secret", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
+    "x " M("secret", "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\n"
+          "MIIEpAIBAAKCAQEA0Z3VS5JJcds3xfn/ygWyF8PbnGy0AHB7MhgHcTz6sE2I2yPB\nabcd\n"
+          "-----END RSA PRIVATE KEY-----") "\ny",
+    M("secret", "-----BEGIN PRIVATE KEY-----\\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\\n"
+                "-----END PRIVATE KEY-----") "\\n",
+    M("secret", "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIIWXvDwq7u8pR9tUvLmQ")
+        "\nHello, how are you?",
+    "AKIAIOSFODNN7EXAMPL", "xAKIAIOSFODNN7EXAMPLE", "sk-hynix-reports-record-profit-again",
+    "Bearer of internationalization", "-----BEGIN CERTIFICATE-----\nMIIEpAIBAAKCAQEA0Z3V\n",
+    "-----BEGIN PUBLIC KEY-----\nMIIEpAIBAAKCAQEA0Z3V\n", "the token: see below for it",
+};
+static const char *const wallets[] = {
+    M("wallet", "16Yeky6GMjeNkAiNcBY7ZhrLoMSgg1BoyZ") " "
+        M("wallet", "3J98t1WpEZ73CNmQviecrnyiWrnqRhWNLy"),
+    "to " M("wallet", "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq") ".",
+    M("wallet", "bc1p5d7rjq7g6rdk2yhzks9smlaqtedr4dekq08ge8ztwac72sfr9rusxg3297"),
+    M("wallet", "BC1QW508D6QEJXTDG4Y5R3ZARVARY0C5XW7KV8F3T4"),
+    M("wallet", "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"),
+    M("wallet", "0xde709f2102306220921060314715629080e2fb77"),
+    M("wallet", "xpub661MyMwAqRbcFtXgS5sYJABqqG9YLmC4Q1Rdap9gSE8NqtwybGhePY2g"
+                "Z29ESFjqJoCu1Rupje8YtGqsefD265TMg7usUDFdp6W1EGMcet8"),
+    M("wallet", "5HueCGU8rMjxEXxiPuD5BDku4MkFqeZyd4dZ1jvhTVqvbTLvyTJ"),
+    "16Yeky6GMjeNkAiNcBY7ZhrLoMSgg1BoyZ2", "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD",
+    "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdp",
+    "8f953371d3e85eddb89b05ed6b9e680791055315c73e1025ab5dba7bb2aee189",
+};
+
 struct marked {
     char text[4096];
     size_t len;
@@ -145,6 +232,42 @@ static void test_scan__finds_emails(void **state)
 {
     (void)state;
     CHECK_ALL(emails);
+}
+
+static void test_scan__finds_cards(void **state)
+{
+    (void)state;
+    CHECK_ALL(cards);
+}
+
+static void test_scan__finds_ibans(void **state)
+{
+    (void)state;
+    CHECK_ALL(ibans);
+}
+
+static void test_scan__finds_addresses_of_machines(void **state)
+{
+    (void)state;
+    CHECK_ALL(addresses);
+}
+
+static void test_scan__finds_urls_with_credentials(void **state)
+{
+    (void)state;
+    CHECK_ALL(urls);
+}
+
+static void test_scan__finds_secrets(void **state)
+{
+    (void)state;
+    CHECK_ALL(secrets);
+}
+
+static void test_scan__finds_wallets(void **state)
+{
+    (void)state;
+    CHECK_ALL(wallets);
 }
 
 static void test_scan__a_kind_that_is_off_is_not_found(void **state)
@@ -290,6 +413,12 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scan__finds_emails),
+        cmocka_unit_test(test_scan__finds_cards),
+        cmocka_unit_test(test_scan__finds_ibans),
+        cmocka_unit_test(test_scan__finds_addresses_of_machines),
+        cmocka_unit_test(test_scan__finds_urls_with_credentials),
+        cmocka_unit_test(test_scan__finds_secrets),
+        cmocka_unit_test(test_scan__finds_wallets),
         cmocka_unit_test(test_scan__a_kind_that_is_off_is_not_found),
         cmocka_unit_test(test_scan__finds_own_patterns),
         cmocka_unit_test(test_scan__refuses_patterns_that_cannot_serve),
