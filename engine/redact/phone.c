@@ -1,112 +1,572 @@
 // SPDX-License-Identifier: MIT
 // phone.c: reads groups of digits and what stands between them, then asks what they could be.
+//
+//   read_number     the longest row of groups that could be one number
+//   ends_well       may it end after this group? If not, and blanks stand there, it may end earlier
+//   judge           international, by region, by shape, by words: how sure
+//
+// What can be told from the number alone is asked first, the words in front last.
 #include "redact/phone.h"
 
-#include "redact/words.h"
+#include "redact/phone_plan.h"
+#include "redact/phone_words.h"
 
-enum { DIGITS_MIN = 7, DIGITS_MAX = 17, GROUPS_MAX = 8 };
+#include <string.h>
 
-// What was read; a byte past the end of the text is 0 and makes the answer open.
-struct reader {
-    struct slice text;
-    bool open;
+enum { DIGITS_MIN = 7, DIGITS_MAX = 20, INTERNATIONAL_MAX = 15, GROUPS_MAX = 8, EXTENSION_MAX = 7 };
+enum { ALONE_BYTES = 64 };
+
+// How sure it is, of 100; REDACT_SCORE_MIN is what counts.
+enum {
+    SURE_WORLD = 95,     // international and valid
+    SURE_REGION = 85,    // valid in the region that is configured
+    SURE_SHAPE = 75,     // valid, written as such numbers are
+    SURE_WORDS = 65,     // words say so
+    SURE_LIKELY = 50,    // the shape alone, or valid and vague words
 };
 
 struct group {
-    size_t at;
-    size_t len;
+    size_t end;
+    unsigned char len;
+    char mark;  // what stands in front: ' ', '-', '.', '/', '(' or ')'
 };
 
-struct groups {
+struct number {
+    char digits[DIGITS_MAX];
     struct group of[GROUPS_MAX];
-    size_t n;
-    size_t digits;
+    size_t n;       // groups
+    size_t len;     // digits
+    size_t start;   // its first byte
+    size_t first;   // its first digit
+    bool plus, bracket;
+    bool follows;   // digits stand right before it, or behind it, with a blank between
+    bool marked;    // '#', '=', '/' stands right before it
+    int says;       // enum phone_saying, once it was asked; -1
 };
 
-static char peek(struct reader *r, size_t at)
+// ---- reading
+
+static size_t dash_at(struct view *v, size_t i)
 {
-    if (at < r->text.len)
-        return r->text.ptr[at];
-    r->open = true;
-    return 0;
+    int c = view_at(v, i);
+
+    if (c == '-')
+        return 1;
+    if (c != 0xe2)
+        return 0;
+    c = view_at(v, i + 1);
+    int last = view_at(v, i + 2);
+    return (c == 0x80 && last >= 0x90 && last <= 0x95) || (c == 0x88 && last == 0x92) ? 3 : 0;
 }
 
-static bool is_digit(char c)
+// The length of what stands between two groups; 0 if it is nothing that does. *open: within a
+// bracket, before and after.
+static size_t read_gap(struct view *v, size_t i, bool *open, char *mark)
 {
-    return c >= '0' && c <= '9';
+    size_t from = i;
+    bool blank = false;
+
+    *mark = 0;
+    if (view_at(v, i) == ')') {
+        if (!*open)
+            return 0;
+        *open = false;
+        *mark = ')';
+        i++;
+    }
+    if (view_at(v, i) == ' ')
+        i++, blank = true;
+    size_t dash = dash_at(v, i);
+    int c = view_at(v, i);
+    if (dash > 0 || c == '.' || c == '/') {
+        *mark = *mark ? *mark : dash > 0 ? '-' : (char)c;
+        i += dash > 0 ? dash : 1;
+        if (view_at(v, i) == ' ' && blank)
+            i++;
+    } else if (view_at(v, i) == ' ') {
+        i++, blank = true;
+    }
+    if (view_at(v, i) == '(' && !*open) {
+        *open = true;
+        *mark = *mark ? *mark : '(';
+        i++;
+    }
+    if (!*mark && blank)
+        *mark = ' ';
+    return is_digit(view_at(v, i)) ? i - from : 0;
 }
 
-// The length of what may stand between two groups at `at`, 0 if nothing of that kind does.
-static size_t separator(struct reader *r, size_t at)
+// Reads what begins at `at`; false if no digit is where one should be.
+static bool read_number(struct view *v, size_t at, struct number *num)
 {
-    size_t len = 0;
+    size_t i = at;
+    bool open = false;
+    char mark = 0;
 
-    for (bool mark = false; len < 3; len++) {
-        char c = peek(r, at + len);
-
-        if (c == '-' || c == '.' || c == '/') {
-            if (mark)
-                return 0;
-            mark = true;
-        } else if (c != ' ' && c != '(' && c != ')') {
-            break;
+    *num = (struct number){.start = at, .says = -1};
+    if (view_at(v, i) == '(')
+        open = num->bracket = true, i++;
+    if (view_at(v, i) == '+') {
+        num->plus = true, i++;
+        if (view_at(v, i) == ' ' || view_at(v, i) == '(') {
+            open |= view_at(v, i) == '(';
+            i++;
         }
     }
-    return is_digit(peek(r, at + len)) ? len : 0;
-}
+    num->first = i;
+    while (num->n < GROUPS_MAX) {
+        struct group *g = &num->of[num->n];
 
-static void read_groups(struct reader *r, size_t at, struct groups *groups)
-{
-    *groups = (struct groups){.n = 0};
-    for (;;) {
-        struct group g = {at, 0};
-
-        while (is_digit(peek(r, at + g.len)) && g.len <= DIGITS_MAX)
-            g.len++;
-        if (g.len == 0 || groups->digits + g.len > DIGITS_MAX)
-            return;
-        groups->digits += g.len;
-        groups->of[groups->n++] = g;
-        size_t gap = separator(r, at + g.len);
-        if (gap == 0 || groups->n == GROUPS_MAX)
-            return;
-        at += g.len + gap;
+        *g = (struct group){.mark = mark};
+        for (; is_digit(view_at(v, i)); i++, g->len++) {
+            if (num->len == DIGITS_MAX)
+                return num->n > 0;  // the row is cut in front of this group
+            num->digits[num->len++] = (char)view_at(v, i);
+        }
+        if (g->len == 0)
+            return false;
+        g->end = i;
+        num->n++;
+        size_t gap = read_gap(v, i, &open, &mark);
+        if (gap == 0)
+            return true;
+        i += gap;
     }
+    return true;
 }
 
-phone_region phone_region_find(struct slice code)
+// ---- walking the plans
+
+// The state behind the digits, with PHONE_ACCEPTS if they are a number.
+static unsigned walk(unsigned from, const char *digits, size_t len)
 {
-    return slice_is(code, "US") || slice_is(code, "us") ? 0 : PHONE_NO_REGION;
-}
+    unsigned state = from;
 
-// 415-555-0132, with brackets and a 1 in front or without.
-static bool is_north_american(const struct groups *g)
-{
-    size_t first = g->n == 4 && g->of[0].len == 1 ? 1 : 0;
-
-    return g->n == first + 3 && g->of[first].len == 3 && g->of[first + 1].len == 3 &&
-           g->of[first + 2].len == 4;
-}
-
-bool phone_match(struct slice text, size_t at, phone_region region, struct phone_match *match)
-{
-    struct reader r = {text, false};
-    struct groups g;
-    bool plus = at > 0 && text.ptr[at - 1] == '+';
-    bool bracket = at > 0 && text.ptr[at - 1] == '(';
-    size_t last;
-
-    (void)region;
-    read_groups(&r, at, &g);
-    *match = (struct phone_match){.start = plus || bracket ? at - 1 : at, .end = at};
-    if (g.n > 0) {
-        last = g.n - 1;
-        match->end = g.of[last].at + g.of[last].len;
-        if (plus && g.digits > DIGITS_MIN)
-            match->score = 90;
-        else if (is_north_american(&g))
-            match->score = 70;
+    for (size_t i = 0; i < len; i++) {
+        state = phone_states[state & PHONE_STATE_MASK].to[digits[i] - '0'];
+        if (state == 0)
+            return 0;
     }
-    match->open = r.open;
-    return match->score > 0;
+    return state;
+}
+
+static bool accepts(unsigned from, const char *digits, size_t len)
+{
+    return (walk(from, digits, len) & PHONE_ACCEPTS) != 0;
+}
+
+static const struct phone_plan *plan_of(const char *iso, size_t len)
+{
+    size_t low = 0, high = phone_plans_len;
+    char key[3] = {0};
+
+    if (len != 2)
+        return NULL;
+    for (int i = 0; i < 2; i++)
+        key[i] = (char)(is_letter(iso[i]) ? iso[i] & ~('a' - 'A') : 0);
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        int order = memcmp(phone_plans[mid].iso, key, 2);
+
+        if (order == 0)
+            return &phone_plans[mid];
+        if (order < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return NULL;
+}
+
+bool phone_region_known(struct slice iso)
+{
+    return plan_of(iso.ptr, iso.len) != NULL;
+}
+
+// Valid in the region: as dialled inside it, or out of it.
+static bool valid_in(const struct phone_plan *plan, const char *digits, size_t len)
+{
+    unsigned state = plan->abroad;
+
+    if (accepts(plan->national, digits, len))
+        return true;
+    for (size_t i = 0; i + 1 < len && state; i++) {
+        state = phone_states[state & PHONE_STATE_MASK].to[digits[i] - '0'];
+        if (state & PHONE_ACCEPTS && accepts(phone_world, digits + i + 1, len - i - 1))
+            return true;
+    }
+    return false;
+}
+
+// Ten digits of North America.
+static bool valid_in_america(const char *digits)
+{
+    return (walk(phone_states[phone_world].to[1], digits, 10) & PHONE_ACCEPTS) != 0;
+}
+
+// ---- shapes, of the first k groups
+
+static bool has_lens(const struct number *num, size_t k, size_t from, const char *lens)
+{
+    size_t n = strlen(lens);
+
+    if (k != from + n)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (num->of[from + i].len != lens[i] - '0')
+            return false;
+    return true;
+}
+
+static bool all_marked(const struct number *num, size_t k, char mark)
+{
+    for (size_t i = 1; i < k; i++)
+        if (num->of[i].mark != mark)
+            return false;
+    return true;
+}
+
+static int value_of(const char *digits, size_t len)
+{
+    int value = 0;
+
+    for (size_t i = 0; i < len; i++)
+        value = value * 10 + digits[i] - '0';
+    return value;
+}
+
+static bool is_year(const char *d)
+{
+    int year = value_of(d, 4);
+
+    return year >= 1900 && year < 2100;
+}
+
+// 2026-11-21, 21.11.2026, 11/21/26, and more groups behind them (a time); 20261121.
+static bool is_date(const struct number *num, size_t k)
+{
+    const struct group *g = num->of;
+    const char *d = num->digits;
+    size_t year = 0, a = 4, b, b_end;
+
+    if (k == 1 && g[0].len == 8) {
+        b = 6, b_end = 8;
+    } else if (k >= 3 && g[0].len == 4 && g[1].len <= 2 && g[2].len <= 2) {
+        b = 4u + g[1].len, b_end = b + g[2].len;
+    } else if (k >= 3 && g[0].len <= 2 && g[1].len <= 2 && (g[2].len == 4 || g[2].len == 2)) {
+        a = 0, b = g[0].len, b_end = year = b + g[1].len;
+        if (g[2].len == 2 && (k > 3 || g[1].mark == ' '))
+            return false;  // 12 34 56 78
+    } else {
+        return false;
+    }
+    int first = value_of(d + a, b - a), second = value_of(d + b, b_end - b);
+    if (first < 1 || second < 1 || first > 31 || second > 31 || (first > 12 && second > 12))
+        return false;
+    return (k >= 3 && g[0].len != 4 && g[2].len == 2) || is_year(d + year);
+}
+
+// 2019-2024
+static bool is_years(const struct number *num, size_t k)
+{
+    return has_lens(num, k, 0, "44") && is_year(num->digits) && is_year(num->digits + 4);
+}
+
+// 1 234 567, 1.234.567
+static bool is_amount(const struct number *num, size_t k)
+{
+    if (k < 2 || num->digits[0] == '0' || num->of[0].len > 3 || num->bracket)
+        return false;
+    for (size_t i = 1; i < k; i++)
+        if (num->of[i].len != 3)
+            return false;
+    return all_marked(num, k, ' ') || all_marked(num, k, '.');
+}
+
+// 192.168.100.200
+static bool is_address(const struct number *num, size_t k)
+{
+    if (k != 4 || !all_marked(num, k, '.'))
+        return false;
+    for (size_t i = 0; i < k; i++)
+        if (num->of[i].len > 3)
+            return false;
+    return true;
+}
+
+// 555.0132 or 3.14159265
+static bool is_fraction(const struct number *num, size_t k)
+{
+    return k == 2 && num->of[1].mark == '.' && !num->bracket;
+}
+
+static bool all_same(const char *digits, size_t len)
+{
+    for (size_t i = 1; i < len; i++)
+        if (digits[i] != digits[0])
+            return false;
+    return true;
+}
+
+// Is the number all that the text says?
+static bool stands_alone(struct view *v, const struct number *num, size_t end)
+{
+    for (size_t i = num->start > ALONE_BYTES ? num->start - ALONE_BYTES : 0; i < num->start; i++)
+        if (v->ptr[i] != ' ' && v->ptr[i] != '\n')
+            return false;
+    for (size_t i = end; i < end + ALONE_BYTES; i++) {
+        int c = view_at(v, i);
+
+        if (c != ' ' && c != '\n' && c != '.')
+            return c == VIEW_END;
+    }
+    return false;
+}
+
+// ---- where a number may begin and end
+
+static bool begins_well(const struct view *v, struct number *num)
+{
+    int c = view_before(v, num->start);
+    size_t i = num->start;
+
+    if (num->plus)
+        return true;
+    if (c == '+' || c == '$' || c == '%' || c == '@' || c == '\\' || c == '&')
+        return false;
+    if (i > 1 && view_before(v, i - 1) == 0xc2 && (c == 0xa3 || c == 0xa5))  // £ ¥
+        return false;
+    if (i > 2 && view_before(v, i - 1) == 0x82 && c == 0xac)  // €
+        return false;
+    if (c == '-' || c == '.' || c == '/' || c == ',' || c == ':' || c == '(') {
+        int before = view_before(v, i - 1);
+
+        if (is_digit(before))
+            return false;
+        if (c == '-' && is_letter(before))
+            return phone_words(v, i) == SAYS_PHONE;
+    }
+    num->marked = c == '#' || c == '=' || c == '/';
+    num->follows = c == ' ' && i > 1 && is_digit(view_before(v, i - 1));
+    return true;
+}
+
+static bool ends_well(struct view *v, struct number *num, size_t end, bool bare)
+{
+    int c = view_at(v, end);
+
+    if (is_alnum(c) || c == '_' || c == '%' || is_letter_lead(c))
+        return false;
+    if (c == '-' || c == '/' || c == '=' || c == '@' || c == '&' || c == '\\')
+        return !view_word(v, end + 1);
+    if (c == '.') {
+        int next = view_at(v, end + 1);
+        return !is_digit(next) && !(next >= 'a' && next <= 'z');
+    }
+    if (c == ':' || (c == ',' && bare))
+        return !is_digit(view_at(v, end + 1));
+    num->follows |= c == ' ' && is_digit(view_at(v, end + 1));
+    return true;
+}
+
+// Behind the last digit: " ext. 12", "x12", "#12", ";ext=12". The end of the whole.
+static size_t after_extension(struct view *v, size_t end)
+{
+    static const char *const names[] = {"extension", "extn", "ext", "x", "#", "durchwahl", "poste",
+                                        "int"};
+    size_t i = end;
+
+    while (i < end + 2 && (view_at(v, i) == ' ' || view_at(v, i) == ',' || view_at(v, i) == ';'))
+        i++;
+    for (size_t n = 0; n < sizeof(names) / sizeof(*names); n++) {
+        size_t at = i, len;
+
+        if (!view_says(v, i, names[n]))
+            continue;
+        at += strlen(names[n]);
+        for (size_t gap = 0; gap < 2; gap++) {
+            int c = view_at(v, at);
+            at += c == '.' || c == ':' || c == '=' || c == ' ';
+        }
+        for (len = 0; len <= EXTENSION_MAX && is_digit(view_at(v, at + len)); len++)
+            ;
+        if (len > 0 && len <= EXTENSION_MAX && !view_word(v, at + len))
+            return at + len;
+    }
+    return end;
+}
+
+// ---- judging
+
+// 415-555-0132 and the like, from group `from` on.
+static bool is_north_american(const struct number *num, size_t k, size_t from)
+{
+    return has_lens(num, k, from, "334");
+}
+
+static unsigned judge_world(const struct number *num, size_t k, size_t len)
+{
+    size_t code = num->digits[0] == '1' || num->digits[0] == '7' ? 1 : 3;
+
+    if (accepts(phone_world, num->digits, len))
+        return SURE_WORLD;
+    // Numbers that people make up, and those of plans that have changed.
+    return len > DIGITS_MIN && len <= INTERNATIONAL_MAX && !is_amount(num, k) &&
+                   walk(phone_world, num->digits, code)
+               ? SURE_LIKELY
+               : 0;
+}
+
+// A valid number of the region that is configured.
+static unsigned judge_region(struct view *v, const struct number *num, size_t k, size_t len,
+                             enum phone_saying says)
+{
+    size_t end = num->of[k - 1].end;
+    bool doubtful = num->follows || num->marked;
+
+    if (k > 1)
+        doubtful |= (is_amount(num, k) && len < 9) || is_years(num, k) || is_address(num, k) ||
+                    is_fraction(num, k);
+    else  // seconds since 1970 are ten digits
+        doubtful |= len < DIGITS_MIN || (len == 10 && num->digits[0] == '1');
+    if (says == SAYS_PHONE)
+        return SURE_REGION;
+    if (says == SAYS_OTHER && (k == 1 || doubtful))
+        return 0;
+    if (!doubtful)
+        return SURE_REGION;
+    return stands_alone(v, num, end) || (says == SAYS_VAGUELY && len >= DIGITS_MIN) ? SURE_LIKELY
+                                                                                    : 0;
+}
+
+// 00 49 30 …, 011 49 30 …, 91-415-555-0132
+static bool is_dialled_abroad(const struct number *num, size_t k, size_t len)
+{
+    const char *d = num->digits;
+
+    if (len > 10 && d[0] == '0' && d[1] == '0')
+        return accepts(phone_world, d + 2, len - 2);
+    if (len > 11 && d[0] == '0' && d[1] == '1' && d[2] == '1')
+        return accepts(phone_world, d + 3, len - 3);
+    return k == 4 && num->of[0].len <= 3 && is_north_american(num, k, 1) &&
+           !all_marked(num, k, '.') && accepts(phone_world, d, len);
+}
+
+// North American, by shape: 3-3-4 digits, after a 1 or 001 or not.
+static unsigned judge_north_american(const struct number *num, size_t k, size_t len,
+                                     enum phone_saying says)
+{
+    const struct group *g = num->of;
+    size_t from = k == 4 && ((g[0].len == 1 && num->digits[0] == '1') ||
+                             (g[0].len == 3 && memcmp(num->digits, "001", 3) == 0));
+    const char *d = num->digits + len - 10;
+
+    if (k < 3 || !is_north_american(num, k, from) || all_same(d, 10))
+        return 0;
+    bool blanks = all_marked(num, k, ' ') && !num->bracket;
+    if (valid_in_america(d) && !(blanks && num->follows))
+        return SURE_SHAPE;
+    return blanks || says == SAYS_OTHER ? 0 : SURE_LIKELY;
+}
+
+// (11) 96123-4567, 030 1234567, 0170/1234567: a bracket or the trunk's 0 in front, two groups at
+// least, and valid somewhere.
+static bool is_national(const struct number *num, size_t k, size_t len)
+{
+    if (k < 2 || len < 9 || len > 12 || num->follows || !accepts(phone_common, num->digits, len))
+        return false;
+    if (num->bracket)
+        return num->of[0].len >= 2 && num->of[0].len <= 5 && num->of[k - 1].len >= 2;
+    if (num->digits[0] != '0' || num->of[0].len < 2 || has_lens(num, k, 0, "324") ||
+        has_lens(num, k, 0, "333") || is_address(num, k) || is_fraction(num, k))
+        return false;
+    for (size_t i = 1; i < k; i++)
+        if (num->of[i].len < 2)
+            return false;
+    return true;
+}
+
+// Where nothing but words in front can tell.
+static unsigned judge_by_words(const struct number *num, size_t k, size_t len,
+                               enum phone_saying says)
+{
+    bool valid = accepts(phone_common, num->digits, len) ||
+                 (len == 10 && valid_in_america(num->digits));
+
+    if (len < DIGITS_MIN || len > INTERNATIONAL_MAX || all_same(num->digits, len))
+        return 0;
+    if (says == SAYS_PHONE)
+        return k > 1 || valid ? SURE_WORDS : SURE_LIKELY;
+    return says == SAYS_VAGUELY && valid && len >= 9 && !is_amount(num, k) && !num->marked
+               ? SURE_LIKELY
+               : 0;
+}
+
+static unsigned judge(struct view *v, struct number *num, size_t k)
+{
+    const struct phone_plan *plan = plan_of(v->region, strlen(v->region));
+    size_t len = 0;
+    unsigned score = 0;
+
+    for (size_t i = 0; i < k; i++)
+        len += num->of[i].len;
+    if (num->plus)
+        return judge_world(num, k, len);
+    bool in_region = plan && valid_in(plan, num->digits, len);
+    if ((len < DIGITS_MIN && !in_region) || is_date(num, k))
+        return 0;
+    if (num->says < 0)
+        num->says = (int)phone_words(v, num->start);
+    enum phone_saying says = (enum phone_saying)num->says;
+    if (in_region)
+        score = judge_region(v, num, k, len, says);
+    if (score == 0 && len < DIGITS_MIN)
+        return 0;
+    if (score == 0 && is_dialled_abroad(num, k, len))
+        score = k == 1 && says == SAYS_OTHER ? 0 : SURE_SHAPE;
+    if (score == 0)
+        score = judge_north_american(num, k, len, says);
+    if (score == 0 && says != SAYS_OTHER && is_national(num, k, len))
+        score = SURE_SHAPE;
+    if (score == 0 && !is_years(num, k) && !is_address(num, k) && !is_fraction(num, k))
+        score = judge_by_words(num, k, len, says);
+    return score;
+}
+
+// A bracket that was opened is closed within the first k groups.
+static bool is_closed(const struct number *num, size_t k)
+{
+    bool open = num->bracket;
+
+    for (size_t i = 1; i < k; i++) {
+        if (num->of[i].mark == ')')
+            open = false;
+        else if (num->of[i].mark == '(')
+            open = true;
+    }
+    return !open;
+}
+
+bool phone_at(struct view *v, size_t at, struct match *out)
+{
+    struct number num;
+
+    if (!read_number(v, at, &num) || !begins_well(v, &num))
+        return false;
+    out->score = 0;
+    for (size_t k = num.n; k > 0 && out->score < SURE_SHAPE; k--) {
+        size_t last = num.of[k - 1].end, end;
+        unsigned score;
+
+        // Shorter only in front of a blank.
+        if ((k < num.n && view_at(v, last) != ' ') || !is_closed(&num, k))
+            continue;
+        end = after_extension(v, last);
+        if (end == last && !ends_well(v, &num, last, k == 1))
+            continue;
+        score = judge(v, &num, k);
+        if (score > out->score)
+            *out = (struct match){.end = end, .score = score};
+    }
+    return out->score > 0;
 }

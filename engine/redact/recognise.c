@@ -2,6 +2,9 @@
 // recognise.c: the table of recognisers.
 #include "redact/recognise.h"
 
+#include "redact/ids.h"
+#include "redact/phone.h"
+
 const struct recogniser recognisers[] = {
     {REDACT_EMAIL, email_at, START_WORD, ANCHOR_AT, NULL, NULL},
     {REDACT_CARD, card_at, START_DIGIT, ANCHOR_DIGITS, NULL, NULL},
@@ -18,5 +21,9 @@ const struct recogniser recognisers[] = {
     {REDACT_SECRET, named_at, START_WORD | START_PHONE, ANCHOR_RUN, NULL, NULL},
     {REDACT_SECRET, pem_at, START_DASH, ANCHOR_DASHES, NULL, NULL},
     {REDACT_WALLET, wallet_at, START_DIGIT | START_LETTER, ANCHOR_RUN, NULL, NULL},
+    {REDACT_PHONE, phone_at, START_DIGIT | START_PHONE, ANCHOR_DIGITS, NULL, NULL},
+#define ID(word, kind) {kind, word##_at, START_DIGIT | START_LETTER, ANCHOR_DIGITS, NULL, NULL},
+    REDACT_IDS(ID)
+#undef ID
     {.at = NULL},
 };

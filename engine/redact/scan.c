@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/vec.h"
 #include "redact/own.h"
+#include "redact/phone.h"
 #include "redact/recognise.h"
 
 #include <stdlib.h>
@@ -54,9 +55,10 @@ static int copy_rules(struct redactor *r, const struct redact_rules *rules, stru
         if (r->kinds & REDACT_KIND_BIT(rec->kind))
             r->list[r->n++] = rec;
     }
-    if (rules && rules->region && strlen(rules->region) >= sizeof(r->region))
+    bool region = rules && rules->region && *rules->region;
+    if (region && !phone_region_known(slice_str(rules->region)))
         return err_set(err, E_POLICY, "'%s' is no region: two letters, such as US", rules->region);
-    if (rules && rules->region)
+    if (region)
         memcpy(r->region, rules->region, strlen(rules->region) + 1);
     if (rules && rules->n_allow > REDACT_ALLOW_MAX)
         return err_set(err, E_POLICY, "%zu entries are allowed: %d at most", rules->n_allow,

@@ -3,13 +3,20 @@
 // stretch is short, and looked at only where digits already look like something.
 #include "redact/words.h"
 
-// Letters and digits of ASCII, and all that is not ASCII: a word of another script does not end
-// in its middle.
+#include <stdbool.h>
+
+static bool is_wide(char c)
+{
+    return (unsigned char)c >= 0xe1;
+}
+
+// Letters and digits of ASCII and of the alphabets: a word does not end within one.
 static bool in_word(char c)
 {
     unsigned char u = (unsigned char)c;
 
-    return (u >= 'a' && u <= 'z') || (u >= 'A' && u <= 'Z') || (u >= '0' && u <= '9') || u >= 0x80;
+    return (u >= 'a' && u <= 'z') || (u >= 'A' && u <= 'Z') || (u >= '0' && u <= '9') ||
+           (u >= 0x80 && u < 0xe1);
 }
 
 static char lower(char c)
@@ -20,6 +27,8 @@ static char lower(char c)
 // Does word stand at text[at], all of it before end?
 static bool word_at(struct slice text, size_t at, size_t end, const char *word)
 {
+    bool wide = is_wide(*word);
+
     for (; *word && *word != '*'; word++) {
         if (*word == ' ') {
             if (at < end && (text.ptr[at] == ' ' || text.ptr[at] == '-' || text.ptr[at] == '_'))
@@ -30,21 +39,23 @@ static bool word_at(struct slice text, size_t at, size_t end, const char *word)
             return false;
         }
     }
-    return *word == '*' || at == end || !in_word(text.ptr[at]);
+    return wide || *word == '*' || at == end || !in_word(text.ptr[at]);
 }
 
-bool words_before(struct slice text, size_t at, const char *const *words)
+size_t words_before(struct slice text, size_t at, const char *const *words)
 {
     size_t from = at > WORDS_BYTES ? at - WORDS_BYTES : 0;
 
     for (size_t i = at; i > from; i--) {
-        if (text.ptr[i - 1] == '\n' && i < at && text.ptr[i] == '\n')
-            return false;
-        if (!in_word(text.ptr[i - 1]) || (i > 1 && in_word(text.ptr[i - 2])))
+        char c = text.ptr[i - 1];
+
+        if (c == '\n' && i < at && text.ptr[i] == '\n')
+            return 0;
+        if (!is_wide(c) && (!in_word(c) || (i > 1 && in_word(text.ptr[i - 2]))))
             continue;
         for (const char *const *w = words; *w; w++)
-            if (word_at(text, i - 1, at, *w))
-                return true;
+            if (**w == lower(c) && word_at(text, i - 1, at, *w))
+                return at - (i - 1);
     }
-    return false;
+    return 0;
 }

@@ -403,6 +403,8 @@ static void test_scan__prose_is_settled_to_its_last_words(void **state)
                                           NULL), E_OK);
         while (word > 0 && prose[word - 1] != ' ')
             word--;
+        if (word == cut && word > 2 && (word == 3 || prose[word - 4] == ' '))
+            word -= 3;  // two letters and a blank begin some national ids
         assert_true(settled >= word && settled <= cut);
     }
     redact_spans_release(&found);

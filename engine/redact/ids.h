@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+// ids.h: national ids. A row each: how it is written, which strings are one (redact/id_checks.h),
+// and the words that say so.
+//
+// What is written as only this id is, and passes its check, needs no words. What is mere digits, or
+// written as many things are, needs words in front of it, or a message that says nothing else.
+#ifndef REDACT_IDS_H
+#define REDACT_IDS_H
+
+#include "redact/kinds.h"
+#include "redact/view.h"
+
+// A recogniser for each kind (redact/recognise.h).
+#define REDACT_IDS(ID) \
+    ID(ssn, REDACT_SSN) \
+    ID(us_itin, REDACT_US_ITIN) \
+    ID(us_npi, REDACT_US_NPI) \
+    ID(ca_sin, REDACT_CA_SIN) \
+    ID(uk_nhs, REDACT_UK_NHS) \
+    ID(uk_nino, REDACT_UK_NINO) \
+    ID(es_nif, REDACT_ES_NIF) \
+    ID(es_nie, REDACT_ES_NIE) \
+    ID(it_fiscal_code, REDACT_IT_FISCAL_CODE) \
+    ID(pl_pesel, REDACT_PL_PESEL) \
+    ID(br_cpf, REDACT_BR_CPF) \
+    ID(de_tax_id, REDACT_DE_TAX_ID) \
+    ID(nl_bsn, REDACT_NL_BSN) \
+    ID(fr_nir, REDACT_FR_NIR) \
+    ID(be_national_id, REDACT_BE_NATIONAL_ID) \
+    ID(ch_ahv, REDACT_CH_AHV) \
+    ID(fi_hetu, REDACT_FI_HETU) \
+    ID(se_personal_id, REDACT_SE_PERSONAL_ID) \
+    ID(no_birth_number, REDACT_NO_BIRTH_NUMBER) \
+    ID(dk_cpr, REDACT_DK_CPR) \
+    ID(sg_nric, REDACT_SG_NRIC) \
+    ID(au_tfn, REDACT_AU_TFN) \
+    ID(au_acn, REDACT_AU_ACN) \
+    ID(au_abn, REDACT_AU_ABN) \
+    ID(au_medicare, REDACT_AU_MEDICARE) \
+    ID(in_aadhaar, REDACT_IN_AADHAAR) \
+    ID(kr_rrn, REDACT_KR_RRN) \
+    ID(cn_id, REDACT_CN_ID)
+#define ID(word, kind) bool word##_at(struct view *v, size_t at, struct match *out);
+REDACT_IDS(ID)
+#undef ID
+
+#endif
