@@ -89,12 +89,23 @@ static bool read_groups(struct view *v, struct groups *g)
     }
 }
 
+// Whether a group of up to `most` hexadecimal digits, or none, stands in front of the mark before
+// `at`, so that what begins here is the rest of something. "host:" is no group.
+static bool is_rest(const struct view *v, size_t at, size_t most)
+{
+    size_t i = at - 1, len = 0;
+
+    while (len <= most && hex_value(view_before(v, i)) >= 0)
+        i--, len++;
+    return len <= most && !view_word_before(v, i);
+}
+
 bool ipv6_at(struct view *v, size_t at, struct match *out)
 {
     struct groups g = {.end = at};
     int before = view_before(v, at);
 
-    if (before == ':' || before == '.' || !read_groups(v, &g))
+    if (before == '.' || (before == ':' && is_rest(v, at, 4)) || !read_groups(v, &g))
         return false;
     if ((g.gap ? g.n > 7 : g.n != 8) || (!g.digit && g.n < 4) || view_word(v, g.end))
         return false;
@@ -132,7 +143,7 @@ bool mac_at(struct view *v, size_t at, struct match *out)
     int before = view_before(v, at);
     size_t i = at;
 
-    if ((before == ':' || before == '-' || before == '.') && at > 1 &&
+    if ((before == ':' || before == '-' || before == '.') && is_rest(v, at, 4) &&
         hex_value(view_before(v, at - 1)) >= 0)
         return false;
     while (i < at + 4 && hex_value(view_at(v, i)) >= 0)

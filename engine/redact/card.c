@@ -73,6 +73,8 @@ bool card_at(struct view *v, size_t at, struct match *out)
     int separator = 0, before = view_before(v, at);
 
     out->end = 0;
+    if (before == '+')  // a telephone number
+        return false;
     if ((before == '-' || before == '.' || before == ',') && at > 1 &&
         is_digit(view_before(v, at - 1)))
         return false;

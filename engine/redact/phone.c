@@ -13,8 +13,8 @@
 
 #include <string.h>
 
-enum { DIGITS_MIN = 7, DIGITS_MAX = 20, INTERNATIONAL_MAX = 15, GROUPS_MAX = 8, EXTENSION_MAX = 7 };
-enum { ALONE_BYTES = 64 };
+enum { SHORT_MIN = 6, DIGITS_MIN = 7, DIGITS_MAX = 20, INTERNATIONAL_MAX = 15 };
+enum { GROUPS_MAX = 8, EXTENSION_MAX = 7, ALONE_BYTES = 64 };
 
 // How sure it is, of 100; REDACT_SCORE_MIN is what counts.
 enum {
@@ -286,10 +286,12 @@ static bool is_amount(const struct number *num, size_t k)
 // 192.168.100.200
 static bool is_address(const struct number *num, size_t k)
 {
+    const char *d = num->digits;
+
     if (k != 4 || !all_marked(num, k, '.'))
         return false;
-    for (size_t i = 0; i < k; i++)
-        if (num->of[i].len > 3)
+    for (size_t i = 0; i < k; d += num->of[i++].len)
+        if (num->of[i].len > 3 || value_of(d, num->of[i].len) > 255)
             return false;
     return true;
 }
@@ -406,12 +408,12 @@ static bool is_north_american(const struct number *num, size_t k, size_t from)
 
 static unsigned judge_world(const struct number *num, size_t k, size_t len)
 {
-    size_t code = num->digits[0] == '1' || num->digits[0] == '7' ? 1 : 3;
+    size_t code = num->digits[0] == '1' || num->digits[0] == '7' ? 1 : 2;
 
     if (accepts(phone_world, num->digits, len))
         return SURE_WORLD;
     // Numbers that people make up, and those of plans that have changed.
-    return len > DIGITS_MIN && len <= INTERNATIONAL_MAX && !is_amount(num, k) &&
+    return len > DIGITS_MIN && len <= INTERNATIONAL_MAX && (len > 10 || !is_amount(num, k)) &&
                    walk(phone_world, num->digits, code)
                ? SURE_LIKELY
                : 0;
@@ -425,8 +427,7 @@ static unsigned judge_region(struct view *v, const struct number *num, size_t k,
     bool doubtful = num->follows || num->marked;
 
     if (k > 1)
-        doubtful |= (is_amount(num, k) && len < 9) || is_years(num, k) || is_address(num, k) ||
-                    is_fraction(num, k);
+        doubtful |= (is_amount(num, k) && len < 9) || is_years(num, k) || is_fraction(num, k);
     else  // seconds since 1970 are ten digits
         doubtful |= len < DIGITS_MIN || (len == 10 && num->digits[0] == '1');
     if (says == SAYS_PHONE)
@@ -469,21 +470,33 @@ static unsigned judge_north_american(const struct number *num, size_t k, size_t 
     return blanks || says == SAYS_OTHER ? 0 : SURE_LIKELY;
 }
 
-// (11) 96123-4567, 030 1234567, 0170/1234567: a bracket or the trunk's 0 in front, two groups at
-// least, and valid somewhere.
+// (11) 96123-4567, 030 1234567, 0170/1234567, 8 (495) 123-45-67, 61 234 56 78: a bracket or the
+// trunk's 0 in front, or pairs behind; two groups at least, and valid somewhere.
 static bool is_national(const struct number *num, size_t k, size_t len)
 {
-    if (k < 2 || len < 9 || len > 12 || num->follows || !accepts(phone_common, num->digits, len))
+    const struct group *g = num->of;
+    bool trunk = num->digits[0] == '0' || num->digits[0] == '8';
+
+    if (k < 2 || len < 9 || len > 13 || num->follows || !accepts(phone_common, num->digits, len))
         return false;
-    if (num->bracket)
-        return num->of[0].len >= 2 && num->of[0].len <= 5 && num->of[k - 1].len >= 2;
-    if (num->digits[0] != '0' || num->of[0].len < 2 || has_lens(num, k, 0, "324") ||
-        has_lens(num, k, 0, "333") || is_address(num, k) || is_fraction(num, k))
+    if (num->bracket || (trunk && g[0].len == 1 && g[1].mark == '('))
+        return (!num->bracket || (g[0].len >= 2 && g[0].len <= 5)) && g[k - 1].len >= 2;
+    if (has_lens(num, k, 0, "2322") || has_lens(num, k, 0, "3222"))
+        return true;
+    if (num->digits[0] != '0' || g[0].len < 2 || has_lens(num, k, 0, "324") ||
+        has_lens(num, k, 0, "333") || is_fraction(num, k))
         return false;
     for (size_t i = 1; i < k; i++)
-        if (num->of[i].len < 2)
+        if (g[i].len < 2)
             return false;
     return true;
+}
+
+// 0612345678: with its trunk's 0, and not marked as something else.
+static bool is_bare_national(const struct number *num, size_t k, size_t len)
+{
+    return k == 1 && (len == 10 || len == 11) && num->digits[0] == '0' && num->digits[1] != '0' &&
+           !num->marked && !num->follows && accepts(phone_common, num->digits, len);
 }
 
 // Where nothing but words in front can tell.
@@ -493,13 +506,14 @@ static unsigned judge_by_words(const struct number *num, size_t k, size_t len,
     bool valid = accepts(phone_common, num->digits, len) ||
                  (len == 10 && valid_in_america(num->digits));
 
-    if (len < DIGITS_MIN || len > INTERNATIONAL_MAX || all_same(num->digits, len))
+    if (len > INTERNATIONAL_MAX || all_same(num->digits, len))
         return 0;
-    if (says == SAYS_PHONE)
+    if (says == SAYS_PHONE && len >= DIGITS_MIN)
         return k > 1 || valid ? SURE_WORDS : SURE_LIKELY;
-    return says == SAYS_VAGUELY && valid && len >= 9 && !is_amount(num, k) && !num->marked
-               ? SURE_LIKELY
-               : 0;
+    if (says == SAYS_PHONE)
+        return k > 1 && len >= SHORT_MIN && num->of[k - 1].len > 1 ? SURE_LIKELY : 0;
+    bool plain = len >= 9 ? valid || k > 1 : len == 8 && valid && k > 1 && !is_amount(num, k);
+    return says == SAYS_VAGUELY && plain && !num->marked ? SURE_LIKELY : 0;
 }
 
 static unsigned judge(struct view *v, struct number *num, size_t k)
@@ -513,22 +527,22 @@ static unsigned judge(struct view *v, struct number *num, size_t k)
     if (num->plus)
         return judge_world(num, k, len);
     bool in_region = plan && valid_in(plan, num->digits, len);
-    if ((len < DIGITS_MIN && !in_region) || is_date(num, k))
+    if ((len < SHORT_MIN && !in_region) || is_date(num, k) || is_address(num, k))
         return 0;
     if (num->says < 0)
         num->says = (int)phone_words(v, num->start);
     enum phone_saying says = (enum phone_saying)num->says;
     if (in_region)
         score = judge_region(v, num, k, len, says);
-    if (score == 0 && len < DIGITS_MIN)
-        return 0;
     if (score == 0 && is_dialled_abroad(num, k, len))
         score = k == 1 && says == SAYS_OTHER ? 0 : SURE_SHAPE;
     if (score == 0)
         score = judge_north_american(num, k, len, says);
     if (score == 0 && says != SAYS_OTHER && is_national(num, k, len))
         score = SURE_SHAPE;
-    if (score == 0 && !is_years(num, k) && !is_address(num, k) && !is_fraction(num, k))
+    if (score == 0 && says != SAYS_OTHER && is_bare_national(num, k, len))
+        score = SURE_LIKELY;
+    if (score == 0 && !is_years(num, k) && !is_fraction(num, k))
         score = judge_by_words(num, k, len, says);
     return score;
 }

@@ -60,6 +60,8 @@ static const char *const addresses[] = {
     "std::string", "1:2:3:4:5:6:7", "1::2::3", "::", "v1.2.3.4", "12345::1",
     "My MAC address is " M("mac", "00:1A:2B:3C:4D:5E"), M("mac", "0d-B3-4a-6A-d9-cF"),
     "Physical address is " M("mac", "aabb.ccdd.eeff") ".", M("mac", "0012.3456.789A"),
+    "mac:" M("mac", "0a:23:f5:67:89:ac"), "host:" M("ip", "2001:db8::7"), "34.122.36.59.61",
+    "is " M("ip", "34.122.36.59") " up?", "12:00:1A:2B:3C:4D:5E", "a:2001:db8:0:0:1:2:3:4",
     "00:1A:2B:3C:4D", "FF:FF:FF:FF:FF:FF", "00:00:00:00:00:00", "10:2F:33-AC-29-C3",
     "0012.3456.789A.1234", "00-1A-2B-3C-4D-5E-6F",
 };
