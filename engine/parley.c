@@ -74,7 +74,12 @@ static void take_event(void *user, const struct event *event)
         pthread_mutex_unlock(&e->ready_lock);
         return;
     }
-    if (last)
+    engine_event(e, event);
+}
+
+void engine_event(parley *e, const struct event *event)
+{
+    if (event->type == EVENT_DONE || event->type == EVENT_RESULT || event->type == EVENT_ERROR)
         atomic_fetch_sub(&e->under_way, 1);
     events_push(&e->events, event);
 }
@@ -424,6 +429,8 @@ static int build(parley *e, const parley_options *options, struct err *err)
     unsigned count = workers_wanted(e);
     for (unsigned i = 0; i < count && !code; i++)
         code = open_hand(e, i, count, err);
+    if (!code && !e->copy)
+        code = house_open(e, err);
     return code || e->copy ? code : recover(e, err);
 }
 
@@ -488,10 +495,20 @@ static void hand_idle(void *user)
     loop_stop(h->loop);
 }
 
+static void drain_worker(void *user)
+{
+    struct hand *h = user;
+    worker_drain(h->worker, hand_idle, h);
+}
+
+// The first worker's loop has the engine's jobs, which may ask that worker for something.
 static void drain_hand(struct loop_task *task)
 {
     struct hand *h = CONTAINER_OF(task, struct hand, drain);
-    worker_drain(h->worker, hand_idle, h);
+    if (h == h->engine->hands && house_stands(h->engine))
+        house_stop(h->engine, drain_worker, h);
+    else
+        drain_worker(h);
 }
 
 static void close_hand(struct hand *h)
@@ -504,6 +521,8 @@ static void close_hand(struct hand *h)
         else
             loop_run(h->loop);
     }
+    if (h == h->engine->hands)
+        house_free(h->engine);
     worker_free(h->worker);
     lua_loader_free(h->loader);
     wire_free(h->wire);

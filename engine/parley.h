@@ -213,6 +213,18 @@ PARLEY_API int parley_verify(parley *engine, const parley_scope *scope, uint64_t
  * in the audit trail before the first page is told. PARLEY_E_NOT_FOUND: nobody knows this user. */
 PARLEY_API int parley_export(parley *engine, const parley_scope *scope, const char *next,
                              uint64_t *request, parley_error *error);
+enum {
+    /** parley_sweep: the machine's clock is right, however far it jumped */
+    PARLEY_TRUST_CLOCK = 1
+};
+/** Archives the sessions whose time has come, and deletes the turns of those that were archived
+ * long enough ago, as their policies' `expiry` says; an engine does so by itself every few minutes
+ * (setting sweep_every). {due, archived, purged, records, left, time, clock_ahead_seconds, paused}:
+ * sessions that were due, archived, whose turns were deleted; records deleted; sessions that could
+ * not be handled now; the time that deletions go by, and by how much the clock is ahead of it and
+ * not believed, as it jumped: they are paused then. PARLEY_E_REFUSED: another process is at it. */
+PARLEY_API int parley_sweep(parley *engine, unsigned flags, uint64_t *request,
+                            parley_error *error);
 /** Starts a new session for bot and context and keeps the old: {session}. */
 PARLEY_API int parley_reset(parley *engine, const parley_scope *scope, uint64_t *request,
                             parley_error *error);

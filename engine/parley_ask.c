@@ -69,17 +69,24 @@ static void drop_job(struct job *job)
     job_free(job);
 }
 
-// Takes job.
-static int post(parley *e, struct job *job, uint64_t *request, struct err *err, parley_error *error)
+int engine_take_request(parley *e, uint64_t *request, struct err *err)
 {
     if (atomic_fetch_add(&e->under_way, 1) >= REQUESTS_MAX) {
         atomic_fetch_sub(&e->under_way, 1);
+        return err_set(err, E_BUSY, "%d requests are under way: take events, then try again",
+                       REQUESTS_MAX);
+    }
+    *request = atomic_fetch_add(&e->next_request, 1);
+    return E_OK;
+}
+
+// Takes job.
+static int post(parley *e, struct job *job, uint64_t *request, struct err *err, parley_error *error)
+{
+    if (engine_take_request(e, &job->request, err)) {
         drop_job(job);
-        err_set(err, E_BUSY, "%d requests are under way: take events, then try again",
-                REQUESTS_MAX);
         return public_error(error, err);
     }
-    job->request = atomic_fetch_add(&e->next_request, 1);
     if (request)
         *request = job->request;
     worker_post(worker_of(e, job->user), job);

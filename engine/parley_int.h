@@ -12,6 +12,7 @@
 //   parley_test.c     the policies' own tests
 //   parley_models.c   the providers that are configured, the models that are known
 //   parley_discover.c model servers on this machine
+//   parley_jobs.c     what the engine does by itself: the sweep
 //   parley_tokens.c   counting tokens, which needs none either
 #ifndef PARLEY_INT_H
 #define PARLEY_INT_H
@@ -120,6 +121,8 @@ struct hand {                    // a worker with what is its alone
     struct loop_task drain;
 };
 
+struct house;
+
 struct parley {
     struct settings settings;
     struct engine_seams seams;
@@ -142,6 +145,7 @@ struct parley {
     bool events_ready;
     struct hand hands[WORKERS_MAX];
     unsigned hands_len;
+    struct house *house;         // parley_jobs.c's; NULL: an engine that only reads
     atomic_uint_fast64_t next_request;
     atomic_uint under_way;
     // recovery at open
@@ -157,7 +161,21 @@ int public_error(parley_error *error, const struct err *err);
 // The tables inside the binary. Both are the caller's, also after a failure.
 int tables_load(struct prices **prices, struct llm_caps_table **caps, struct err *err);
 
+// To who takes the engine's events; the last of a request ends it. Any thread.
+void engine_event(parley *e, const struct event *event);
+
+// ---- parley_jobs.c
+
+int house_open(parley *e, struct err *err);
+bool house_stands(const parley *e);
+// On the first worker's loop: `idle` is called once, later, when nothing is under way.
+void house_stop(parley *e, void (*idle)(void *user), void *user);
+void house_free(parley *e);  // harmless without
+
 // ---- parley_ask.c
+
+// One more request under way, with its number; E_BUSY when there are too many.
+int engine_take_request(parley *e, uint64_t *request, struct err *err);
 
 // Every session of the scope that was active since then goes through b, which is borrowed until the
 // one answer.

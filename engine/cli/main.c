@@ -33,6 +33,7 @@ static int (*const run[])(struct cli *cli) = {
     [CMD_HELP] = command_help,         [CMD_TOKENS] = command_tokens,
     [CMD_REPLAY] = command_replay,     [CMD_PIN] = command_pin,
     [CMD_CONSTRAINT] = command_constraint,
+    [CMD_SWEEP] = command_sweep,
     [CMD_TEST] = command_test,         [CMD_EXPORT] = command_export,
 };
 

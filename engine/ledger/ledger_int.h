@@ -122,6 +122,7 @@ struct work {
     struct chat *to;                 // move: the new session
     uint64_t pointer_version;        // import: of the context's pointer
     uint32_t limit;                  // of the scan's pages; 0: PAGE_RECORDS
+    int64_t when_ms, trusted_ms;     // archive: the time it is, and as far as it is known
     struct asked asked;
     // What only some operations need.
     void *state;

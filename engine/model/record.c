@@ -55,6 +55,18 @@ void key_turn_prefix(struct buf *out, const char *session)
     buf_add_char(out, '/');
 }
 
+void key_parts(struct buf *out, const char *session)
+{
+    begin(out, SLICE_LIT("part/"), session);
+    buf_add_char(out, '/');
+}
+
+void key_events(struct buf *out, const char *session)
+{
+    begin(out, SLICE_LIT("event/"), session);
+    buf_add_char(out, '/');
+}
+
 void key_part(struct buf *out, const char *session, uint32_t n, uint32_t step, uint32_t part)
 {
     begin(out, SLICE_LIT("part/"), session);

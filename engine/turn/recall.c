@@ -102,7 +102,8 @@ static int shelf_new(struct shelf **out, struct run *run, const char *name, stru
 
 static bool in_use(const struct shelf *s)
 {
-    return s->busy || s->line || s->pins || s->stale || s->unwritten || batch_busy(s->batch);
+    return s->busy || s->line || s->pins || s->purgers || s->stale || s->unwritten ||
+           batch_busy(s->batch);
 }
 
 static void count_bytes(struct shelf *s)
@@ -403,6 +404,10 @@ static void listed(struct session_list *list)
         seen->version = h->version;
         if (!h->quarantined)
             forget_superseded(s, seen, h);
+        if (h->purged) {
+            s->purge |= recall_forget(s->recall, slice_str(h->id), 1, h->purged) > 0;
+            seen->covered = h->purged;
+        }
     }
     drop_vanished(s);
     next_session(s);
@@ -522,8 +527,10 @@ static void pump(struct shelf *s)
     if (s->busy)
         return;
     if (w->draining && s->steps >= CLOSING_STEPS_MAX) {
+        struct err err = ERR_INIT;
         s->stale = s->unwritten = false;
         batch_drop(s->batch);
+        shelf_purgers_end(s, err_set(&err, E_CANCELLED, "the engine is closing"), &err);
     }
     if (s->line) {
         s->busy = true;

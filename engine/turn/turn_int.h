@@ -304,6 +304,8 @@ struct recall *shelf_recall(struct run *run, struct err *err);
 void shelf_close(struct run *run);
 bool shelves_busy(const struct worker *w);
 void shelves_free(struct worker *w);
+// recall_upkeep.c: run's partition and bot; the run ends once what was purged is durably forgotten.
+void recall_forget_start(struct run *run);
 
 // recall_turn.c
 // Finds what run's plan wants recalled, into run->recalled, and calls `then`, now or later. What

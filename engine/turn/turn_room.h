@@ -28,6 +28,7 @@ enum job_verb {
     JOB_SESSIONS, JOB_SHOW, JOB_WHY, JOB_USAGE, JOB_VERIFY, JOB_RECOVER,
     JOB_RECALL,     // text is the query; turn: how many messages
     JOB_BACKTEST,   // sessions through `backtest`
+    JOB_FORGET,     // what recall remembers of partition and bot agrees with their sessions
     JOB_EXPORT,     // text is where to go on
     JOB_IMPORT,     // text is one line of INTERFACES.md's import format
 };
@@ -58,6 +59,10 @@ struct job {
     int64_t since_ms;              // BACKTEST: sessions that were active then or later
     uint32_t edit_turn;            // SEND: replaces this turn and all after it
     struct buf text;               // owned
+    char partition[PARTITION_BYTES];  // FORGET: whose
+    // Instead of events, once, when it is through; NULL: events.
+    void (*over)(void *arg, int code);
+    void *over_arg;
     struct loop_task task;
     struct worker *worker;
     void *impl;                    // the conductor's

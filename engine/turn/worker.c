@@ -238,6 +238,9 @@ static void start_job(struct run *run)
     case JOB_RECALL:
         recall_start(run);
         return;
+    case JOB_FORGET:
+        recall_forget_start(run);
+        return;
     case JOB_BACKTEST:
         backtest_start(run);
         return;
@@ -253,6 +256,11 @@ static void start_job(struct run *run)
 
 static void refuse(struct worker *w, struct job *job, int code, const char *message)
 {
+    if (job->over) {
+        job->over(job->over_arg, code);
+        job_free(job);
+        return;
+    }
     struct event event = {.type = EVENT_ERROR,
                           .request = job->request,
                           .ticket = job->ticket,
