@@ -225,6 +225,16 @@ enum {
  * not believed, as it jumped: they are paused then. PARLEY_E_REFUSED: another process is at it. */
 PARLEY_API int parley_sweep(parley *engine, unsigned flags, uint64_t *request,
                             parley_error *error);
+/** Erases the scope's user, for ever: destroys the keys of all that is kept of them, then deletes
+ * it from the store's files: {again, receipt{partition, erased_at, completed_at, deleted{},
+ * public_key, signature}}. `deleted` counts records by kind, as in an export; the receipt names
+ * nobody, and parley_receipt_check checks it. Repeated, it completes what was broken off, and gives
+ * the receipt again (`again`). A turn of theirs that is under way, in whatever process, ends with
+ * PARLEY_E_ERASED, and nothing of it is kept. Who comes back is a new user. PARLEY_E_NOT_FOUND:
+ * nothing is kept of them; PARLEY_E_BUSY: the keys are destroyed, and copies of what can no longer
+ * be read are left in the store's files until a backup under way is through: repeat it. */
+PARLEY_API int parley_erase(parley *engine, const parley_scope *scope, uint64_t *request,
+                            parley_error *error);
 /** Starts a new session for bot and context and keeps the old: {session}. */
 PARLEY_API int parley_reset(parley *engine, const parley_scope *scope, uint64_t *request,
                             parley_error *error);
@@ -304,6 +314,12 @@ PARLEY_API int parley_check(const parley_options *options, const char *const *pa
  * there is no such file or folder, or no test in it. */
 PARLEY_API int parley_test(const parley_options *options, const char *const *paths, char **report,
                            parley_error *error);
+/** Whether a receipt of parley_erase is as it was signed: *report (free with parley_free):
+ * {public_key, ours}: the key that signed it, and whether it is that of the configured keyring
+ * (null: there is none here). PARLEY_E_USAGE: it is no receipt; PARLEY_E_CORRUPT: the signature
+ * does not hold. */
+PARLEY_API int parley_receipt_check(const parley_options *options, const char *json,
+                                    size_t json_bytes, char **report, parley_error *error);
 /** Brings the store's schema up to date, or with dry_run only tells. *report: lines of text. */
 PARLEY_API int parley_migrate(const parley_options *options, int dry_run, char **report,
                               parley_error *error);

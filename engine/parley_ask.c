@@ -236,6 +236,11 @@ int parley_export(parley *e, const parley_scope *scope, const char *next, uint64
     return ask_about(e, JOB_EXPORT, scope, &q, request, error);
 }
 
+int parley_erase(parley *e, const parley_scope *scope, uint64_t *request, parley_error *error)
+{
+    return ask(e, JOB_ERASE, scope, request, error);
+}
+
 int parley_usage(parley *e, const parley_scope *scope, const char *by, uint64_t *request,
                  parley_error *error)
 {

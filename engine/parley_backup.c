@@ -127,8 +127,6 @@ static int check_copy(void *user, const char *url, struct err *err)
         code = err_set(err, E_CORRUPT, "problems in the copy: %lld; it was dropped (--damaged "
                        "keeps such a copy); the first: %.*s", (long long)c->problems_len,
                        (int)strcspn(c->problems.ptr, "\n"), c->problems.ptr);
-    // Here, before anybody is served from a restored copy, is the place to replay erasures that
-    // came after the backup was made: who was erased must not come back with it.
     return code;
 }
 
@@ -240,11 +238,23 @@ int parley_backup(const parley_options *options, const parley_copy_options *how,
     return run_copying(options, how, file, NULL, report, error);
 }
 
+// Who was erased after the backup was made is in it. Their keys are destroyed, so that nothing of
+// theirs can be read; that their records go too is what every engine sees to that opens the store,
+// before it serves anybody. One does now.
+static int replay_erasures(const parley_options *options, parley_error *error)
+{
+    parley *e;
+    int code = parley_open(&e, options, error);
+    if (!code)
+        parley_close(e);
+    return code;
+}
+
 int parley_restore(const parley_options *options, const parley_copy_options *how, const char *file,
                    char **report, parley_error *error)
 {
     struct buf aside = BUF_INIT(NAME_BYTES_MAX);
     int code = run_copying(options, how, file, &aside, report, error);
     buf_release(&aside);
-    return code;
+    return code ? code : replay_erasures(options, error);
 }

@@ -8,6 +8,7 @@
 //   parley_offline.c  check, migrate and bots, which need no engine
 //   parley_migrate.c  records of an older seal are sealed anew
 //   parley_backup.c   backup and restore, which open one on the copy
+//   parley_receipt.c  receipts of erasures, checked
 //   parley_replay.c   policies over recorded conversations
 //   parley_test.c     the policies' own tests
 //   parley_models.c   the providers that are configured, the models that are known

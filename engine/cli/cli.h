@@ -156,6 +156,7 @@ int command_backup(struct cli *cli);
 int command_restore(struct cli *cli);
 int command_export(struct cli *cli);
 int command_sweep(struct cli *cli);
+int command_erase(struct cli *cli);
 int command_models(struct cli *cli);
 int command_completion(struct cli *cli);
 int command_tokens(struct cli *cli);

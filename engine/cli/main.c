@@ -35,6 +35,7 @@ static int (*const run[])(struct cli *cli) = {
     [CMD_CONSTRAINT] = command_constraint,
     [CMD_SWEEP] = command_sweep,
     [CMD_TEST] = command_test,         [CMD_EXPORT] = command_export,
+    [CMD_ERASE] = command_erase,
 };
 
 static int exit_status(int code)

@@ -62,6 +62,8 @@ const struct command command_table[] = {
      "puts a backup, verified, in the store's place; the store as it was is kept beside"},
     {"export", CMD_EXPORT, "", 0, 0, OFFER_NOTHING, AS_TABLE | AS_JSON,
      "all that is kept of a user, as JSON"},
+    {"erase", CMD_ERASE, "", 0, 0, OFFER_NOTHING, AS_TABLE | AS_JSON,
+     "erases all that is kept of a user, for ever, and prints a signed receipt"},
     {"models", CMD_MODELS, "", 0, 0, OFFER_NOTHING, AS_TABLE | AS_JSON | AS_JSONL | AS_CSV,
      "the providers that are configured, and the models that are known"},
     {"completion", CMD_COMPLETION, "bash|zsh|fish", 0, 1, OFFER_CHOICES, AS_TABLE,
@@ -78,7 +80,6 @@ const struct command command_table[] = {
     LATER("status", "", "versions, workers and sessions of the running server"),
     LATER("memory", "", "a user's facts, knowledge and journal"),
     LATER("forget", "FACT", "forgets one fact"),
-    LATER("erase", "", "erases a user's data, with a signed receipt"),
     LATER("audit", "[verify]", "the audit trail and its chain"),
     LATER("keys", "init|status|rotate", "operator key and per-user keys"),
     LATER("redact", "[FILE]", "what the redactor makes of a text"),
@@ -181,6 +182,10 @@ const struct flag flag_table[FLAGS] = {
                    "the message takes the place of this turn and of all after it"},
     [FLAG_FORMAT] = {"format", 0, FLAG_CHOICE, "plain|tap|junit", OFFER_CHOICES, 1 << CMD_TEST,
                      "form of the results (default: plain)"},
+    [FLAG_YES] = {"yes", 0, FLAG_SWITCH, NULL, OFFER_NOTHING, 1 << CMD_ERASE,
+                  "does not ask whether it is meant"},
+    [FLAG_VERIFY_RECEIPT] = {"verify-receipt", 0, FLAG_TEXT, "FILE", OFFER_FILES, 1 << CMD_ERASE,
+                             "erases nothing: checks the signature of a receipt"},
 };
 
 // In the order of enum format, as in the table above.

@@ -31,6 +31,7 @@ enum command_id {
     CMD_RESTORE,
     CMD_EXPORT,
     CMD_SWEEP,
+    CMD_ERASE,
     CMD_MODELS,
     CMD_COMPLETION,
     CMD_TOKENS,
@@ -87,6 +88,8 @@ enum flag_id {
     FLAG_REGENERATE,
     FLAG_EDIT,
     FLAG_FORMAT,
+    FLAG_YES,
+    FLAG_VERIFY_RECEIPT,
     FLAGS
 };
 

@@ -449,12 +449,12 @@ static bool is_known(const struct verify *s, struct slice key)
     char day[SPEND_DAY_BYTES];
     enum spend_unit unit;
     struct slice bot;
-
     if (strcmp(s->partition, SPEND_PARTITION) == 0)
         return spend_read_key(key, day, &unit, &bot);
     if (s->partition[0] == '~')
         return strcmp(s->partition, HOUSE_PARTITION) == 0 &&
                (slice_is(key, "keyring") || slice_is(key, HOUSE_CLOCK_KEY) ||
+                slice_is(key, "erasures") || slice_starts(key, SLICE_LIT("erased/")) ||
                 slice_starts(key, SLICE_LIT("tokens/")));
     for (unsigned i = 0; i + 1 < PASSES; i++)
         if (slice_starts(key, slice_str(passes[i].prefix)))

@@ -145,6 +145,17 @@ void key_original(struct buf *out, const char *kind, uint32_t n)
     add_number(out, n);
 }
 
+void key_erased(struct buf *out, const char *partition)
+{
+    begin(out, SLICE_LIT("erased/"), partition);
+}
+
+void key_erasures(struct buf *out)
+{
+    buf_clear(out);
+    buf_add_str(out, "erasures");
+}
+
 unsigned key_split(struct slice key, struct slice *parts, unsigned max)
 {
     unsigned n = 0;

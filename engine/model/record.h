@@ -56,6 +56,8 @@ void key_masks(struct buf *out, uint32_t page);                             // m
 void key_original(struct buf *out, const char *kind, uint32_t n);           // original/<kind>/<n>
 // tokens/<provider>/<model>, of the house
 void key_tokens(struct buf *out, const char *provider, const char *model);
+void key_erased(struct buf *out, const char *partition);  // erased/<partition>, of the house
+void key_erasures(struct buf *out);                       // erasures, of the house
 // spend/…: spend.h
 // Splits at '/'; returns the number of parts, at most max (what is more stays in the last).
 unsigned key_split(struct slice key, struct slice *parts, unsigned max);

@@ -127,6 +127,18 @@ static void park_idle(struct worker *w)
     }
 }
 
+void shelves_forget(struct worker *w, const char *partition)
+{
+    for (struct shelf *s = w->newest_shelf, *older; s; s = older) {
+        older = s->older;
+        if (strcmp(s->partition, partition) != 0)
+            continue;
+        s->erased = true;
+        if (!in_use(s))
+            shelf_free(s);
+    }
+}
+
 void shelves_free(struct worker *w)
 {
     while (w->oldest_shelf) {
@@ -526,11 +538,13 @@ static void pump(struct shelf *s)
     struct worker *w = s->w;
     if (s->busy)
         return;
-    if (w->draining && s->steps >= CLOSING_STEPS_MAX) {
+    if (s->erased || (w->draining && s->steps >= CLOSING_STEPS_MAX)) {
         struct err err = ERR_INIT;
+        int code = s->erased ? err_set(&err, E_ERASED, "the user was erased")
+                             : err_set(&err, E_CANCELLED, "the engine is closing");
         s->stale = s->unwritten = false;
         batch_drop(s->batch);
-        shelf_purgers_end(s, err_set(&err, E_CANCELLED, "the engine is closing"), &err);
+        shelf_purgers_end(s, code, &err);
     }
     if (s->line) {
         s->busy = true;
@@ -539,6 +553,8 @@ static void pump(struct shelf *s)
         s->busy = true;
         shelf_upkeep(s);
     } else {
+        if (s->erased && !in_use(s))
+            shelf_free(s);
         park_idle(w);
         worker_check_idle(w);
     }

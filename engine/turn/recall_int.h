@@ -57,6 +57,7 @@ struct shelf {
     uint32_t pins;                    // runs that have it
     struct run *line, *line_end;      // runs that wait for it, oldest first
     bool busy;                        // an operation is under way
+    bool erased;                      // its user is: it goes when nobody has it
     bool stale;                       // upkeep: the ledger is to be looked at
     bool unwritten;                   // upkeep: something may be to be written
     bool purge;                       // upkeep: what was purged is in segments yet

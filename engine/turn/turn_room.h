@@ -29,6 +29,7 @@ enum job_verb {
     JOB_RECALL,     // text is the query; turn: how many messages
     JOB_BACKTEST,   // sessions through `backtest`
     JOB_FORGET,     // what recall remembers of partition and bot agrees with their sessions
+    JOB_ERASE,      // the user, for ever
     JOB_EXPORT,     // text is where to go on
     JOB_IMPORT,     // text is one line of INTERFACES.md's import format
 };

@@ -64,6 +64,7 @@ int worker_new(struct worker **out, const struct worker_env *env, struct err *er
                                     .clock = env->clock,
                                     .rand = env->rand,
                                     .log = env->log};
+    erased_seen(w);
     int code = aside_init(w, err);
     if (code) {
         mem_free(w);
@@ -244,6 +245,9 @@ static void start_job(struct run *run)
     case JOB_BACKTEST:
         backtest_start(run);
         return;
+    case JOB_ERASE:
+        erase_start(run);
+        return;
     case JOB_EXPORT:
         export_start(run);
         return;
@@ -278,6 +282,7 @@ static void take_job(struct loop_task *task)
         refuse(w, job, E_CANCELLED, "the engine is closing");
         return;
     }
+    erased_forget(w);
     struct run *run = run_new(w, job);
     if (!run) {
         refuse(w, job, E_NOMEM, "out of memory for a request");
