@@ -19,8 +19,6 @@ static const struct option engine_options[] = {
     {"store_busy_ms", OPT_INT, 1, STORE_BUSY_MS_MAX, "2000",
      "How long a turn waits for another process that holds the store, before it is refused."},
     {"workers", OPT_INT, 0, WORKERS_MAX, "0", "Threads that run turns; 0: one per core."},
-    {"sweep_every", OPT_SPAN, 0, INT64_MAX, "5m",
-     "How often sessions are looked at whose time has come: archived, or deleted; 0s: never."},
     {"live_bytes", OPT_INT, 0, INT64_MAX, "268435456",
      "Memory for sessions that are kept ready; the others are read again when they are needed."},
     {"default.bot", OPT_STRING, 0, 0, "hello", "Bot of a message that names none."},

@@ -2,10 +2,8 @@
 // cli.c: the engine as the commands use it.
 #include "base/mem.h"
 #include "cli/cli.h"
-#include "cli/input.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -59,12 +57,23 @@ void cli_close(struct cli *cli)
     cli->engine = NULL;
 }
 
+// Whose words are shown are somebody else's than who chats here without a name.
+static bool is_operator(const struct options *o)
+{
+    const unsigned reads = 1U << CMD_SESSIONS | 1U << CMD_SHOW | 1U << CMD_WHY | 1U << CMD_RECALL;
+    const char *user = o->value[FLAG_USER];
+
+    return (reads >> o->command->id & 1U) != 0 &&
+           (option_on(o, FLAG_ALL_USERS) || (user && strcmp(user, "local") != 0));
+}
+
 void cli_scope(const struct cli *cli, parley_scope *scope)
 {
     const struct options *o = &cli->options;
 
     *scope = (parley_scope)PARLEY_SCOPE_INIT;
-    scope->flags = option_on(o, FLAG_CONTINUE) ? PARLEY_CONTINUE : 0;
+    scope->flags = (option_on(o, FLAG_CONTINUE) ? PARLEY_CONTINUE : 0) |
+                   (is_operator(o) ? PARLEY_AS_OPERATOR : 0);
     scope->user = o->value[FLAG_USER];
     scope->bot = o->value[FLAG_BOT];
     scope->context = o->value[FLAG_CONTEXT];
@@ -331,27 +340,4 @@ void cli_report_free(struct report *report)
     json_doc_release(&report->doc);
     parley_free(report->text);
     *report = (struct report){0};
-}
-
-int cli_read_text(struct cli *cli, const char *name, size_t max, struct buf *text)
-{
-    bool from_stdin = !name || strcmp(name, "-") == 0;
-    struct err err = ERR_INIT;
-    struct input in;
-
-    int fd = from_stdin ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        output_error(&cli->output, "cannot read %s: %s", name, strerror(errno));
-        return PARLEY_E_USAGE;
-    }
-    input_init(&in, fd, cli->signals);
-    int code = input_all(&in, text, max, &err);
-    while (code == E_CANCELLED && !cli_take_signal(cli)) // a resized window, or back from a stop
-        code = input_all(&in, text, max, &err);
-    input_release(&in);
-    if (!from_stdin)
-        close(fd);
-    if (code < 0)
-        err_prefix(&err, "%s: ", from_stdin ? "standard input" : name);
-    return code < 0 ? cli_fail_err(cli, &err) : code;
 }

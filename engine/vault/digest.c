@@ -39,39 +39,18 @@ void vault_digest(const struct vault *v, const char *domain, const struct slice 
     digest(v->house->index_key, domain, parts, n, out);
 }
 
-// What the user had after being erased `generation` times.
-static void partition_of(struct vault *v, struct slice user, uint32_t generation,
-                         char out[VAULT_DIGEST_BYTES])
-{
-    char number[16];
-
-    snprintf(number, sizeof(number), "%u", generation);
-    const struct slice parts[2] = {user, slice_str(number)};
-    vault_digest(v, "user", parts, generation ? 2 : 1, out);
-}
-
 // Ends, as there are fewer tombstones than generations.
 void vault_partition(struct vault *v, struct slice user, char out[VAULT_DIGEST_BYTES])
 {
-    uint32_t generation = 0;
+    struct slice parts[2] = {user};
+    char number[16];
 
-    do
-        partition_of(v, user, generation++, out);
-    while (vault_is_erased(v, out));
-}
-
-bool vault_last_erased(struct vault *v, struct slice user, char out[VAULT_DIGEST_BYTES])
-{
-    char next[VAULT_DIGEST_BYTES];
-    uint32_t generation = 0;
-
-    for (;; generation++) {
-        partition_of(v, user, generation, next);
-        if (!vault_is_erased(v, next))
-            break;
-        memcpy(out, next, sizeof(next));
+    vault_digest(v, "user", parts, 1, out);
+    for (uint32_t generation = 1; vault_is_erased(v, out); generation++) {
+        snprintf(number, sizeof(number), "%u", generation);
+        parts[1] = slice_str(number);
+        vault_digest(v, "user", parts, 2, out);
     }
-    return generation > 0;
 }
 
 void digest_key_derive(struct user_key *k)

@@ -73,8 +73,6 @@ void vault_free(struct vault *v);
 // tombstone are passed over. Where another process wrote the tombstone just now, the old partition
 // may still be given; vault_find_key then says NULL and vault_user_key E_ERASED: ask again here.
 void vault_partition(struct vault *v, struct slice user, char out[VAULT_DIGEST_BYTES]);
-// The newest partition of the user that has a tombstone; false: the user was never erased.
-bool vault_last_erased(struct vault *v, struct slice user, char out[VAULT_DIGEST_BYTES]);
 // A keyed digest of parts, apart by domain ("context", "key", "text"); equal only if all parts are.
 void vault_digest(const struct vault *v, const char *domain, const struct slice *parts, unsigned n,
                   char out[VAULT_DIGEST_BYTES]);
