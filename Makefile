@@ -15,7 +15,7 @@ RELEASED := 2026-11-21
 Q        := $(if $(V),,@)
 say       = $(if $(V),,@printf '  %-6s %s\n' '$(1)' '$(2)')
 
-ALL_ROOMS := base model net redact vault tokens store llm ledger session memory policy lua turn
+ALL_ROOMS := base model net redact vault tokens store llm ledger session memory policy lua turn jobs
 ROOMS    ?= $(ALL_ROOMS)
 whole    := $(filter turn,$(ROOMS))
 

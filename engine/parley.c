@@ -28,8 +28,7 @@ _Static_assert((int)PARLEY_E_USAGE == E_USAGE && (int)PARLEY_E_POLICY == E_POLIC
                "parley_code and enum code are the same numbers");
 _Static_assert((int)PARLEY_CONTINUE == JOB_CONTINUE && (int)PARLEY_STATELESS == JOB_STATELESS &&
                    (int)PARLEY_ALL_USERS == JOB_ALL_USERS &&
-                   (int)PARLEY_REGENERATE == JOB_REGENERATE &&
-                   (int)PARLEY_AS_OPERATOR == JOB_AS_OPERATOR,
+                   (int)PARLEY_REGENERATE == JOB_REGENERATE,
                "public flags and job flags are the same numbers");
 
 const char *parley_version(void)
@@ -75,7 +74,12 @@ static void take_event(void *user, const struct event *event)
         pthread_mutex_unlock(&e->ready_lock);
         return;
     }
-    if (last)
+    engine_event(e, event);
+}
+
+void engine_event(parley *e, const struct event *event)
+{
+    if (event->type == EVENT_DONE || event->type == EVENT_RESULT || event->type == EVENT_ERROR)
         atomic_fetch_sub(&e->under_way, 1);
     events_push(&e->events, event);
 }
@@ -109,170 +113,6 @@ int tables_load(struct prices **prices, struct llm_caps_table **caps, struct err
         BUG("the program was built without its data files");
     int code = prices_load(prices, price_file->bytes, err);
     return code ? code : llm_caps_load(caps, model_file->bytes, err);
-}
-
-// One blocking store operation, before any worker runs.
-struct blocking {
-    struct store_op op;
-    struct loop *loop;
-};
-
-static void blocking_done(struct store_op *op)
-{
-    loop_stop(((struct blocking *)op)->loop);
-}
-
-static int run_blocking(parley *e, struct blocking *b, struct err *err)
-{
-    int code = e->seams.clock ? loop_new_sim(&b->loop, e->seams.clock, err)
-                              : loop_new(&b->loop, e->clock, err);
-    if (code)
-        return code;
-    b->op.loop = b->loop;
-    b->op.done = blocking_done;
-    store_submit(e->store, &b->op);
-    loop_run(b->loop);
-    loop_free(b->loop);
-    if (b->op.code)
-        *err = b->op.err;
-    return b->op.code;
-}
-
-static const struct slice house = {HOUSE_PARTITION, sizeof(HOUSE_PARTITION) - 1};
-static const struct slice keyring_key = {HOUSE_KEYRING_KEY, sizeof(HOUSE_KEYRING_KEY) - 1};
-
-static void fingerprint(const struct seal_record *r, const struct vault *v,
-                        enum seal_format format, char out[VAULT_DIGEST_BYTES])
-{
-    static const struct slice formats[] = {SLICE_LIT("1"), SLICE_LIT("2"), SLICE_LIT("3")};
-    struct slice parts[] = {formats[format], slice_str(r->store)};
-    vault_digest(v, "keyring", parts, format == SEAL_OLD ? 0 : format == SEAL_META ? 1 : 2, out);
-}
-
-bool seal_record_is(const struct seal_record *r, const struct vault *v, enum seal_format format)
-{
-    char id[VAULT_DIGEST_BYTES];
-    fingerprint(r, v, format, id);
-    return strcmp(id, r->id) == 0 && (format == SEAL_NOW) == (r->store[0] != '\0');
-}
-
-void seal_record_new(struct seal_record *r, const struct vault *v, const struct rand *rand)
-{
-    unsigned char bytes[(VAULT_DIGEST_BYTES - 1) / 2];
-    rand_fill(rand, bytes, sizeof(bytes));
-    hex_encode(bytes, sizeof(bytes), r->store);
-    fingerprint(r, v, SEAL_NOW, r->id);
-}
-
-void seal_record_write(const struct seal_record *r, char meta[SEAL_META_BYTES])
-{
-    snprintf(meta, SEAL_META_BYTES, "{\"id\":\"%s\",\"store\":\"%s\"}", r->id, r->store);
-}
-
-int seal_record_read(struct seal_record *r, struct slice meta, struct err *err)
-{
-    struct json_doc doc = JSON_DOC_INIT;
-    struct buf scratch = BUF_INIT(1024);
-    *r = (struct seal_record){0};
-    int code = json_parse(&doc, meta, 0, err);
-    struct slice id = json_text(json_get(json_root(&doc), "id"), &scratch);
-    snprintf(r->id, sizeof(r->id), "%.*s", SLICE_FMT(id));
-    struct slice store = json_text(json_get(json_root(&doc), "store"), &scratch);
-    snprintf(r->store, sizeof(r->store), "%.*s", SLICE_FMT(store));
-    if (code != E_NOMEM && !r->id[0])
-        code = err_set(err, E_CORRUPT, "the store does not say which keyring it was sealed with: "
-                       "restore a backup of it");
-    json_doc_release(&doc);
-    buf_release(&scratch);
-    return code;
-}
-
-// What the store says of its seal; an id of "" if it is new.
-static int read_seal(parley *e, struct err *err)
-{
-    struct blocking b = {.op = {.verb = STORE_GET, .partition = house, .key = keyring_key}};
-    e->seal = (struct seal_record){0};
-    int code = run_blocking(e, &b, err);
-    if (!code && b.op.rows_len == 1)
-        code = seal_record_read(&e->seal, b.op.rows[0].meta, err);
-    store_op_release(&b.op);
-    return code;
-}
-
-// Another process that was faster is right.
-static int write_seal(parley *e, struct err *err)
-{
-    char meta[SEAL_META_BYTES];
-    seal_record_new(&e->seal, e->vault, e->rand);
-    seal_record_write(&e->seal, meta);
-    struct store_item item = {.verb = STORE_INSERT, .key = keyring_key, .meta = slice_str(meta)};
-    struct blocking b = {
-        .op = {.verb = STORE_COMMIT, .partition = house, .items = &item, .items_len = 1}};
-    int code = run_blocking(e, &b, err);
-    store_op_release(&b.op);
-    return code == E_CONFLICT ? read_seal(e, err) : code;
-}
-
-// Whether anything is in the store.
-static int any_partition(parley *e, bool *any, struct err *err)
-{
-    struct blocking b = {.op = {.verb = STORE_PARTITIONS, .limit = 1}};
-    int code = run_blocking(e, &b, err);
-    *any = b.op.rows_len > 0;
-    store_op_release(&b.op);
-    return code;
-}
-
-// Everything in a store is sealed under one keyring. With another one, users would look like
-// strangers to their own conversations, so that is refused before anything is made.
-static int check_seal(parley *e, const char *path, struct err *err)
-{
-    bool any = false;
-    int code = e->seal.id[0] ? E_OK : any_partition(e, &any, err);
-    // Another process may have made the record meanwhile.
-    if (!code && any)
-        code = read_seal(e, err);
-    if (!code && any && !e->seal.id[0])
-        code = err_set(err, E_CORRUPT, "the store no longer says which keyring it was sealed with: "
-                       "restore a backup of it");
-    if (!code && !e->seal.id[0])
-        code = write_seal(e, err);
-    if (code || seal_record_is(&e->seal, e->vault, SEAL_NOW))
-        return code;
-    if (seal_record_is(&e->seal, e->vault, SEAL_META) ||
-        seal_record_is(&e->seal, e->vault, SEAL_OLD))
-        return err_set(err, E_STORE, "the store's records are sealed as an older parley did: run "
-                       "`parley migrate`");
-    return err_set(err, E_STORE, "the store was sealed with another keyring than %s: say where the "
-                   "right one is with --set keyring=PATH", path ? path : "the one in memory");
-}
-
-static int open_vault(parley *e, struct err *err)
-{
-    struct buf path = BUF_INIT(8192);
-    settings_keyring(&e->settings, &path);
-    int code = buf_check(&path, "the keyring's path", err);
-    if (!code)
-        code = read_seal(e, err);
-    if (!code && !e->seal.id[0] && e->copy)
-        code = err_set(err, E_STORE, "the store has no conversations: no keyring ever sealed it");
-    if (!code && e->seal.id[0] && path.len && access(path.ptr, F_OK) != 0)
-        code = err_set(
-            err, E_STORE,
-            "keyring %s is not there, but the store was sealed with one: put it back, or say "
-            "where it is with --set keyring=PATH",
-            path.ptr);
-    struct vault_options options = {.path = path.len ? path.ptr : NULL,
-                                    .rand = e->rand,
-                                    .log = &e->log,
-                                    .existing = e->seal.id[0] != '\0',
-                                    .no_thread = e->seams.clock != NULL};
-    if (!code)
-        code = vault_open(&e->vault, &options, err);
-    if (!code)
-        code = check_seal(e, path.len ? path.ptr : NULL, err);
-    buf_release(&path);
-    return code;
 }
 
 static int open_store(parley *e, struct err *err)
@@ -349,8 +189,6 @@ static int open_hand(parley *e, unsigned index, unsigned count, struct err *err)
         .llm = &e->llm,
         .index = index,
         .count = count,
-        .actor = e->actor,
-        .store_id = e->seal.store,
         .side_thread = !e->seams.clock,
         .live_bytes_max = live_bytes / count,
         .sink = take_event,
@@ -431,7 +269,7 @@ static int build(parley *e, const parley_options *options, struct err *err)
     if (!code)
         code = open_store(e, err);
     if (!code)
-        code = open_vault(e, err);
+        code = seal_open(e, err);
     if (code)
         return code;
     e->lua = (struct lua_env){
@@ -451,6 +289,8 @@ static int build(parley *e, const parley_options *options, struct err *err)
     unsigned count = workers_wanted(e);
     for (unsigned i = 0; i < count && !code; i++)
         code = open_hand(e, i, count, err);
+    if (!code && !e->copy)
+        code = house_open(e, err);
     return code || e->copy ? code : recover(e, err);
 }
 
@@ -478,7 +318,6 @@ static int open_engine(parley **out, const parley_options *options,
     e->log = (struct log){.sink = log_sink, .user = e, .min_level = LOG_DEBUG};
     e->clock = e->seams.clock ? &e->seams.clock->clock : clock_system();
     e->rand = e->seams.rand ? e->seams.rand : rand_system();
-    audit_actor(geteuid(), e->actor);
     atomic_init(&e->next_request, 1);
     pthread_mutex_init(&e->ready_lock, NULL);
     pthread_cond_init(&e->ready, NULL);
@@ -516,10 +355,20 @@ static void hand_idle(void *user)
     loop_stop(h->loop);
 }
 
+static void drain_worker(void *user)
+{
+    struct hand *h = user;
+    worker_drain(h->worker, hand_idle, h);
+}
+
+// The first worker's loop has the engine's jobs, which may ask that worker for something.
 static void drain_hand(struct loop_task *task)
 {
     struct hand *h = CONTAINER_OF(task, struct hand, drain);
-    worker_drain(h->worker, hand_idle, h);
+    if (h == h->engine->hands && house_stands(h->engine))
+        house_stop(h->engine, drain_worker, h);
+    else
+        drain_worker(h);
 }
 
 static void close_hand(struct hand *h)
@@ -532,6 +381,8 @@ static void close_hand(struct hand *h)
         else
             loop_run(h->loop);
     }
+    if (h == h->engine->hands)
+        house_free(h->engine);
     worker_free(h->worker);
     lua_loader_free(h->loader);
     wire_free(h->wire);

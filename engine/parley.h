@@ -132,11 +132,7 @@ enum {
      * all after it are replaced by a turn that says the same. The old answer is kept, and shown as
      * superseded; both are billed. A pinned turn stays pinned. Continues the newest session, unless
      * one is named. PARLEY_E_NOT_FOUND, PARLEY_E_REFUSED: there is nothing to regenerate. */
-    PARLEY_REGENERATE = 8,
-    /** of parley_sessions, parley_show, parley_why and parley_recall: not the user asks, but who
-     * runs the program. The read is noted in the audit trail before anything is shown; if it cannot
-     * be, nothing is. */
-    PARLEY_AS_OPERATOR = 16
+    PARLEY_REGENERATE = 8
 };
 
 /** One user message. */
@@ -169,7 +165,7 @@ PARLEY_API void parley_stop(parley *engine, uint64_t request);
 
 typedef struct parley_scope {
     unsigned version; /**< PARLEY_SCOPE_VERSION */
-    unsigned flags;   /**< PARLEY_CONTINUE, PARLEY_ALL_USERS, PARLEY_AS_OPERATOR */
+    unsigned flags;   /**< PARLEY_CONTINUE, PARLEY_ALL_USERS */
     const char *user, *bot, *context, *session, *provider, *model; /**< as in parley_message */
 } parley_scope;
 #define PARLEY_SCOPE_VERSION 1
@@ -217,29 +213,28 @@ PARLEY_API int parley_verify(parley *engine, const parley_scope *scope, uint64_t
  * in the audit trail before the first page is told. PARLEY_E_NOT_FOUND: nobody knows this user. */
 PARLEY_API int parley_export(parley *engine, const parley_scope *scope, const char *next,
                              uint64_t *request, parley_error *error);
-/** The audit trail, oldest entry first: [{n, at, action, actor, subject?, detail?, bot?, policy?,
- * count?, prev, hash}], of the scope's user or, with PARLEY_ALL_USERS, of everybody and the house.
- * It names nobody: actor is "engine" or "uid:1000" (of who runs the program), subject a keyed
- * digest that stands for a user. hash is BLAKE2b-256, in hex, of the entry as it is written here
- * without `hash`. since_ms: only what was done then (Unix time) or later; 0: all. */
-PARLEY_API int parley_audit(parley *engine, const parley_scope *scope, int64_t since_ms,
-                            uint64_t *request, parley_error *error);
-/** Whether the trail is whole: {entries, newest{store, n, hash, at}, head{store, n, hash, at},
- * problems[]}; store is a number that the store got when it was made. head is the one beside the
- * keyring, null where there is none (keys in memory), or no entry yet. Any entry that was changed,
- * moved, added or removed is a problem, also at the end: of that, the head tells, and `head`, one
- * that parley_audit_head answered before; NULL: none. PARLEY_E_CORRUPT: it is no head that was
- * signed here; PARLEY_E_USAGE: it is of another store. */
-PARLEY_API int parley_audit_verify(parley *engine, const char *head, uint64_t *request,
-                                   parley_error *error);
-/** The trail's newest entry, signed as of now, to be kept elsewhere: {store, n, hash, at, key,
- * signature}, Ed25519 over "parley audit head\n" and {store, n, hash, at} as written here.
- * PARLEY_E_CORRUPT: the trail is not whole. */
-PARLEY_API int parley_audit_head(parley *engine, uint64_t *request, parley_error *error);
-/** The trail and the head beside the keyring do not go together, and that is known and right (an
- * older store was put in place by hand): from here on the head is the trail's, and an entry says
- * so. Answers as parley_audit_verify. */
-PARLEY_API int parley_audit_accept(parley *engine, uint64_t *request, parley_error *error);
+enum {
+    /** parley_sweep: the machine's clock is right, however far it jumped */
+    PARLEY_TRUST_CLOCK = 1
+};
+/** Archives the sessions whose time has come, and deletes the turns of those that were archived
+ * long enough ago, as their policies' `expiry` says; an engine does so by itself every few minutes
+ * (setting sweep_every). {due, archived, purged, records, left, time, clock_ahead_seconds, paused}:
+ * sessions that were due, archived, whose turns were deleted; records deleted; sessions that could
+ * not be handled now; the time that deletions go by, and by how much the clock is ahead of it and
+ * not believed, as it jumped: they are paused then. PARLEY_E_REFUSED: another process is at it. */
+PARLEY_API int parley_sweep(parley *engine, unsigned flags, uint64_t *request,
+                            parley_error *error);
+/** Erases the scope's user, for ever: destroys the keys of all that is kept of them, then deletes
+ * it from the store's files: {again, receipt{partition, erased_at, completed_at, deleted{},
+ * public_key, signature}}. `deleted` counts records by kind, as in an export; the receipt names
+ * nobody, and parley_receipt_check checks it. Repeated, it completes what was broken off, and gives
+ * the receipt again (`again`). A turn of theirs that is under way, in whatever process, ends with
+ * PARLEY_E_ERASED, and nothing of it is kept. Who comes back is a new user. PARLEY_E_NOT_FOUND:
+ * nothing is kept of them; PARLEY_E_BUSY: the keys are destroyed, and copies of what can no longer
+ * be read are left in the store's files until a backup under way is through: repeat it. */
+PARLEY_API int parley_erase(parley *engine, const parley_scope *scope, uint64_t *request,
+                            parley_error *error);
 /** Starts a new session for bot and context and keeps the old: {session}. */
 PARLEY_API int parley_reset(parley *engine, const parley_scope *scope, uint64_t *request,
                             parley_error *error);
@@ -319,9 +314,35 @@ PARLEY_API int parley_check(const parley_options *options, const char *const *pa
  * there is no such file or folder, or no test in it. */
 PARLEY_API int parley_test(const parley_options *options, const char *const *paths, char **report,
                            parley_error *error);
+/** Whether a receipt of parley_erase is as it was signed: *report (free with parley_free):
+ * {public_key, ours}: the key that signed it, and whether it is that of the configured keyring
+ * (null: there is none here). PARLEY_E_USAGE: it is no receipt; PARLEY_E_CORRUPT: the signature
+ * does not hold. */
+PARLEY_API int parley_receipt_check(const parley_options *options, const char *json,
+                                    size_t json_bytes, char **report, parley_error *error);
 /** Brings the store's schema up to date, or with dry_run only tells. *report: lines of text. */
 PARLEY_API int parley_migrate(const parley_options *options, int dry_run, char **report,
                               parley_error *error);
+/** Makes the keyring, and with the setting operator_key = "file:PATH" that file, if it is absent.
+ * *report: {keyring, mode, operator_key{source, fingerprint, mode}, public_key}. PARLEY_E_REFUSED:
+ * there is a keyring already, or the store was sealed with one. */
+PARLEY_API int parley_keys_init(const parley_options *options, char **report, parley_error *error);
+/** *report: as of parley_keys_init, and {users, keys, retired_keys, records_under_retired, erased,
+ * erasures_open, stores, rotations, rotating}. Reads the records of users with retired keys. */
+PARLEY_API int parley_keys_status(const parley_options *options, char **report,
+                                  parley_error *error);
+/** What parley_keys_rotate rotates; neither of the first two: both. */
+enum {
+    PARLEY_ROTATE_OPERATOR = 1, /**< the operator key, which wraps the others: at once */
+    PARLEY_ROTATE_USERS = 2,    /**< users' keys; what they sealed is sealed anew */
+    PARLEY_ROTATE_DESTROY = 4   /**< older keys go although other stores know this keyring */
+};
+/** Blocks until all is done; others may use the store meanwhile. Broken off, it goes on when it is
+ * called again. *report: as of parley_keys_init, and {resumed, users, records,
+ * unreadable, users_done, retired_keys, stores}. PARLEY_E_BUSY: another process has not taken up
+ * the new keys yet; PARLEY_E_USAGE: the source of the operator key offers no new one. */
+PARLEY_API int parley_keys_rotate(const parley_options *options, unsigned what, char **report,
+                                  parley_error *error);
 /** [{bot, file}]: the bots that there are, by name. */
 PARLEY_API int parley_bots(const parley_options *options, char **report, parley_error *error);
 /** [{name, type, default, help}]: every setting that a configuration can hold. In a name "*" stands

@@ -69,17 +69,24 @@ static void drop_job(struct job *job)
     job_free(job);
 }
 
-// Takes job.
-static int post(parley *e, struct job *job, uint64_t *request, struct err *err, parley_error *error)
+int engine_take_request(parley *e, uint64_t *request, struct err *err)
 {
     if (atomic_fetch_add(&e->under_way, 1) >= REQUESTS_MAX) {
         atomic_fetch_sub(&e->under_way, 1);
+        return err_set(err, E_BUSY, "%d requests are under way: take events, then try again",
+                       REQUESTS_MAX);
+    }
+    *request = atomic_fetch_add(&e->next_request, 1);
+    return E_OK;
+}
+
+// Takes job.
+static int post(parley *e, struct job *job, uint64_t *request, struct err *err, parley_error *error)
+{
+    if (engine_take_request(e, &job->request, err)) {
         drop_job(job);
-        err_set(err, E_BUSY, "%d requests are under way: take events, then try again",
-                REQUESTS_MAX);
         return public_error(error, err);
     }
-    job->request = atomic_fetch_add(&e->next_request, 1);
     if (request)
         *request = job->request;
     worker_post(worker_of(e, job->user), job);
@@ -152,7 +159,6 @@ struct question {
     struct slice text;
     struct backtest *backtest;
     int64_t since_ms;
-    enum audit_detail audit_why;
 };
 
 static int ask_about(parley *e, enum job_verb verb, const parley_scope *s,
@@ -171,7 +177,6 @@ static int ask_about(parley *e, enum job_verb verb, const parley_scope *s,
     job->turn = q->turn;
     job->backtest = q->backtest;
     job->since_ms = q->since_ms;
-    job->audit_why = q->audit_why;
     int code = copy_names(job, &names, &err);
     if (!code)
         code = copy(job->by, sizeof(job->by), q->by, "by", &err);
@@ -231,6 +236,11 @@ int parley_export(parley *e, const parley_scope *scope, const char *next, uint64
     return ask_about(e, JOB_EXPORT, scope, &q, request, error);
 }
 
+int parley_erase(parley *e, const parley_scope *scope, uint64_t *request, parley_error *error)
+{
+    return ask(e, JOB_ERASE, scope, request, error);
+}
+
 int parley_usage(parley *e, const parley_scope *scope, const char *by, uint64_t *request,
                  parley_error *error)
 {
@@ -256,41 +266,6 @@ int engine_backtest(parley *e, const parley_scope *scope, int64_t since_ms, stru
 int parley_verify(parley *e, const parley_scope *scope, uint64_t *request, parley_error *error)
 {
     return ask(e, JOB_VERIFY, scope, request, error);
-}
-
-int parley_audit(parley *e, const parley_scope *scope, int64_t since_ms, uint64_t *request,
-                 parley_error *error)
-{
-    const struct question q = {.since_ms = since_ms};
-    return ask_about(e, JOB_AUDIT, scope, &q, request, error);
-}
-
-int parley_audit_verify(parley *e, const char *head, uint64_t *request, parley_error *error)
-{
-    const parley_scope all = PARLEY_SCOPE_INIT;
-    const struct question q = {.text = slice_str(head ? head : "")};
-    struct err err = ERR_INIT;
-    if (check_text(q.text, &err))
-        return public_error(error, &err);
-    return ask_about(e, JOB_AUDIT_VERIFY, &all, &q, request, error);
-}
-
-int parley_audit_head(parley *e, uint64_t *request, parley_error *error)
-{
-    const parley_scope all = PARLEY_SCOPE_INIT;
-    return ask(e, JOB_AUDIT_HEAD, &all, request, error);
-}
-
-int engine_audit_accept(parley *e, enum audit_detail why, uint64_t *request, parley_error *error)
-{
-    const parley_scope all = PARLEY_SCOPE_INIT;
-    const struct question q = {.audit_why = why};
-    return ask_about(e, JOB_AUDIT_ACCEPT, &all, &q, request, error);
-}
-
-int parley_audit_accept(parley *e, uint64_t *request, parley_error *error)
-{
-    return engine_audit_accept(e, AUDIT_NO_DETAIL, request, error);
 }
 
 int parley_reset(parley *e, const parley_scope *scope, uint64_t *request, parley_error *error)

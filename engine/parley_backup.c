@@ -64,21 +64,19 @@ static int take_verdict(struct copying *c, const char *json, struct err *err)
     return code;
 }
 
-// The one answer, which `take` reads, or E_CANCELLED.
-static int wait_answer(struct copying *c, parley *e,
-                       int (*take)(struct copying *c, const char *json, struct err *err),
-                       struct err *err)
+// The one answer, or E_CANCELLED.
+static int wait_verdict(struct copying *c, parley *e, struct err *err)
 {
     for (;;) {
         parley_event *event;
-        if (take && watch(c, c->bytes, c->bytes))
+        if (watch(c, c->bytes, c->bytes))
             return err_set(err, E_CANCELLED, "stopped while verifying the copy");
         if (parley_wait(e, WATCH_MS, &event) != 1)
             continue;
         int code = E_OK;
         bool last = true;
         if (event->type == PARLEY_EVENT_RESULT)
-            code = take ? take(c, event->json, err) : E_OK;
+            code = take_verdict(c, event->json, err);
         else if (event->type == PARLEY_EVENT_ERROR)
             code = err_set(err, event->code, "%s", event->text);
         else
@@ -101,7 +99,7 @@ static int verify_records(struct copying *c, const char *url, struct err *err)
     if (code)
         err_set(err, code, "%s", error.message);
     else
-        code = wait_answer(c, e, take_verdict, err);
+        code = wait_verdict(c, e, err);
     parley_close(e);
     return code;
 }
@@ -129,34 +127,7 @@ static int check_copy(void *user, const char *url, struct err *err)
         code = err_set(err, E_CORRUPT, "problems in the copy: %lld; it was dropped (--damaged "
                        "keeps such a copy); the first: %.*s", (long long)c->problems_len,
                        (int)strcspn(c->problems.ptr, "\n"), c->problems.ptr);
-    // Here, before anybody is served from a restored copy, is the place to replay erasures that
-    // came after the backup was made: who was erased must not come back with it.
     return code;
-}
-
-// An older store has an older audit trail than the head beside the keyring was signed over: that
-// this is right is an entry of the trail. What cannot be told is a problem of the report's, as the
-// store is restored by now.
-static void accept_trail(struct copying *c)
-{
-    parley_error error = PARLEY_ERROR_INIT;
-    parley_options options = *c->options;
-    struct err err = ERR_INIT;
-    parley *e;
-    options.log = NULL;  // it would tell of what is about to be accepted
-    int code = parley_open(&e, &options, &error);
-    if (!code)
-        code = engine_audit_accept(e, AUDIT_RESTORED, NULL, &error);
-    if (code)
-        err_set(&err, code, "%s", error.message);
-    else
-        code = wait_answer(c, e, NULL, &err);
-    parley_close(e);
-    if (!code)
-        return;
-    err_prefix(&err, "the audit trail does not tell of the restoration (run `parley audit verify "
-               "--accept`): ");
-    add_problem(c, slice_str(err.message));
 }
 
 // ---- the report
@@ -249,8 +220,6 @@ static int run_copying(const parley_options *options, const parley_copy_options 
         code = check_call(&c, file, &err);
         if (!code)
             code = copy_store(&c, store, file, aside, &err);
-        if (!code && aside)
-            accept_trail(&c);
         if (!code)
             code = write_report(&c, file, store, aside, report, &err);
         else if (code == E_CORRUPT)
@@ -269,11 +238,23 @@ int parley_backup(const parley_options *options, const parley_copy_options *how,
     return run_copying(options, how, file, NULL, report, error);
 }
 
+// Who was erased after the backup was made is in it. Their keys are destroyed, so that nothing of
+// theirs can be read; that their records go too is what every engine sees to that opens the store,
+// before it serves anybody. One does now.
+static int replay_erasures(const parley_options *options, parley_error *error)
+{
+    parley *e;
+    int code = parley_open(&e, options, error);
+    if (!code)
+        parley_close(e);
+    return code;
+}
+
 int parley_restore(const parley_options *options, const parley_copy_options *how, const char *file,
                    char **report, parley_error *error)
 {
     struct buf aside = BUF_INIT(NAME_BYTES_MAX);
     int code = run_copying(options, how, file, &aside, report, error);
     buf_release(&aside);
-    return code;
+    return code ? code : replay_erasures(options, error);
 }

@@ -15,10 +15,14 @@ static const struct option engine_options[] = {
     {"policies", OPT_STRING, 0, 0, "policies", "Folder of policies; a bot's name is its file's."},
     {"keyring", OPT_STRING, 0, 0, NULL,
      "File with the keys; default: parley.keys beside the store."},
+    {"operator_key", OPT_STRING, 0, 0, NULL,
+     "Key that wraps the keyring's, kept apart: file:PATH, fd:N or credential:NAME."},
     {"listen", OPT_STRING, 0, 0, "127.0.0.1:8420", "Address of the server."},
     {"store_busy_ms", OPT_INT, 1, STORE_BUSY_MS_MAX, "2000",
      "How long a turn waits for another process that holds the store, before it is refused."},
     {"workers", OPT_INT, 0, WORKERS_MAX, "0", "Threads that run turns; 0: one per core."},
+    {"sweep_every", OPT_SPAN, 0, INT64_MAX, "5m",
+     "How often sessions are looked at whose time has come: archived, or deleted; 0s: never."},
     {"live_bytes", OPT_INT, 0, INT64_MAX, "268435456",
      "Memory for sessions that are kept ready; the others are read again when they are needed."},
     {"default.bot", OPT_STRING, 0, 0, "hello", "Bot of a message that names none."},
@@ -263,6 +267,12 @@ void settings_keyring(const struct settings *s, struct buf *out)
     if (slash)
         buf_add(out, file + 1, (size_t)(slash - file));
     buf_add_str(out, "parley.keys");
+}
+
+void settings_operator(const struct settings *s, struct vault_options *out)
+{
+    out->operator_key = conf_str(s->conf, "operator_key");
+    out->credentials = getenv("CREDENTIALS_DIRECTORY");
 }
 
 // ---- secrets

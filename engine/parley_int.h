@@ -6,12 +6,16 @@
 //   parley_conf.c     settings: defaults, file, environment, options; secrets
 //   parley_events.c   events from the workers to whoever polls
 //   parley_offline.c  check, migrate and bots, which need no engine
+//   parley_seal.c     the store and its keyring
+//   parley_keys.c     keyrings made, looked at, rotated
 //   parley_migrate.c  records of an older seal are sealed anew
 //   parley_backup.c   backup and restore, which open one on the copy
+//   parley_receipt.c  receipts of erasures, checked
 //   parley_replay.c   policies over recorded conversations
 //   parley_test.c     the policies' own tests
 //   parley_models.c   the providers that are configured, the models that are known
 //   parley_discover.c model servers on this machine
+//   parley_jobs.c     what the engine does by itself: the sweep
 //   parley_tokens.c   counting tokens, which needs none either
 #ifndef PARLEY_INT_H
 #define PARLEY_INT_H
@@ -95,28 +99,37 @@ struct log options_log(const parley_options *options);
 const char *settings_file(const parley_options *options);
 // Where the keyring is, appended to out; nothing for keys in memory only.
 void settings_keyring(const struct settings *s, struct buf *out);
+// Where the operator key is, as settings and environment say; borrows s.
+void settings_operator(const struct settings *s, struct vault_options *out);
 
 // ---- parley_migrate.c
 
-// How records are sealed, and what the house record binds: an older parley did not bind their meta;
-// another not which store it is.
-enum seal_format { SEAL_OLD, SEAL_META, SEAL_NOW };
-// The store's house record: which keyring it was sealed with, and how, and which store it is, a
-// random number. Nobody can make one for another store without the keyring. (parley.c)
-struct seal_record {
-    char id[VAULT_DIGEST_BYTES];     // a digest of the rest, by the keyring; "": there is no record
-    char store[VAULT_DIGEST_BYTES];  // "" before SEAL_NOW
-};
-void seal_record_new(struct seal_record *r, const struct vault *v, const struct rand *rand);
-bool seal_record_is(const struct seal_record *r, const struct vault *v, enum seal_format format);
-enum { SEAL_META_BYTES = 160 };
-void seal_record_write(const struct seal_record *r, char meta[SEAL_META_BYTES]);
-// E_NOMEM, E_CORRUPT: *r is then as without one.
-int seal_record_read(struct seal_record *r, struct slice meta, struct err *err);
+// How records are sealed: an older parley did not bind their meta.
+enum seal_format { SEAL_OLD, SEAL_NOW };
+// What the store's house record says: which keyring it was sealed with, and how. (parley_seal.c)
+void seal_fingerprint(const struct vault *v, enum seal_format format, char out[VAULT_DIGEST_BYTES]);
 #define HOUSE_KEYRING_KEY "keyring"
 // After the store's schema is up to date: seals all records anew if they are of the old format.
 // Adds what it did to report; dry_run only tells. Can be broken off and run again.
 int seals_migrate(const struct settings *s, bool dry_run, struct buf *report, struct err *err);
+
+// ---- parley_seal.c
+
+// What the store says of the keyring that sealed it: `~house`/`keyring`.
+struct house_record {
+    char keyring[VAULT_DIGEST_BYTES];  // its fingerprint
+    char store[VAULT_DIGEST_BYTES];    // the store's own id; empty: it has none yet
+    int64_t rotations;                 // of users' keys, when that was last done with this store
+    uint64_t version;                  // of the record; 0: there is none, the store is new
+};
+// Blocking, on a loop that nobody else runs.
+int house_read(struct house_record *out, struct store *store, struct loop *loop, struct err *err);
+int house_write(const struct house_record *r, struct store *store, struct loop *loop,
+                struct err *err);
+// E_STORE: it is another keyring, or an old copy of this one. path: for the message.
+int house_check(const struct house_record *r, struct vault *v, const char *path, struct err *err);
+// Opens the engine's vault, if its keyring is the one that sealed the store.
+int seal_open(parley *e, struct err *err);
 
 // ---- parley.c
 
@@ -131,6 +144,8 @@ struct hand {                    // a worker with what is its alone
     struct loop_task drain;
 };
 
+struct house;
+
 struct parley {
     struct settings settings;
     struct engine_seams seams;
@@ -141,8 +156,6 @@ struct parley {
     void *user;
     const struct clock *clock;
     const struct rand *rand;
-    char actor[AUDIT_ACTOR_BYTES];
-    struct seal_record seal;     // the store's
     struct secrets secrets;
     struct store *store;
     struct vault *vault;
@@ -155,6 +168,7 @@ struct parley {
     bool events_ready;
     struct hand hands[WORKERS_MAX];
     unsigned hands_len;
+    struct house *house;         // parley_jobs.c's; NULL: an engine that only reads
     atomic_uint_fast64_t next_request;
     atomic_uint under_way;
     // recovery at open
@@ -170,15 +184,26 @@ int public_error(parley_error *error, const struct err *err);
 // The tables inside the binary. Both are the caller's, also after a failure.
 int tables_load(struct prices **prices, struct llm_caps_table **caps, struct err *err);
 
+// To who takes the engine's events; the last of a request ends it. Any thread.
+void engine_event(parley *e, const struct event *event);
+
+// ---- parley_jobs.c
+
+int house_open(parley *e, struct err *err);
+bool house_stands(const parley *e);
+// On the first worker's loop: `idle` is called once, later, when nothing is under way.
+void house_stop(parley *e, void (*idle)(void *user), void *user);
+void house_free(parley *e);  // harmless without
+
 // ---- parley_ask.c
+
+// One more request under way, with its number; E_BUSY when there are too many.
+int engine_take_request(parley *e, uint64_t *request, struct err *err);
 
 // Every session of the scope that was active since then goes through b, which is borrowed until the
 // one answer.
 int engine_backtest(parley *e, const parley_scope *scope, int64_t since_ms, struct backtest *b,
                     parley_error *error);
-
-// parley_audit_accept, and why: AUDIT_RESTORED after a restore.
-int engine_audit_accept(parley *e, enum audit_detail why, uint64_t *request, parley_error *error);
 
 // ---- parley_offline.c
 

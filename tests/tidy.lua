@@ -5,7 +5,7 @@
 -- two rooms on one floor do not know each other.
 local FLOOR = {
     base = 0, model = 1, net = 1, redact = 2, vault = 2, tokens = 2, store = 2, llm = 2, ledger = 3,
-    session = 3, memory = 3, policy = 4, lua = 5, turn = 5, engine = 7, cli = 8,
+    session = 3, memory = 3, policy = 4, lua = 5, turn = 5, jobs = 6, engine = 7, cli = 8,
 }
 local FUNCTION_LINES_MAX, FILE_LINES_MAX, COLUMNS_MAX = 70, 600, 100
 -- Only these may make safe text out of other text.

@@ -33,8 +33,9 @@ static int (*const run[])(struct cli *cli) = {
     [CMD_HELP] = command_help,         [CMD_TOKENS] = command_tokens,
     [CMD_REPLAY] = command_replay,     [CMD_PIN] = command_pin,
     [CMD_CONSTRAINT] = command_constraint,
-    [CMD_AUDIT] = command_audit,
+    [CMD_SWEEP] = command_sweep,       [CMD_KEYS] = command_keys,
     [CMD_TEST] = command_test,         [CMD_EXPORT] = command_export,
+    [CMD_ERASE] = command_erase,
 };
 
 static int exit_status(int code)

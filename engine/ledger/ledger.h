@@ -52,8 +52,6 @@ struct ledger_env {
     const struct clock *clock;
     const struct rand *rand;
     const struct log *log;
-    const char *store_id;  // which store it is, 32 hex digits, for heads of its audit trail; NULL:
-                           // none is told from another
 };
 struct ledger;
 int ledger_new(struct ledger **out, const struct ledger_env *env, struct err *err);
@@ -73,6 +71,7 @@ struct ledger_op {
     uint32_t key_turn;
     // recover, verify, import: counts
     uint32_t turns, sessions;
+    bool more;                      // purge: there is more to be deleted
     bool state_refused;             // settle: with a state too large, which stays as it was
     uint32_t orphans;               // verify: how many of the problems may be of a half import
     struct loop_task task;          // private
@@ -254,6 +253,19 @@ void ledger_recover_chat(struct chat *c, struct ledger_op *op);
 // As ledger_recover_chat, and of this process's own turns too: the caller knows that nobody here
 // works on it (its end could not be written).
 void ledger_recover_own(struct chat *c, struct ledger_op *op);
+
+// What becomes of a session that has grown old (model/expiry.h); c is made for it, its head is read
+// first. Each says in op->sessions whether there was something to do; E_CONFLICT: somebody wrote to
+// it meanwhile, look again later.
+// Archives it if its time has come by now_ms; archived_at_ms becomes trusted_ms, which is how late
+// it is at the most careful count (jobs/trust.h).
+void ledger_archive(struct chat *c, int64_t now_ms, int64_t trusted_ms, struct ledger_op *op);
+// Deletes the turns, parts and events of one that was archived long enough ago by trusted_ms:
+// records_max of them at most (op->turns counts them; op->more: call again). What it cost stays, as
+// do its summaries, and its head with how many turns there were. It takes no message any more.
+void ledger_purge(struct chat *c, int64_t trusted_ms, uint32_t records_max, struct ledger_op *op);
+// Once nothing else remembers what was said there: the session is due no more.
+void ledger_purged(struct chat *c, struct ledger_op *op);
 
 // Checks every session of a partition against rules.h and the records against each other. Problems
 // are appended to report, a line each ("session …: turn 3: …"); op->sessions and turns count what

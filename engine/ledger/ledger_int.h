@@ -61,8 +61,6 @@ uint32_t commit_add(struct commit *b, enum store_item_verb verb, uint64_t versio
 // record.
 uint32_t commit_add_bytes(struct commit *b, enum store_item_verb verb, uint64_t version,
                           struct slice bytes);
-// The same for a record of the house, which has no seal: its text must be empty.
-void commit_add_bare(struct commit *b, enum store_item_verb verb, uint64_t version);
 void commit_delete(struct commit *b);  // what `name` says, whatever its version
 void commit_delete_version(struct commit *b, uint64_t version);  // if it has this one
 // Drops the items after the first `len`, and the error that adding them met.
@@ -124,6 +122,7 @@ struct work {
     struct chat *to;                 // move: the new session
     uint64_t pointer_version;        // import: of the context's pointer
     uint32_t limit;                  // of the scan's pages; 0: PAGE_RECORDS
+    int64_t when_ms, trusted_ms;     // archive: the time it is, and as far as it is known
     struct asked asked;
     // What only some operations need.
     void *state;

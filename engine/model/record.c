@@ -55,6 +55,18 @@ void key_turn_prefix(struct buf *out, const char *session)
     buf_add_char(out, '/');
 }
 
+void key_parts(struct buf *out, const char *session)
+{
+    begin(out, SLICE_LIT("part/"), session);
+    buf_add_char(out, '/');
+}
+
+void key_events(struct buf *out, const char *session)
+{
+    begin(out, SLICE_LIT("event/"), session);
+    buf_add_char(out, '/');
+}
+
 void key_part(struct buf *out, const char *session, uint32_t n, uint32_t step, uint32_t part)
 {
     begin(out, SLICE_LIT("part/"), session);
@@ -131,6 +143,17 @@ void key_original(struct buf *out, const char *kind, uint32_t n)
 {
     begin(out, SLICE_LIT("original/"), kind);
     add_number(out, n);
+}
+
+void key_erased(struct buf *out, const char *partition)
+{
+    begin(out, SLICE_LIT("erased/"), partition);
+}
+
+void key_erasures(struct buf *out)
+{
+    buf_clear(out);
+    buf_add_str(out, "erasures");
 }
 
 unsigned key_split(struct slice key, struct slice *parts, unsigned max)

@@ -27,6 +27,7 @@ struct record {
 
 // What belongs to no user is in the partition of the house.
 #define HOUSE_PARTITION "~house"
+#define HOUSE_CLOCK_KEY "clock"  // jobs/trust.h
 
 enum { RECORD_KEY_BYTES_MAX = 255, RECORD_META_BYTES_MAX = 16 << 10,
        RECORD_BODY_BYTES_MAX = 256 << 10 };
@@ -40,6 +41,8 @@ void key_turn_prefix(struct buf *out, const char *session);                 // t
 void key_part(struct buf *out, const char *session, uint32_t n, uint32_t step, uint32_t part);
                                                     // part/<session>/<n>/<step>/<part>
 void key_attempt(struct buf *out, const char *session, uint32_t turn, uint32_t n);
+void key_parts(struct buf *out, const char *session);                       // part/<session>/
+void key_events(struct buf *out, const char *session);                      // event/<session>/
 void key_event(struct buf *out, const char *session, uint32_t n);           // event/<session>/<n>
 void key_idem(struct buf *out, const char *hash);                           // key/<hash>
 void key_summary(struct buf *out, const char *session, uint32_t upto);  // summary/<session>/<upto>
@@ -53,6 +56,8 @@ void key_masks(struct buf *out, uint32_t page);                             // m
 void key_original(struct buf *out, const char *kind, uint32_t n);           // original/<kind>/<n>
 // tokens/<provider>/<model>, of the house
 void key_tokens(struct buf *out, const char *provider, const char *model);
+void key_erased(struct buf *out, const char *partition);  // erased/<partition>, of the house
+void key_erasures(struct buf *out);                       // erasures, of the house
 // spend/…: spend.h
 // Splits at '/'; returns the number of parts, at most max (what is more stays in the last).
 unsigned key_split(struct slice key, struct slice *parts, unsigned max);

@@ -194,7 +194,7 @@ int64_t session_due_at(const struct session_head *h)
     if (h->status != SESSION_ARCHIVED)
         return h->open_turn ? 0
                             : expiry_hard_at(&h->expiry, h->created_at_ms, h->last_active_at_ms);
-    if (h->purged || h->turns == 0)
+    if ((h->purged && !h->purging) || h->turns == 0)
         return 0;
     return expiry_hard_at(&purge, h->archived_at_ms, h->archived_at_ms);
 }
@@ -275,6 +275,8 @@ void session_life_write(const struct session_head *h, struct json_writer *w)
         jw_kv_i64(w, "archived_at", h->archived_at_ms);
     if (h->purged)
         jw_kv_i64(w, "purged", h->purged);
+    if (h->purging)
+        jw_kv_bool(w, "purging", true);
     if (h->origin)
         jw_kv_str(w, "origin", origin_words[h->origin]);
     if (h->before[0])
@@ -308,6 +310,7 @@ void session_life_read(struct session_head *h, struct meta *m)
         meta_fail(m, "expiry");
     h->archived_at_ms = meta_i64_or(m, "archived_at", 0, INT64_MAX, 0);
     h->purged = (uint32_t)meta_i64_or(m, "purged", 0, h->turns, 0);
+    h->purging = json_bool(json_get(m->root, "purging"), false);
     h->origin = ORIGIN_NEW;
     if (!m->code && json_type(json_get(m->root, "origin")) != JSON_NONE)
         h->origin = (enum session_origin)meta_word(m, "origin", origin_words, ORIGIN_WORDS);

@@ -13,13 +13,18 @@
 
 #include "base/mem.h"
 #include "base/vec.h"
+#include "redact/fold.h"
 #include "redact/own.h"
 #include "redact/phone.h"
+#include "redact/prefilter.h"
 #include "redact/recognise.h"
 
 #include <stdlib.h>
 
 enum { RECOGNISERS_MAX = 64, CLUSTER_MAX = 256, MUCH_SURER = 30, CANDIDATES_MAX = 1 << 24 };
+// So far behind a place nothing decides any more whether it is told of: in an open text,
+// places that are nearer to the end are all asked.
+enum { TAIL_BYTES = ANCHOR_BYTES + BLOCK_BYTES };
 
 struct redactor {
     const struct recogniser *list[RECOGNISERS_MAX];  // of the kinds that are on
@@ -39,11 +44,12 @@ struct candidate {
 
 struct scan {
     const struct redactor *r;
+    struct folded folded;
     struct view view;
     struct own_matcher *own;  // NULL: no patterns
     struct vec found;         // struct candidate
     size_t unsettled;         // of the view
-    size_t from;
+    size_t from, tail;        // of the view
     bool failed;
 };
 
@@ -157,12 +163,18 @@ static void add(struct scan *s, size_t at, struct match m, unsigned kind, int co
         s->failed = true;
 }
 
+// Whether a character begins at `at` in the text as it came: one may be several in the view.
+static bool is_start(const struct scan *s, size_t at)
+{
+    return s->folded.marks.len == 0 || fold_is_start(&s->folded, at);
+}
+
 // Asks the recognisers that have one of the anchors whether a match begins at `at`.
 static void ask(struct scan *s, size_t at, unsigned anchors)
 {
     unsigned start = start_of((unsigned char)s->view.ptr[at]);
 
-    if (start == 0 || view_word_before(&s->view, at))
+    if (start == 0 || view_word_before(&s->view, at) || !is_start(s, at))
         return;
     for (size_t i = 0; i < s->r->n; i++) {
         const struct recogniser *rec = s->r->list[i];
@@ -181,7 +193,8 @@ static void ask_own(struct scan *s)
     for (size_t i = 0; i < own_patterns_len(s->r->own); i++)
         for (size_t at = s->from; at < s->view.len; at++) {
             struct match m = {0};
-            if (!own_begins(s->r->own, i, (unsigned char)s->view.ptr[at]))
+            bool begins = own_begins(s->r->own, i, (unsigned char)s->view.ptr[at]);
+            if (!begins || !is_start(s, at))
                 continue;
             s->view.hit = false;
             if (!own_at(s->own, i, &s->view, at, &m))
@@ -200,7 +213,22 @@ static int by_start(const void *a, const void *b)
         return x->start < y->start ? -1 : 1;
     if (x->end != y->end)
         return x->end > y->end ? -1 : 1;
-    return x->kind < y->kind ? -1 : x->kind > y->kind;
+    if (x->kind != y->kind)
+        return x->kind < y->kind ? -1 : 1;
+    return x->score > y->score ? -1 : x->score < y->score;
+}
+
+// Sorts, and leaves each once: a place may be told of by two anchors. Returns how many are left.
+static size_t sort_candidates(struct candidate *list, size_t n)
+{
+    size_t kept = n ? 1 : 0;
+
+    if (n > 1)
+        qsort(list, n, sizeof(*list), by_start);
+    for (size_t i = 1; i < n; i++)
+        if (by_start(&list[kept - 1], &list[i]) != 0)
+            list[kept++] = list[i];
+    return kept;
 }
 
 static bool overlaps(const struct candidate *a, const struct candidate *b)
@@ -251,7 +279,6 @@ static struct candidate *next_best(struct candidate *list, size_t n)
 
 static int emit(const struct scan *s, const struct candidate *c, struct redact_spans *out)
 {
-    (void)s;
     if (out->len == REDACT_SPANS_MAX)
         return E_REFUSED;
     if (out->len == out->cap) {
@@ -262,7 +289,9 @@ static int emit(const struct scan *s, const struct candidate *c, struct redact_s
         out->ptr = more;
         out->cap = cap;
     }
-    out->ptr[out->len++] = (struct redact_span){c->start, c->end, c->kind, c->score};
+    out->ptr[out->len++] = (struct redact_span){
+        fold_origin(&s->folded, c->start), fold_origin_end(&s->folded, c->end), c->kind, c->score,
+    };
     return E_OK;
 }
 
@@ -309,7 +338,8 @@ static int settle_cluster(const struct scan *s, struct candidate *list, size_t n
     for (size_t i = 0; i < n && code == E_OK; i++) {
         if (!list[i].chosen)
             continue;
-        *floor = list[i].end;
+        for (*floor = list[i].end; !is_start(s, *floor);)
+            ++*floor;
         code = is_allowed(s, &list[i]) ? E_OK : emit(s, &list[i], out);
     }
     return code;
@@ -322,8 +352,7 @@ static int settle(struct scan *s, struct redact_spans *out, size_t *settled)
     size_t floor = s->from, n = s->found.len;
     int code = E_OK;
 
-    if (n > 1)
-        qsort(list, n, sizeof(*list), by_start);
+    n = sort_candidates(list, n);
     *settled = s->unsettled;
     for (size_t i = 0, next; i < n && code == E_OK; i = next) {
         size_t end = list[i].end;
@@ -348,41 +377,64 @@ static int settle(struct scan *s, struct redact_spans *out, size_t *settled)
 
 // ---- scanning
 
+static void ask_place(void *user, size_t at, unsigned anchor)
+{
+    struct scan *s = user;
+
+    if (at >= s->from && at < s->tail && !s->failed)
+        ask(s, at, anchor);
+}
+
 static void find(struct scan *s)
 {
-    for (size_t at = s->from; at < s->view.len && !s->failed; at++)
+    prefilter(classify_best(), slice_of(s->view.ptr, s->view.len), ask_place, s);
+    for (size_t at = s->tail > s->from ? s->tail : s->from; at < s->view.len && !s->failed; at++)
         ask(s, at, ~0U);
     if (!s->failed && s->own)
         ask_own(s);
 }
 
+static int scan_view(struct scan *s, struct redact_spans *out, size_t *settled, struct err *err)
+{
+    size_t settled_view;
+
+    find(s);
+    int code = s->failed ? E_NOMEM : settle(s, out, &settled_view);
+    if (code != E_OK)
+        return err_set(err, code, code == E_NOMEM ? "out of memory for what a text holds" :
+                       "a text holds over %d things to mask: send it in parts", REDACT_SPANS_MAX);
+    *settled = settled_view == s->view.len ? s->folded.origin_len :
+               fold_origin(&s->folded, settled_view);
+    return E_OK;
+}
+
 int redact_scan_open(const struct redactor *r, struct slice text, size_t from, bool at_end,
                      struct redact_spans *out, size_t *settled, struct err *err)
 {
-    struct scan s = {
-        .r = r, .from = from, .unsettled = text.len,
-        .view = {.ptr = text.ptr, .len = text.len, .open = !at_end, .region = r->region},
-        .found = VEC_INIT(struct candidate, CANDIDATES_MAX),
-    };
-    int code = E_OK;
+    struct scan s = {.r = r, .found = VEC_INIT(struct candidate, CANDIDATES_MAX)};
 
     BUG_ON(from > text.len);
-    out->len = 0;
+    out->len = out->exhausted = 0;
     *settled = from;
+    int code = fold_text(&s.folded, text, !at_end, err);
+    if (code != E_OK)
+        return code;
+    s.view = (struct view){
+        .ptr = s.folded.text.ptr, .len = s.folded.text.len, .open = !at_end, .region = r->region,
+    };
+    s.from = fold_find(&s.folded, from);
+    BUG_ON(s.from > s.view.len);
+    s.unsettled = s.view.len;
+    s.tail = at_end ? s.view.len : s.view.len > TAIL_BYTES ? s.view.len - TAIL_BYTES : 0;
     if (own_patterns_len(r->own) > 0)
         code = own_matcher_new(&s.own, r->own, err);
-    if (code == E_OK) {
-        find(&s);
-        code = s.failed ? E_NOMEM : settle(&s, out, settled);
-        if (code != E_OK)
-            err_set(err, code, code == E_NOMEM ? "out of memory for what a text holds"
-                    : "a text holds over %d things to mask: send it in parts", REDACT_SPANS_MAX);
-    }
-    if (s.own) {
+    if (code == E_OK)
+        code = scan_view(&s, out, settled, err);
+    if (s.own)
         out->exhausted = own_exhausted(s.own);
-        own_matcher_free(s.own);
-    }
+    own_matcher_free(s.own);
     vec_release(&s.found);
+    fold_release(&s.folded);
     return code;
 }
 
@@ -398,9 +450,13 @@ void redact_value(unsigned kind, struct slice match, struct buf *out)
 {
     enum redact_form form = kind < REDACT_KINDS ? redact_kind_info(kind)->form : REDACT_FORM_TEXT;
 
-    for (size_t i = 0; i < match.len; i++) {
-        int c = (unsigned char)match.ptr[i];
+    size_t from = out->len, to = from;
+
+    fold_append(match, out);
+    for (size_t i = from; i < out->len; i++) {
+        int c = (unsigned char)out->ptr[i];
         if (form != REDACT_FORM_ALNUM || is_alnum(c) || c >= 0x80)
-            buf_add_char(out, (char)(form == REDACT_FORM_TEXT ? c : to_lower(c)));
+            out->ptr[to++] = (char)(form == REDACT_FORM_TEXT ? c : to_lower(c));
     }
+    buf_truncate(out, to);
 }

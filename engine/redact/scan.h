@@ -3,6 +3,7 @@
 //
 // A redactor is a compiled set of rules: read-only once made, shared by threads. What it finds is a
 // pure function of its rules and the text, which should be valid UTF-8; other bytes are of no kind.
+// Text is matched in a normalised form (redact/fold.h), and spans are of the text as it came.
 //
 // The same results come from a text in pieces: what a match is depends on at most
 // REDACT_BEFORE_BYTES before it, and on what follows only as far as its recogniser looked, which

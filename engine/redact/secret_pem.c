@@ -63,7 +63,7 @@ static size_t skip_headers(struct view *v, size_t i)
 
 bool pem_at(struct view *v, size_t at, struct match *out)
 {
-    size_t end = line_end(v, at, "-----BEGIN ", true), limit = at + REDACT_MATCH_BYTES - 256;
+    size_t end = line_end(v, at, "-----BEGIN ", true), limit = at + REDACT_MATCH_BYTES - 512;
 
     if (end == 0)
         return false;

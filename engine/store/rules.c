@@ -157,7 +157,7 @@ static int conflict(struct store_op *op, uint32_t at, const char *expected, uint
 int rule_item(struct store_op *op, uint32_t at, struct held before, struct held *after)
 {
     const struct store_item *item = &op->items[at];
-    *after = (struct held){before.version + 1, 0};
+    *after = (struct held){before.version + 1, item->verb == STORE_PUT ? item->count : 0};
     switch (item->verb) {
     case STORE_INSERT:
         return before.version ? conflict(op, at, "no record", before.version) : E_OK;

@@ -78,7 +78,8 @@ enum store_verb {
 
 enum store_item_verb {
     STORE_INSERT,  // if absent, else E_CONFLICT
-    STORE_PUT,     // if the version is `version`, else E_CONFLICT (0: whatever is there, or absent)
+    STORE_PUT,     // if the version is `version`, else E_CONFLICT (0: whatever is there, or
+                   // absent); a counter is then at `count`
     STORE_DELETE,  // if the version is `version` (0: any, absent allowed), else E_CONFLICT
     STORE_ADD,     // add `count` to a counter record; absent: made, with meta, due and body as PUT;
                    // E_REFUSED if it would overflow
@@ -89,7 +90,7 @@ struct store_item {
     struct slice key;
     uint64_t version;      // in: guard; out: the version now (0 after a delete)
     int64_t due_at_ms;
-    int64_t count;         // STORE_ADD: in: what to add; out: the sum
+    int64_t count;         // STORE_ADD: in: what to add; out: the sum; STORE_PUT: what it is then
     struct slice meta;
     struct sealed body;
 };

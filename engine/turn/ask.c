@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // ask.c: the small questions and commands: which session, show, reset, undo, recover.
-#include "turn/feeder.h"
+#include "ledger/erase.h"
 #include "turn/gauge.h"
 
 static void ordinal_text(struct json_writer *w, const char *key, uint32_t n)
@@ -187,7 +187,6 @@ static void reset_done(struct ledger_op *op)
         emit_error(run, op->code, &op->err);
         return;
     }
-    feeder_wake(run->w);
     // Failing to index it costs the next turn a read.
     if (live_map(run->w, run->live, &err))
         log_line(run->w->env.log, LOG_WARN, "turn: %s", err.message);
@@ -357,7 +356,6 @@ static void recover_done(struct ledger_op *op)
         emit_error(run, op->code, &op->err);
         return;
     }
-    feeder_wake(run->w);  // what dead processes noted
     struct buf json = BUF_INIT(RESULT_BYTES_MAX);
     struct json_writer w;
     jw_init(&w, &json);
@@ -367,8 +365,26 @@ static void recover_done(struct ledger_op *op)
     emit_result(run, &json);
 }
 
-void ask_recover(struct run *run)
+static void erasures_done(struct ledger_op *op)
 {
+    struct run *run = turn_op_over(op);
+    // Who was erased is gone and closed by now; copies in the store's files go with the next try.
+    if (op->code == E_BUSY)
+        log_line(run->w->env.log, LOG_WARN, "erasures: %s", op->err.message);
+    else if (op->code) {
+        emit_error(run, op->code, &op->err);
+        return;
+    }
+    if (op->turns)
+        log_line(run->w->env.log, LOG_INFO, "erasures: completed %u that were broken off, or that "
+                 "this store lacked", op->turns);
     turn_op_start(run, recover_done);
     ledger_recover(run->w->ledger, &run->op);
+}
+
+// First erasures that were broken off, or that a store which was put back does not know of.
+void ask_recover(struct run *run)
+{
+    turn_op_start(run, erasures_done);
+    ledger_erase(run->w->ledger, &run->op);
 }

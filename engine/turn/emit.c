@@ -5,8 +5,14 @@
 
 static void tell(const struct run *run, struct event *event)
 {
-    event->request = run->job->request;
-    event->ticket = run->job->ticket;
+    const struct job *job = run->job;
+    if (job->over) {
+        if (event->type == EVENT_RESULT || event->type == EVENT_ERROR)
+            job->over(job->over_arg, event->type == EVENT_ERROR ? event->code : E_OK);
+        return;
+    }
+    event->request = job->request;
+    event->ticket = job->ticket;
     run->w->env.sink(run->w->env.user, event);
 }
 

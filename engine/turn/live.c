@@ -109,7 +109,7 @@ void live_unpin(struct run *run)
         return;
     run->target = NULL;
     live->pins--;
-    if (!in_use(live) && !live->mapped)
+    if (!in_use(live) && (!live->mapped || live->erased))
         live_free(run->w, live);
 }
 
@@ -205,7 +205,7 @@ void live_give_back(struct run *run)
         live->busy = next;
         next->wake.fn = wake;
         loop_post(w->env.loop, &next->wake);
-    } else if (!live->mapped && !live->pins) {
+    } else if ((!live->mapped || live->erased) && !live->pins) {
         live_free(w, live);
     }
     park_idle(w);
@@ -223,6 +223,18 @@ void live_discard(struct worker *w, struct live *live)
 {
     BUG_ON(in_use(live) || live->mapped);
     live_free(w, live);
+}
+
+void lives_forget(struct worker *w, const char *partition)
+{
+    for (struct live *live = w->newest, *older; live; live = older) {
+        older = live->older;
+        if (strcmp(live->chat->head.partition, partition) != 0)
+            continue;
+        live->erased = true;
+        if (!in_use(live))
+            live_free(w, live);
+    }
 }
 
 void live_free_all(struct worker *w)

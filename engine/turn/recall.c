@@ -102,7 +102,8 @@ static int shelf_new(struct shelf **out, struct run *run, const char *name, stru
 
 static bool in_use(const struct shelf *s)
 {
-    return s->busy || s->line || s->pins || s->stale || s->unwritten || batch_busy(s->batch);
+    return s->busy || s->line || s->pins || s->purgers || s->stale || s->unwritten ||
+           batch_busy(s->batch);
 }
 
 static void count_bytes(struct shelf *s)
@@ -123,6 +124,18 @@ static void park_idle(struct worker *w)
         if (!in_use(s))
             shelf_free(s);
         s = newer;
+    }
+}
+
+void shelves_forget(struct worker *w, const char *partition)
+{
+    for (struct shelf *s = w->newest_shelf, *older; s; s = older) {
+        older = s->older;
+        if (strcmp(s->partition, partition) != 0)
+            continue;
+        s->erased = true;
+        if (!in_use(s))
+            shelf_free(s);
     }
 }
 
@@ -403,6 +416,10 @@ static void listed(struct session_list *list)
         seen->version = h->version;
         if (!h->quarantined)
             forget_superseded(s, seen, h);
+        if (h->purged) {
+            s->purge |= recall_forget(s->recall, slice_str(h->id), 1, h->purged) > 0;
+            seen->covered = h->purged;
+        }
     }
     drop_vanished(s);
     next_session(s);
@@ -521,9 +538,13 @@ static void pump(struct shelf *s)
     struct worker *w = s->w;
     if (s->busy)
         return;
-    if (w->draining && s->steps >= CLOSING_STEPS_MAX) {
+    if (s->erased || (w->draining && s->steps >= CLOSING_STEPS_MAX)) {
+        struct err err = ERR_INIT;
+        int code = s->erased ? err_set(&err, E_ERASED, "the user was erased")
+                             : err_set(&err, E_CANCELLED, "the engine is closing");
         s->stale = s->unwritten = false;
         batch_drop(s->batch);
+        shelf_purgers_end(s, code, &err);
     }
     if (s->line) {
         s->busy = true;
@@ -532,6 +553,8 @@ static void pump(struct shelf *s)
         s->busy = true;
         shelf_upkeep(s);
     } else {
+        if (s->erased && !in_use(s))
+            shelf_free(s);
         park_idle(w);
         worker_check_idle(w);
     }

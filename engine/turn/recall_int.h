@@ -57,8 +57,11 @@ struct shelf {
     uint32_t pins;                    // runs that have it
     struct run *line, *line_end;      // runs that wait for it, oldest first
     bool busy;                        // an operation is under way
+    bool erased;                      // its user is: it goes when nobody has it
     bool stale;                       // upkeep: the ledger is to be looked at
     bool unwritten;                   // upkeep: something may be to be written
+    bool purge;                       // upkeep: what was purged is in segments yet
+    struct run *purgers;              // runs that wait for that
     uint32_t steps;                   // of upkeep since the engine began to close
 
     struct recall *recall;            // owned; NULL: not loaded
@@ -100,6 +103,7 @@ int shelf_drop_oldest(struct shelf *s, struct recall_change *change);
 
 // recall_upkeep.c
 void shelf_upkeep(struct shelf *s);
+void shelf_purgers_end(struct shelf *s, int code, const struct err *err);
 
 // recall_embed.c
 void batch_free(struct batch *b);  // NULL allowed

@@ -238,7 +238,9 @@ void reply_kept(struct ledger_op *op)
 {
     struct run *run = turn_op_over(op);
     // What could not be kept now is settled with the whole; only a crash before that would lose it.
-    if (op->code)
+    if (op->code == E_ERASED && !run->stopped)
+        turn_stop(run);
+    else if (op->code)
         log_line(run->w->env.log, LOG_WARN, "turn: keeping a partial reply: %s", op->err.message);
     if (run->call_ended)
         finish_call(run);

@@ -26,7 +26,9 @@
 //               summary_text.c: what a model is asked; summary_turn.c: what a turn sends of it
 //   pin.c       what a session keeps in every request
 //   constrain.c what is to be kept in mind, word for word
-//   ask.c why.c list.c usage.c verify.c import.c export.c   the other jobs
+//   ask.c why.c list.c usage.c verify.c import.c export.c erase.c   the other
+//               jobs
+//   forget.c    who was erased is forgotten
 //   recorded.c  a recorded conversation => turns
 //   backtest*.c policies over turns that are over (backtest_int.h)
 //   walk.c      partition after partition, for jobs that are about everybody
@@ -65,7 +67,6 @@ struct run;
 struct walk;
 struct shelf;
 struct embedder;
-struct feeder;
 struct recall;
 struct recalling;
 struct telling;
@@ -112,6 +113,7 @@ struct live {
     struct refused refused;
     uint32_t pins;                 // runs that found it and do not have it yet; not parked then
     bool mapped;                   // in worker->live
+    bool erased;                   // its user is: it goes when nobody has it
     bool private_view;             // seen by one run only (transcripts, replays)
     char *fresh_name;              // its key in worker->fresh until its first turn; owned
 };
@@ -132,13 +134,13 @@ struct worker {
     struct shelf *newest_shelf, *oldest_shelf;
     struct budgets budgets;        // of a day, as configured
     struct map *unpriced;          // provider:model -> w: told that no price is known
+    unsigned erasures_seen;        // of the keyring: those before it are forgotten
     uint32_t spending;             // settlements of budgets, and sweeps, under way
     uint64_t shelf_bytes;          // at most half of live_bytes_max, but for those in use
     struct summing *summing;       // summaries that are being made
     struct map *summary_rests;     // session id -> struct summary_rest *: those that failed
     struct loop_timer summary_timer;  // while the worker drains
     struct embedder *embedder;     // owned; NULL: no embeddings are configured
-    struct feeder *feeder;         // owned; of the audit trail
     struct live *newest, *oldest;
     struct aside aside;
     struct worker_stats stats;
@@ -286,8 +288,6 @@ struct run {
     void (*query_then)(struct run *run);
     struct safe_text query_text;   // borrowed
     int64_t query_wait_ms;
-    struct run *feed_next;         // feeder->line
-    void (*feed_then)(struct run *run);
     void *extra;                   // of the job's own file (list, usage, import …)
     void (*extra_free)(void *extra);
 };
@@ -308,6 +308,9 @@ struct recall *shelf_recall(struct run *run, struct err *err);
 void shelf_close(struct run *run);
 bool shelves_busy(const struct worker *w);
 void shelves_free(struct worker *w);
+// recall_upkeep.c: run's partition and bot; the run ends once what was purged is durably forgotten.
+void recall_forget_start(struct run *run);
+void shelves_forget(struct worker *w, const char *partition);  // whoever that is was erased
 
 // recall_turn.c
 // Finds what run's plan wants recalled, into run->recalled, and calls `then`, now or later. What
@@ -386,6 +389,7 @@ void live_give_back(struct run *run);
 // Gives back what it has, has `other` (which is nobody's).
 void live_swap(struct run *run, struct live *other);
 void live_discard(struct worker *w, struct live *live);  // nobody's, and not findable
+void lives_forget(struct worker *w, const char *partition);  // whoever that is was erased
 void live_free_all(struct worker *w);
 
 // aside.c
@@ -572,6 +576,11 @@ void budgets_telling_free(struct run *run);    // harmless without
 void verify_start(struct run *run);
 void import_start(struct run *run);
 void export_start(struct run *run);
+void erase_start(struct run *run);
+
+// forget.c
+void erased_seen(struct worker *w);    // of those before now there is nothing in memory
+void erased_forget(struct worker *w);  // whoever was erased since
 void backtest_start(struct run *run);
 
 // walk.c: every partition in turn, or one. `each` is called with run->partition set (and its key,

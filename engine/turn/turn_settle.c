@@ -55,7 +55,8 @@ static void end_turn(struct run *run, int code, const char *message)
 {
     run->w->stats.turns_done++;
     run->state = RUN_OVER;
-    summary_after(run);
+    if (code != E_ERASED)
+        summary_after(run);
     emit_done(run, chat_turn(run->live->chat, run->turn), code, message);
 }
 
@@ -96,6 +97,12 @@ static void settled(struct ledger_op *op)
     struct run *run = turn_op_over(op);
     if (op->code == E_OK) {
         end_turn(run, run->code, run->message);
+        return;
+    }
+    if (op->code == E_ERASED) {
+        run->live->erased = true;
+        end_turn(run, E_ERASED, "the user was erased while this turn was under way: nothing of it "
+                 "is kept");
         return;
     }
     log_line(run->w->env.log, LOG_ERROR, "turn: storing the end of turn %u of %s: %s", run->turn,

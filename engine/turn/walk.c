@@ -106,7 +106,7 @@ static void key_read(struct vault_request *request)
 {
     struct run *run = (struct run *)((char *)request - offsetof(struct run, vault_request));
     run->user_key = request->key;
-    if (request->code && request->code != E_NOT_FOUND)
+    if (request->code && request->code != E_NOT_FOUND && request->code != E_ERASED)
         emit_error(run, request->code, &request->err);
     else
         read_user(run);

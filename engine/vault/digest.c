@@ -5,7 +5,6 @@
 
 #include <stdio.h>
 
-enum { HASH_BYTES = crypto_generichash_BYTES_MIN };
 _Static_assert(2 * HASH_BYTES + 1 == VAULT_DIGEST_BYTES, "digests are told in hex");
 _Static_assert((int)VAULT_SIGNATURE_BYTES == crypto_sign_BYTES &&
                    (int)VAULT_PUBLIC_KEY_BYTES == crypto_sign_PUBLICKEYBYTES,
@@ -39,18 +38,39 @@ void vault_digest(const struct vault *v, const char *domain, const struct slice 
     digest(v->house->index_key, domain, parts, n, out);
 }
 
+// What the user had after being erased `generation` times.
+static void partition_of(struct vault *v, struct slice user, uint32_t generation,
+                         char out[VAULT_DIGEST_BYTES])
+{
+    char number[16];
+
+    snprintf(number, sizeof(number), "%u", generation);
+    const struct slice parts[2] = {user, slice_str(number)};
+    vault_digest(v, "user", parts, generation ? 2 : 1, out);
+}
+
 // Ends, as there are fewer tombstones than generations.
 void vault_partition(struct vault *v, struct slice user, char out[VAULT_DIGEST_BYTES])
 {
-    struct slice parts[2] = {user};
-    char number[16];
+    uint32_t generation = 0;
 
-    vault_digest(v, "user", parts, 1, out);
-    for (uint32_t generation = 1; vault_is_erased(v, out); generation++) {
-        snprintf(number, sizeof(number), "%u", generation);
-        parts[1] = slice_str(number);
-        vault_digest(v, "user", parts, 2, out);
+    do
+        partition_of(v, user, generation++, out);
+    while (vault_is_erased(v, out));
+}
+
+bool vault_last_erased(struct vault *v, struct slice user, char out[VAULT_DIGEST_BYTES])
+{
+    char next[VAULT_DIGEST_BYTES];
+    uint32_t generation = 0;
+
+    for (;; generation++) {
+        partition_of(v, user, generation, next);
+        if (!vault_is_erased(v, next))
+            break;
+        memcpy(out, next, sizeof(next));
     }
+    return generation > 0;
 }
 
 void digest_key_derive(struct user_key *k)

@@ -284,13 +284,26 @@ int vault_reseal(struct vault *v, const struct user_key *k, const struct vault_p
                  struct sealed old, struct buf *out, struct sealed *sealed, struct err *err)
 {
     struct buf text = BUF_INIT(UNPACKED_BYTES_MAX);
+    int format = vault_is_old(old) ? FORMAT_OLD : FORMAT;
     // In the old format a record without a body had no envelope.
-    int rc = old.bytes.len ? open_envelope(v, k, at, FORMAT_OLD, old.bytes, &text, err) : E_OK;
+    int rc = old.bytes.len ? open_envelope(v, k, at, format, old.bytes, &text, err) : E_OK;
 
     if (!rc)
         rc = vault_seal(v, k, at, safe_text_vouch(buf_slice(&text)), out, sealed, err);
+    if (text.ptr)
+        sodium_memzero(text.ptr, text.cap);
     buf_release(&text);
     return rc;
+}
+
+bool vault_is_retired(struct vault *v, const struct user_key *k, struct sealed sealed)
+{
+    if (sealed.bytes.len < VAULT_ENVELOPE_BYTES)
+        return false;
+    pthread_rwlock_rdlock(&v->keys.lock);
+    const struct data_key *data = find_data_key(k->older, get_id(sealed.bytes.ptr + ID_AT));
+    pthread_rwlock_unlock(&v->keys.lock);
+    return data != NULL;
 }
 
 bool vault_is_old(struct sealed sealed)

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
-// keyring.c: the keys on disk: the lines of the keyring file.
+// keyring.c: the keys on disk: the lines of the keyring file, and how they are read.
 //
 //   parley-keyring 2
-//   operator ID - KEY CHECKSUM
+//   operator ID - KEY CHECKSUM                 or "@FINGERPRINT" for KEY, if it is kept apart
 //   index ID - WRAPPED CHECKSUM
 //   sign ID - WRAPPED CHECKSUM                 the seed of the signing key
 //   user ID PARTITION WRAPPED CHECKSUM         one for each data key; a user's newest comes last
 //   erased ID PARTITION AT,LINES CHECKSUM      the tombstone: when, and which lines go with it
 //   done ID PARTITION - CHECKSUM               an erasure that is completed everywhere
+//   rotate ID - N CHECKSUM                     users whose keys are all above need a new one
+//   rotated ID - N CHECKSUM                    … and have it
+//   store ID STORE - CHECKSUM                  a store of that id is sealed with this keyring
+//   retired ID PARTITION LINES CHECKSUM        a user's older key, of that id, is destroyed
 //
 // One record a line, fields apart by one space, binary in lower-case hex. ID is four random bytes,
 // as in the envelope's key id. KEY is 32 bytes. WRAPPED is nonce 24, ciphertext 32, tag 16: the key
@@ -18,25 +22,12 @@
 // BLAKE2b hash of the line before it, so that damage is told from a wrong key. Empty lines and
 // lines that begin with "#" are skipped: a key is destroyed by writing "#" over its whole line. A
 // line of which a crash left only a part so is known by a "#" in it, and by a tombstone that names
-// it. Format 1 had no "sign", "erased" and "done".
+// it. Format 1 had "operator", "index" and "user" only.
 #include "base/id.h"
 #include "base/mem.h"
 #include "vault/vault_int.h"
 
-#include <inttypes.h>
-
-const char keyring_header[KEYRING_HEADER_BYTES + 1] = "parley-keyring 2\n";
-
 enum { KIND, ID, NAME, SECRET, CHECKSUM, FIELDS };
-enum {
-    ID_BYTES = 4,
-    USER_SECRET_BYTES = 2 * KEY_BYTES,
-    WRAPPING_BYTES = NONCE_BYTES + TAG_BYTES,
-    WRAPPED_BYTES_MAX = WRAPPING_BYTES + USER_SECRET_BYTES,
-    HASH_BYTES = crypto_generichash_BYTES_MIN,
-    CHECKSUM_BYTES = 8,
-    CHECKSUM_CHARS = 2 * CHECKSUM_BYTES,
-};
 
 int keyring_damaged(struct vault *v, uint32_t line, struct err *err, const char *why)
 {
@@ -51,23 +42,6 @@ static int damaged(struct vault *v, struct err *err, const char *why)
 
 // ---- lines
 
-static void checksum(struct slice text, char out[CHECKSUM_CHARS + 1])
-{
-    unsigned char hash[HASH_BYTES];
-
-    crypto_generichash(hash, sizeof(hash), (const unsigned char *)text.ptr, text.len, NULL, 0);
-    hex_encode(hash, CHECKSUM_BYTES, out);
-}
-
-static void wrap(struct vault *v, struct slice bound, const unsigned char *secret, size_t len,
-                 unsigned char *out)
-{
-    rand_fill(v->rand, out, NONCE_BYTES);
-    crypto_aead_xchacha20poly1305_ietf_encrypt(
-        out + NONCE_BYTES, NULL, secret, len, (const unsigned char *)bound.ptr, bound.len, NULL,
-        out, v->house->operator_key);
-}
-
 // `len` is the secret's.
 static bool unwrap(struct vault *v, struct slice bound, const unsigned char *wrapped, size_t len,
                    unsigned char *secret)
@@ -75,114 +49,6 @@ static bool unwrap(struct vault *v, struct slice bound, const unsigned char *wra
     return crypto_aead_xchacha20poly1305_ietf_decrypt(
                secret, NULL, NULL, wrapped + NONCE_BYTES, len + TAG_BYTES,
                (const unsigned char *)bound.ptr, bound.len, wrapped, v->house->operator_key) == 0;
-}
-
-static size_t begin_line(struct vault *v, const char *kind, uint32_t id, const char *name)
-{
-    struct buf *out = &v->ring.append;
-    unsigned char id_bytes[ID_BYTES] = {id >> 24, id >> 16 & 255, id >> 8 & 255, id & 255};
-    char hex[2 * ID_BYTES + 1];
-    size_t start = out->len;
-
-    hex_encode(id_bytes, ID_BYTES, hex);
-    buf_addf(out, "%s %s %s", kind, hex, name);
-    return start;
-}
-
-static void end_line(struct vault *v, size_t start)
-{
-    struct buf *out = &v->ring.append;
-    char sum[CHECKSUM_CHARS + 1];
-
-    if (!buf_ok(out))
-        return;
-    checksum(slice_of(out->ptr + start, out->len - start), sum);
-    buf_addf(out, " %s\n", sum);
-}
-
-// The operator key stands as it is, the others are wrapped by it.
-static void add_secret_line(struct vault *v, const char *kind, uint32_t id, const char *name,
-                            const unsigned char *secret, size_t len, bool wrapped)
-{
-    struct buf *out = &v->ring.append;
-    unsigned char sealed[WRAPPED_BYTES_MAX];
-    char hex[2 * WRAPPED_BYTES_MAX + 1];
-    size_t start = begin_line(v, kind, id, name);
-
-    if (!buf_ok(out))
-        return;
-    if (wrapped) {
-        wrap(v, slice_of(out->ptr + start, out->len - start), secret, len, sealed);
-        hex_encode(sealed, WRAPPING_BYTES + len, hex);
-    } else {
-        hex_encode(secret, len, hex);
-    }
-    buf_add_char(out, ' ');
-    buf_add_str(out, hex);
-    sodium_memzero(hex, sizeof(hex));
-    end_line(v, start);
-}
-
-static uint32_t new_id(struct vault *v)
-{
-    uint32_t id;
-
-    rand_fill(v->rand, &id, sizeof(id));
-    return id;
-}
-
-void keyring_add_house(struct vault *v, const char *kind, const unsigned char *key, bool wrapped)
-{
-    add_secret_line(v, kind, new_id(v), "-", key, KEY_BYTES, wrapped);
-}
-
-void keyring_add_user(struct vault *v, struct user_key *k)
-{
-    struct keyring *r = &v->ring;
-    size_t start = r->append.len;
-
-    add_secret_line(v, "user", k->data.id, k->partition, k->data.secret, KEY_BYTES, true);
-    if (buf_ok(&r->append))
-        k->data.line = (struct stretch){r->offset + r->line_is_open + (off_t)start,
-                                        (uint32_t)(r->append.len - start - 1)};
-}
-
-void keyring_add_erased(struct vault *v, const struct user_key *k, int64_t at_ms)
-{
-    struct buf *out = &v->ring.append;
-    size_t start = begin_line(v, "erased", new_id(v), k->partition);
-
-    buf_addf(out, " %" PRId64, at_ms);
-    for (; k; k = k->older) {
-        if (k->data.line.bytes)
-            buf_addf(out, ",%lld+%u", (long long)k->data.line.at, k->data.line.bytes);
-    }
-    end_line(v, start);
-}
-
-void keyring_add_done(struct vault *v, const struct user_key *k)
-{
-    size_t start = begin_line(v, "done", new_id(v), k->partition);
-
-    buf_add_str(&v->ring.append, " -");
-    end_line(v, start);
-}
-
-int keyring_doom(struct vault *v, const struct user_key *k)
-{
-    size_t before = v->ring.doomed.len;
-
-    for (; k; k = k->older) {
-        struct stretch *line = k->data.line.bytes ? vec_push(&v->ring.doomed) : NULL;
-
-        if (line) {
-            *line = k->data.line;
-        } else if (k->data.line.bytes) {
-            v->ring.doomed.len = before;
-            return E_NOMEM;
-        }
-    }
-    return E_OK;
 }
 
 static unsigned split(struct slice line, struct slice fields[FIELDS])
@@ -219,10 +85,22 @@ static int find_user(struct vault *v, struct slice name, struct user_key **k, st
     return E_OK;
 }
 
-// `secret` is a data key and, of the second line on, the key of the user's digests.
+// One that is known stands elsewhere now: the file is a new one.
+static int take_again(struct vault *v, struct data_key *known, const struct data_key *data,
+                      struct err *err)
+{
+    if (known->epoch == v->ring.epoch || sodium_memcmp(known->secret, data->secret, KEY_BYTES))
+        return damaged(v, err, "the same key twice");
+    known->line = data->line;
+    known->epoch = v->ring.epoch;
+    return E_OK;
+}
+
+// digest_key: of the second line on.
 static int take_user(struct vault *v, struct slice name, const struct data_key *data,
                      const unsigned char *digest_key, struct err *err)
 {
+    struct data_key *known;
     struct user_key *k;
     int rc = find_user(v, name, &k, err);
 
@@ -230,6 +108,8 @@ static int take_user(struct vault *v, struct slice name, const struct data_key *
         return rc;
     if (k && k->erasure)
         return damaged(v, err, "a key of a user who was erased");
+    if (k && (known = key_table_data(k, data->id)))
+        return take_again(v, known, data, err);
     if (k && !digest_key)
         return damaged(v, err, "a second key for one user");
     if (k) {
@@ -250,14 +130,27 @@ static int take_user(struct vault *v, struct slice name, const struct data_key *
     return E_OK;
 }
 
+// The house's keys never change: another keyring in this one's place would be a disaster.
+static int take_house(struct vault *v, bool known, unsigned char *to, const unsigned char *key,
+                      struct err *err)
+{
+    if (known && sodium_memcmp(to, key, KEY_BYTES))
+        return err_set(err, E_STORE, "another keyring took the place of %s: put the right one "
+                       "back", v->ring.path);
+    memcpy(to, key, KEY_BYTES);
+    return E_OK;
+}
+
 static int take_key(struct vault *v, const struct slice fields[FIELDS], uint32_t id,
                     struct stretch line, struct err *err)
 {
     const char *start = fields[KIND].ptr;
     struct slice bound = slice_of(start, (size_t)(fields[NAME].ptr + fields[NAME].len - start));
     unsigned char wrapped[WRAPPED_BYTES_MAX];
-    struct data_key data = {.id = id, .line = line};
-    unsigned char secret[USER_SECRET_BYTES];
+    struct data_key data = {
+        .id = id, .line = line, .generation = v->ring.rotation, .epoch = v->ring.epoch};
+    struct house_keys *house = v->house;
+    unsigned char *secret = house->scratch;
     size_t len = fields[SECRET].len == 2 * WRAPPED_BYTES_MAX ? USER_SECRET_BYTES : KEY_BYTES;
     int rc = E_OK;
 
@@ -267,29 +160,67 @@ static int take_key(struct vault *v, const struct slice fields[FIELDS], uint32_t
         !unwrap(v, bound, wrapped, len, secret))
         return damaged(v, err, "not wrapped by this keyring's operator key");
     if (slice_is(fields[KIND], "index")) {
-        memcpy(v->house->index_key, secret, KEY_BYTES);
-        v->house->has_index = true;
+        rc = take_house(v, house->has_index, house->index_key, secret, err);
+        house->has_index = true;
     } else if (slice_is(fields[KIND], "sign")) {
-        memcpy(v->house->sign_seed, secret, KEY_BYTES);
-        sign_keys_derive(v->house);
+        rc = take_house(v, house->has_sign, house->sign_seed, secret, err);
+        sign_keys_derive(house);
     } else {
         memcpy(data.secret, secret, KEY_BYTES);
         rc = take_user(v, fields[NAME], &data, len > KEY_BYTES ? secret + KEY_BYTES : NULL, err);
     }
-    sodium_memzero(secret, sizeof(secret));
+    sodium_memzero(secret, USER_SECRET_BYTES);
     sodium_memzero(&data, sizeof(data));
     return rc;
 }
 
-static int take_operator(struct vault *v, struct slice secret, struct err *err)
+// The one of the source's keys that wraps this keyring.
+static int find_operator(struct vault *v, struct slice fingerprint, struct err *err)
 {
-    if (!hex_decode(secret, v->house->operator_key, KEY_BYTES))
-        return damaged(v, err, "not a key");
-    v->house->has_operator = true;
-    return E_OK;
+    const struct operator_source *source = &v->ring.source;
+    char ours[OPERATOR_FINGERPRINT_BYTES] = "";
+    bool found = false;
+
+    if (!source->spec)
+        return err_set(err, E_STORE, "keyring %s: its operator key %.*s is kept apart: say where "
+                       "with operator_key, as in --set operator_key=file:PATH", v->ring.path,
+                       SLICE_FMT(fingerprint));
+    struct operator_keys *keys = sodium_malloc(sizeof(*keys));
+    if (!keys)
+        return out_of_memory(err);
+    int rc = operator_read(source, keys, err);
+    for (unsigned i = 0; i < keys->len && !rc && !found; i++) {
+        operator_fingerprint(keys->keys[i], ours);
+        found = slice_is(fingerprint, ours);
+        if (found)
+            memcpy(v->house->operator_key, keys->keys[i], KEY_BYTES);
+    }
+    sodium_free(keys);
+    if (rc || found)
+        return rc;
+    return err_set(err, E_STORE, "keyring %s is wrapped by operator key %.*s, but %s holds %s: put "
+                   "the right one there", v->ring.path, SLICE_FMT(fingerprint), source->spec, ours);
 }
 
-// ---- erasures
+static int take_operator(struct vault *v, struct slice secret, struct err *err)
+{
+    struct house_keys *house = v->house;
+    int rc = E_OK;
+
+    house->apart = secret.len && secret.ptr[0] == '@';
+    if (house->apart)
+        rc = find_operator(v, slice_of(secret.ptr + 1, secret.len - 1), err);
+    else if (!hex_decode(secret, house->operator_key, KEY_BYTES))
+        return damaged(v, err, "not a key");
+    else if (v->ring.source.spec && !v->ring.rotating)
+        return err_set(err, E_STORE, "keyring %s holds its operator key itself, but operator_key "
+                       "says %s: run `parley keys rotate --operator-only` to have it kept there",
+                       v->ring.path, v->ring.source.spec);
+    house->has_operator |= rc == E_OK;
+    return rc;
+}
+
+// ---- stretches of the file
 
 static bool take_number(struct slice *text, long long *out)
 {
@@ -310,6 +241,17 @@ static bool take_char(struct slice *text, char c)
     return true;
 }
 
+static int take_stretch(struct vault *v, struct slice *text, struct stretch *out, struct err *err)
+{
+    long long at, bytes;
+
+    if (!take_number(text, &at) || !take_char(text, '+') || !take_number(text, &bytes) ||
+        bytes > UINT32_MAX)
+        return damaged(v, err, "not a stretch of the file");
+    *out = (struct stretch){(off_t)at, (uint32_t)bytes};
+    return E_OK;
+}
+
 // Half lines that a tombstone names are to be overwritten once more.
 static int doom_half(struct vault *v, struct stretch line, struct err *err)
 {
@@ -328,21 +270,76 @@ static int doom_half(struct vault *v, struct stretch line, struct err *err)
     return E_OK;
 }
 
+// ---- rotations
+
+static int take_rotation(struct vault *v, struct slice number, bool complete, struct err *err)
+{
+    long long n;
+
+    if (!take_number(&number, &n) || number.len || n > UINT32_MAX)
+        return damaged(v, err, "not the number of a rotation");
+    if (complete)
+        v->ring.rotated = (uint32_t)n;
+    else
+        v->ring.rotation = (uint32_t)n;
+    return E_OK;
+}
+
+static int take_store(struct vault *v, struct slice id, struct err *err)
+{
+    if (id.len == 0 || id.len >= VAULT_DIGEST_BYTES)
+        return damaged(v, err, "not a store's id");
+    return keyring_note_store(v, id) ? out_of_memory(err) : E_OK;
+}
+
+static bool has_id(const struct data_key *data, uint32_t id)
+{
+    return data->id == id;
+}
+
+static int take_retired(struct vault *v, const struct slice fields[FIELDS], uint32_t id,
+                        struct err *err)
+{
+    struct slice text = fields[SECRET];
+    struct stretch line;
+    struct user_key *k;
+    int rc = find_user(v, fields[NAME], &k, err);
+
+    if (!rc)
+        rc = take_stretch(v, &text, &line, err);
+    if (!rc)
+        rc = doom_half(v, line, err);
+    if (rc || !k || k->erasure)
+        return rc;
+    if (k->data.id == id)
+        return damaged(v, err, "a user's newest key is retired");
+    if (!key_table_data(k, id))
+        return E_OK;
+    struct stretch *doomed = vec_push(&v->ring.doomed);
+    if (!doomed)
+        return out_of_memory(err);
+    *doomed = line;
+    key_table_drop(&v->keys, k, has_id, id);
+    return E_OK;
+}
+
+// ---- erasures
+
 static int take_erased(struct vault *v, const struct slice fields[FIELDS], struct err *err)
 {
     struct slice text = fields[SECRET];
-    long long at_ms, at, bytes;
+    struct stretch line;
+    long long at_ms;
     struct user_key *k;
     int rc = find_user(v, fields[NAME], &k, err);
 
     if (!rc && !take_number(&text, &at_ms))
         rc = damaged(v, err, "not a tombstone");
     while (!rc && text.len) {
-        if (!take_char(&text, ',') || !take_number(&text, &at) || !take_char(&text, '+') ||
-            !take_number(&text, &bytes) || bytes > UINT32_MAX)
-            rc = damaged(v, err, "not a tombstone");
-        else
-            rc = doom_half(v, (struct stretch){(off_t)at, (uint32_t)bytes}, err);
+        rc = take_char(&text, ',') ? take_stretch(v, &text, &line, err)
+                                   : damaged(v, err, "not a tombstone");
+        if (!rc)
+            rc = doom_half(v, line, err);
     }
     if (rc || (k && k->erasure))
         return rc;
@@ -390,7 +387,7 @@ static bool has_checksum(struct slice line, const struct slice fields[FIELDS])
 {
     char expected[CHECKSUM_CHARS + 1];
 
-    checksum(slice_of(line.ptr, line.len - fields[CHECKSUM].len - 1), expected);
+    keyring_checksum(slice_of(line.ptr, line.len - fields[CHECKSUM].len - 1), expected);
     return slice_is(fields[CHECKSUM], expected);
 }
 
@@ -447,6 +444,12 @@ static int take_line(struct vault *v, struct slice line, off_t at, struct err *e
         return take_erased(v, fields, err);
     if (slice_is(fields[KIND], "done"))
         return take_done(v, fields[NAME], err);
+    if (slice_is(fields[KIND], "rotate") || slice_is(fields[KIND], "rotated"))
+        return take_rotation(v, fields[SECRET], fields[KIND].len > 6, err);
+    if (slice_is(fields[KIND], "store"))
+        return take_store(v, fields[NAME], err);
+    if (slice_is(fields[KIND], "retired"))
+        return take_retired(v, fields, id_of(id), err);
     if (slice_is(fields[KIND], "index") || slice_is(fields[KIND], "sign") ||
         slice_is(fields[KIND], "user"))
         return take_key(v, fields, id_of(id), where, err);

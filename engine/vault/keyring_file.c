@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 // keyring_file.c: the keys on disk: lines are added at the end of a file, and destroyed in place.
 //
+// A rotated keyring takes the old one's name. Whoever takes the lock looks whether it is that of
+// the file that has the name, and reads the new one if not.
+//
 // Invariants:
 //   1. Writers hold the exclusive lock (flock) from reading the last line to the fsync of their
 //      own; readers hold the shared one. So nobody sees a line that is being written.
@@ -27,7 +30,9 @@ enum {
     APPEND_BYTES_MAX = 64 << 20,
     HALF_LINES_MAX = 4096,
     DOOMED_MAX = 1 << 20,
+    STORES_MAX = 4096,
     BLOT_BYTES = 512,
+    PASS_LOOKS = 10,  // a second apart: a commit is over in a fraction of that, or refused
 };
 
 static int failed(struct vault *v, struct err *err, const char *what)
@@ -37,13 +42,70 @@ static int failed(struct vault *v, struct err *err, const char *what)
 
 // ---- reading
 
+static int check_file(struct vault *v, int fd, struct err *err)
+{
+    struct stat st;
+
+    if (fstat(fd, &st))
+        return failed(v, err, "look at");
+    if (!S_ISREG(st.st_mode))
+        return err_set(err, E_STORE, "keyring %s is not a file: name another", v->ring.path);
+    if (st.st_mode & (S_IRWXG | S_IRWXO))
+        return err_set(err, E_STORE, "keyring %s can be read by others (mode %03o): run `chmod 600 "
+                       "%s`", v->ring.path, (unsigned)(st.st_mode & 0777), v->ring.path);
+    return E_OK;
+}
+
+// The descriptor keeps its number, so that other threads may look at it all the while.
+static int take_new_file(struct vault *v, struct err *err)
+{
+    struct keyring *r = &v->ring;
+    int fd = open(r->path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    int rc = fd < 0 ? failed(v, err, "open the new file of") : check_file(v, fd, err);
+
+    if (!rc && dup3(fd, r->fd, O_CLOEXEC) < 0)
+        rc = failed(v, err, "open the new file of");
+    if (fd >= 0)
+        close(fd);
+    if (rc)
+        return rc;
+    r->offset = 0;
+    r->lines = r->rotation = r->rotated = 0;
+    r->line_is_open = false;
+    r->reloading = true;
+    r->epoch++;
+    vec_clear(&r->half);
+    vec_clear(&r->doomed);
+    return E_OK;
+}
+
+static int has_name(struct vault *v, bool *named, struct err *err)
+{
+    struct stat by_name, by_fd;
+
+    if (fstat(v->ring.fd, &by_fd))
+        return failed(v, err, "look at");
+    if (stat(v->ring.path, &by_name))
+        return err_set(err, E_STORE, "keyring %s is gone (%m): put it back", v->ring.path);
+    *named = by_name.st_ino == by_fd.st_ino && by_name.st_dev == by_fd.st_dev;
+    return E_OK;
+}
+
 static int lock(struct vault *v, bool exclusive, struct err *err)
 {
-    while (flock(v->ring.fd, exclusive ? LOCK_EX : LOCK_SH)) {
-        if (errno != EINTR)
-            return failed(v, err, "lock");
+    bool named = v->ring.checking;
+    int rc = E_OK;
+
+    while (!named && !rc) {
+        if (flock(v->ring.fd, exclusive ? LOCK_EX : LOCK_SH)) {
+            rc = errno == EINTR ? E_OK : failed(v, err, "lock");
+            continue;
+        }
+        rc = has_name(v, &named, err);
+        if (!rc && !named)
+            rc = take_new_file(v, err);
     }
-    return E_OK;
+    return rc;
 }
 
 void keyring_end(struct vault *v)
@@ -66,7 +128,8 @@ bool keyring_changed(struct vault *v)
 {
     struct stat st;
 
-    return v->ring.fd >= 0 && (fstat(v->ring.fd, &st) || st.st_size != v->ring.seen);
+    return v->ring.fd >= 0 &&
+           (fstat(v->ring.fd, &st) || st.st_size != v->ring.seen || st.st_nlink == 0);
 }
 
 static int read_lines(struct vault *v, off_t size, char *chunk, struct err *err)
@@ -95,6 +158,32 @@ static int read_lines(struct vault *v, off_t size, char *chunk, struct err *err)
     return E_OK;
 }
 
+static bool is_stale(const struct data_key *data, uint32_t epoch)
+{
+    return data->epoch != epoch;
+}
+
+// Drops what a new file does not have: keys that were retired in the old one.
+static int end_reload(struct vault *v, struct err *err)
+{
+    struct slice name;
+    size_t cursor = 0;
+    void *value;
+
+    while (map_next(v->keys.by_partition, &cursor, &name, &value)) {
+        struct user_key *k = value;
+        if (k->erasure)
+            continue;
+        if (k->data.epoch != v->ring.epoch)
+            return err_set(err, E_STORE, "keyring %s lacks keys that the one before it had: put "
+                           "that one back", v->ring.path);
+        key_table_drop(&v->keys, k, is_stale, v->ring.epoch);
+    }
+    v->ring.reloading = false;
+    log_line(v->log, LOG_INFO, "keyring: event=read_anew path=%s", v->ring.path);
+    return E_OK;
+}
+
 // With the lock held: takes in lines that others appended; they are durable then.
 static int refresh(struct vault *v, struct err *err)
 {
@@ -115,11 +204,20 @@ static int refresh(struct vault *v, struct err *err)
     rc = read_lines(v, size, chunk, err);
     if (!rc)
         rc = keyring_check_half(v, err);
+    if (!rc && v->ring.reloading)
+        rc = end_reload(v, err);
     if (!rc)
         v->ring.seen = size;
     sodium_memzero(chunk, READ_BYTES);
     mem_free(chunk);
     return rc;
+}
+
+int keyring_reopen(struct vault *v, struct err *err)
+{
+    int rc = lock(v, true, err);
+
+    return rc ? rc : refresh(v, err);
 }
 
 static int begin(struct vault *v, bool exclusive, struct err *err)
@@ -259,6 +357,21 @@ static void forget_append(struct keyring *r)
     buf_clear(&r->append);
 }
 
+// The operator key of a new keyring, where it is kept apart: the first that is there.
+static int first_operator(struct vault *v, struct err *err)
+{
+    struct operator_keys *keys = sodium_malloc(sizeof(*keys));
+    int rc = keys ? operator_read(&v->ring.source, keys, err)
+                  : err_set(err, E_NOMEM, "out of memory for the operator key");
+
+    if (!rc) {
+        memcpy(v->house->operator_key, keys->keys[0], KEY_BYTES);
+        v->house->apart = true;
+    }
+    sodium_free(keys);
+    return rc;
+}
+
 // Nothing can have been sealed yet: the house keys become durable with the file, before any use.
 static int make_file(struct vault *v, struct err *err)
 {
@@ -272,17 +385,24 @@ static int make_file(struct vault *v, struct err *err)
     r->lines = 0;
     r->line_is_open = false;
     r->format = KEYRING_FORMAT;
-    rand_fill(v->rand, house->operator_key, KEY_BYTES);
+    int rc = r->source.spec ? first_operator(v, err) : E_OK;
+    if (rc)
+        return rc;
+    if (!r->source.spec)
+        rand_fill(v->rand, house->operator_key, KEY_BYTES);
     rand_fill(v->rand, house->index_key, KEY_BYTES);
     rand_fill(v->rand, house->sign_seed, KEY_BYTES);
     sign_keys_derive(house);
     house->has_operator = house->has_index = true;
     buf_clear(&r->append);
     buf_add_str(&r->append, keyring_header);
-    keyring_add_house(v, "operator", house->operator_key, false);
+    if (house->apart)
+        keyring_add_apart(v, house->operator_key);
+    else
+        keyring_add_house(v, "operator", house->operator_key, false);
     keyring_add_house(v, "index", house->index_key, true);
     keyring_add_house(v, "sign", house->sign_seed, true);
-    int rc = keyring_append(v, err);
+    rc = keyring_append(v, err);
     forget_append(r);
     if (!rc)
         log_line(v->log, LOG_INFO, "keyring: event=made path=%s", r->path);
@@ -327,9 +447,9 @@ static int load_or_make(struct vault *v, bool existing, struct err *err)
                            "keyring=PATH", v->ring.path);
         rc = make_file(v, err);
     }
-    if (!rc)
+    if (!rc && !v->ring.checking)
         rc = bring_up_to_date(v, err);
-    if (!rc)
+    if (!rc && !v->ring.checking)
         rc = keyring_destroy(v, err);
     // Whoever made the file may have died before its name was durable.
     if (!rc && key_table_len(&v->keys) == 0)
@@ -337,19 +457,80 @@ static int load_or_make(struct vault *v, bool existing, struct err *err)
     return rc;
 }
 
-static int check_file(struct vault *v, struct err *err)
-{
-    struct stat st;
+// ---- which rotations are known (struct keyring says how)
 
-    if (fstat(v->ring.fd, &st))
-        return failed(v, err, "look at");
-    if (!S_ISREG(st.st_mode))
-        return err_set(err, E_STORE, "keyring %s is not a file: name another", v->ring.path);
-    if (st.st_mode & (S_IRWXG | S_IRWXO))
-        return err_set(err, E_STORE, "keyring %s can be read by others (mode %03o): run `chmod 600 "
-                       "%s`", v->ring.path, (unsigned)(st.st_mode & 0777), v->ring.path);
-    return E_OK;
+static int use_lock(int fd, int type, uint32_t from, uint32_t len, struct flock *out)
+{
+    *out = (struct flock){
+        .l_type = (short)type, .l_whence = SEEK_SET, .l_start = from, .l_len = len};
+    return fcntl(fd, type == F_WRLCK ? F_OFD_GETLK : F_OFD_SETLK, out);
 }
+
+static int open_use(struct vault *v, int *fd, struct err *err)
+{
+    size_t len = strlen(v->ring.path);
+    char *path = mem_alloc(len + sizeof(".lock"));
+
+    *fd = -1;
+    if (!path)
+        return err_set(err, E_NOMEM, "out of memory for the keyring");
+    memcpy(path, v->ring.path, len);
+    memcpy(path + len, ".lock", sizeof(".lock"));
+    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int rc = *fd < 0 ? err_set(err, E_STORE, "keyring: cannot open %s: %m", path) : E_OK;
+    mem_free(path);
+    return rc;
+}
+
+static int take_use(struct vault *v, struct err *err)
+{
+    struct keyring *r = &v->ring;
+    struct flock lock;
+
+    int rc = open_use(v, &r->use_fd, err);
+
+    r->held = r->rotated;
+    if (!rc && use_lock(r->use_fd, F_RDLCK, r->held, 1, &lock))
+        rc = failed(v, err, "lock the file beside");
+    return rc;
+}
+
+void keyring_pass(struct vault *v, bool now)
+{
+    struct keyring *r = &v->ring;
+    struct flock lock;
+
+    if (r->use_fd < 0 || r->held == r->rotated || r->reloading)
+        return;
+    if (!now && ++r->looks < PASS_LOOKS)
+        return;
+    r->looks = 0;
+    if (use_lock(r->use_fd, F_RDLCK, r->rotated, 1, &lock) ||
+        use_lock(r->use_fd, F_UNLCK, r->held, 1, &lock))
+        log_line(v->log, LOG_WARN, "keyring: event=not_passed why=\"%m\"");
+    else
+        r->held = r->rotated;
+}
+
+int keyring_others_passed(struct vault *v, bool *passed, struct err *err)
+{
+    struct keyring *r = &v->ring;
+    struct flock lock;
+
+    *passed = r->use_fd < 0 || r->rotated == 0;
+    if (*passed)
+        return E_OK;
+    int fd;  // another: locks of one open file do not meet themselves
+    int rc = open_use(v, &fd, err);
+    if (!rc && use_lock(fd, F_WRLCK, 0, r->rotated, &lock))
+        rc = failed(v, err, "look at the locks beside");
+    *passed = !rc && lock.l_type == F_UNLCK;
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+// ---- life
 
 int keyring_open(struct vault *v, const char *path, bool existing, struct err *err)
 {
@@ -362,30 +543,38 @@ int keyring_open(struct vault *v, const char *path, bool existing, struct err *e
     if (r->fd < 0)
         return err_set(err, E_STORE, "keyring %s: cannot open: %m; its folder must exist and be "
                        "ours to write", path);
-    int rc = check_file(v, err);
+    int rc = check_file(v, r->fd, err);
     if (rc || (rc = lock(v, true, err)))
         return rc;
     rc = load_or_make(v, existing, err);
+    if (!rc && !r->checking)
+        rc = take_use(v, err);
     keyring_end(v);
     return rc;
 }
 
 void keyring_init(struct keyring *r)
 {
-    *r = (struct keyring){.fd = -1};
+    *r = (struct keyring){.fd = -1, .use_fd = -1};
     buf_init(&r->append, APPEND_BYTES_MAX);
     vec_init(&r->half, sizeof(struct half_line), HALF_LINES_MAX);
     vec_init(&r->doomed, sizeof(struct stretch), DOOMED_MAX);
+    vec_init(&r->stores, VAULT_DIGEST_BYTES, STORES_MAX);
 }
 
 void keyring_release(struct keyring *r)
 {
     if (r->fd >= 0)
         close(r->fd);
+    if (r->use_fd >= 0)
+        close(r->use_fd);
     forget_append(r);
     buf_release(&r->append);
     vec_release(&r->half);
     vec_release(&r->doomed);
+    vec_release(&r->stores);
     mem_free(r->path);
+    mem_free(r->source.spec);
+    mem_free(r->source.credentials);
     keyring_init(r);
 }

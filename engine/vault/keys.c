@@ -140,6 +140,29 @@ int key_table_renew(struct key_table *t, struct user_key *k, const struct data_k
     return code;
 }
 
+struct data_key *key_table_data(struct user_key *k, uint32_t id)
+{
+    while (k && k->data.id != id)
+        k = k->older;
+    return k ? &k->data : NULL;
+}
+
+void key_table_drop(struct key_table *t, struct user_key *k,
+                    bool (*drops)(const struct data_key *data, uint32_t which), uint32_t which)
+{
+    pthread_rwlock_wrlock(&t->lock);
+    while (k->older) {
+        struct user_key *older = k->older;
+        if (!drops(&older->data, which)) {
+            k = older;
+            continue;
+        }
+        k->older = older->older;
+        give_slot(t, older);
+    }
+    pthread_rwlock_unlock(&t->lock);
+}
+
 // ---- who was erased
 
 int key_table_reserve_erasure(struct key_table *t)
@@ -199,6 +222,58 @@ unsigned vault_erasures(struct vault *v, unsigned from, struct vault_erasure *ou
         out[n] = *VEC_AT(&t->erasures, struct vault_erasure, from + n);
     pthread_rwlock_unlock(&t->lock);
     return n;
+}
+
+// ---- what there is
+
+int vault_retired(struct vault *v, struct buf *names, struct err *err)
+{
+    struct key_table *t = &v->keys;
+    struct slice name;
+    size_t cursor = 0;
+    void *value;
+
+    pthread_rwlock_rdlock(&t->lock);
+    while (map_next(t->by_partition, &cursor, &name, &value)) {
+        const struct user_key *k = value;
+        if (k->older && !k->erasure) {
+            buf_add_slice(names, name);
+            buf_add_char(names, '\0');
+        }
+    }
+    pthread_rwlock_unlock(&t->lock);
+    return buf_check(names, "the list of users", err);
+}
+
+void vault_status(struct vault *v, struct vault_status *out)
+{
+    struct key_table *t = &v->keys;
+    struct slice name;
+    size_t cursor = 0;
+    void *value;
+
+    *out = (struct vault_status){.apart = v->house->apart,
+                                 .stores = (uint32_t)v->ring.stores.len,
+                                 .rotations = v->ring.rotation,
+                                 .rotating = v->ring.rotation != v->ring.rotated};
+    operator_fingerprint(v->house->operator_key, out->operator_key);
+    pthread_rwlock_rdlock(&t->lock);
+    while (map_next(t->by_partition, &cursor, &name, &value)) {
+        const struct user_key *k = value;
+        if (k->erasure) {
+            out->erased++;
+            out->erasing += !VEC_AT(&t->erasures, struct vault_erasure, k->erasure - 1)->done;
+            continue;
+        }
+        out->users++;
+        out->keys++;
+        for (k = k->older; k; k = k->older) {
+            out->keys++;
+            out->retired++;
+        }
+    }
+    pthread_rwlock_unlock(&t->lock);
+    out->rotating |= out->retired > 0;
 }
 
 size_t key_table_len(struct key_table *t)

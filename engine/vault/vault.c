@@ -11,7 +11,8 @@
 
 // ---- requests
 
-enum { VERB_KEY, VERB_FORGET, VERB_DONE };
+enum { VERB_KEY, VERB_FORGET, VERB_DONE, VERB_REWRAP, VERB_ROTATE, VERB_RETIRE,
+       VERB_STORE };
 enum { LOOK_MS = 1000 };
 
 const struct user_key *vault_find_key(struct vault *v, const char *partition)
@@ -43,6 +44,7 @@ static struct user_key *make_key(struct vault *v, struct vault_request *request)
         request->code = err_set(&request->err, E_NOMEM, "out of memory for a key");
         return NULL;
     }
+    k->data.generation = v->ring.rotation;
     rand_fill(v->rand, &k->data.id, sizeof(k->data.id));
     rand_fill(v->rand, k->data.secret, KEY_BYTES);
     digest_key_derive(k);
@@ -156,13 +158,54 @@ static int note_done(struct vault *v, struct vault_request *r)
     return rc;
 }
 
+static int retire(struct vault *v, struct vault_request *r)
+{
+    struct user_key *k = key_table_find(&v->keys, r->partition, true);
+
+    return k ? rotate_retire(v, k, &r->err) : E_OK;
+}
+
+static int add_store(struct vault *v, struct vault_request *r)
+{
+    struct slice id = slice_str(r->partition);
+
+    if (keyring_knows_store(v, id))
+        return E_OK;
+    keyring_add_store(v, r->partition);
+    int rc = keyring_append(v, &r->err);
+    if (!rc && keyring_note_store(v, id))
+        rc = err_set(&r->err, E_NOMEM, "out of memory for a store's id");
+    return rc;
+}
+
+static int serve_verb(struct vault *v, struct vault_request *r)
+{
+    switch (r->verb) {
+    case VERB_FORGET:
+        return erase(v, r);
+    case VERB_DONE:
+        return note_done(v, r);
+    case VERB_REWRAP:
+        return rotate_operator(v, &r->err);
+    case VERB_ROTATE:
+        return rotate_step(v, r->create, &r->left, &r->err);
+    case VERB_RETIRE:
+        return retire(v, r);
+    case VERB_STORE:
+        return add_store(v, r);
+    default:
+        BUG("no such verb: %d", r->verb);
+    }
+}
+
 static void serve_one(struct vault *v, struct vault_request *r)
 {
     r->code = keyring_begin(v, true, &r->err);
     if (!r->code) {
-        r->code = r->verb == VERB_FORGET ? erase(v, r) : note_done(v, r);
+        r->code = serve_verb(v, r);
         keyring_end(v);
     }
+    keyring_pass(v, v->ring.rotating);
     complete(r);
 }
 
@@ -190,43 +233,56 @@ static void look(struct vault *v)
 {
     struct err err = ERR_INIT;
 
-    if (!keyring_changed(v))
-        return;
-    if (keyring_begin(v, false, &err))
-        log_line(v->log, LOG_ERROR, "keyring: event=not_read why=\"%s\"", err.message);
-    else
-        keyring_end(v);
+    if (keyring_changed(v)) {
+        if (keyring_begin(v, false, &err))
+            log_line(v->log, LOG_ERROR, "keyring: event=not_read why=\"%s\"", err.message);
+        else
+            keyring_end(v);
+    }
+    keyring_pass(v, v->ring.rotating);
 }
 
-// With the lock held. False when a second went by.
-static bool wait_for_work(struct vault *v)
+static int64_t now_ms(void)
 {
-    struct timespec until;
+    struct timespec now;
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += LOOK_MS / 1000;
-    return pthread_cond_timedwait(&v->wake, &v->lock, &until) == 0;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+// With the lock held, until something comes or it is time to look.
+static void wait_for_work(struct vault *v)
+{
+    struct timespec until = {.tv_sec = (time_t)(v->look_at_ms / 1000),
+                             .tv_nsec = (long)(v->look_at_ms % 1000) * 1000000};
+
+    pthread_cond_timedwait(&v->wake, &v->lock, &until);
 }
 
 static void *keyring_thread(void *arg)
 {
     struct vault *v = arg;
 
+    v->look_at_ms = now_ms() + LOOK_MS;
     pthread_mutex_lock(&v->lock);
     for (;;) {
         struct vault_request *group = v->first;
+        bool look_now = now_ms() >= v->look_at_ms;
 
         if (!group && v->stop)
             break;
-        if (!group && wait_for_work(v))
+        if (!group && !look_now) {
+            wait_for_work(v);
             continue;
+        }
         v->first = NULL;
         v->last = &v->first;
         pthread_mutex_unlock(&v->lock);
-        if (group)
-            serve(v, group);
-        else
+        serve(v, group);
+        if (look_now) {
             look(v);
+            v->look_at_ms = now_ms() + LOOK_MS;
+        }
         pthread_mutex_lock(&v->lock);
     }
     pthread_mutex_unlock(&v->lock);
@@ -235,12 +291,15 @@ static void *keyring_thread(void *arg)
 
 static void submit(struct vault *v, struct vault_request *request, int verb)
 {
-    BUG_ON(request->partition[0] == '\0' || strnlen(request->partition, VAULT_DIGEST_BYTES) ==
-                                                VAULT_DIGEST_BYTES);
+    bool named = verb != VERB_REWRAP && verb != VERB_ROTATE;
+
+    BUG_ON(named && (request->partition[0] == '\0' ||
+                     strnlen(request->partition, VAULT_DIGEST_BYTES) == VAULT_DIGEST_BYTES));
     request->verb = verb;
     request->code = E_OK;
     request->err = (struct err)ERR_INIT;
     request->key = NULL;
+    request->left = 0;
     request->next = NULL;
     if (verb == VERB_KEY && (request->key = vault_find_key(v, request->partition))) {
         complete(request);
@@ -272,6 +331,34 @@ void vault_erased_done(struct vault *v, struct vault_request *request)
     submit(v, request, VERB_DONE);
 }
 
+void vault_rewrap(struct vault *v, struct vault_request *request)
+{
+    submit(v, request, VERB_REWRAP);
+}
+
+void vault_rotate(struct vault *v, struct vault_request *request)
+{
+    submit(v, request, VERB_ROTATE);
+}
+
+void vault_retire(struct vault *v, struct vault_request *request)
+{
+    submit(v, request, VERB_RETIRE);
+}
+
+void vault_add_store(struct vault *v, struct vault_request *request)
+{
+    submit(v, request, VERB_STORE);
+}
+
+int vault_others_passed(struct vault *v, bool *passed, struct err *err)
+{
+    pthread_mutex_lock(&v->lock);
+    int rc = keyring_others_passed(v, passed, err);
+    pthread_mutex_unlock(&v->lock);
+    return rc;
+}
+
 // ---- life
 
 static int start_thread(struct vault *v, struct err *err)
@@ -292,6 +379,11 @@ static int open_keys(struct vault *v, const struct vault_options *options, struc
     if (!v->house)
         return err_set(err, E_NOMEM, "out of memory for the house keys");
     *v->house = (struct house_keys){0};
+    v->ring.rotating = options->rotating;
+    if (options->operator_key && !(v->ring.source.spec = mem_strdup(options->operator_key)))
+        return err_set(err, E_NOMEM, "out of memory for the vault");
+    if (options->credentials && !(v->ring.source.credentials = mem_strdup(options->credentials)))
+        return err_set(err, E_NOMEM, "out of memory for the vault");
     if (!path) {
         rand_fill(v->rand, v->house->index_key, KEY_BYTES);
         crypto_generichash(v->house->sign_seed, KEY_BYTES, (const unsigned char *)"sign", 4,
@@ -300,7 +392,7 @@ static int open_keys(struct vault *v, const struct vault_options *options, struc
         return E_OK;
     }
     rc = keyring_open(v, path, options->existing, err);
-    return rc || options->no_thread ? rc : start_thread(v, err);
+    return rc || options->no_thread || v->ring.checking ? rc : start_thread(v, err);
 }
 
 // Waits by the clock that nobody sets.
@@ -314,7 +406,8 @@ static void init_wake(struct vault *v)
     pthread_condattr_destroy(&attr);
 }
 
-int vault_open(struct vault **out, const struct vault_options *options, struct err *err)
+static int open_vault(struct vault **out, const struct vault_options *options, bool checking,
+                      struct err *err)
 {
     *out = NULL;
     if (sodium_init() < 0)  // harmless when repeated, from any thread
@@ -327,6 +420,7 @@ int vault_open(struct vault **out, const struct vault_options *options, struct e
     v->on_step = options->on_step;
     v->user = options->user;
     keyring_init(&v->ring);
+    v->ring.checking = checking;
     v->last = &v->first;
     pthread_mutex_init(&v->lock, NULL);
     init_wake(v);
@@ -337,6 +431,16 @@ int vault_open(struct vault **out, const struct vault_options *options, struct e
     else
         *out = v;
     return rc;
+}
+
+int vault_open(struct vault **out, const struct vault_options *options, struct err *err)
+{
+    return open_vault(out, options, false, err);
+}
+
+int vault_open_copy(struct vault **out, const struct vault_options *options, struct err *err)
+{
+    return open_vault(out, options, true, err);
 }
 
 void vault_free(struct vault *v)

@@ -53,6 +53,13 @@ struct vault_options {
     const struct log *log;
     bool existing;           // it must hold keys: E_STORE otherwise, and the file is left as it is
     bool no_thread;          // simulation: the file is read and written inside vault_user_key
+    // Where the operator key is: "file:PATH", "fd:N" or "credential:NAME" (vault/operator.c); NULL:
+    // in the keyring itself.
+    const char *operator_key;
+    const char *credentials; // the folder of credentials; NULL: there is none
+    // For who rotates: the operator key may stand in the keyring although operator_key says
+    // otherwise, and nothing is sealed by this vault but with vault_reseal.
+    bool rotating;
     // Tests only: called before each step that changes the keyring on disk, on the thread that does
     // it; a test ends the process there.
     void (*on_step)(void *user, const char *step);
@@ -73,6 +80,8 @@ void vault_free(struct vault *v);
 // tombstone are passed over. Where another process wrote the tombstone just now, the old partition
 // may still be given; vault_find_key then says NULL and vault_user_key E_ERASED: ask again here.
 void vault_partition(struct vault *v, struct slice user, char out[VAULT_DIGEST_BYTES]);
+// The newest partition of the user that has a tombstone; false: the user was never erased.
+bool vault_last_erased(struct vault *v, struct slice user, char out[VAULT_DIGEST_BYTES]);
 // A keyed digest of parts, apart by domain ("context", "key", "text"); equal only if all parts are.
 void vault_digest(const struct vault *v, const char *domain, const struct slice *parts, unsigned n,
                   char out[VAULT_DIGEST_BYTES]);
@@ -95,13 +104,15 @@ bool vault_verify_signature(const unsigned char public_key[VAULT_PUBLIC_KEY_BYTE
 struct vault_request {
     struct loop *loop;
     char partition[VAULT_DIGEST_BYTES];
-    bool create;                                 // vault_user_key: make the key if there is none
+    bool create;                                 // vault_user_key: make the key if there is none;
+                                                 // vault_rotate: begin, if none is under way
     int64_t at_ms;                               // vault_forget: the time to be told of it
     void (*done)(struct vault_request *request);
     // out
     int code;                                    // E_OK; E_NOT_FOUND; E_ERASED; E_STORE; E_NOMEM
     struct err err;
     const struct user_key *key;
+    uint32_t left;                               // vault_rotate: users that still need a key
     // private
     int verb;
     struct loop_task task;
@@ -138,6 +149,48 @@ struct vault_erasure {
 unsigned vault_erasures(struct vault *v, unsigned from, struct vault_erasure *out,
                         unsigned max);
 
+// ---- rotation
+
+// A new operator key in a file of its own, mode 0600. E_REFUSED: it is there already.
+int vault_make_operator_key(const char *path, const struct rand *rand, struct err *err);
+// A new operator key wraps all keys, at once: the keyring is written anew beside the old one, read
+// back, and takes its name; other processes read it when they look next. A key in a file is made
+// here (the file holds both meanwhile); in a source that parley cannot write there must be a second
+// one, which is taken (E_USAGE: there is none). Killed on the way, all opens, and it can be
+// repeated. request->partition is not looked at, here and in vault_rotate.
+void vault_rewrap(struct vault *v, struct vault_request *request);
+// A bounded step of the rotation of data keys: makes new ones for some users. Over when left is 0:
+// then all users have a new key, which seals, and older ones, which open. E_REFUSED: older keys of
+// an earlier rotation are still there.
+void vault_rotate(struct vault *v, struct vault_request *request);
+// Whether no process can still put down anything that it sealed under an older key: each has known
+// of the last rotation for as long as its commits may take. For who rotates, between requests.
+// E_STORE.
+int vault_others_passed(struct vault *v, bool *passed, struct err *err);
+// Notes that a store (the request's partition: its id, at most 32 characters) is sealed with this
+// keyring; once for each. While there is more than one, older keys may be needed elsewhere.
+void vault_add_store(struct vault *v, struct vault_request *request);
+// The partitions that have older keys, each with a NUL after it. Any thread; E_NOMEM.
+int vault_retired(struct vault *v, struct buf *names, struct err *err);
+// Destroys a user's older keys, as vault_forget does. Whoever asks made sure, after the others
+// passed, that nothing is sealed under them.
+void vault_retire(struct vault *v, struct vault_request *request);
+// Whether it says that it is sealed under a key of the user that is not the newest.
+bool vault_is_retired(struct vault *v, const struct user_key *k, struct sealed sealed);
+
+enum { VAULT_FINGERPRINT_BYTES = 17 };
+struct vault_status {
+    bool apart;                                   // the operator key is not in the keyring
+    char operator_key[VAULT_FINGERPRINT_BYTES];   // its fingerprint: 16 hex digits of a hash
+    uint32_t users, keys;                         // who have keys, and how many in all
+    uint32_t retired;                             // keys that only open
+    uint32_t erased, erasing;                     // users; of these: not done yet
+    uint32_t stores;                              // that are sealed with it
+    uint32_t rotations;                           // of data keys, begun
+    bool rotating;                                // the last one is not over: see retired
+};
+void vault_status(struct vault *v, struct vault_status *out);  // between requests
+
 // ---- envelopes
 
 // What a body is bound to: where its record stands, and the meta beside it.
@@ -163,7 +216,8 @@ int vault_seal_bytes(struct vault *v, const struct user_key *k, const struct vau
 // E_NOT_FOUND: k is NULL; E_ERASED: the user was.
 int vault_unseal(struct vault *v, const struct user_key *k, const struct vault_place *at,
                  struct sealed sealed, struct safe_buf *out, struct err *err);
-// For `parley migrate`: a record of the old format, sealed as vault_seal would. E_CORRUPT as above.
+// A record of the old format, or sealed under an older key, sealed as vault_seal would. E_CORRUPT
+// as above.
 int vault_reseal(struct vault *v, const struct user_key *k, const struct vault_place *at,
                  struct sealed old, struct buf *out, struct sealed *sealed, struct err *err);
 bool vault_is_old(struct sealed sealed);

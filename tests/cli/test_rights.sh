@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# What people have a right to at the command line: all that is kept of them, as JSON.
+# What people have a right to at the command line: all that is kept of them, as JSON; and that it is
+# erased, with a receipt.
 # shellcheck disable=SC2154 # variables of tap.sh
 . tests/support/tap.sh
 
@@ -9,11 +10,11 @@ count() { # count KIND: so many items of it are in the export
 }
 records() { # the records of the user who has the most
     sqlite3 parley.db "SELECT count(*) FROM records r JOIN partitions p ON p.id = r.partition_id
-        WHERE p.name NOT LIKE '~%' AND r.key NOT LIKE 'outbox/%' GROUP BY p.id ORDER BY 1 DESC LIMIT 1"
+        WHERE p.name NOT LIKE '~%' GROUP BY p.id ORDER BY 1 DESC LIMIT 1"
 }
-items() { # all items of an export, but for notes on their way to the audit trail
+items() { # all items of an export
     sqlite3 :memory: "SELECT sum(json_array_length(value)) FROM
-        json_each(CAST(readfile('out') AS TEXT)) WHERE type = 'array' AND key != 'audit_notes'"
+        json_each(CAST(readfile('out') AS TEXT)) WHERE type = 'array'"
 }
 
 i=0
@@ -81,5 +82,136 @@ run export
 code 2
 says "export --user ID"
 silent
+
+# ---- erase
+
+rm -f parley.db* parley.keys*
+"$parley" ask --user ann --key k1 "The tulips of ann." >/dev/null 2>&1
+"$parley" ask -c --user ann "More tulips." >/dev/null 2>&1
+"$parley" ask --user bob "The roses of bob." >/dev/null 2>&1
+"$parley" backup old -q >/dev/null 2>&1
+cp parley.keys keys.before
+
+it erase__is_asked_for
+run erase
+code 2
+says "erase --user ID"
+run erase --user ann
+code 2
+says "add --yes"
+silent
+run erase --user nobody --yes
+code 2
+says "nothing is kept of user nobody"
+silent
+run sessions --user ann -o json
+has '$[0].turns' integer 2
+
+it erase__gives_a_signed_receipt
+run erase --user ann --yes
+code 0
+says "user ann is erased"
+keys '$' "partition erased_at completed_at deleted public_key signature"
+has '$.deleted.turns' integer 4
+has '$.deleted.sessions' integer 1
+has '$.deleted.message_keys' integer 1
+cp out receipt
+expect "nobody is named" sh -c "! grep -q ann receipt"
+run erase --verify-receipt receipt
+code 0
+prints "the signature holds"
+prints "the key of this house"
+run erase --verify-receipt receipt -o json
+has '$.ours' true
+expect "laid out anew it is the same" sh -c \
+    "sqlite3 :memory: \"SELECT json(CAST(readfile('receipt') AS TEXT))\" | sed 's/,/, /g;s/{/{ /g' >spaced"
+run erase --verify-receipt spaced
+code 0
+prints "the signature holds"
+
+it erase__a_receipt_that_was_changed
+for change in 's/"turns":4/"turns":5/' 's/2026/2025/' 's/"partition":"./"partition":"x/' 's/"sessions":1,//'; do
+    sed "$change" receipt >changed
+    cmp -s receipt changed && continue
+    run erase --verify-receipt changed
+    code 4
+    says "the signature does not hold"
+done
+run erase --verify-receipt old
+code 2
+echo '{}' >empty
+run erase --verify-receipt empty
+code 2
+says "no receipt"
+run erase --verify-receipt missing
+code 2
+
+it erase__a_receipt_elsewhere
+mkdir elsewhere
+cd elsewhere || exit 1
+run erase --verify-receipt ../receipt
+code 0
+prints "the signature holds"
+expect "no keyring was made" test ! -e parley.keys
+"$parley" ask hi >/dev/null 2>&1
+run erase --verify-receipt ../receipt
+code 0
+prints "not the key of this house"
+cd .. || exit 1
+
+it erase__nothing_is_left
+run sessions --user ann -o json
+expect "no sessions" test "$(cat out)" = "[]"
+run export --user ann
+code 2
+run show -c --user ann
+code 2
+run verify
+code 0
+prints "sessions: 1"
+run sessions --user bob -o json
+has '$[0].turns' integer 1
+partition=$(sqlite3 :memory: "SELECT json_extract(CAST(readfile('receipt') AS TEXT), '\$.partition')")
+expect "no record" test "$(sqlite3 parley.db "SELECT count(*) FROM records r JOIN partitions p
+    ON p.id = r.partition_id WHERE p.name = '$partition'")" = 0
+expect "no key" sh -c "! grep '^user $partition' parley.keys | grep -q ."
+
+it erase__again_is_told
+run erase --user ann --yes
+code 0
+says "was erased already"
+expect "the same receipt" cmp out receipt
+
+it erase__who_comes_back_is_new
+run ask --user ann "I am back."
+code 0
+run export --user ann
+expect "one turn" test "$(count turns)" = 2
+expect "another partition" test "$(sqlite3 parley.db "SELECT count(*) FROM records r JOIN partitions p
+    ON p.id = r.partition_id WHERE p.name = '$partition'")" = 0
+run erase --user ann --yes
+code 0
+has '$.deleted.turns' integer 2
+expect "another receipt" sh -c "! cmp -s out receipt"
+
+it erase__an_old_backup_brings_nobody_back
+run restore old
+code 0
+run sessions --all-users -o json
+expect "bob alone" test "$(sqlite3 :memory: "SELECT json_array_length(CAST(readfile('out') AS TEXT))")" = 1
+has '$[0].user' text bob
+expect "no record" test "$(sqlite3 parley.db "SELECT count(*) FROM records r JOIN partitions p
+    ON p.id = r.partition_id WHERE p.name = '$partition'")" = 0
+run verify
+code 0
+prints "problems: 0"
+
+it erase__a_copied_file_brings_nobody_back
+cp old parley.db
+rm -f parley.db-wal parley.db-shm
+run ask --user bob "Are you there?"
+code 0
+expect "no record" test "$(sqlite3 parley.db "SELECT count(*) FROM records r JOIN partitions p
+    ON p.id = r.partition_id WHERE p.name = '$partition'")" = 0
 
 plan

@@ -156,6 +156,9 @@ static bool command(struct talk *t, const struct line *line)
     uint64_t *request = &s->request;
     int code;
     switch (line->word) {
+    case W_SWEEP:
+        code = parley_sweep(t->engine, 0, request, &error);
+        break;
     case W_UNDO:
         code = parley_undo(t->engine, &scope, request, &error);
         break;
@@ -260,6 +263,7 @@ static bool act(struct talk *t, const struct line *line)
     case W_CONSTRAINT:
     case W_UNCONSTRAIN:
     case W_RESET:
+    case W_SWEEP:
         return command(t, line);
     case W_RESTART:
         return restart(t);
@@ -559,7 +563,9 @@ static const char *member_name(struct slice word)
         {"estimated", "estimated"},  {"cost", "cost_usd"},
         {"calls", "calls"},          {"estimated-calls", "estimated_calls"},
         {"limit", "limit"},          {"tokens", "tokens"},
-        {"percent", "percent"}};
+        {"percent", "percent"},      {"due", "due"},
+        {"archived", "archived"},    {"purged", "purged"},
+        {"records", "records"},      {"left", "left"}};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (slice_is(word, names[i][0]))
@@ -608,8 +614,29 @@ static bool check_counts(struct talk *t, const struct line *line)
         member = "total";
     }
     json_parse(&doc, buf_slice(from), 0, NULL);
-    bool ok = check_pairs(t, line, json_get(json_root(&doc), member));
+    struct json root = json_root(&doc);
+    bool ok = check_pairs(t, line, line->word == W_SWEPT ? root : json_get(root, member));
     json_doc_release(&doc);
+    return ok;
+}
+
+// Those of the sessions seen so far, in their order.
+static bool check_statuses(struct talk *t, const struct line *line)
+{
+    struct buf actual = BUF_INIT(4096);
+    bool ok = true;
+
+    for (unsigned i = 1; i <= t->sessions_len && ok; i++) {
+        struct json_doc doc = JSON_DOC_INIT;
+        ok = talk_ask_show(t, i);
+        json_parse(&doc, buf_slice(&t->answer), 0, NULL);
+        buf_add_str(&actual, i > 1 ? " " : "");
+        json_string(json_get(json_root(&doc), "status"), &actual);
+        json_doc_release(&doc);
+    }
+    if (ok && !slice_eq(buf_slice(&actual), line->text))
+        ok = talk_differs(t, line->n, "statuses", line->text, buf_slice(&actual));
+    buf_release(&actual);
     return ok;
 }
 
@@ -709,6 +736,10 @@ static bool check(struct talk *t, const struct line *line)
         return check_from(t, line);
     case W_WHY:
         return check_why(t, line);
+    case W_SWEPT:
+        return check_counts(t, line);
+    case W_STATUSES:
+        return check_statuses(t, line);
     default:
         return talk_verify(t);
     }

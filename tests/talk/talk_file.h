@@ -43,6 +43,7 @@ enum word {
     W_CONSTRAINT,
     W_UNCONSTRAIN,
     W_RESET,
+    W_SWEEP,
     W_STOP,
     W_GOES_ON,
     W_RESTART,
@@ -69,6 +70,8 @@ enum word {
     W_WINDOW,
     W_FROM,
     W_WHY,
+    W_SWEPT,
+    W_STATUSES,
     W_VERIFY,
     WORDS
 };
@@ -103,6 +106,7 @@ static const struct {
     [W_CONSTRAINT] = {"constraint", K_ACTION, F_TEXT},
     [W_UNCONSTRAIN] = {"unconstrain", K_ACTION, F_ARGUMENT},
     [W_RESET] = {"reset", K_ACTION, F_ALONE},
+    [W_SWEEP] = {"sweep", K_ACTION, F_ALONE},
     [W_STOP] = {"stop", K_ACTION, F_ALONE},
     [W_GOES_ON] = {"goes-on", K_ACTION, F_ALONE},
     [W_RESTART] = {"restart", K_ACTION, F_ALONE},
@@ -127,6 +131,8 @@ static const struct {
     [W_WINDOW] = {"window", K_CHECK, F_TEXT},
     [W_FROM] = {"from", K_CHECK, F_TEXT},
     [W_WHY] = {"why", K_CHECK, F_TEXT},
+    [W_SWEPT] = {"swept", K_CHECK, F_TEXT},
+    [W_STATUSES] = {"statuses", K_CHECK, F_TEXT},
     [W_VERIFY] = {"verify", K_CHECK, F_ALONE},
 };
 

@@ -45,6 +45,10 @@ static inline int teardown(void **state)
 {
     struct fixture *f = *state;
 
+    char lock[96];
+
+    snprintf(lock, sizeof(lock), "%s.lock", f->path);
+    unlink(lock);
     unlink(f->path);
     rmdir(f->folder);
     loop_free(f->loop);

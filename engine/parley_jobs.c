@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+// parley_jobs.c: the engine's jobs (jobs/), on the loop of its first worker: started with the
+// engine, stopped before the workers are, and run at once for who asks.
+#include "parley_int.h"
+
+#include "jobs/sweep.h"
+
+// What the jobs of one engine are made of. On the first worker's thread, once that runs.
+struct house {
+    parley *engine;
+    struct runner *runner;
+    struct sweep *sweep;
+    char boot_id[CLOCK_BOOT_ID_BYTES];
+    struct loop_task start;
+};
+
+// A request of a caller's.
+struct asked {
+    struct loop_task task;
+    parley *engine;
+    struct runner_ask ask;
+    uint64_t request;
+    void *ticket;
+};
+
+static void forget(void *user, const char *partition, const char *bot,
+                   void (*done)(void *arg, int code), void *arg)
+{
+    struct house *h = user;
+    struct err err = ERR_INIT;
+    struct job *job;
+
+    // Without memory for a job the session stays due.
+    if (job_new(&job, &err)) {
+        done(arg, err.code);
+        return;
+    }
+    job->verb = JOB_FORGET;
+    snprintf(job->partition, sizeof(job->partition), "%s", partition);
+    snprintf(job->bot, sizeof(job->bot), "%s", bot);
+    job->over = done;
+    job->over_arg = arg;
+    worker_post(h->engine->hands[0].worker, job);
+}
+
+static void start(struct loop_task *task)
+{
+    struct house *h = CONTAINER_OF(task, struct house, start);
+    int64_t every_ms = conf_int(h->engine->settings.conf, "sweep_every", RUNNER_EVERY_MS);
+
+    if (every_ms)
+        runner_start(h->runner, every_ms);
+}
+
+int house_open(parley *e, struct err *err)
+{
+    struct house *h = e->house = mem_zalloc(sizeof(*h));
+    if (!h)
+        return err_set(err, E_NOMEM, "out of memory for an engine");
+    h->engine = e;
+    if (e->seams.clock)
+        snprintf(h->boot_id, sizeof(h->boot_id), "simulated");
+    else
+        clock_boot_id(h->boot_id);
+    struct jobs_env env = {
+        .store = e->store,
+        .vault = e->vault,
+        .loop = e->hands[0].loop,
+        .clock = e->clock,
+        .rand = e->rand,
+        .log = &e->log,
+        .boot_id = h->boot_id,
+        .forget = forget,
+        .user = h,
+    };
+    int code = runner_new(&h->runner, &env, err);
+    if (!code)
+        code = sweep_new(&h->sweep, &env, err);
+    if (code)
+        return code;
+    struct runner_job sweep = sweep_job(h->sweep);
+    runner_add(h->runner, &sweep);
+    // In simulated time there is no end to what comes every few minutes: it is asked for.
+    h->start.fn = start;
+    if (!e->seams.clock)
+        loop_post(e->hands[0].loop, &h->start);
+    return E_OK;
+}
+
+void house_stop(parley *e, void (*idle)(void *user), void *user)
+{
+    runner_stop(e->house->runner, idle, user);
+}
+
+bool house_stands(const parley *e)
+{
+    return e->house && e->house->sweep;
+}
+
+void house_free(parley *e)
+{
+    if (!e->house)
+        return;
+    runner_free(e->house->runner);
+    sweep_free(e->house->sweep);
+    mem_free(e->house);
+}
+
+// ---- parley_sweep
+
+static void write_report(struct buf *out, const struct sweep_report *r)
+{
+    struct json_writer w;
+    char time[CLOCK_TEXT_BYTES];
+
+    jw_init(&w, out);
+    jw_object(&w);
+    jw_kv_i64(&w, "due", r->looked);
+    jw_kv_i64(&w, "archived", r->archived);
+    jw_kv_i64(&w, "purged", r->purged);
+    jw_kv_i64(&w, "records", (int64_t)r->records);
+    jw_kv_i64(&w, "left", r->left);
+    clock_format(r->trusted_ms, time);
+    jw_kv_str(&w, "time", time);
+    jw_kv_i64(&w, "clock_ahead_seconds", r->ahead_ms / 1000);
+    jw_kv_bool(&w, "paused", r->ahead_ms > SWEEP_AHEAD_MS);
+    jw_object_end(&w);
+}
+
+static void told(struct runner_ask *ask)
+{
+    struct asked *a = CONTAINER_OF(ask, struct asked, ask);
+    parley *e = a->engine;
+    struct sweep_report report = sweep_report(e->house->sweep);
+    struct buf json = BUF_INIT(4096);
+    struct event event = {.type = EVENT_RESULT, .request = a->request, .ticket = a->ticket};
+
+    sweep_report_clear(e->house->sweep);
+    write_report(&json, &report);
+    event.json = buf_slice(&json);
+    if (ask->code || !buf_ok(&json)) {
+        event.type = EVENT_ERROR;
+        event.code = ask->code ? ask->code : E_NOMEM;
+        event.message = ask->code ? ask->err.message : NO_MEMORY_TO_TELL;
+    }
+    engine_event(e, &event);
+    buf_release(&json);
+    mem_free(a);
+}
+
+static void ask_runner(struct loop_task *task)
+{
+    struct asked *a = CONTAINER_OF(task, struct asked, task);
+
+    sweep_report_clear(a->engine->house->sweep);
+    runner_now(a->engine->house->runner, &a->ask);
+}
+
+int parley_sweep(parley *e, unsigned flags, uint64_t *request, parley_error *error)
+{
+    struct err err = ERR_INIT;
+    struct asked *a = mem_zalloc(sizeof(*a));
+
+    if (a)
+        a->ticket = events_ticket();
+    int code = !house_stands(e)     ? err_set(&err, E_REFUSED, "this engine only reads")
+               : !a || !a->ticket ? err_set(&err, E_NOMEM, "out of memory for a request")
+                                    : engine_take_request(e, &a->request, &err);
+    if (code) {
+        if (a)
+            events_ticket_free(a->ticket);
+        mem_free(a);
+        return public_error(error, &err);
+    }
+    if (request)
+        *request = a->request;
+    a->engine = e;
+    a->ask.trust_clock = flags & PARLEY_TRUST_CLOCK;
+    a->ask.done = told;
+    a->task.fn = ask_runner;
+    loop_post(e->hands[0].loop, &a->task);
+    return PARLEY_OK;
+}

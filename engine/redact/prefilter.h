@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+// prefilter.h: the places of a text where a recogniser can find something: those that have the
+// anchor that its matches must have (redact/recognise.h). All other bytes are looked at 64 at a
+// time. Pure; any thread.
+#ifndef REDACT_PREFILTER_H
+#define REDACT_PREFILTER_H
+
+#include "base/slice.h"
+#include "redact/classify.h"
+#include "redact/recognise.h"
+
+// Told of a place and which of its anchors (enum redact_anchor) was seen; of every place that has
+// one, of some that have none, in no order, and of one more than once if it has several.
+typedef void place_fn(void *user, size_t at, unsigned anchor);
+
+void prefilter(enum classify_level level, struct slice text, place_fn *tell, void *user);
+
+#endif
