@@ -377,6 +377,16 @@ enum {
  * count as U+FFFD, one for each maximal ill-formed part. */
 PARLEY_API int parley_tokens(const char *encoding, const char *model, const char *text,
                              size_t text_bytes, unsigned flags, char **report, parley_error *error);
+enum {
+    PARLEY_REDACT_TEXT = 1 /**< *report is the masked text itself */
+};
+/** What redaction makes of a text: *report (free with parley_free): {text, spans[{type, start, end,
+ * score}]}: the text with masks, numbered within it by value, and what they stand for, in order and
+ * disjoint: a kind ("email", "card", …), bytes of the text as it was given, and how sure it is, up
+ * to 100. All kinds are looked for; region: where telephone numbers without a country are dialled
+ * ("US"), NULL: nowhere. PARLEY_E_USAGE: over 16 MiB, not UTF-8, a NUL in it, or no such region. */
+PARLEY_API int parley_redact(const char *region, const char *text, size_t text_bytes,
+                             unsigned flags, char **report, parley_error *error);
 
 /* ---- back-tests */
 

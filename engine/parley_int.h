@@ -17,6 +17,7 @@
 //   parley_discover.c model servers on this machine
 //   parley_jobs.c     what the engine does by itself: the sweep
 //   parley_tokens.c   counting tokens, which needs none either
+//   parley_redact.c   what redaction makes of a text, nor does this
 #ifndef PARLEY_INT_H
 #define PARLEY_INT_H
 

@@ -2,8 +2,10 @@
 // cli.c: the engine as the commands use it.
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/input.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -329,4 +331,27 @@ void cli_report_free(struct report *report)
     json_doc_release(&report->doc);
     parley_free(report->text);
     *report = (struct report){0};
+}
+
+int cli_read_text(struct cli *cli, const char *name, size_t max, struct buf *text)
+{
+    bool from_stdin = !name || strcmp(name, "-") == 0;
+    struct err err = ERR_INIT;
+    struct input in;
+
+    int fd = from_stdin ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        output_error(&cli->output, "cannot read %s: %s", name, strerror(errno));
+        return PARLEY_E_USAGE;
+    }
+    input_init(&in, fd, cli->signals);
+    int code = input_all(&in, text, max, &err);
+    while (code == E_CANCELLED && !cli_take_signal(cli)) // a resized window, or back from a stop
+        code = input_all(&in, text, max, &err);
+    input_release(&in);
+    if (!from_stdin)
+        close(fd);
+    if (code < 0)
+        err_prefix(&err, "%s: ", from_stdin ? "standard input" : name);
+    return code < 0 ? cli_fail_err(cli, &err) : code;
 }

@@ -51,6 +51,9 @@ int cli_session_turn(struct cli *cli, parley_scope *scope, uint32_t *turn);
 int cli_fail(struct cli *cli, const parley_error *error);
 int cli_fail_err(struct cli *cli, const struct err *err);
 
+// All of a file, or of standard input where name is NULL or "-": at most max bytes.
+int cli_read_text(struct cli *cli, const char *name, size_t max, struct buf *text);
+
 // Waits for an event or a signal. 0: *event is the caller's. Else the number of the signal.
 int cli_wait(struct cli *cli, parley_event **event);
 // The signal that is there, 0 for none. Suspends the process on a terminal's stop.
@@ -161,6 +164,7 @@ int command_erase(struct cli *cli);
 int command_models(struct cli *cli);
 int command_completion(struct cli *cli);
 int command_tokens(struct cli *cli);
+int command_redact(struct cli *cli);
 int command_replay(struct cli *cli);
 int command_version(struct cli *cli);
 int command_help(struct cli *cli);

@@ -61,6 +61,7 @@ static const struct entry examples[] = {
     {"git diff | parley ask --provider anthropic \"Review this.\"", "text from a pipe"},
     {"parley usage --by model --csv", "what it cost, for a spreadsheet"},
     {"parley models --discover", "which model servers run on this machine, and what to add"},
+    {"parley redact -o json letter.txt", "what a text holds that would be masked, and where"},
     {"parley tokens --model gpt-4o README.md", "how much of a model's window a file takes"},
     {0},
 };

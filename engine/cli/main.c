@@ -36,6 +36,7 @@ static int (*const run[])(struct cli *cli) = {
     [CMD_SWEEP] = command_sweep,       [CMD_KEYS] = command_keys,
     [CMD_TEST] = command_test,         [CMD_EXPORT] = command_export,
     [CMD_ERASE] = command_erase,
+    [CMD_REDACT] = command_redact,
 };
 
 static int exit_status(int code)

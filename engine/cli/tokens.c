@@ -1,38 +1,11 @@
 // SPDX-License-Identifier: MIT
 // tokens.c: `parley tokens`: how many tokens a file or standard input is.
 #include "cli/cli.h"
-#include "cli/input.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { TEXT_MAX = 64 << 20 }; // what parley_tokens takes
-
-static int read_text(struct cli *cli, const char *name, struct buf *text)
-{
-    bool from_stdin = !name || strcmp(name, "-") == 0;
-    struct err err = ERR_INIT;
-    struct input in;
-
-    int fd = from_stdin ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        output_error(&cli->output, "cannot read %s: %s", name, strerror(errno));
-        return PARLEY_E_USAGE;
-    }
-    input_init(&in, fd, cli->signals);
-    int code = input_all(&in, text, TEXT_MAX, &err);
-    while (code == E_CANCELLED && !cli_take_signal(cli)) // a resized window, or back from a stop
-        code = input_all(&in, text, TEXT_MAX, &err);
-    input_release(&in);
-    if (!from_stdin)
-        close(fd);
-    if (code < 0)
-        err_prefix(&err, "%s: ", from_stdin ? "standard input" : name);
-    return code < 0 ? cli_fail_err(cli, &err) : code;
-}
 
 // The ids with a space between them. They come last in the report, which may be longer than what
 // the reader of JSON takes.
@@ -87,7 +60,8 @@ int command_tokens(struct cli *cli)
 {
     struct buf text = BUF_INIT(TEXT_MAX + 1);
 
-    int code = read_text(cli, cli->options.n_words ? cli->options.words[0] : NULL, &text);
+    int code = cli_read_text(cli, cli->options.n_words ? cli->options.words[0] : NULL, TEXT_MAX,
+                             &text);
     if (code == PARLEY_OK)
         code = count(cli, &text);
     buf_release(&text);

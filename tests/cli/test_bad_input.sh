@@ -55,6 +55,23 @@ says "write one of day|bot|model|user|session"
 refused 2 ask hi -o yaml
 says "write one of table|json|jsonl|csv"
 
+it bad__redact
+refused 2 redact /nowhere/text
+says "cannot read /nowhere/text: No such file or directory"
+printf 'caf\351' >latin
+refused 2 redact latin
+says "not valid UTF-8 at byte 3"
+printf 'a\0b' >nul
+refused 2 redact nul
+says "a NUL at byte 1"
+printf hello >hello
+refused 2 redact --region Atlantis hello
+says "is no region"
+head -c 16777217 /dev/zero >large
+refused 2 redact large
+says "over 16 MiB"
+rm large latin nul hello
+
 it bad__tokens
 refused 2 tokens /nowhere/text
 says "cannot read /nowhere/text: No such file or directory"

@@ -341,6 +341,30 @@ code 0
 prints "no provider is called nobody"
 rm -f policies/wrong.lua
 
+# ---- redact
+
+it cli__redact
+feed 'Write to Ann@example.org or ann@example.org, not [EMAIL_7]; pay 4111 1111 1111 1111.\n' redact
+code 0
+quiet
+expect "masks by value, and none that was said" test "$(cat out)" = \
+    'Write to [EMAIL_1] or [EMAIL_1], not [\EMAIL_7]; pay [CARD_1].'
+printf 'Zoë: 4111-1111-1111-1111' >text
+run redact text -o json
+code 0
+has '$.text' text 'Zoë: [CARD_1]'
+has '$.spans[0].type' text card
+has '$.spans[0].start' integer 6
+has '$.spans[0].end' integer 25
+has '$.spans[0].score' integer
+keys '$' "text spans"
+keys '$.spans[0]' "type start end score"
+feed '' redact -
+code 0
+expect "nothing of nothing" test ! -s out
+feed 'ring 030 901820' redact --region DE
+prints 'ring [PHONE_1]'
+
 # ---- tokens
 
 it cli__tokens
