@@ -28,7 +28,8 @@ _Static_assert((int)PARLEY_E_USAGE == E_USAGE && (int)PARLEY_E_POLICY == E_POLIC
                "parley_code and enum code are the same numbers");
 _Static_assert((int)PARLEY_CONTINUE == JOB_CONTINUE && (int)PARLEY_STATELESS == JOB_STATELESS &&
                    (int)PARLEY_ALL_USERS == JOB_ALL_USERS &&
-                   (int)PARLEY_REGENERATE == JOB_REGENERATE,
+                   (int)PARLEY_REGENERATE == JOB_REGENERATE &&
+                   (int)PARLEY_AS_OPERATOR == JOB_AS_OPERATOR,
                "public flags and job flags are the same numbers");
 
 const char *parley_version(void)
@@ -189,6 +190,8 @@ static int open_hand(parley *e, unsigned index, unsigned count, struct err *err)
         .llm = &e->llm,
         .index = index,
         .count = count,
+        .actor = e->actor,
+        .store_id = e->seal.store,
         .side_thread = !e->seams.clock,
         .live_bytes_max = live_bytes / count,
         .sink = take_event,
@@ -318,6 +321,7 @@ static int open_engine(parley **out, const parley_options *options,
     e->log = (struct log){.sink = log_sink, .user = e, .min_level = LOG_DEBUG};
     e->clock = e->seams.clock ? &e->seams.clock->clock : clock_system();
     e->rand = e->seams.rand ? e->seams.rand : rand_system();
+    audit_actor(geteuid(), e->actor);
     atomic_init(&e->next_request, 1);
     pthread_mutex_init(&e->ready_lock, NULL);
     pthread_cond_init(&e->ready, NULL);

@@ -132,7 +132,11 @@ enum {
      * all after it are replaced by a turn that says the same. The old answer is kept, and shown as
      * superseded; both are billed. A pinned turn stays pinned. Continues the newest session, unless
      * one is named. PARLEY_E_NOT_FOUND, PARLEY_E_REFUSED: there is nothing to regenerate. */
-    PARLEY_REGENERATE = 8
+    PARLEY_REGENERATE = 8,
+    /** of parley_sessions, parley_show, parley_why and parley_recall: not the user asks, but who
+     * runs the program. The read is noted in the audit trail before anything is shown; if it cannot
+     * be, nothing is. */
+    PARLEY_AS_OPERATOR = 16
 };
 
 /** One user message. */
@@ -165,7 +169,7 @@ PARLEY_API void parley_stop(parley *engine, uint64_t request);
 
 typedef struct parley_scope {
     unsigned version; /**< PARLEY_SCOPE_VERSION */
-    unsigned flags;   /**< PARLEY_CONTINUE, PARLEY_ALL_USERS */
+    unsigned flags;   /**< PARLEY_CONTINUE, PARLEY_ALL_USERS, PARLEY_AS_OPERATOR */
     const char *user, *bot, *context, *session, *provider, *model; /**< as in parley_message */
 } parley_scope;
 #define PARLEY_SCOPE_VERSION 1
@@ -235,6 +239,29 @@ PARLEY_API int parley_sweep(parley *engine, unsigned flags, uint64_t *request,
  * be read are left in the store's files until a backup under way is through: repeat it. */
 PARLEY_API int parley_erase(parley *engine, const parley_scope *scope, uint64_t *request,
                             parley_error *error);
+/** The audit trail, oldest entry first: [{n, at, action, actor, subject?, detail?, bot?, policy?,
+ * count?, prev, hash}], of the scope's user or, with PARLEY_ALL_USERS, of everybody and the house.
+ * It names nobody: actor is "engine" or "uid:1000" (of who runs the program), subject a keyed
+ * digest that stands for a user. hash is BLAKE2b-256, in hex, of the entry as it is written here
+ * without `hash`. since_ms: only what was done then (Unix time) or later; 0: all. */
+PARLEY_API int parley_audit(parley *engine, const parley_scope *scope, int64_t since_ms,
+                            uint64_t *request, parley_error *error);
+/** Whether the trail is whole: {entries, newest{store, n, hash, at}, head{store, n, hash, at},
+ * problems[]}; store is a number that the store got when it was made. head is the one beside the
+ * keyring, null where there is none (keys in memory), or no entry yet. Any entry that was changed,
+ * moved, added or removed is a problem, also at the end: of that, the head tells, and `head`, one
+ * that parley_audit_head answered before; NULL: none. PARLEY_E_CORRUPT: it is no head that was
+ * signed here; PARLEY_E_USAGE: it is of another store. */
+PARLEY_API int parley_audit_verify(parley *engine, const char *head, uint64_t *request,
+                                   parley_error *error);
+/** The trail's newest entry, signed as of now, to be kept elsewhere: {store, n, hash, at, key,
+ * signature}, Ed25519 over "parley audit head\n" and {store, n, hash, at} as written here.
+ * PARLEY_E_CORRUPT: the trail is not whole. */
+PARLEY_API int parley_audit_head(parley *engine, uint64_t *request, parley_error *error);
+/** The trail and the head beside the keyring do not go together, and that is known and right (an
+ * older store was put in place by hand): from here on the head is the trail's, and an entry says
+ * so. Answers as parley_audit_verify. */
+PARLEY_API int parley_audit_accept(parley *engine, uint64_t *request, parley_error *error);
 /** Starts a new session for bot and context and keeps the old: {session}. */
 PARLEY_API int parley_reset(parley *engine, const parley_scope *scope, uint64_t *request,
                             parley_error *error);

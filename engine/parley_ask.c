@@ -159,6 +159,7 @@ struct question {
     struct slice text;
     struct backtest *backtest;
     int64_t since_ms;
+    enum audit_detail audit_why;
 };
 
 static int ask_about(parley *e, enum job_verb verb, const parley_scope *s,
@@ -177,6 +178,7 @@ static int ask_about(parley *e, enum job_verb verb, const parley_scope *s,
     job->turn = q->turn;
     job->backtest = q->backtest;
     job->since_ms = q->since_ms;
+    job->audit_why = q->audit_why;
     int code = copy_names(job, &names, &err);
     if (!code)
         code = copy(job->by, sizeof(job->by), q->by, "by", &err);
@@ -266,6 +268,41 @@ int engine_backtest(parley *e, const parley_scope *scope, int64_t since_ms, stru
 int parley_verify(parley *e, const parley_scope *scope, uint64_t *request, parley_error *error)
 {
     return ask(e, JOB_VERIFY, scope, request, error);
+}
+
+int parley_audit(parley *e, const parley_scope *scope, int64_t since_ms, uint64_t *request,
+                 parley_error *error)
+{
+    const struct question q = {.since_ms = since_ms};
+    return ask_about(e, JOB_AUDIT, scope, &q, request, error);
+}
+
+int parley_audit_verify(parley *e, const char *head, uint64_t *request, parley_error *error)
+{
+    const parley_scope all = PARLEY_SCOPE_INIT;
+    const struct question q = {.text = slice_str(head ? head : "")};
+    struct err err = ERR_INIT;
+    if (check_text(q.text, &err))
+        return public_error(error, &err);
+    return ask_about(e, JOB_AUDIT_VERIFY, &all, &q, request, error);
+}
+
+int parley_audit_head(parley *e, uint64_t *request, parley_error *error)
+{
+    const parley_scope all = PARLEY_SCOPE_INIT;
+    return ask(e, JOB_AUDIT_HEAD, &all, request, error);
+}
+
+int engine_audit_accept(parley *e, enum audit_detail why, uint64_t *request, parley_error *error)
+{
+    const parley_scope all = PARLEY_SCOPE_INIT;
+    const struct question q = {.audit_why = why};
+    return ask_about(e, JOB_AUDIT_ACCEPT, &all, &q, request, error);
+}
+
+int parley_audit_accept(parley *e, uint64_t *request, parley_error *error)
+{
+    return engine_audit_accept(e, AUDIT_NO_DETAIL, request, error);
 }
 
 int parley_reset(parley *e, const parley_scope *scope, uint64_t *request, parley_error *error)

@@ -64,19 +64,21 @@ static int take_verdict(struct copying *c, const char *json, struct err *err)
     return code;
 }
 
-// The one answer, or E_CANCELLED.
-static int wait_verdict(struct copying *c, parley *e, struct err *err)
+// The one answer, which `take` reads, or E_CANCELLED.
+static int wait_answer(struct copying *c, parley *e,
+                       int (*take)(struct copying *c, const char *json, struct err *err),
+                       struct err *err)
 {
     for (;;) {
         parley_event *event;
-        if (watch(c, c->bytes, c->bytes))
+        if (take && watch(c, c->bytes, c->bytes))
             return err_set(err, E_CANCELLED, "stopped while verifying the copy");
         if (parley_wait(e, WATCH_MS, &event) != 1)
             continue;
         int code = E_OK;
         bool last = true;
         if (event->type == PARLEY_EVENT_RESULT)
-            code = take_verdict(c, event->json, err);
+            code = take ? take(c, event->json, err) : E_OK;
         else if (event->type == PARLEY_EVENT_ERROR)
             code = err_set(err, event->code, "%s", event->text);
         else
@@ -99,7 +101,7 @@ static int verify_records(struct copying *c, const char *url, struct err *err)
     if (code)
         err_set(err, code, "%s", error.message);
     else
-        code = wait_verdict(c, e, err);
+        code = wait_answer(c, e, take_verdict, err);
     parley_close(e);
     return code;
 }
@@ -128,6 +130,31 @@ static int check_copy(void *user, const char *url, struct err *err)
                        "keeps such a copy); the first: %.*s", (long long)c->problems_len,
                        (int)strcspn(c->problems.ptr, "\n"), c->problems.ptr);
     return code;
+}
+
+// An older store has an older audit trail than the head beside the keyring was signed over: that
+// this is right is an entry of the trail. What cannot be told is a problem of the report's, as the
+// store is restored by now.
+static void accept_trail(struct copying *c)
+{
+    parley_error error = PARLEY_ERROR_INIT;
+    parley_options options = *c->options;
+    struct err err = ERR_INIT;
+    parley *e;
+    options.log = NULL;  // it would tell of what is about to be accepted
+    int code = parley_open(&e, &options, &error);
+    if (!code)
+        code = engine_audit_accept(e, AUDIT_RESTORED, NULL, &error);
+    if (code)
+        err_set(&err, code, "%s", error.message);
+    else
+        code = wait_answer(c, e, NULL, &err);
+    parley_close(e);
+    if (!code)
+        return;
+    err_prefix(&err, "the audit trail does not tell of the restoration (run `parley audit verify "
+               "--accept`): ");
+    add_problem(c, slice_str(err.message));
 }
 
 // ---- the report
@@ -220,6 +247,8 @@ static int run_copying(const parley_options *options, const parley_copy_options 
         code = check_call(&c, file, &err);
         if (!code)
             code = copy_store(&c, store, file, aside, &err);
+        if (!code && aside)
+            accept_trail(&c);
         if (!code)
             code = write_report(&c, file, store, aside, report, &err);
         else if (code == E_CORRUPT)

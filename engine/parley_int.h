@@ -105,10 +105,23 @@ void settings_operator(const struct settings *s, struct vault_options *out);
 
 // ---- parley_migrate.c
 
-// How records are sealed: an older parley did not bind their meta.
-enum seal_format { SEAL_OLD, SEAL_NOW };
-// What the store's house record says: which keyring it was sealed with, and how. (parley_seal.c)
-void seal_fingerprint(const struct vault *v, enum seal_format format, char out[VAULT_DIGEST_BYTES]);
+// How records are sealed, and what the house record binds: an older parley did not bind their meta;
+// another not which store it is.
+enum seal_format { SEAL_OLD, SEAL_META, SEAL_NOW };
+// The store's house record: which keyring it was sealed with, and how, and which store it is, a
+// random number. Nobody can make one for another store without the keyring. (parley_seal.c)
+struct seal_record {
+    char id[VAULT_DIGEST_BYTES];     // a digest of the rest, by the keyring; "": there is no record
+    char store[VAULT_DIGEST_BYTES];  // "" before SEAL_NOW
+    int64_t rotations;               // of users' keys, when that was last done with this store
+    uint64_t version;                // of the record, where it was read from the store
+};
+void seal_record_new(struct seal_record *r, const struct vault *v, const struct rand *rand);
+bool seal_record_is(const struct seal_record *r, const struct vault *v, enum seal_format format);
+enum { SEAL_META_BYTES = 160 };
+void seal_record_write(const struct seal_record *r, char meta[SEAL_META_BYTES]);
+// E_NOMEM, E_CORRUPT: *r is then as without one.
+int seal_record_read(struct seal_record *r, struct slice meta, struct err *err);
 #define HOUSE_KEYRING_KEY "keyring"
 // After the store's schema is up to date: seals all records anew if they are of the old format.
 // Adds what it did to report; dry_run only tells. Can be broken off and run again.
@@ -116,19 +129,13 @@ int seals_migrate(const struct settings *s, bool dry_run, struct buf *report, st
 
 // ---- parley_seal.c
 
-// What the store says of the keyring that sealed it: `~house`/`keyring`.
-struct house_record {
-    char keyring[VAULT_DIGEST_BYTES];  // its fingerprint
-    char store[VAULT_DIGEST_BYTES];    // the store's own id; empty: it has none yet
-    int64_t rotations;                 // of users' keys, when that was last done with this store
-    uint64_t version;                  // of the record; 0: there is none, the store is new
-};
-// Blocking, on a loop that nobody else runs.
-int house_read(struct house_record *out, struct store *store, struct loop *loop, struct err *err);
-int house_write(const struct house_record *r, struct store *store, struct loop *loop,
-                struct err *err);
+struct seal_record;
+// The store's house record; version 0: there is none. Blocking, on a loop that nobody else runs.
+int seal_read(struct seal_record *out, struct store *store, struct loop *loop, struct err *err);
+int seal_write(const struct seal_record *r, struct store *store, struct loop *loop,
+               struct err *err);
 // E_STORE: it is another keyring, or an old copy of this one. path: for the message.
-int house_check(const struct house_record *r, struct vault *v, const char *path, struct err *err);
+int seal_check(const struct seal_record *r, struct vault *v, const char *path, struct err *err);
 // Opens the engine's vault, if its keyring is the one that sealed the store.
 int seal_open(parley *e, struct err *err);
 
@@ -157,6 +164,8 @@ struct parley {
     void *user;
     const struct clock *clock;
     const struct rand *rand;
+    char actor[AUDIT_ACTOR_BYTES];
+    struct seal_record seal;     // the store's
     struct secrets secrets;
     struct store *store;
     struct vault *vault;
@@ -205,6 +214,9 @@ int engine_take_request(parley *e, uint64_t *request, struct err *err);
 // one answer.
 int engine_backtest(parley *e, const parley_scope *scope, int64_t since_ms, struct backtest *b,
                     parley_error *error);
+
+// parley_audit_accept, and why: AUDIT_RESTORED after a restore.
+int engine_audit_accept(parley *e, enum audit_detail why, uint64_t *request, parley_error *error);
 
 // ---- parley_offline.c
 

@@ -68,14 +68,14 @@ static void release(struct keys_work *w)
 
 // Looking for records in a store of another keyring would find none, and destroy keys that are in
 // use elsewhere.
-static int check_store(struct keys_work *w, struct house_record *house)
+static int check_store(struct keys_work *w, struct seal_record *house)
 {
-    int code = house_read(house, w->store, w->loop, w->err);
-    if (!code && !house->version)
+    int code = seal_read(house, w->store, w->loop, w->err);
+    if (!code && !house->id[0])
         code = err_set(w->err, E_STORE, "%s: nothing was sealed there with %s yet: name the store "
                        "whose keys are to be rotated", conf_str(w->settings.conf, "store"),
                        w->path.ptr);
-    return code ? code : house_check(house, w->vault, w->path.ptr, w->err);
+    return code ? code : seal_check(house, w->vault, w->path.ptr, w->err);
 }
 
 // ---- telling
@@ -142,14 +142,14 @@ static int make_operator(struct keys_work *w)
 static int make_keyring(struct keys_work *w)
 {
     struct vault_options options = {.path = w->path.ptr, .rand = rand_system()};
-    struct house_record house = {0};
+    struct seal_record house = {0};
     if (access(w->path.ptr, F_OK) == 0)
         return err_set(w->err, E_REFUSED, "keyring %s is there already, and is not overwritten: "
                        "what was sealed with it could not be read again", w->path.ptr);
     int code = open_store(w);
     if (!code && w->store)
-        code = house_read(&house, w->store, w->loop, w->err);
-    if (!code && house.version)
+        code = seal_read(&house, w->store, w->loop, w->err);
+    if (!code && house.id[0])
         return err_set(w->err, E_REFUSED, "the store was sealed with a keyring already: put that "
                        "one back as %s", w->path.ptr);
     settings_operator(&w->settings, &options);
@@ -201,7 +201,7 @@ static int run_reseal(struct keys_work *w, struct reseal *r)
 
 static int count_retired(struct keys_work *w, struct reseal *r)
 {
-    struct house_record house;
+    struct seal_record house;
     int code = open_store(w);
     r->count_only = true;
     if (code || !w->store)
@@ -267,19 +267,19 @@ static int rewrap(struct keys_work *w)
 // An old copy of the keyring is then told from the newest.
 static int note_rotation(struct keys_work *w)
 {
-    struct house_record house;
+    struct seal_record house;
     struct vault_status s;
     vault_status(w->vault, &s);
-    int code = house_read(&house, w->store, w->loop, w->err);
+    int code = seal_read(&house, w->store, w->loop, w->err);
     if (code || house.rotations == s.rotations)
         return code;
     house.rotations = s.rotations;
-    return house_write(&house, w->store, w->loop, w->err);
+    return seal_write(&house, w->store, w->loop, w->err);
 }
 
 static int rotate_users(struct keys_work *w, unsigned what, struct reseal *r)
 {
-    struct house_record house;
+    struct seal_record house;
     struct vault_status s;
     int code = open_store(w);
     if (!code && !w->store)

@@ -191,33 +191,27 @@ static int seal_all(struct migration *m)
 // ---- the house record
 
 // *version is 0 where there is none: the store is new.
-static int read_house(struct migration *m, char id[VAULT_DIGEST_BYTES], uint64_t *version)
+static int read_house(struct migration *m, struct seal_record *r, uint64_t *version)
 {
     struct store_op op = {.verb = STORE_GET,
                           .partition = SLICE_LIT(HOUSE_PARTITION),
                           .key = SLICE_LIT(HOUSE_KEYRING_KEY)};
-    struct json_doc doc = JSON_DOC_INIT;
-    struct buf scratch = BUF_INIT(1024);
     int code = run_op(m, &op);
-    id[0] = '\0';
     *version = 0;
     if (!code && op.rows_len) {
-        code = json_parse(&doc, op.rows[0].meta, 0, m->err);
-        struct slice text = json_text(json_get(json_root(&doc), "id"), &scratch);
-        snprintf(id, VAULT_DIGEST_BYTES, "%.*s", SLICE_FMT(text));
+        code = seal_record_read(r, op.rows[0].meta, m->err);
         *version = op.rows[0].version;
     }
     store_op_release(&op);
-    json_doc_release(&doc);
-    buf_release(&scratch);
     return code;
 }
 
 static int write_house(struct migration *m, uint64_t version)
 {
-    char meta[128], id[VAULT_DIGEST_BYTES];
-    seal_fingerprint(m->vault, SEAL_NOW, id);
-    snprintf(meta, sizeof(meta), "{\"id\":\"%s\"}", id);
+    char meta[SEAL_META_BYTES];
+    struct seal_record now;
+    seal_record_new(&now, m->vault, rand_system());
+    seal_record_write(&now, meta);
     struct store_item item = {.verb = STORE_PUT,
                               .version = version,
                               .key = SLICE_LIT(HOUSE_KEYRING_KEY),
@@ -231,16 +225,29 @@ static int write_house(struct migration *m, uint64_t version)
     return code;
 }
 
+// Which store it is was not bound: only the house record changes.
+static int name_store(struct migration *m, uint64_t version, bool dry_run)
+{
+    if (dry_run) {
+        buf_add_str(m->report, "the store is to get a number of its own, for the audit trail\n");
+        return E_OK;
+    }
+    int code = write_house(m, version);
+    if (!code)
+        buf_add_str(m->report, "the store has a number of its own, for the audit trail\n");
+    return code;
+}
+
 static int migrate(struct migration *m, bool dry_run)
 {
-    char id[VAULT_DIGEST_BYTES], old[VAULT_DIGEST_BYTES], now[VAULT_DIGEST_BYTES];
+    struct seal_record r;
     uint64_t version;
-    int code = read_house(m, id, &version);
-    seal_fingerprint(m->vault, SEAL_OLD, old);
-    seal_fingerprint(m->vault, SEAL_NOW, now);
-    if (code || version == 0 || strcmp(id, now) == 0)
+    int code = read_house(m, &r, &version);
+    if (code || version == 0 || seal_record_is(&r, m->vault, SEAL_NOW))
         return code;
-    if (strcmp(id, old) != 0)
+    if (seal_record_is(&r, m->vault, SEAL_META))
+        return name_store(m, version, dry_run);
+    if (!seal_record_is(&r, m->vault, SEAL_OLD))
         return err_set(m->err, E_STORE, "the store was sealed with another keyring: say where the "
                        "right one is with --set keyring=PATH");
     if (dry_run) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // parley_seal.c: a store and the keyring that seals it belong together, and know each other.
 //
-// The house record of the store holds the fingerprint of the keyring, an id of the store's own, and
+// The house record of the store holds an id of the store's own, a digest of it by the keyring, and
 // how often the users' keys had been rotated when that was last done with this store; the keyring
 // has a line for each store. All of it before any worker runs.
 #include "parley_int.h"
@@ -28,86 +28,100 @@ static int run_op(struct store *store, struct loop *loop, struct store_op *op, s
     return op->code;
 }
 
-void seal_fingerprint(const struct vault *v, enum seal_format format, char out[VAULT_DIGEST_BYTES])
+static void fingerprint(const struct seal_record *r, const struct vault *v,
+                        enum seal_format format, char out[VAULT_DIGEST_BYTES])
 {
-    struct slice meta_is_bound = SLICE_LIT("2");
-    vault_digest(v, "keyring", &meta_is_bound, format == SEAL_OLD ? 0 : 1, out);
+    static const struct slice formats[] = {SLICE_LIT("1"), SLICE_LIT("2"), SLICE_LIT("3")};
+    struct slice parts[] = {formats[format], slice_str(r->store)};
+    vault_digest(v, "keyring", parts, format == SEAL_OLD ? 0 : format == SEAL_META ? 1 : 2, out);
 }
 
-static void copy_member(const struct json_doc *doc, const char *name, char out[VAULT_DIGEST_BYTES])
+bool seal_record_is(const struct seal_record *r, const struct vault *v, enum seal_format format)
 {
+    char id[VAULT_DIGEST_BYTES];
+    fingerprint(r, v, format, id);
+    return strcmp(id, r->id) == 0 && (format == SEAL_NOW) == (r->store[0] != '\0');
+}
+
+void seal_record_new(struct seal_record *r, const struct vault *v, const struct rand *rand)
+{
+    unsigned char bytes[(VAULT_DIGEST_BYTES - 1) / 2];
+    *r = (struct seal_record){0};
+    rand_fill(rand, bytes, sizeof(bytes));
+    hex_encode(bytes, sizeof(bytes), r->store);
+    fingerprint(r, v, SEAL_NOW, r->id);
+}
+
+void seal_record_write(const struct seal_record *r, char meta[SEAL_META_BYTES])
+{
+    int n = snprintf(meta, SEAL_META_BYTES, "{\"id\":\"%s\",\"store\":\"%s\"", r->id, r->store);
+    if (r->rotations)
+        n += snprintf(meta + n, SEAL_META_BYTES - (size_t)n, ",\"rotations\":%lld",
+                      (long long)r->rotations);
+    snprintf(meta + n, SEAL_META_BYTES - (size_t)n, "}");
+}
+
+int seal_record_read(struct seal_record *r, struct slice meta, struct err *err)
+{
+    struct json_doc doc = JSON_DOC_INIT;
     struct buf scratch = BUF_INIT(1024);
-    struct slice text = json_text(json_get(json_root(doc), name), &scratch);
-    snprintf(out, VAULT_DIGEST_BYTES, "%.*s", SLICE_FMT(text));
+    *r = (struct seal_record){0};
+    int code = json_parse(&doc, meta, 0, err);
+    struct slice id = json_text(json_get(json_root(&doc), "id"), &scratch);
+    snprintf(r->id, sizeof(r->id), "%.*s", SLICE_FMT(id));
+    struct slice store = json_text(json_get(json_root(&doc), "store"), &scratch);
+    snprintf(r->store, sizeof(r->store), "%.*s", SLICE_FMT(store));
+    r->rotations = json_i64(json_get(json_root(&doc), "rotations"), 0);
+    if (code != E_NOMEM && !r->id[0])
+        code = err_set(err, E_CORRUPT, "the store does not say which keyring it was sealed with: "
+                       "restore a backup of it");
+    json_doc_release(&doc);
     buf_release(&scratch);
+    return code;
 }
 
-int house_read(struct house_record *out, struct store *store, struct loop *loop, struct err *err)
+int seal_read(struct seal_record *out, struct store *store, struct loop *loop, struct err *err)
 {
     struct store_op op = {.verb = STORE_GET,
                           .partition = SLICE_LIT(HOUSE_PARTITION),
                           .key = SLICE_LIT(HOUSE_KEYRING_KEY)};
-    struct json_doc doc = JSON_DOC_INIT;
-    *out = (struct house_record){0};
+    *out = (struct seal_record){0};
     int code = run_op(store, loop, &op, err);
     if (!code && op.rows_len == 1) {
-        code = json_parse(&doc, op.rows[0].meta, 0, err);
+        code = seal_record_read(out, op.rows[0].meta, err);
         out->version = op.rows[0].version;
-        copy_member(&doc, "id", out->keyring);
-        copy_member(&doc, "store", out->store);
-        out->rotations = json_i64(json_get(json_root(&doc), "rotations"), 0);
-        if (code != E_NOMEM && !out->keyring[0])
-            code = err_set(err, E_CORRUPT,
-                           "the store does not say which keyring it was sealed with: restore a "
-                           "backup of it");
     }
     store_op_release(&op);
-    json_doc_release(&doc);
     return code;
 }
 
-int house_write(const struct house_record *r, struct store *store, struct loop *loop,
-                struct err *err)
+int seal_write(const struct seal_record *r, struct store *store, struct loop *loop, struct err *err)
 {
-    struct buf meta = BUF_INIT(512);
-    struct json_writer w;
-    jw_init(&w, &meta);
-    jw_object(&w);
-    jw_kv_str(&w, "id", r->keyring);
-    if (r->store[0])
-        jw_kv_str(&w, "store", r->store);
-    if (r->rotations)
-        jw_kv_i64(&w, "rotations", r->rotations);
-    jw_object_end(&w);
+    char meta[SEAL_META_BYTES];
+    seal_record_write(r, meta);
     struct store_item item = {.verb = r->version ? STORE_PUT : STORE_INSERT,
                               .key = SLICE_LIT(HOUSE_KEYRING_KEY),
                               .version = r->version,
-                              .meta = buf_slice(&meta)};
+                              .meta = slice_str(meta)};
     struct store_op op = {.verb = STORE_COMMIT,
                           .partition = SLICE_LIT(HOUSE_PARTITION),
                           .items = &item,
                           .items_len = 1};
-    int code = buf_check(&meta, "the record of the keyring", err);
-    if (!code)
-        code = run_op(store, loop, &op, err);
+    int code = run_op(store, loop, &op, err);
     store_op_release(&op);
-    buf_release(&meta);
     return code;
 }
 
-int house_check(const struct house_record *r, struct vault *v, const char *path, struct err *err)
+int seal_check(const struct seal_record *r, struct vault *v, const char *path, struct err *err)
 {
-    char ours[VAULT_DIGEST_BYTES];
     struct vault_status status;
-    seal_fingerprint(v, SEAL_NOW, ours);
     vault_status(v, &status);
-    if (strcmp(r->keyring, ours) == 0)
+    if (seal_record_is(r, v, SEAL_NOW))
         return r->rotations <= status.rotations
                    ? E_OK
                    : err_set(err, E_STORE, "keyring %s is an old copy: the store's keys were "
                              "rotated since; put the newest one back", path ? path : "");
-    seal_fingerprint(v, SEAL_OLD, ours);
-    if (strcmp(r->keyring, ours) == 0)
+    if (seal_record_is(r, v, SEAL_META) || seal_record_is(r, v, SEAL_OLD))
         return err_set(err, E_STORE, "the store's records are sealed as an older parley did: run "
                        "`parley migrate`");
     return err_set(err, E_STORE, "the store was sealed with another keyring than %s: say where the "
@@ -120,7 +134,6 @@ struct opening {
     parley *engine;
     struct loop *loop;
     const char *path;            // of the keyring; NULL: in memory
-    struct house_record house;
     struct err *err;
 };
 
@@ -134,43 +147,36 @@ static int any_partition(struct opening *o, bool *any)
     return code;
 }
 
-static int read_house(struct opening *o)
+static int read_record(struct opening *o)
 {
-    return house_read(&o->house, o->engine->store, o->loop, o->err);
+    return seal_read(&o->engine->seal, o->engine->store, o->loop, o->err);
+}
+
+// Another process that was faster is right.
+static int make_record(struct opening *o)
+{
+    parley *e = o->engine;
+    seal_record_new(&e->seal, e->vault, e->rand);
+    int code = seal_write(&e->seal, e->store, o->loop, o->err);
+    return code == E_CONFLICT ? read_record(o) : code;
 }
 
 // Everything in a store is sealed under one keyring. With another one, users would look like
 // strangers to their own conversations, so that is refused before anything is made.
-static int check_fingerprint(struct opening *o)
+static int check_record(struct opening *o)
 {
+    struct seal_record *r = &o->engine->seal;
     bool any = false;
-    int code = o->house.version ? E_OK : any_partition(o, &any);
+    int code = r->id[0] ? E_OK : any_partition(o, &any);
     // Another process may have made the record meanwhile.
     if (!code && any)
-        code = read_house(o);
-    if (!code && any && !o->house.version)
+        code = read_record(o);
+    if (!code && any && !r->id[0])
         code = err_set(o->err, E_CORRUPT, "the store no longer says which keyring it was sealed "
                        "with: restore a backup of it");
-    if (code || o->house.version)
-        return code ? code : house_check(&o->house, o->engine->vault, o->path, o->err);
-    seal_fingerprint(o->engine->vault, SEAL_NOW, o->house.keyring);
-    code = house_write(&o->house, o->engine->store, o->loop, o->err);
-    return code == E_CONFLICT
-               ? E_OK
-               : code;  // another process was faster; it is compared on the next open
-}
-
-// A store of before stores had ids gets one.
-static int give_id(struct opening *o)
-{
-    unsigned char bytes[(VAULT_DIGEST_BYTES - 1) / 2];
-    int code = read_house(o);
-    if (code || o->house.store[0])
-        return code;
-    rand_fill(o->engine->rand, bytes, sizeof(bytes));
-    hex_encode(bytes, sizeof(bytes), o->house.store);
-    code = house_write(&o->house, o->engine->store, o->loop, o->err);
-    return code == E_CONFLICT ? read_house(o) : code;  // another process gave it one
+    if (!code && !r->id[0])
+        code = make_record(o);
+    return code ? code : seal_check(r, o->engine->vault, o->path, o->err);
 }
 
 static void registered(struct vault_request *request)
@@ -181,11 +187,8 @@ static void registered(struct vault_request *request)
 // Older keys may only be destroyed when no other store needs them.
 static int register_store(struct opening *o)
 {
-    int code = give_id(o);
-    if (code)
-        return code;
     struct vault_request request = {.loop = o->loop, .done = registered};
-    memcpy(request.partition, o->house.store, sizeof(request.partition));
+    memcpy(request.partition, o->engine->seal.store, sizeof(request.partition));
     vault_add_store(o->engine->vault, &request);
     loop_run(o->loop);
     if (request.code)
@@ -196,8 +199,8 @@ static int register_store(struct opening *o)
 static int open_vault(struct opening *o)
 {
     parley *e = o->engine;
-    int code = read_house(o);
-    bool sealed = o->house.version != 0;
+    int code = read_record(o);
+    bool sealed = e->seal.id[0] != '\0';
     if (!code && !sealed && e->copy)
         code = err_set(o->err, E_STORE,
                        "the store has no conversations: no keyring ever sealed it");
@@ -216,7 +219,7 @@ static int open_vault(struct opening *o)
     if (!code)
         code = vault_open(&e->vault, &options, o->err);
     if (!code)
-        code = check_fingerprint(o);
+        code = check_record(o);
     return code || !o->path || e->copy ? code : register_store(o);
 }
 

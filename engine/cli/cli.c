@@ -59,12 +59,23 @@ void cli_close(struct cli *cli)
     cli->engine = NULL;
 }
 
+// Whose words are shown are somebody else's than who chats here without a name.
+static bool is_operator(const struct options *o)
+{
+    const unsigned reads = 1U << CMD_SESSIONS | 1U << CMD_SHOW | 1U << CMD_WHY | 1U << CMD_RECALL;
+    const char *user = o->value[FLAG_USER];
+
+    return (reads >> o->command->id & 1U) != 0 &&
+           (option_on(o, FLAG_ALL_USERS) || (user && strcmp(user, "local") != 0));
+}
+
 void cli_scope(const struct cli *cli, parley_scope *scope)
 {
     const struct options *o = &cli->options;
 
     *scope = (parley_scope)PARLEY_SCOPE_INIT;
-    scope->flags = option_on(o, FLAG_CONTINUE) ? PARLEY_CONTINUE : 0;
+    scope->flags = (option_on(o, FLAG_CONTINUE) ? PARLEY_CONTINUE : 0) |
+                   (is_operator(o) ? PARLEY_AS_OPERATOR : 0);
     scope->user = o->value[FLAG_USER];
     scope->bot = o->value[FLAG_BOT];
     scope->context = o->value[FLAG_CONTEXT];

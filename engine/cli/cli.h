@@ -153,6 +153,7 @@ int command_usage(struct cli *cli);
 int command_check(struct cli *cli);
 int command_test(struct cli *cli);
 int command_verify(struct cli *cli);
+int command_audit(struct cli *cli);
 int command_import(struct cli *cli);
 int command_migrate(struct cli *cli);
 int command_backup(struct cli *cli);

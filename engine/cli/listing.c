@@ -133,7 +133,7 @@ static void read_cell(struct buf *out, enum kind kind, struct json value, bool c
         json_string(value, out);
     else if (kind == KIND_COUNT && !csv && type == JSON_NULL)
         buf_add_str(out, "-");
-    else if (kind == KIND_COUNT && !csv)
+    else if (kind == KIND_COUNT && !csv && type == JSON_NUMBER)
         add_grouped(out, json_i64(value, 0));
     else if (kind == KIND_MONEY && !csv)
         add_money(out, json_double(value, NAN));

@@ -52,6 +52,8 @@ const struct command command_table[] = {
      "checks every session in the store against the ledger's rules"},
     {"sweep", CMD_SWEEP, "", 0, 0, OFFER_NOTHING, AS_TABLE | AS_JSON,
      "archives sessions whose time has come, deletes those that are to be deleted"},
+    {"audit", CMD_AUDIT, "verify|head", 0, 1, OFFER_CHOICES, AS_TABLE | AS_JSON | AS_JSONL | AS_CSV,
+     "the audit trail; whether it is whole; its signed head, to be kept elsewhere"},
     {"import", CMD_IMPORT, "FILE.jsonl", 1, 1, OFFER_FILES, AS_TABLE | AS_JSON,
      "makes sessions of recorded conversations, one a line; - is standard input"},
     {"migrate", CMD_MIGRATE, "", 0, 0, OFFER_NOTHING, AS_TABLE,
@@ -84,7 +86,6 @@ const struct command command_table[] = {
     LATER("status", "", "versions, workers and sessions of the running server"),
     LATER("memory", "", "a user's facts, knowledge and journal"),
     LATER("forget", "FACT", "forgets one fact"),
-    LATER("audit", "[verify]", "the audit trail and its chain"),
     LATER("tasks", "", "what is waiting or running in the background"),
     LATER("new", "policy NAME", "starts a policy from a template"),
     {0},
@@ -169,13 +170,19 @@ const struct flag flag_table[FLAGS] = {
     [FLAG_FROM] = {"from", 0, FLAG_TEXT, "FILE.jsonl", OFFER_FILES, 1 << CMD_REPLAY,
                    "recorded conversations, as import takes them; - is standard input (without "
                    "it: the store's sessions)"},
-    [FLAG_SINCE] = {"since", 0, FLAG_TEXT, "SPAN", OFFER_NOTHING, 1 << CMD_REPLAY,
-                    "of the store, sessions that were active lately, as in 7d or 12h"},
+    [FLAG_SINCE] = {"since", 0, FLAG_TEXT, "SPAN", OFFER_NOTHING, 1 << CMD_REPLAY | 1 << CMD_AUDIT,
+                    "of the store, sessions that were active lately, as in 7d or 12h; of the "
+                    "trail, what was done lately, or since a time as 2026-01-31"},
     [FLAG_BASELINE] = {"baseline", 0, FLAG_TEXT, "N", OFFER_NOTHING, 1 << CMD_REPLAY,
                        "beside them a window of N messages that slides by one (default: 40; 0: "
                        "none)"},
     [FLAG_SVG] = {"svg", 0, FLAG_TEXT, "FILE", OFFER_NOTHING, 1 << CMD_REPLAY,
                   "draws cost and tokens per turn by policy"},
+    [FLAG_HEAD] = {"head", 0, FLAG_TEXT, "FILE", OFFER_FILES, 1 << CMD_AUDIT,
+                   "verify: holds the trail against this head, too"},
+    [FLAG_ACCEPT] = {"accept", 0, FLAG_SWITCH, NULL, OFFER_NOTHING, 1 << CMD_AUDIT,
+                     "verify: signs the trail as it is, which the trail tells, where the head "
+                     "does not go with it and that is right (an older store was put in place)"},
     [FLAG_REMOVE] = {"remove", 0, FLAG_SWITCH, NULL, OFFER_NOTHING,
                      1 << CMD_PIN | 1 << CMD_CONSTRAINT,
                      "lets the turn go again, or takes back the constraint of this number"},

@@ -6,13 +6,10 @@
 
 #include "base/id.h"
 
-void audit_subject(const struct vault *v, const struct user_key *key, const char *partition,
-                   char out[AUDIT_SUBJECT_BYTES])
+int audit_subject(struct vault *v, const struct user_key *key, const char *partition,
+                  char out[AUDIT_SUBJECT_BYTES], struct err *err)
 {
-    struct slice part = slice_str(partition);
-
-    (void)key;
-    vault_digest(v, "audit", &part, 1, out);
+    return vault_user_digest(v, key, "audit", slice_str(partition), out, err);
 }
 
 static void new_id(const struct rand *rand, char out[AUDIT_ID_BYTES])
@@ -51,8 +48,9 @@ int audit_outbox(struct audit_outbox *o, struct store_item *item, struct vault *
     struct audit_note about = *note;
     struct sealed sealed;
 
-    audit_subject(v, key, partition, about.subject);
-    int code = fill(o, &meta, partition, &about, rand, err);
+    int code = audit_subject(v, key, partition, about.subject, err);
+    if (!code)
+        code = fill(o, &meta, partition, &about, rand, err);
     struct vault_place place = {slice_str(partition), slice_str(o->key),
                                 slice_of(o->meta, meta.len)};
     if (!code)
@@ -78,7 +76,8 @@ void commit_note(struct commit *b, const struct rand *rand, const struct audit_n
     char id[AUDIT_ID_BYTES];
 
     new_id(rand, id);
-    audit_subject(b->vault, b->key, b->partition.ptr, about.subject);
+    if (!b->code)
+        b->code = audit_subject(b->vault, b->key, b->partition.ptr, about.subject, &b->err);
     key_audit_note(&b->name, id);
     audit_note_write(&about, &b->meta);
     uint32_t at = commit_add(b, STORE_INSERT, 0);

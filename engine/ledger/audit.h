@@ -16,9 +16,10 @@
 #include "ledger/ledger.h"
 #include "model/audit.h"
 
-// What stands for a user in the trail. Nobody can tell whom it meant once the user's key is gone.
-void audit_subject(const struct vault *v, const struct user_key *key, const char *partition,
-                   char out[AUDIT_SUBJECT_BYTES]);
+// What stands for a user in the trail. Nobody can tell whom it meant once the user was erased
+// (E_ERASED then; so an erasure asks for it first).
+int audit_subject(struct vault *v, const struct user_key *key, const char *partition,
+                  char out[AUDIT_SUBJECT_BYTES], struct err *err);
 
 // An outbox record in the making: the item of a batch points into it. Place one beside the batch.
 enum { AUDIT_KEY_BYTES = sizeof(AUDIT_OUTBOX) + AUDIT_ID_BYTES, AUDIT_META_BYTES = 640 };

@@ -149,6 +149,20 @@ uint32_t commit_add_bytes(struct commit *b, enum store_item_verb verb, uint64_t 
     return at;
 }
 
+void commit_add_bare(struct commit *b, enum store_item_verb verb, uint64_t version)
+{
+    BUG_ON(safe_buf_text(&b->body).len > 0);
+    if (!b->code)
+        b->code = buf_check(&b->name, "a record's key", &b->err);
+    if (!b->code)
+        b->code = buf_check(&b->meta, "a record's meta", &b->err);
+    if (!b->code)
+        add_item(b, verb, version, buf_slice(&b->name));
+    if (!b->code)
+        b->code = check_arena(b);
+    clear_next(b);
+}
+
 void commit_delete(struct commit *b)
 {
     commit_delete_version(b, 0);

@@ -2,6 +2,9 @@
 // house.c: see house.h. A meta is what was written if writing what was read gives the same bytes.
 #include "ledger/house.h"
 
+#include "ledger/trail.h"
+#include "model/spend.h"
+
 void house_write_calibration(const struct vault *v, struct slice key, const struct calibration *c,
                              struct buf *out)
 {
@@ -39,4 +42,28 @@ int house_read_calibration(const struct vault *v, const struct record *r, struct
         return E_OK;
     calibration_init(c);
     return code == E_NOMEM ? code : err_set(err, E_CORRUPT, "it is not what was written there");
+}
+
+static bool is_counter(struct slice key)
+{
+    char day[SPEND_DAY_BYTES];
+    enum spend_unit unit;
+    struct slice bot;
+
+    return spend_read_key(key, day, &unit, &bot);
+}
+
+int house_check(const struct vault *v, const struct record *r, struct err *err)
+{
+    bool known = false;
+
+    if (slice_is(r->partition, AUDIT_PARTITION))
+        return trail_check_record(v, r, err);
+    if (slice_is(r->partition, SPEND_PARTITION))
+        known = is_counter(r->key);
+    else if (slice_is(r->partition, HOUSE_PARTITION))
+        known = slice_is(r->key, "keyring") || slice_is(r->key, HOUSE_CLOCK_KEY) ||
+                slice_is(r->key, "erasures") || slice_starts(r->key, SLICE_LIT("erased/")) ||
+                slice_starts(r->key, SLICE_LIT("tokens/"));
+    return known ? E_OK : err_set(err, E_CORRUPT, "nothing of ours");
 }

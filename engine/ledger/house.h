@@ -19,5 +19,8 @@ void house_write_calibration(const struct vault *v, struct slice key, const stru
 // E_CORRUPT: it is not what was written there; *c is then the prior. E_NOMEM.
 int house_read_calibration(const struct vault *v, const struct record *r, struct calibration *c,
                            struct err *err);
+// Whether a record of a partition of the house ("~…") is one of those that there are, and is what
+// was written there, as far as that can be told by itself. E_CORRUPT says why not; E_NOMEM.
+int house_check(const struct vault *v, const struct record *r, struct err *err);
 
 #endif

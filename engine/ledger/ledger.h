@@ -52,6 +52,8 @@ struct ledger_env {
     const struct clock *clock;
     const struct rand *rand;
     const struct log *log;
+    const char *store_id;  // which store it is, 32 hex digits, for heads of its audit trail; NULL:
+                           // none is told from another
 };
 struct ledger;
 int ledger_new(struct ledger **out, const struct ledger_env *env, struct err *err);

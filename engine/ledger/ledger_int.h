@@ -61,6 +61,8 @@ uint32_t commit_add(struct commit *b, enum store_item_verb verb, uint64_t versio
 // record.
 uint32_t commit_add_bytes(struct commit *b, enum store_item_verb verb, uint64_t version,
                           struct slice bytes);
+// The same for a record of the house, which has no seal: its text must be empty.
+void commit_add_bare(struct commit *b, enum store_item_verb verb, uint64_t version);
 void commit_delete(struct commit *b);  // what `name` says, whatever its version
 void commit_delete_version(struct commit *b, uint64_t version);  // if it has this one
 // Drops the items after the first `len`, and the error that adding them met.

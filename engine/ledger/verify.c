@@ -10,7 +10,6 @@
 
 #include "base/map.h"
 #include "base/mem.h"
-#include "model/spend.h"
 
 #include <stdio.h>
 
@@ -396,7 +395,7 @@ static void check_tokens(struct verify *s, const struct record *row)
         problem(s, "%.*s: %s; it is learned anew", SLICE_FMT(row->key), err.message);
 }
 
-static bool is_known(const struct verify *s, struct slice key);
+static bool is_known(struct slice key);
 
 static void check_outbox(struct verify *s, const struct record *row)
 {
@@ -425,9 +424,14 @@ static void check_seal(struct verify *s, const struct record *row)
 // A key that was changed may name no kind that any other pass reads.
 static void check_kind(struct verify *s, const struct record *row)
 {
-    if (!is_known(s, row->key))
-        problem(s, "record %.*s of partition %s: nothing of ours; %s", SLICE_FMT(row->key),
-                s->partition, restore);
+    struct err err = ERR_INIT;
+    int code = s->partition[0] == '~' ? house_check(s->work->ledger->env.vault, row, &err)
+               : is_known(row->key)   ? E_OK
+                                      : err_set(&err, E_CORRUPT, "nothing of ours");
+
+    if (!fine(s, code))
+        problem(s, "record %.*s of partition %s: %s; %s", SLICE_FMT(row->key), s->partition,
+                err.message, restore);
 }
 
 // Sessions first, as the others are held against them. What is the house's has no sessions.
@@ -444,18 +448,8 @@ static const struct pass {
 };
 enum { PASSES = sizeof(passes) / sizeof(passes[0]), HOUSE_PASSES = 2 /* the last ones */ };
 
-static bool is_known(const struct verify *s, struct slice key)
+static bool is_known(struct slice key)
 {
-    char day[SPEND_DAY_BYTES];
-    enum spend_unit unit;
-    struct slice bot;
-    if (strcmp(s->partition, SPEND_PARTITION) == 0)
-        return spend_read_key(key, day, &unit, &bot);
-    if (s->partition[0] == '~')
-        return strcmp(s->partition, HOUSE_PARTITION) == 0 &&
-               (slice_is(key, "keyring") || slice_is(key, HOUSE_CLOCK_KEY) ||
-                slice_is(key, "erasures") || slice_starts(key, SLICE_LIT("erased/")) ||
-                slice_starts(key, SLICE_LIT("tokens/")));
     for (unsigned i = 0; i + 1 < PASSES; i++)
         if (slice_starts(key, slice_str(passes[i].prefix)))
             return true;

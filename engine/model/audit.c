@@ -28,7 +28,6 @@ static const char *const detail_words[AUDIT_DETAILS] = {
     [AUDIT_SHOW] = "show",
     [AUDIT_WHY] = "why",
     [AUDIT_RECALL] = "recall",
-    [AUDIT_REPLAY] = "replay",
     [AUDIT_MODEL] = "model",
     [AUDIT_CLIENT] = "client",
     [AUDIT_TOOL] = "tool",
@@ -87,6 +86,8 @@ static void write_members(const struct audit_note *note, struct json_writer *w)
         jw_kv_str(w, "detail", detail_words[note->detail]);
     if (note->bot[0])
         jw_kv_str(w, "bot", note->bot);
+    if (note->policy[0])
+        jw_kv_str(w, "policy", note->policy);
     if (note->count)
         jw_kv_i64(w, "count", note->count);
 }
@@ -124,14 +125,21 @@ static void read_hex(struct meta *m, const char *key, bool required, char *out, 
         meta_fail(m, key);
 }
 
-static void read_members(struct meta *m, struct audit_note *note)
+static int64_t read_time(struct meta *m)
 {
     char text[CLOCK_TEXT_BYTES];
+    int64_t ms = 0;
 
-    *note = (struct audit_note){0};
     meta_chars(m, "at", true, text, sizeof(text));
-    if (!m->code && clock_parse(slice_str(text), &note->at_ms, NULL))
+    if (!m->code && clock_parse(slice_str(text), &ms, NULL))
         meta_fail(m, "at");
+    return ms;
+}
+
+static void read_members(struct meta *m, struct audit_note *note)
+{
+    *note = (struct audit_note){0};
+    note->at_ms = read_time(m);
     note->action = meta_word(m, "action", action_words, AUDIT_ACTIONS);
     meta_chars(m, "actor", true, note->actor, sizeof(note->actor));
     if (strcmp(note->actor, engine) == 0)
@@ -140,6 +148,7 @@ static void read_members(struct meta *m, struct audit_note *note)
     if (meta_has(m, "detail"))
         note->detail = meta_word(m, "detail", detail_words, AUDIT_DETAILS);
     meta_chars(m, "bot", false, note->bot, sizeof(note->bot));
+    meta_chars(m, "policy", false, note->policy, sizeof(note->policy));
     note->count = (uint32_t)meta_i64_or(m, "count", 0, UINT32_MAX, 0);
 }
 
@@ -161,6 +170,31 @@ int audit_entry_read(struct audit_entry *entry, struct slice meta, struct err *e
     read_members(&m, &entry->note);
     read_hex(&m, "prev", true, entry->prev, sizeof(entry->prev));
     read_hex(&m, "hash", true, entry->hash, sizeof(entry->hash));
+    return meta_close(&m);
+}
+
+// ---- heads
+
+void audit_head_write(const struct audit_head *head, struct json_writer *w)
+{
+    char at[CLOCK_TEXT_BYTES];
+
+    clock_format(head->at_ms, at);
+    jw_kv_str(w, "store", head->store);
+    jw_kv_i64(w, "n", head->n);
+    jw_kv_str(w, "hash", head->hash);
+    jw_kv_str(w, "at", at);
+}
+
+int audit_head_read(struct audit_head *head, struct slice text, struct err *err)
+{
+    struct meta m;
+
+    meta_open(&m, text, "head of the audit trail", err);
+    meta_chars(&m, "store", true, head->store, sizeof(head->store));
+    head->n = (uint32_t)meta_i64(&m, "n", 0, UINT32_MAX);
+    read_hex(&m, "hash", true, head->hash, sizeof(head->hash));
+    head->at_ms = read_time(&m);
     return meta_close(&m);
 }
 
@@ -189,4 +223,11 @@ void key_audit_taken(struct buf *out, const char *partition, const char *id)
 {
     key_audit_taken_all(out);
     buf_addf(out, "%s/%s", partition, id);
+}
+
+void key_audit_policy(struct buf *out, const char *bot)
+{
+    buf_clear(out);
+    buf_add_str(out, "policy/");
+    buf_add_str(out, bot);
 }

@@ -80,6 +80,7 @@ struct policy {
     const struct policy_ops *ops;
     struct policy_info info;
     unsigned refs;                    // turns under way keep their version
+    bool noted;                       // the conductor's: the audit trail has heard of it
 };
 void policy_ref(struct policy *p);
 void policy_unref(struct policy *p);  // NULL allowed

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // ask.c: the small questions and commands: which session, show, reset, undo, recover.
 #include "ledger/erase.h"
+#include "turn/feeder.h"
 #include "turn/gauge.h"
 
 static void ordinal_text(struct json_writer *w, const char *key, uint32_t n)
@@ -187,6 +188,7 @@ static void reset_done(struct ledger_op *op)
         emit_error(run, op->code, &op->err);
         return;
     }
+    feeder_wake(run->w);
     // Failing to index it costs the next turn a read.
     if (live_map(run->w, run->live, &err))
         log_line(run->w->env.log, LOG_WARN, "turn: %s", err.message);
@@ -356,6 +358,7 @@ static void recover_done(struct ledger_op *op)
         emit_error(run, op->code, &op->err);
         return;
     }
+    feeder_wake(run->w);  // what dead processes noted
     struct buf json = BUF_INIT(RESULT_BYTES_MAX);
     struct json_writer w;
     jw_init(&w, &json);

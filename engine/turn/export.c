@@ -70,6 +70,7 @@ static void have_user(struct run *run)
         return;
     }
     x->note = (struct audit_note){.action = AUDIT_USER_EXPORTED};
+    snprintf(x->note.actor, sizeof(x->note.actor), "%s", run->w->env.actor);
     turn_op_start(run, noted);
     audit_record(run->w->ledger, run->partition, run->user_key, &x->note, &run->op);
 }

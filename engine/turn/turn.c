@@ -34,6 +34,7 @@
 //   1. No byte goes to a provider before A1, nor before each further attempt, is durable.
 //   2. After A1 the run ends with DONE and nothing else.
 //   3. While run->op is under way (op_busy) no other ledger op of this chat is started.
+#include "turn/feeder.h"
 #include "turn/gauge.h"
 
 static void begin_accept(struct run *run);
@@ -296,6 +297,11 @@ static bool turn_edits(const struct run *run)
 
 static void accepted(struct ledger_op *op);
 
+static bool resumes(const struct run *run)
+{
+    return session_resume(&resume_default, 0, run->gap_ms) != RESUME_RESTORE;
+}
+
 void turn_fill_accept(const struct run *run, struct ledger_accept *a)
 {
     *a = (struct ledger_accept){
@@ -309,7 +315,7 @@ void turn_fill_accept(const struct run *run, struct ledger_accept *a)
         .expiry = &run->expiry,
         .edit_from = turn_replaces(run),
         .regenerate = run->job->flags & JOB_REGENERATE,
-        .resumed = session_resume(&resume_default, 0, run->gap_ms) != RESUME_RESTORE,
+        .resumed = resumes(run),
     };
     memcpy(a->context_hash, run->context_hash, sizeof(a->context_hash));
 }
@@ -463,6 +469,9 @@ static void accepted(struct ledger_op *op)
     run->attempt = run->live->chat->attempt;
     run->tries = 0;
     emit_accepted(run);
+    feeder_policy(run);
+    if (run->turn == 1 || resumes(run))
+        feeder_wake(run->w);
     // Failing to index it costs the next turn a read, not the turn.
     if (live_map(run->w, run->live, &err))
         log_line(run->w->env.log, LOG_WARN, "turn: %s", err.message);

@@ -67,6 +67,7 @@ struct run;
 struct walk;
 struct shelf;
 struct embedder;
+struct feeder;
 struct recall;
 struct recalling;
 struct telling;
@@ -141,6 +142,7 @@ struct worker {
     struct map *summary_rests;     // session id -> struct summary_rest *: those that failed
     struct loop_timer summary_timer;  // while the worker drains
     struct embedder *embedder;     // owned; NULL: no embeddings are configured
+    struct feeder *feeder;         // owned; of the audit trail
     struct live *newest, *oldest;
     struct aside aside;
     struct worker_stats stats;
@@ -288,6 +290,8 @@ struct run {
     void (*query_then)(struct run *run);
     struct safe_text query_text;   // borrowed
     int64_t query_wait_ms;
+    struct run *feed_next;         // feeder->line
+    void (*feed_then)(struct run *run);
     void *extra;                   // of the job's own file (list, usage, import …)
     void (*extra_free)(void *extra);
 };

@@ -9,6 +9,7 @@
 
 #include "base/way.h"
 #include "llm/llm.h"
+#include "model/audit.h"
 #include "policy/policy.h"
 #include "session/session.h"
 #include "tokens/tokens.h"
@@ -32,11 +33,16 @@ enum job_verb {
     JOB_ERASE,      // the user, for ever
     JOB_EXPORT,     // text is where to go on
     JOB_IMPORT,     // text is one line of INTERFACES.md's import format
+    JOB_AUDIT,      // entries since since_ms, of the user or (JOB_ALL_USERS) all
+    JOB_AUDIT_VERIFY,  // text: a head that was exported, or nothing
+    JOB_AUDIT_HEAD,    // signed as of now
+    JOB_AUDIT_ACCEPT,  // the trail is signed as it is, and verified
 };
 
 enum { JOB_CONTINUE = 1 /* the newest session of bot and context */, JOB_STATELESS = 2,
        JOB_ALL_USERS = 4,
-       JOB_REGENERATE = 8 /* edit_turn, or the newest turn, is asked again in the same words */ };
+       JOB_REGENERATE = 8 /* edit_turn, or the newest turn, is asked again in the same words */,
+       JOB_AS_OPERATOR = 16 /* not the user asks: what is read of the user is noted */ };
 
 enum { MESSAGE_BYTES_MAX = 256 << 10, JOB_TEXT_BYTES_MAX = 16 << 20, KEY_BYTES_MAX = 256 };
 
@@ -57,7 +63,8 @@ struct job {
     char import_id[256];           // IMPORT: the conversation's id; empty: a new one
     uint32_t turn;                 // WHY, PIN, UNPIN: which one; 0: the newest
     struct backtest *backtest;     // BACKTEST: borrowed until the last event
-    int64_t since_ms;              // BACKTEST: sessions that were active then or later
+    int64_t since_ms;              // BACKTEST: sessions that were active then or later; AUDIT
+    enum audit_detail audit_why;   // AUDIT_ACCEPT
     uint32_t edit_turn;            // SEND: replaces this turn and all after it
     struct buf text;               // owned
     char partition[PARTITION_BYTES];  // FORGET: whose
@@ -108,6 +115,8 @@ struct worker_env {
     struct policy_loader loader;
     const struct llm_env *llm;     // template: loop and wire are replaced by ours
     uint32_t index, count;         // this worker of so many
+    const char *store_id;          // which store it is, for the audit trail's head
+    const char *actor;             // who runs the program, for the audit trail: "uid:1000"
     bool side_thread;                // hooks that take long go on on a thread beside the worker's
     uint64_t live_bytes_max;       // of live sessions; idle ones over it are parked
     void (*sink)(void *user, const struct event *event);

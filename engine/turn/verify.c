@@ -41,7 +41,8 @@ static void each(struct run *run)
 {
     struct verification *v = run->extra;
     if (run->partition[0] == '~' && strcmp(run->partition, "~house") != 0 &&
-        strcmp(run->partition, SPEND_PARTITION) != 0) {
+        strcmp(run->partition, SPEND_PARTITION) != 0 &&
+        strcmp(run->partition, AUDIT_PARTITION) != 0) {
         buf_addf(&v->report, "partition %s: nothing of ours; restore the store from a backup\n",
                  run->partition);
         walk_next(run);

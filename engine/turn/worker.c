@@ -2,6 +2,7 @@
 // worker.c: jobs in, runs under way, draining at the end. Everything here runs on the worker's loop
 // but worker_post and worker_stop_request, which only post to it.
 #include "turn/embedding.h"
+#include "turn/feeder.h"
 #include "turn/gauge.h"
 
 enum { UNPRICED_MAX = 256, PROVIDERS_MAX = 256, KEYS_MAX = 65536, SHELVES_MAX = 65536 };
@@ -63,7 +64,8 @@ int worker_new(struct worker **out, const struct worker_env *env, struct err *er
                                     .loop = env->loop,
                                     .clock = env->clock,
                                     .rand = env->rand,
-                                    .log = env->log};
+                                    .log = env->log,
+                                    .store_id = env->store_id};
     erased_seen(w);
     int code = aside_init(w, err);
     if (code) {
@@ -75,6 +77,8 @@ int worker_new(struct worker **out, const struct worker_env *env, struct err *er
         err_set(err, code, "out of memory for a worker");
     if (!code)
         code = budgets_read(&w->budgets, env->conf, err);
+    if (!code)
+        code = feeder_new(&w->feeder, w, err);
     if (!code)
         code = ledger_new(&w->ledger, &ledger_env, err);
     if (!code)
@@ -101,6 +105,7 @@ void worker_free(struct worker *w)
     shelves_free(w);
     summaries_free(w);
     gauges_free(w);
+    feeder_free(w->feeder);
     embedder_free(w->embedder);
     size_t cursor = 0;
     void *provider;
@@ -150,7 +155,7 @@ void worker_check_idle(struct worker *w)
         summaries_busy(w) || (w->embedder && w->embedder->calls))
         return;
     // What all of these have taught them is written last.
-    if (gauges_busy(w))
+    if (gauges_busy(w) || feeder_busy(w))
         return;
     w->idle_posted = true;
     w->idle_task.fn = say_idle;
@@ -192,6 +197,7 @@ void worker_run_over(struct run *run)
     job_free(run->job);
     mem_free(run);
     w->stats.turns_open--;
+    feeder_job_over(w);
     worker_check_idle(w);
 }
 
@@ -254,6 +260,12 @@ static void start_job(struct run *run)
     case JOB_IMPORT:
         import_start(run);
         return;
+    case JOB_AUDIT:
+    case JOB_AUDIT_VERIFY:
+    case JOB_AUDIT_HEAD:
+    case JOB_AUDIT_ACCEPT:
+        trail_job_start(run);
+        return;
     }
     BUG("unknown job %d", (int)run->job->verb);
 }
@@ -291,7 +303,7 @@ static void take_job(struct loop_task *task)
     job->bot_given = job->bot[0] != '\0';
     if (!job->bot_given)
         snprintf(job->bot, sizeof(job->bot), "%s", conf_str(w->env.conf, "default.bot"));
-    start_job(run);
+    feeder_note_read(run, start_job);
 }
 
 void worker_post(struct worker *w, struct job *job)

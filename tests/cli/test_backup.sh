@@ -214,7 +214,8 @@ for n in 1 2 3 4; do
         while [ ! -e stop ]; do
             i=$((i + 1))
             "$parley" ask --user "w$n" -c "Message $i of $n." >/dev/null 2>>ask.err || echo "$n $i" >>ask.failed
-            echo "$i" >"asked.$n"
+            echo "$i" >"asking.$n"
+            mv "asking.$n" "asked.$n"
         done
     ) &
     asking="${asking:-} $!"
@@ -313,9 +314,13 @@ code 4
 silent
 says "busy"
 says "try again"
-run sessions --user busy -o json
+run usage --user busy -o json
 code 0
-prints "[]"
+has '$.rows' array '[]'
+run sessions --user busy --set store_busy_ms=200
+code 4
+silent
+says "what cannot be noted in the audit trail is not shown"
 exec 8>&-
 wait $shell
 run ask --user busy --key once "Is anybody there?"

@@ -10,11 +10,11 @@ count() { # count KIND: so many items of it are in the export
 }
 records() { # the records of the user who has the most
     sqlite3 parley.db "SELECT count(*) FROM records r JOIN partitions p ON p.id = r.partition_id
-        WHERE p.name NOT LIKE '~%' GROUP BY p.id ORDER BY 1 DESC LIMIT 1"
+        WHERE p.name NOT LIKE '~%' AND r.key NOT LIKE 'outbox/%' GROUP BY p.id ORDER BY 1 DESC LIMIT 1"
 }
-items() { # all items of an export
+items() { # all items of an export, but for notes on their way to the audit trail
     sqlite3 :memory: "SELECT sum(json_array_length(value)) FROM
-        json_each(CAST(readfile('out') AS TEXT)) WHERE type = 'array'"
+        json_each(CAST(readfile('out') AS TEXT)) WHERE type = 'array' AND key != 'audit_notes'"
 }
 
 i=0

@@ -115,7 +115,7 @@ static void make_old(struct stage *g, unsigned one_in)
         sqlite3_reset(update);
     }
     sqlite3_finalize(rows);
-    seal_fingerprint(g->vault, SEAL_OLD, id);
+    vault_digest(g->vault, "keyring", NULL, 0, id);
     snprintf(meta, sizeof(meta), "{\"id\":\"%s\"}", id);
     sqlite3_finalize(update);
     sqlite3_prepare_v2(g->db, "UPDATE records SET meta = ?1 WHERE key = 'keyring'", -1, &update,
@@ -201,11 +201,40 @@ static void test_migrate__goes_on_where_it_was_broken_off(void **state)
     check(3, "records sealed anew");
 }
 
+// Its records are as they should be: only which store it is was not said.
+static void test_migrate__a_store_gets_a_number(void **state)
+{
+    struct slice format = SLICE_LIT("2");
+    char path[NAME_BYTES], sql[256], id[VAULT_DIGEST_BYTES];
+    struct stage g = {0};
+    (void)state;
+    place_make_light(&g.place);
+    talk(&g);
+    struct vault_options options = {.path = place_path(&g.place, "parley.keys", path),
+                                    .rand = rand_system(), .existing = true};
+    assert_int_equal(vault_open(&g.vault, &options, NULL), E_OK);
+    vault_digest(g.vault, "keyring", &format, 1, id);
+    vault_free(g.vault);
+    snprintf(sql, sizeof(sql), "UPDATE records SET meta = '{\"id\":\"%s\"}' WHERE key = 'keyring'",
+             id);
+    assert_int_equal(sqlite3_open(place_path(&g.place, "db", path), &g.db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(g.db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(g.db);
+    assert_refused(&g);
+    migrate(&g, 1, "is to get a number");
+    assert_refused(&g);
+    migrate(&g, 0, "has a number");
+    assert_as_it_was(&g);
+    migrate(&g, 0, "nothing to do");
+    place_remove(&g.place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_migrate__an_older_store_is_sealed_anew),
         cmocka_unit_test(test_migrate__goes_on_where_it_was_broken_off),
+        cmocka_unit_test(test_migrate__a_store_gets_a_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
