@@ -8,6 +8,7 @@
 
 #include "ledger/trail.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -46,18 +47,17 @@ static inline void trail_open_vault(struct trail_kit *t)
     }
 }
 
-static inline void trail_open(struct trail_kit *t, const char *url, bool kept)
+// In a folder that there is; "": keys in memory only. `seed`: of ids and new keys.
+static inline void trail_open_in(struct trail_kit *t, const char *dir, const char *url,
+                                 uint64_t seed)
 {
-    const char *base = getenv("TMPDIR");
-
     memset(t, 0, sizeof(*t));
-    kit_open(&t->k, url);
+    kit_open(&t->k, "memory:");
     kit_close_store(&t->k);
     vault_free(t->k.vault);
-    if (kept) {
-        snprintf(t->dir, sizeof(t->dir), "%s/parley-trail-XXXXXX",
-                 base && base[0] && strlen(base) < 64 ? base : "/tmp");
-        assert_non_null(mkdtemp(t->dir));
+    rand_sim_init(t->k.rand, seed);
+    snprintf(t->dir, sizeof(t->dir), "%s", dir);
+    if (t->dir[0]) {
         snprintf(t->keyring, sizeof(t->keyring), "%s/keys", t->dir);
         snprintf(t->head, sizeof(t->head), "%s.audit", t->keyring);
     }
@@ -66,15 +66,45 @@ static inline void trail_open(struct trail_kit *t, const char *url, bool kept)
     buf_init(&t->report, 1 << 20);
 }
 
-static inline void trail_close(struct trail_kit *t)
+static inline void trail_open(struct trail_kit *t, const char *url, bool kept)
+{
+    const char *base = getenv("TMPDIR");
+    char dir[TRAIL_PATH_BYTES] = "";
+
+    if (kept) {
+        snprintf(dir, sizeof(dir), "%s/parley-trail-XXXXXX",
+                 base && base[0] && strlen(base) < 64 ? base : "/tmp");
+        assert_non_null(mkdtemp(dir));
+    }
+    trail_open_in(t, dir, url, 42);
+}
+
+// Leaves the folder.
+static inline void trail_leave(struct trail_kit *t)
 {
     kit_close(&t->k);
     buf_release(&t->report);
+}
+
+static inline void trail_close(struct trail_kit *t)
+{
+    trail_leave(t);
     if (!t->dir[0])
         return;
     unlink(t->keyring);
     unlink(t->head);
     rmdir(t->dir);
+}
+
+// A store in a file answers from threads of its own.
+static inline int trail_wait(struct trail_kit *t, struct ledger_op *op)
+{
+    while (!t->k.done) {
+        loop_run_for(t->k.loop, 0);
+        if (!t->k.done)
+            sched_yield();
+    }
+    return op->code;
 }
 
 // ---- what the trail is asked
@@ -86,7 +116,7 @@ static inline int trail_note(struct trail_kit *t, unsigned user, uint32_t count)
 
     kit_ready(&t->k, &op);
     audit_record(t->k.ledger, t->users[user].partition, t->users[user].key, &note, &op);
-    return kit_wait(&t->k, &op);
+    return trail_wait(t, &op);
 }
 
 static inline int trail_append_one(struct trail_kit *t, uint32_t count)
@@ -96,7 +126,7 @@ static inline int trail_append_one(struct trail_kit *t, uint32_t count)
 
     kit_ready(&t->k, &op);
     trail_append(t->k.ledger, &note, 1, &op);
-    return kit_wait(&t->k, &op);
+    return trail_wait(t, &op);
 }
 
 static inline int trail_feed_all(struct trail_kit *t, struct trail_feed *f)
@@ -107,7 +137,7 @@ static inline int trail_feed_all(struct trail_kit *t, struct trail_feed *f)
     f = f ? f : &own;
     kit_ready(&t->k, &op);
     trail_feed(t->k.ledger, f, &op);
-    return kit_wait(&t->k, &op);
+    return trail_wait(t, &op);
 }
 
 // How many problems there are; t->report says which.
@@ -121,7 +151,7 @@ static inline uint32_t trail_problems(struct trail_kit *t, const struct audit_he
         t->check.other = *other;
     kit_ready(&t->k, &op);
     trail_check(t->k.ledger, &t->check, &op);
-    assert_int_equal(kit_wait(&t->k, &op), E_OK);
+    assert_int_equal(trail_wait(t, &op), E_OK);
     return t->check.problems;
 }
 
@@ -175,7 +205,7 @@ static inline void trail_counted(struct trail_kit *t, struct trail_counts *c)
     c->others = 0;
     kit_ready(&t->k, &op);
     trail_read(t->k.ledger, &r, &op);
-    assert_int_equal(kit_wait(&t->k, &op), E_OK);
+    assert_int_equal(trail_wait(t, &op), E_OK);
 }
 
 #endif
