@@ -179,6 +179,14 @@ typedef struct parley_scope {
  * a message with this scope would go to. session is "" when it would be a new one. */
 PARLEY_API int parley_session(parley *engine, const parley_scope *scope, uint64_t *request,
                               parley_error *error);
+/** Somebody comes back: the session to go on in, as the policy's `resume` says of how long they
+ * were away. {session, turns, resumed}: `restored`, the newest one of the scope goes on; `primed`,
+ * `offered` or `fresh`, a new one was made, durable, that is told what was before, may be told it,
+ * or is not; then there are also origin (the same word), before (the session that it follows) and
+ * greeting (what the policy says first; may be ""); `new`: there is none, and session is "". What
+ * parley_send with PARLEY_CONTINUE does by itself; its DONE then has origin, before, greeting. */
+PARLEY_API int parley_resume(parley *engine, const parley_scope *scope, uint64_t *request,
+                             parley_error *error);
 /** [{session, user, bot, context, status, turns, created_at, last_active_at, expires_at}], newest
  * first. */
 PARLEY_API int parley_sessions(parley *engine, const parley_scope *scope, uint64_t *request,

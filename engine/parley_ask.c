@@ -204,6 +204,11 @@ int parley_session(parley *e, const parley_scope *scope, uint64_t *request, parl
     return ask(e, JOB_OPEN, scope, request, error);
 }
 
+int parley_resume(parley *e, const parley_scope *scope, uint64_t *request, parley_error *error)
+{
+    return ask(e, JOB_RESUME, scope, request, error);
+}
+
 int parley_sessions(parley *e, const parley_scope *scope, uint64_t *request, parley_error *error)
 {
     return ask(e, JOB_SESSIONS, scope, request, error);

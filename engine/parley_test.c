@@ -117,6 +117,7 @@ static void read_turn(const parley_event *event, struct test_turn *turn)
     json_string(json_get(root, "status"), &status);
     snprintf(turn->status, sizeof(turn->status), "%s", told && status.ptr ? status.ptr : "refused");
     json_string(json_get(root, "reply"), &turn->reply);
+    json_string(json_get(root, "greeting"), &turn->greeting);
     while (json_next(json_get(root, "warnings"), &it, &key, &warning)) {
         json_string(warning, &turn->warnings);
         buf_add_char(&turn->warnings, '\n');
@@ -148,7 +149,10 @@ static int say(void *user, const struct test_message *message, struct test_turn 
         return err->code;
     m.user = message->user;
     m.context = message->context;
-    m.session = message->session;
+    if (strcmp(message->session, TEST_SESSION_NEWEST) == 0)
+        m.flags = PARLEY_CONTINUE;
+    else
+        m.session = message->session;
     m.provider = "scripted";
     m.text = message->text.ptr;
     m.text_bytes = message->text.len;
@@ -162,7 +166,7 @@ static int say(void *user, const struct test_message *message, struct test_turn 
     }
     if (!over)
         return err_set(err, E_PROVIDER, "the turn never came to an end");
-    if (!buf_ok(&turn->reply) || !buf_ok(&turn->warnings))
+    if (!buf_ok(&turn->reply) || !buf_ok(&turn->warnings) || !buf_ok(&turn->greeting))
         return err_set(err, E_NOMEM, "out of memory for a turn");
     return E_OK;
 }

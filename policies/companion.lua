@@ -3,6 +3,7 @@
 -- too much for any window, and nobody knows beforehand which of it will matter: so this policy does
 -- all three things that there are.
 
+local greet = require "parley.greet"
 local history = require "parley.history"
 
 ---@type parley.Policy
@@ -36,4 +37,8 @@ corrected. Leave out small talk. Add nothing, and judge nothing.]],
         recall = 4,
         recall_tokens = 800,
     },
+
+    -- After a while (two hours, unless it is said) a new talk begins, which knows how the last one
+    -- ended, and who comes back is greeted like somebody one knows.
+    resume = { greet = greet.returning {} },
 }

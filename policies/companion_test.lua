@@ -68,3 +68,21 @@ test("what is sent stays small", function(t)
     -- 16 turns, a summary, the new message; a few turns more while a summary is on its way.
     t:ok(most <= 2 * 16 + 3, "it grew to " .. most .. " messages")
 end)
+
+test("who comes back is known, and what was said is", function(t)
+    local chat = t:chat()
+    chat:say "Biscuit is at the vet until tomorrow."
+    chat:wait "1h"
+    chat:back()
+    t:equal(chat:say("I am nervous.").greeting, nil)
+    chat:wait "1d"
+    chat:back()
+    local turn = chat:say "I am back."
+    t:contains(turn.greeting, "What would you like to do?")
+    t:sent(chat, "Biscuit is at the vet until tomorrow.")
+    chat:wait "60d"
+    chat:back()
+    turn = chat:say "Hello!"
+    t:contains(turn.greeting, "What can I do for you?")
+    t:ok(not turn.greeting:find "%d", "a greeting counts no days")
+end)

@@ -5,6 +5,7 @@
 -- One ticket, one context, with a history of its own:
 --   parley chat --bot support_desk --context TICKET
 
+local greet = require "parley.greet"
 local history = require "parley.history"
 
 -- An order number as this shop writes them: two letters and six digits, "AB-123456" or "ab 123456".
@@ -45,6 +46,9 @@ You are the support desk of a web shop. Be brief, friendly and concrete, in the 
             "Promise no refund, no date and no discount: say what happens next, and who decides.",
         },
     },
+
+    -- A ticket is one talk, also when an answer takes the customer a week.
+    resume = { restore_within = "14d", greet = greet.desk {} },
 
     -- Things that need no model, so that they are always done the same way. Else nil: go on.
     on_message = function(view)

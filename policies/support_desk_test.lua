@@ -89,3 +89,16 @@ test("tickets do not know each other", function(t)
     second:say "My kettle leaks."
     t:not_sent(second, "toaster")
 end)
+
+test("a ticket goes on after a week, and anew after months", function(t)
+    local chat = t:chat { context = "ticket-1" }
+    chat:say "My toaster burns the bread."
+    chat:wait "7d"
+    chat:back()
+    t:equal(chat:say("It still does.").greeting, nil)
+    t:sent(chat, "My toaster burns the bread.")
+    chat:wait "60d"
+    chat:back()
+    t:equal(chat:say("Hello").greeting, "Hello. What can I do for you?")
+    t:not_sent(chat, "toaster")
+end)

@@ -74,6 +74,10 @@ function Chat:say(text)
     return turn
 end
 
+function Chat:back()
+    self.session = "newest"
+end
+
 function Chat:wait(span)
     current = self
     local _, why = wait(span)

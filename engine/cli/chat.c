@@ -7,10 +7,11 @@
 //     └──▶ leave                                      └ twice, or terminate: leave
 //
 // Invariant: `session` is the session that the next message goes to; while it is empty the engine
-// chooses by the scope (a new one, or with -c the newest).
+// makes a new one.
 #include "cli/chat.h"
 
 #include <signal.h>
+#include <stdio.h>
 
 static bool is_interrupt(int signal_number)
 {
@@ -71,11 +72,42 @@ static void greet(struct chat *chat, struct json root)
     buf_release(&text);
 }
 
+// With -c the session is chosen as the policy's `resume` says, before anything is said in it.
+static int come_back(struct chat *chat)
+{
+    struct output *o = &chat->cli->output;
+    struct buf text = BUF_INIT(SESSION_BYTES), greeting = BUF_INIT(1 << 16);
+    struct answer answer;
+    parley_scope scope;
+
+    chat_scope(chat, &scope);
+    if (!(scope.flags & PARLEY_CONTINUE))
+        return PARLEY_OK;
+    int code = cli_ask_engine(chat->cli, parley_resume, &scope, &answer);
+    if (code < 0)
+        return code;
+    struct json root = json_root(&answer.doc);
+    if (json_string(json_get(root, "session"), &text) && buf_ok(&text))
+        snprintf(chat->session, sizeof chat->session, "%s", text.ptr ? text.ptr : "");
+    bool primed = json_is_string(json_get(root, "resumed"), "primed");
+    bool offered = json_is_string(json_get(root, "resumed"), "offered");
+    if (primed || offered || json_is_string(json_get(root, "resumed"), "fresh"))
+        output_note(o, "a new session%s; /resume goes back to the old one",
+                    primed ? ", which knows how the last one ended" : "");
+    json_string(json_get(root, "greeting"), &greeting);
+    chat->greeting = buf_take(&greeting, NULL);
+    buf_release(&text);
+    cli_answer_free(&answer);
+    return PARLEY_OK;
+}
+
 static int start(struct chat *chat)
 {
     struct answer answer;
 
     int code = cli_open(chat->cli);
+    if (code == PARLEY_OK)
+        code = come_back(chat);
     if (code == PARLEY_OK)
         code = chat_look(chat, &answer);
     if (code < 0)
@@ -83,6 +115,10 @@ static int start(struct chat *chat)
     if (chat->prompt.interactive && !chat->cli->output.quiet)
         greet(chat, json_root(&answer.doc));
     cli_answer_free(&answer);
+    if (chat->greeting && *chat->greeting) {
+        output_text(&chat->cli->output, slice_str(chat->greeting));
+        output_end_line(&chat->cli->output);
+    }
     return PARLEY_OK;
 }
 
@@ -219,5 +255,6 @@ int command_chat(struct cli *cli)
     prompt_release(&chat.prompt);
     mem_free(chat.bot);
     mem_free(chat.context);
+    mem_free(chat.greeting);
     return code;
 }

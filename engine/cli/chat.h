@@ -12,6 +12,7 @@ struct chat {
     struct prompt prompt;
     char session[SESSION_BYTES]; // "": the engine chooses
     char *bot, *context;         // owned; NULL: the default
+    char *greeting;              // what the policy said first; owned; NULL or "": nothing
     int64_t tokens, limit;       // the window's, as last heard; tokens -1: not heard yet
     int percent;
     int code;  // how the last turn went; of a script, its first failure

@@ -77,6 +77,28 @@ static void print_whole(struct watch *w, const parley_event *event)
     json_doc_release(&doc);
 }
 
+// The session before was too old to go on: how this one began.
+static void tell_beginning(struct watch *w, const parley_event *event)
+{
+    struct json_doc doc = JSON_DOC_INIT;
+    struct buf greeting = BUF_INIT(1 << 16);
+
+    if (json_parse(&doc, slice_str(event->json), 0, NULL) == E_OK) {
+        struct json origin = json_get(json_root(&doc), "origin");
+
+        json_string(json_get(json_root(&doc), "greeting"), &greeting);
+        buf_add(&greeting, "", 1);
+        if (json_type(origin) == JSON_STRING)
+            output_note(&w->cli->output, "a new session%s%s%s",
+                        json_is_string(origin, "primed") ? ", which knows how the last one ended"
+                                                         : "",
+                        greeting.len > 1 ? "; greeting: " : "",
+                        greeting.ptr ? greeting.ptr : "");
+    }
+    buf_release(&greeting);
+    json_doc_release(&doc);
+}
+
 static void finish(struct watch *w, parley_event *event)
 {
     struct cli *cli = w->cli;
@@ -89,6 +111,8 @@ static void finish(struct watch *w, parley_event *event)
     } else if (cli->options.format == FORMAT_JSON) {
         output_line(&cli->output, event->json);
     }
+    if (cli->options.format == FORMAT_TABLE)
+        tell_beginning(w, event);
     output_flush(&cli->output);
     exchange->done = event;
     exchange->code = event->code;

@@ -87,7 +87,22 @@ void transcript_write(struct buf *out, const struct json_doc *doc)
     buf_add_str(out, " · ");
     json_string(json_get(root, "status"), out);
     buf_add_char(out, '\n');
+    int64_t purged = json_i64(json_get(root, "purged"), 0);
+    if (purged)
+        buf_addf(out, "%" PRId64 " turn%s, deleted as the policy says\n", purged,
+                 purged == 1 ? "" : "s");
+    if (json_type(json_get(root, "before")) == JSON_STRING) {
+        buf_add_str(out, "goes on from ");
+        json_string(json_get(root, "before"), out);
+        buf_add_char(out, '\n');
+    }
     add_constraints(out, json_get(root, "constraints"));
+    if (!json_is_string(json_get(root, "greeting"), "") &&
+        json_type(json_get(root, "greeting")) == JSON_STRING) {
+        buf_add_str(out, "assistant, greeting: ");
+        json_string(json_get(root, "greeting"), out);
+        buf_add_char(out, '\n');
+    }
     while (json_next(json_get(root, "turns"), &it, &key, &turn))
         add_turn(out, turn);
 }

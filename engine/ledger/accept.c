@@ -41,6 +41,39 @@ void ledger_create(struct chat *c, const char *context_hash, struct slice user,
     work_commit(w, created);
 }
 
+void ledger_resume(struct chat *c, const struct ledger_resume *r, struct ledger_op *op)
+{
+    struct work *w = work_append(c, op);
+
+    if (!w)
+        return;
+    int code = work_head(w, true, &op->err);
+    if (!code && !w->head.notes)
+        code = session_notes_new(&w->head.notes, &op->err);
+    if (!code) {
+        safe_buf_add(&w->head.notes->greeting, r->greeting);
+        code = safe_buf_check(&w->head.notes->greeting, "the greeting", &op->err);
+    }
+    if (code) {
+        work_end(w, code);
+        return;
+    }
+    commit_begin(&w->commit, c->ledger->env.vault, c->key, c->head.partition);
+    work_add_event(w, "resume", 0, NULL);
+    if (r->greeting.len) {
+        safe_buf_add(&w->commit.body, r->greeting);
+        work_add_event(w, "greeting", 0, NULL);
+    }
+    work_add_head(w);
+    if (r->pointer_version)
+        work_add_pointer_over(w, &w->head, r->context_hash, r->pointer_version);
+    else
+        work_add_pointer(w, &w->head, r->context_hash);
+    work_add_user(w, r->user);
+    work_add_session_note(w, AUDIT_SESSION_CREATED, AUDIT_NO_DETAIL);
+    work_commit(w, created);
+}
+
 // ---- keys
 
 static int read_key(struct work *w, const char *text_digest)

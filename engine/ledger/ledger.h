@@ -136,6 +136,17 @@ void ledger_reload(struct chat *c, struct ledger_op *op);
 void ledger_create(struct chat *c, const char *context_hash, struct slice user,
                    struct ledger_op *op);
 
+// The same for one that follows another (its head says which, and what is told of it), with what
+// the policy says first: an event of its own. E_CONFLICT: the newest session of bot and context is
+// not what it was at pointer_version (0: whatever it is now) any more.
+struct ledger_resume {
+    const char *context_hash;
+    struct slice user;
+    uint64_t pointer_version;
+    struct safe_text greeting;       // empty: none
+};
+void ledger_resume(struct chat *c, const struct ledger_resume *r, struct ledger_op *op);
+
 struct ledger_accept {
     struct slice user;               // as given; sealed in the user record of a new partition
     char context_hash[VAULT_DIGEST_BYTES];

@@ -171,11 +171,22 @@ LJMP static void take_verb(lua_State *L, const struct redactor *redactor, const 
         luaL_error(L, "%s: %s: %s", where, verb->name, err.message);
 }
 
+LJMP static bool read_switch(lua_State *L, int idx, const char *name, const char *where)
+{
+    int type = shape_field(L, idx, name);
+    bool on = lua_toboolean(L, -1);
+
+    if (type != LUA_TNIL && type != LUA_TBOOLEAN)
+        luaL_error(L, "%s: %s: must be a boolean, not a %s", where, name, lua_typename(L, type));
+    lua_pop(L, 1);
+    return on;
+}
+
 LJMP void plans_read(lua_State *L, const struct redactor *redactor, const char *where,
                      struct plan *plan)
 {
     static const char *const names[] = {"say", "flow", "handoff", "reset", "pin",
-                                        "state"};
+                                        "resume", "state"};
     int idx = lua_gettop(L);
 
     freeze_reveal(L);
@@ -196,12 +207,9 @@ LJMP void plans_read(lua_State *L, const struct redactor *redactor, const char *
             take_verb(L, redactor, &verbs[i], where, plan);
         lua_pop(L, 1);
     }
-    int type = shape_field(L, idx, "pin");
-    if (type != LUA_TNIL && type != LUA_TBOOLEAN)
-        luaL_error(L, "%s: pin: must be a boolean, not a %s", where, lua_typename(L, type));
-    plan->pin = lua_toboolean(L, -1);
-    lua_pop(L, 1);
-    type = shape_field(L, idx, "state");
+    plan->pin = read_switch(L, idx, "pin", where);
+    plan->resume = read_switch(L, idx, "resume", where);
+    int type = shape_field(L, idx, "state");
     if (type == LUA_TTABLE)
         read_state(L, redactor, where, plan);
     else if (type != LUA_TNIL)

@@ -36,7 +36,7 @@ static const struct key policy_keys[] = {
     {"on_reply", T_FUNCTION, false},
     {"limits", T_TABLE, false},
     {"expiry", T_TABLE | T_FUNCTION, false},
-    {"resume", T_TABLE, true},
+    {"resume", T_TABLE, false},
     {"privacy", T_TABLE, true},
     {"memory", T_TABLE, true},
     {"tools", T_TABLE, true},

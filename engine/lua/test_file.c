@@ -130,6 +130,8 @@ LJMP static void push_turn(lua_State *L, const struct test_turn *turn)
     set_field(L, "session", slice_str(turn->session));
     set_field(L, "status", slice_str(turn->status));
     set_field(L, "reply", buf_slice(&turn->reply));
+    if (turn->greeting.len)
+        set_field(L, "greeting", buf_slice(&turn->greeting));
     if (turn->error[0])
         set_field(L, "error", slice_str(turn->error));
     lua_newtable(L);                                    // turn warnings
@@ -158,6 +160,7 @@ LJMP static int test_say(lua_State *L)
         return 2;
     buf_clear(&turn->reply);
     buf_clear(&turn->warnings);
+    buf_clear(&turn->greeting);
     int code = f->host.say(f->host.user, &m, turn, &err);
     end_talking(L, f);
     if (code == E_NOMEM)
@@ -259,6 +262,7 @@ int test_file_new(struct test_file **out, const char *path, const struct test_ho
     f->cases = (struct vec)VEC_INIT(struct test_case, TESTS_MAX);
     buf_init(&f->turn.reply, TURN_BYTES_MAX);
     buf_init(&f->turn.warnings, TURN_BYTES_MAX);
+    buf_init(&f->turn.greeting, TURN_BYTES_MAX);
     f->file = mem_strdup(source_shown(path));
     int code = f->file ? source_read(path, &text, err)
                        : err_set(err, E_NOMEM, "%s: out of memory", path);
@@ -285,6 +289,7 @@ void test_file_free(struct test_file *f)
     vec_release(&f->cases);
     buf_release(&f->turn.reply);
     buf_release(&f->turn.warnings);
+    buf_release(&f->turn.greeting);
     mem_free(f->file);
     mem_free(f);
 }

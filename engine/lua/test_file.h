@@ -14,7 +14,9 @@
 
 enum { TESTS_MAX = 1000, TEST_NAME_BYTES = 160 };
 
-// One message of a test; borrowed for the call. `session`: "" begins a new one.
+// One message of a test; borrowed for the call. `session`: "" begins a new one, TEST_SESSION_NEWEST
+// goes on in the newest, as the policy's `resume` says.
+#define TEST_SESSION_NEWEST "newest"
 struct test_message {
     const char *user, *context, *session;
     struct slice text;
@@ -26,6 +28,7 @@ struct test_turn {
     char status[16];             // "refused" where nothing was
     char error[ERR_MESSAGE_BYTES];
     struct buf reply, warnings;  // warnings: a line each
+    struct buf greeting;         // of a session that this turn began, as the one before was too old
 };
 struct test_host {
     // A turn from its message to its end, with all that follows it. Whoever answers as the model

@@ -4,30 +4,18 @@
 // A kind of handle is a table of fields, and for lists a length and how to push an item. One
 // metatable per kind in the registry; its functions have the kind as upvalue. Documented for people
 // in scripts/meta/parley.lua.
-#include "lua/values.h"
+#include "lua/values_int.h"
 
 #include "base/hint.h"
-
-enum { FIELDS_MAX = 16 };
 
 struct handle {
     uint64_t generation;
     uint32_t index;  // of an item in its list
 };
 
-struct kind {
-    const char *type;   // name of the metatable; what messages call it
-    struct {
-        const char *name;
-        LJMP void (*push)(lua_State *L, uint32_t index);
-    } fields[FIELDS_MAX];
-    uint32_t (*len)(lua_State *L);                   // lists only
-    LJMP void (*item)(lua_State *L, uint32_t index); // from 0
-};
-
 // ---- what all kinds do
 
-LJMP static void push_handle(lua_State *L, const char *type, uint32_t index)
+LJMP void values_push_handle(lua_State *L, const char *type, uint32_t index)
 {
     struct handle *h = lua_newuserdatauv(L, sizeof(*h), 0);
 
@@ -176,15 +164,9 @@ static const struct policy_view *view_of(lua_State *L)
     return sandbox_subject(L);
 }
 
-LJMP static void push_seconds(lua_State *L, int64_t ms)
+LJMP void values_push_seconds(lua_State *L, int64_t ms)
 {
     lua_pushnumber(L, (lua_Number)ms / 1000);
-}
-
-LJMP static void push_view_session(lua_State *L, uint32_t index)
-{
-    (void)index;
-    lua_pushstring(L, view_of(L)->chat->head.id);
 }
 
 LJMP static void push_view_turn(lua_State *L, uint32_t index)
@@ -216,23 +198,23 @@ LJMP static void push_view_text(lua_State *L, uint32_t index)
 LJMP static void push_view_gap(lua_State *L, uint32_t index)
 {
     (void)index;
-    push_seconds(L, view_of(L)->gap_ms);
+    values_push_seconds(L, view_of(L)->gap_ms);
 }
 
 LJMP static void push_view_now(lua_State *L, uint32_t index)
 {
     (void)index;
-    push_seconds(L, view_of(L)->now_ms);
+    values_push_seconds(L, view_of(L)->now_ms);
 }
 
 LJMP static void push_view_history(lua_State *L, uint32_t index)
 {
-    push_handle(L, "view.history", index);
+    values_push_handle(L, "view.history", index);
 }
 
 LJMP static void push_view_tokens(lua_State *L, uint32_t index)
 {
-    push_handle(L, "view.tokens", index);
+    values_push_handle(L, "view.tokens", index);
 }
 
 // What later versions fill in: there, but nil.
@@ -246,9 +228,9 @@ static const struct kind view_kind = {
     .type = "view",
     .fields = {
         {"text", push_view_text}, {"history", push_view_history}, {"tokens", push_view_tokens},
-        {"turn", push_view_turn}, {"session", push_view_session}, {"user", push_view_user},
+        {"turn", push_view_turn}, {"session", values_push_session}, {"user", push_view_user},
         {"context", push_view_context}, {"gap", push_view_gap}, {"now", push_view_now},
-        {"facts", push_nothing}, {"flow", push_nothing},
+        {"resume", values_push_resume}, {"facts", push_nothing}, {"flow", push_nothing},
     },
 };
 
@@ -296,7 +278,7 @@ static const struct turn *turn_at(lua_State *L, uint32_t index)
 
 LJMP static void push_turn(lua_State *L, uint32_t index)
 {
-    push_handle(L, "view.history turn", index);
+    values_push_handle(L, "view.history turn", index);
 }
 
 static const struct kind history_kind = {
@@ -354,7 +336,7 @@ LJMP static void push_turn_status(lua_State *L, uint32_t index)
 
 LJMP static void push_turn_at(lua_State *L, uint32_t index)
 {
-    push_seconds(L, turn_at(L, index)->at_ms);
+    values_push_seconds(L, turn_at(L, index)->at_ms);
 }
 
 LJMP static void push_turn_superseded(lua_State *L, uint32_t index)
@@ -394,7 +376,7 @@ LJMP static void push_request_system(lua_State *L, uint32_t index)
 
 LJMP static void push_request_messages(lua_State *L, uint32_t index)
 {
-    push_handle(L, "request.messages", index);
+    values_push_handle(L, "request.messages", index);
 }
 
 static const struct kind request_kind = {
@@ -412,7 +394,7 @@ static uint32_t messages_len(lua_State *L)
 
 LJMP static void push_message(lua_State *L, uint32_t index)
 {
-    push_handle(L, "request.messages message", index);
+    values_push_handle(L, "request.messages message", index);
 }
 
 static const struct kind messages_kind = {
@@ -448,7 +430,7 @@ static const struct kind message_kind = {
 
 // ---- entry
 
-LJMP static void open_kind(lua_State *L, const struct kind *kind)
+LJMP void values_open_kind(lua_State *L, const struct kind *kind)
 {
     static const luaL_Reg metamethods[] = {
         {"__index", handle_index}, {"__newindex", handle_newindex}, {"__len", handle_len},
@@ -466,23 +448,24 @@ LJMP static void open_kind(lua_State *L, const struct kind *kind)
 
 LJMP void values_open(lua_State *L)
 {
-    open_kind(L, &view_kind);
-    open_kind(L, &tokens_kind);
-    open_kind(L, &history_kind);
-    open_kind(L, &turn_kind);
-    open_kind(L, &request_kind);
-    open_kind(L, &messages_kind);
-    open_kind(L, &message_kind);
+    values_open_kind(L, &view_kind);
+    values_open_session(L);
+    values_open_kind(L, &tokens_kind);
+    values_open_kind(L, &history_kind);
+    values_open_kind(L, &turn_kind);
+    values_open_kind(L, &request_kind);
+    values_open_kind(L, &messages_kind);
+    values_open_kind(L, &message_kind);
 }
 
 LJMP void values_push_view(lua_State *L, const struct policy_view *view)
 {
     sandbox_set_subject(L, view);
-    push_handle(L, view_kind.type, 0);
+    values_push_handle(L, view_kind.type, 0);
 }
 
 LJMP void values_push_request(lua_State *L, const struct llm_request *request)
 {
     sandbox_set_subject(L, request);
-    push_handle(L, request_kind.type, 0);
+    values_push_handle(L, request_kind.type, 0);
 }

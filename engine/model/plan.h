@@ -72,6 +72,7 @@ struct plan {
     enum plan_verb verb;
     char by[PLAN_BY_BYTES];
     bool pin;               // the turn under way stays in every request from now on
+    bool resume;            // a session that was offered what was before is told it, from now on
     struct safe_buf text;   // owned; what the verb says
     struct safe_buf state;  // owned; a JSON object to keep as session state, or empty
 };

@@ -50,7 +50,7 @@ struct session_notes {
     struct safe_buf primer;    // of the session before, quoted lines; or empty
     struct safe_buf greeting;  // what the policy said first; or empty
 };
-enum { SESSION_STATE_BYTES_MAX = 128 << 10, SESSION_PRIMER_BYTES_MAX = 4 << 10,
+enum { SESSION_STATE_BYTES_MAX = 112 << 10, SESSION_PRIMER_BYTES_MAX = 8 << 10,
        SESSION_GREETING_BYTES_MAX = 2 << 10, SESSION_STATE_KEYS_MAX = 64 };
 int session_notes_new(struct session_notes **out, struct err *err);
 void session_notes_free(struct session_notes *n);  // NULL allowed
@@ -99,6 +99,11 @@ int64_t session_due_at(const struct session_head *h);
 // the same name, and `false` takes one away. E_REFUSED over SESSION_STATE_BYTES_MAX or _KEYS_MAX,
 // the state then being as it was; E_NOMEM.
 int session_merge_state(struct session_head *h, struct safe_text more, struct err *err);
+// What a session that follows `before` knows of it from the first: `topic` and `open_questions`.
+int session_inherit_state(struct session_head *h, const struct session_head *before,
+                          struct err *err);
+// The state's open_questions[i], as it is written there (with its escapes); empty past the last.
+struct safe_text session_open_question(const struct session_head *h, uint32_t i);
 struct safe_text session_state(const struct session_head *h);
 struct safe_text session_primer(const struct session_head *h);
 struct safe_text session_greeting(const struct session_head *h);

@@ -170,6 +170,57 @@ int session_merge_state(struct session_head *h, struct safe_text more, struct er
     return E_OK;
 }
 
+static const char *const inherited[] = {"topic", "open_questions"};
+
+int session_inherit_state(struct session_head *h, const struct session_head *before,
+                          struct err *err)
+{
+    struct json_doc doc = JSON_DOC_INIT;
+    struct safe_text state = session_state(before);
+    struct safe_buf some;
+    struct json_writer w;
+
+    if (state.len == 0)
+        return E_OK;
+    safe_buf_init(&some, SESSION_STATE_BYTES_MAX);
+    int code = json_parse(&doc, safe_slice(state), 0, err);
+    if (!code) {
+        jw_init(&w, safe_buf_bytes(&some));
+        jw_object(&w);
+        for (size_t i = 0; i < sizeof(inherited) / sizeof(inherited[0]); i++) {
+            struct json value = json_get(json_root(&doc), inherited[i]);
+
+            if (json_type(value) == JSON_NONE)
+                continue;
+            jw_key(&w, inherited[i]);
+            jw_raw(&w, json_raw(value));
+        }
+        jw_object_end(&w);
+        code = safe_buf_check(&some, "the session's state", err);
+    }
+    if (!code)
+        code = session_merge_state(h, safe_buf_text(&some), err);
+    json_doc_release(&doc);
+    safe_buf_release(&some);
+    return code;
+}
+
+struct safe_text session_open_question(const struct session_head *h, uint32_t i)
+{
+    struct json_doc doc = JSON_DOC_INIT;
+    struct safe_text state = session_state(h), found = SAFE_NONE;
+
+    if (state.len && json_parse(&doc, safe_slice(state), 0, NULL) == E_OK) {
+        struct json item = json_at(json_get(json_root(&doc), "open_questions"), i);
+        struct slice raw = json_raw(item);
+
+        if (json_type(item) == JSON_STRING && raw.len > 2)
+            found = safe_text_part(state, (size_t)(raw.ptr + 1 - state.ptr), raw.len - 2);
+    }
+    json_doc_release(&doc);
+    return found;
+}
+
 // ---- time
 
 enum session_status session_status_at(const struct session_head *h, int64_t now_ms)

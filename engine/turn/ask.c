@@ -3,6 +3,7 @@
 #include "ledger/erase.h"
 #include "turn/feeder.h"
 #include "turn/gauge.h"
+#include "turn/resume.h"
 
 static void ordinal_text(struct json_writer *w, const char *key, uint32_t n)
 {
@@ -86,6 +87,8 @@ static void open_prepare(struct run *run)
         emit_error(run, code, &err);
         return;
     }
+    if (run->live && resume_due(run) != RESUME_RESTORE)
+        live_give_back(run);  // a message would begin a new one
     gauge_wait(run, open_gauged);
 }
 

@@ -4,6 +4,7 @@
 // as a summary may have. It is made when a live one would be, and is there for the next turn; its
 // call is counted with what it would be sent. So tokens, cost and what is cut are those of
 // summaries of full size; what a model would make of the words is not told.
+#include "turn/choose.h"
 #include "turn/backtest_int.h"
 
 #include "base/utf8.h"

@@ -20,6 +20,7 @@
 // over, as if it was not there: it would be the end of all that is before it.
 //
 // Work grows with what is sent.
+#include "turn/choose.h"
 #include "turn/turn_int.h"
 
 enum { LOW_PERCENT = 50, SUMMARY_PATIENCE = 3 };

@@ -10,6 +10,7 @@
 // rewritten: an event says from which turn on which prompt held.
 //
 // Work grows with what is sent, not with what is behind.
+#include "turn/choose.h"
 #include "turn/gauge.h"
 
 // All of a history may be sent: its turns bound the messages.

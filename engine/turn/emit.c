@@ -137,6 +137,8 @@ static void write_done(struct run *run, const struct turn *turn, int code, const
     jw_kv_str(&w, "session", run->live->chat->head.id);
     ordinal(&w, "turn", turn->n);
     who(&w, run);
+    if (run->resumed)
+        emit_beginning(&w, &run->live->chat->head);
     jw_kv_str(&w, "status", turn_status_word(turn->status));
     jw_kv_str(&w, "stop", stop_word(turn->stop));
     jw_kv_slice(&w, "reply", safe_slice(safe_buf_text(&reply)));
@@ -284,6 +286,15 @@ void emit_head(struct json_writer *w, const struct session_head *head, const cha
               head->quarantined ? NULL : session_status_word(session_status_at(head, now_ms)));
 }
 
+void emit_beginning(struct json_writer *w, const struct session_head *head)
+{
+    if (!head || !head->origin)
+        return;
+    jw_kv_str(w, "origin", session_origin_word(head->origin));
+    jw_kv_str(w, "before", head->before);
+    jw_kv_slice(w, "greeting", safe_slice(session_greeting(head)));
+}
+
 void emit_times(struct json_writer *w, const struct session_head *head)
 {
     write_time(w, "created_at", head->created_at_ms);
@@ -338,6 +349,8 @@ void emit_show(struct json_writer *w, const struct run *run)
     jw_object(w);
     emit_head(w, &chat->head, run->job->user, clock_wall_ms(run->w->env.clock));
     emit_times(w, &chat->head);
+    emit_beginning(w, &chat->head);
+    jw_kv_i64(w, "purged", chat->head.purged);
     jw_kv_bool(w, "quarantined", chat->damage.len > 0);
     if (chat->damage.len)
         emit_lines(w, "damage", buf_slice(&chat->damage));

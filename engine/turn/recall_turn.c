@@ -13,6 +13,7 @@
 //   > user: …
 //   > assistant: …
 //   </recalled>
+#include "turn/choose.h"
 #include "turn/recall_int.h"
 
 enum {

@@ -76,11 +76,16 @@ static void loaded(struct ledger_op *op)
     const struct turn *turn = chat_turn(chat, run->turn);
     if (!turn) {
         struct err err = ERR_INIT;
-        err_set(&err, E_CORRUPT,
+        int code = E_CORRUPT;
+        if (chat->head.purged)
+            code = err_set(&err, E_REFUSED, "turn %u of session %s, which had this key, was "
+                           "deleted: use a new key", run->turn, chat->head.id);
+        else
+            err_set(&err, E_CORRUPT,
                 "the key names turn %u of session %s, which is not there: run "
                 "`parley verify`",
                 run->turn, chat->head.id);
-        emit_error(run, E_CORRUPT, &err);
+        emit_error(run, code, &err);
     } else if (turn->status != TURN_OPEN) {
         tell(run, turn);
     } else {

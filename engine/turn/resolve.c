@@ -158,6 +158,8 @@ static void found(struct session_find *f)
                      "newest that can be: run `parley verify`", f->head.id);
     struct live *live = map_get(run->w->live, slice_str(f->head.id));
     int code = E_OK;
+    run->found_active_ms = f->head.last_active_at_ms;
+    run->pointer_version = f->searched ? 0 : f->pointer_version;
     if (!live)
         code = live_new(&live, run->w, &f->head, run->user_key, &err);
     session_head_release(&f->head);

@@ -8,6 +8,7 @@
 // the newest `last` turns. The turn that comes after it is there moves the cut; until then the run
 // grows (choose.c), and a summary that fails costs nobody a turn: it rests and is tried again after
 // a later turn.
+#include "turn/choose.h"
 #include "turn/summary_int.h"
 
 // After failures in a row no summary of the session is tried before `until_ms`.

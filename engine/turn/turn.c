@@ -36,6 +36,7 @@
 //   3. While run->op is under way (op_busy) no other ledger op of this chat is started.
 #include "turn/feeder.h"
 #include "turn/gauge.h"
+#include "turn/resume.h"
 
 static void begin_accept(struct run *run);
 
@@ -243,6 +244,33 @@ static void ask_expiry(struct run *run)
         turn_hook_failed(run, "expiry", &err);
 }
 
+static void prepared(struct run *run)
+{
+    run->text_tokens = tokens_of_content(turn_encoding(run), &run->content);
+    run->state = RUN_ACCEPTING;
+    const struct session_head *head = &run->live->chat->head;
+    if (!run->resumed)
+        run->gap_ms = head->turns ? clock_wall_ms(run->w->env.clock) - head->last_active_at_ms : 0;
+    ask_expiry(run);
+    look_at_budget(run);
+}
+
+// The session before is too old: this one has taken its place.
+static void resumed(struct run *run)
+{
+    if (run->stopped)
+        refuse_stopped(run);
+    else if (run->policy->info.has_expiry)
+        aside_run(run, prepared);
+    else
+        prepared(run);
+}
+
+static void relocated(struct run *run)
+{
+    live_take(run, owned);
+}
+
 static void prepare(struct run *run)
 {
     struct err err = ERR_INIT;
@@ -255,12 +283,10 @@ static void prepare(struct run *run)
         refuse_stopped(run);
         return;
     }
-    run->text_tokens = tokens_of_content(turn_encoding(run), &run->content);
-    run->state = RUN_ACCEPTING;
-    const struct session_head *head = &run->live->chat->head;
-    run->gap_ms = head->turns ? clock_wall_ms(run->w->env.clock) - head->last_active_at_ms : 0;
-    ask_expiry(run);
-    look_at_budget(run);
+    if (resume_due(run) != RESUME_RESTORE)
+        resume_start(run, resumed, relocated);
+    else
+        prepared(run);
 }
 
 // Loading its file and calling its hook may take long.

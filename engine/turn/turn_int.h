@@ -5,6 +5,7 @@
 //   provider.c  which provider and model a turn goes to; open providers
 //   live.c      sessions in memory: who has one, who waits, which are parked
 //   resolve.c   from a job to a session: the user's key, find or make
+//   resume.c    who comes back after a while: a session that follows another (resume.h)
 //   turn.c      the state machine of one turn; turn_plan.c, turn_call.c and turn_settle.c are its
 //               later states
 //   choose.c    which turns of the history are sent
@@ -71,6 +72,7 @@ struct feeder;
 struct recall;
 struct recalling;
 struct telling;
+struct resuming;
 struct summing;
 
 // Turns in the middle of a hook that takes long. aside.c draws where they go on.
@@ -219,6 +221,10 @@ struct run {
     void (*aside_fn)(struct run *run);  // what runs on a stack of its own
     bool make;                     // a session that is not there is to be made
     struct loop_task wake;         // runs `then`: the session that we waited for is ours
+    int64_t found_active_ms;       // when the session was last active, as it was found; or 0
+    uint64_t pointer_version;      // of the record that says which is the newest; 0: not known
+    struct resuming *resuming;     // resume.c's; owned
+    bool resumed;                  // a new session began, as the one before is too old
     struct live *target;           // found and pinned, not ours yet
     struct live *live;             // ours: nobody else appends to it
 
@@ -265,6 +271,7 @@ struct run {
     struct live *moving;           // the session that it is being moved to
     // how it ends
     struct ledger_settle settle;
+    struct safe_buf states[2];     // what on_message and on_reply say of the state; or empty
     struct content reply_content;
     struct attempt attempt;
     int code;
@@ -441,6 +448,8 @@ void turn_view(const struct run *run, struct policy_view *view);
 void turn_history(struct run *run);
 // Does what a hook's plan says of pinning the turn under way.
 void turn_pin(struct run *run, const struct plan *p);
+// Keeps what a plan says of the session's state: on_message's (0), on_reply's (1).
+void turn_keep_state(struct run *run, unsigned which, const struct plan *p);
 // Tells the operator and the person that a hook failed and the plain policy stood in for it.
 void turn_hook_failed(struct run *run, const char *hook, const struct err *err);
 
@@ -506,24 +515,6 @@ void predict_usage(const struct run *run, struct usage *out);
 void predict_most(const struct run *run, struct usage *out);
 void predict_least(const struct run *run, struct usage *out);
 
-// choose.c
-// The first pinned turn after `after`, or 0.
-uint32_t choose_next_pinned(const struct history_plan *plan, uint32_t after);
-// A turn that may be sent: loaded and not superseded; else NULL.
-struct turn *choose_candidate(const struct chat *chat, uint32_t n);
-// One that is not passed over either (c->turn_tokens_max).
-struct turn *choose_sent(const struct context *c, const struct chat *chat, uint32_t n);
-// What a cut at `first` is made for; never compared between versions of the program.
-uint64_t choose_plan_hash(const struct history_plan *plan, const char *provider, const char *model,
-                          uint32_t first);
-// The oldest turn before `upto` that the plan may want, going on from `cut` (first 0: from none).
-uint32_t choose_first_needed(const struct chat *chat, const struct history_plan *plan,
-                             const struct history_cut *cut, uint32_t upto);
-// Chooses turns before `upto` and sums: fills first, pins_end, history_tokens and squeezed. The
-// caller has set turn_tokens_max. All that choose_first_needed said must be loaded.
-void choose_turns(struct context *c, const struct chat *chat, const struct history_plan *plan,
-                  const struct history_cut *cut, uint32_t upto, uint64_t budget_tokens);
-
 // reply.c
 void reply_init(struct run *run);
 void reply_text(struct llm_call *call, struct slice raw);
@@ -557,6 +548,8 @@ void emit_head(struct json_writer *w, const struct session_head *head, const cha
 void emit_lines(struct json_writer *w, const char *key, struct slice lines);
 void emit_constraints(struct json_writer *w, const struct session_head *head);
 void emit_pins(struct json_writer *w, const struct session_head *head);
+// What session it follows and what was said first; harmless without a head.
+void emit_beginning(struct json_writer *w, const struct session_head *head);
 void emit_times(struct json_writer *w, const struct session_head *head);
 void emit_show(struct json_writer *w, const struct run *run);  // the whole transcript
 

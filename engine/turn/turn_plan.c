@@ -3,6 +3,7 @@
 // plan and the ledger become a request. A hook that fails is stood in for by the plain policy: no
 // turn is lost.
 #include "turn/gauge.h"
+#include "turn/resume.h"
 
 void turn_view(const struct run *run, struct policy_view *view)
 {
@@ -185,12 +186,22 @@ static void assemble(struct run *run)
         send(run);
 }
 
+static void prime(struct run *run)
+{
+    struct err err = ERR_INIT;
+    int code = resume_prime(run, &err);
+    if (code)
+        turn_fail(run, code, &err);
+    else
+        assemble(run);
+}
+
 static void have_history(struct run *run)
 {
     if (run->plan.recall && !(run->job->flags & JOB_STATELESS))
-        recalled_find(run, assemble);
+        recalled_find(run, prime);
     else
-        assemble(run);
+        prime(run);
 }
 
 static void history_loaded(struct ledger_op *op)
@@ -239,6 +250,14 @@ void turn_pin(struct run *run, const struct plan *p)
                      "more are kept", run->policy->info.name, SESSION_PINS_MAX);
 }
 
+void turn_keep_state(struct run *run, unsigned which, const struct plan *p)
+{
+    safe_buf_clear(&run->states[which]);
+    safe_buf_add(&run->states[which], safe_buf_text(&p->state));
+    run->settle.states[which] = safe_buf_text(&run->states[which]);
+    run->settle.resume |= p->resume;
+}
+
 static void ask_policy(struct run *run)
 {
     struct policy_view view;
@@ -253,6 +272,7 @@ static void ask_policy(struct run *run)
     if (run->policy->ops->on_message(run->policy, &view, &p, &err))
         turn_hook_failed(run, "on_message", &err);
     turn_pin(run, &p);
+    turn_keep_state(run, 0, &p);
     switch (p.verb) {
     case PLAN_SAY:
     case PLAN_HANDOFF:

@@ -20,6 +20,7 @@ struct worker;
 enum job_verb {
     JOB_SEND,       // a turn
     JOB_OPEN,       // find (or make, unstored) a session and tell its window
+    JOB_RESUME,     // the session to go on in, as the policy's `resume` says
     JOB_RESET,      // a new, stored session for bot and context
     JOB_UNDO,       // supersede the newest turn that is not
     JOB_PIN,        // turn: which one; 0: the newest that is not superseded

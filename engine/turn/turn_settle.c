@@ -45,6 +45,7 @@ static void run_on_reply(struct run *run)
         run->policy->ops->on_reply(run->policy, &view, safe_buf_text(&text), &p, &err))
         turn_hook_failed(run, "on_reply", &err);
     turn_pin(run, &p);
+    turn_keep_state(run, 1, &p);
     safe_buf_release(&text);
     plan_release(&p);
 }
@@ -96,6 +97,10 @@ static void settled(struct ledger_op *op)
 {
     struct run *run = turn_op_over(op);
     if (op->code == E_OK) {
+        if (op->state_refused)
+            emit_warning(run, "policy %s: the session's state would have more than %d KiB or %d "
+                         "keys: it stays as it was", run->policy->info.name,
+                         SESSION_STATE_BYTES_MAX >> 10, SESSION_STATE_KEYS_MAX);
         end_turn(run, run->code, run->message);
         return;
     }

@@ -122,6 +122,13 @@ static void answer_why(struct run *run, const struct sent *sent)
     struct buf json = BUF_INIT(RESULT_BYTES_MAX);
     struct json_writer w;
     char number[16];
+    if (!t) {
+        struct err err = ERR_INIT;
+        err_set(&err, E_NOT_FOUND, "turn %u of session %s was deleted, as its policy says",
+                run->turn, run->live->chat->head.id);
+        emit_error(run, E_NOT_FOUND, &err);
+        return;
+    }
     snprintf(number, sizeof(number), "%u", run->turn);
     jw_init(&w, &json);
     jw_object(&w);

@@ -4,6 +4,7 @@
 #include "turn/embedding.h"
 #include "turn/feeder.h"
 #include "turn/gauge.h"
+#include "turn/resume.h"
 
 enum { UNPRICED_MAX = 256, PROVIDERS_MAX = 256, KEYS_MAX = 65536, SHELVES_MAX = 65536 };
 
@@ -134,6 +135,8 @@ static struct run *run_new(struct worker *w, struct job *job)
     run->policy = policy_plain();
     policy_ref(run->policy);
     history_plan_full(&run->plan);
+    safe_buf_init(&run->states[0], PLAN_STATE_BYTES_MAX);
+    safe_buf_init(&run->states[1], PLAN_STATE_BYTES_MAX);
     context_init(&run->context);
     run->next = w->runs;
     if (w->runs)
@@ -180,6 +183,7 @@ void worker_run_over(struct run *run)
     reply_release(run);
     recalled_free(run);
     budgets_telling_free(run);
+    resuming_free(run);
     summarised_free(run);
     query_release(run);
     shelf_close(run);
@@ -187,6 +191,8 @@ void worker_run_over(struct run *run)
     live_give_back(run);
     policy_unref(run->policy);
     safe_buf_release(&run->text);
+    safe_buf_release(&run->states[0]);
+    safe_buf_release(&run->states[1]);
     content_release(&run->content);
     content_release(&run->reply_content);
     context_release(&run->context);
@@ -244,6 +250,9 @@ static void start_job(struct run *run)
         return;
     case JOB_RECALL:
         recall_start(run);
+        return;
+    case JOB_RESUME:
+        resume_job(run);
         return;
     case JOB_FORGET:
         recall_forget_start(run);

@@ -16,7 +16,7 @@ error("Cannot require a meta file")
 ---@field on_reply? fun(view: parley.View, reply: string): parley.Plan?  After it answered.
 ---@field limits? parley.Limits
 ---@field expiry? parley.Expiry | fun(view: parley.View): parley.Expiry?  Absent: none is deleted.
----@field resume? table              Later.
+---@field resume? parley.Resume
 ---@field privacy? table             Later.
 ---@field memory? table              Later.
 ---@field tools? table               Later.
@@ -30,6 +30,13 @@ error("Cannot require a meta file")
 ---@field hard? string | false        Sliding: "2h". The session is archived then.
 ---@field ttl? string | false         Fixed: what `hard` is to a sliding one.
 ---@field purge? string | false       "30d": so long after it was archived, its turns are deleted.
+
+-- What coming back after a while means (with -c). Spans as above.
+---@class parley.Resume
+---@field restore_within? string | false  "2h": the session goes on as if nothing had happened.
+---@field fresh_after? string | false     "21d": a new one is told nothing of the one before.
+---@field offer? boolean   In between, a new one is told only once a plan says { resume = true }.
+---@field greet? fun(view: parley.View): (string | { say: string } | nil)  Said first in a new one.
 
 ---@class parley.Limits
 ---@field max_output_tokens? integer   Absent: the model's default.
@@ -48,13 +55,29 @@ error("Cannot require a meta file")
 ---@field history parley.Turn[]   The turns before this one that are loaded, oldest first.
 ---@field tokens parley.Tokens
 ---@field turn integer            Number of the turn under way, from 1.
----@field session string          The session's id.
+---@field session parley.Session
+---@field resume? parley.Resumed  In the first turn of a session that follows another.
 ---@field user string             The user's id.
 ---@field context string          The ticket, document or task; "" for none.
----@field gap number              Seconds since the session was last active; 0 in a new one.
+---@field gap number              Seconds that the user was away; 0 for a first session.
 ---@field now number              The time, in seconds since 1970.
 ---@field facts nil               Later.
 ---@field flow nil                Later.
+
+-- In text it is its id.
+---@class parley.Session
+---@field id string
+---@field state table          What plans said of it; a copy.
+---@field turns integer
+---@field started number       In seconds since 1970.
+---@field last_active number
+
+---@class parley.Resumed
+---@field kind "primed" | "offered" | "fresh"
+---@field gap "moment" | "hours" | "day" | "days" | "weeks" | "months" | "ages"
+---@field topic any            state.topic of the session before; nil where there is none.
+---@field open table           Its state.open_questions.
+---@field before string        Its id.
 
 ---@class parley.Tokens
 ---@field window integer    Of the model that will be asked.
@@ -79,7 +102,10 @@ error("Cannot require a meta file")
 ---@field handoff? string   Hand over to a person; the reason.
 ---@field reset? boolean    Go on in a new session.
 ---@field pin? boolean      This turn is sent from now on, wherever the cut is.
----@field state? table      Session state: text, numbers, booleans, tables; at most 16 KiB as JSON.
+---@field resume? boolean   In a session that was offered what was before: tell it, from now on.
+---@field state? table      Put into the session's state, key by key (`false` takes one away): text,
+---numbers, booleans, tables. 16 KiB as JSON, and 112 KiB and 64 keys all in all. Known ones: topic,
+---intent, entities, open_questions, pending, tone, engagement; topic and open_questions go on.
 
 ---@class parley.HistoryPlan
 ---@field last? integer            So many of the newest turns; absent: all.
@@ -175,6 +201,21 @@ function history.summarise(options) end
 ---@return parley.HistoryStrategy
 function history.hybrid(options) end
 
+-- ---- require "parley.greet"
+
+---@class parley.greet
+local greet = {}
+
+-- Knows somebody, takes up what was left open or was talked about, asks one thing.
+---@param options? { name?: string }
+---@return fun(view: parley.View): { say: string }?
+function greet.returning(options) end
+
+-- For a service desk: asks for the matter.
+---@param options? { name?: string }
+---@return fun(view: parley.View): { say: string }?
+function greet.desk(options) end
+
 -- ---- require "parley.test", in a NAME_test.lua beside NAME.lua; `parley test` runs it
 
 -- A test of the policy NAME: in memory, offline, in simulated time that begins at 2026-01-01 09:00
@@ -229,6 +270,10 @@ function Chat:summary(reply) end
 ---@return parley.SaidTurn
 function Chat:say(text) end
 
+-- The next message is of somebody who comes back (-c): it goes on in the newest session, or in a
+-- new one, as the policy's `resume` says.
+function Chat:back() end
+
 -- Lets time pass: "45s", "30m", "2h", "3d".
 ---@param span string
 function Chat:wait(span) end
@@ -236,6 +281,7 @@ function Chat:wait(span) end
 ---@class parley.SaidTurn
 ---@field reply string
 ---@field status "done" | "cut" | "failed" | "refused"   The last: it was not accepted.
+---@field greeting? string   What the policy said first, in a session that this turn began.
 ---@field error? string      Why there is no whole reply.
 ---@field warnings string[]  What the person was told.
 ---@field session string

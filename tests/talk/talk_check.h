@@ -156,6 +156,9 @@ static bool command(struct talk *t, const struct line *line)
     uint64_t *request = &s->request;
     int code;
     switch (line->word) {
+    case W_RESUME:
+        code = parley_resume(t->engine, &scope, request, &error);
+        break;
     case W_SWEEP:
         code = parley_sweep(t->engine, 0, request, &error);
         break;
@@ -264,6 +267,7 @@ static bool act(struct talk *t, const struct line *line)
     case W_UNCONSTRAIN:
     case W_RESET:
     case W_SWEEP:
+    case W_RESUME:
         return command(t, line);
     case W_RESTART:
         return restart(t);
@@ -738,6 +742,10 @@ static bool check(struct talk *t, const struct line *line)
         return check_why(t, line);
     case W_SWEPT:
         return check_counts(t, line);
+    case W_GREETING:
+        return check_member(t, line, "greeting");
+    case W_RESUMED:
+        return check_member(t, line, t->now->done ? "origin" : "resumed");
     case W_STATUSES:
         return check_statuses(t, line);
     default:

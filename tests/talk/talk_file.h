@@ -44,6 +44,7 @@ enum word {
     W_UNCONSTRAIN,
     W_RESET,
     W_SWEEP,
+    W_RESUME,
     W_STOP,
     W_GOES_ON,
     W_RESTART,
@@ -72,6 +73,8 @@ enum word {
     W_WHY,
     W_SWEPT,
     W_STATUSES,
+    W_GREETING,
+    W_RESUMED,
     W_VERIFY,
     WORDS
 };
@@ -107,6 +110,7 @@ static const struct {
     [W_UNCONSTRAIN] = {"unconstrain", K_ACTION, F_ARGUMENT},
     [W_RESET] = {"reset", K_ACTION, F_ALONE},
     [W_SWEEP] = {"sweep", K_ACTION, F_ALONE},
+    [W_RESUME] = {"resume", K_ACTION, F_ALONE},
     [W_STOP] = {"stop", K_ACTION, F_ALONE},
     [W_GOES_ON] = {"goes-on", K_ACTION, F_ALONE},
     [W_RESTART] = {"restart", K_ACTION, F_ALONE},
@@ -133,6 +137,8 @@ static const struct {
     [W_WHY] = {"why", K_CHECK, F_TEXT},
     [W_SWEPT] = {"swept", K_CHECK, F_TEXT},
     [W_STATUSES] = {"statuses", K_CHECK, F_TEXT},
+    [W_GREETING] = {"greeting", K_CHECK, F_TEXT},
+    [W_RESUMED] = {"resumed", K_CHECK, F_TEXT},
     [W_VERIFY] = {"verify", K_CHECK, F_ALONE},
 };
 

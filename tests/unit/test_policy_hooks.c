@@ -15,7 +15,7 @@ static void test_policy_hooks__view(void **state)
         "  local ok, m = pcall(function() view.text = 1 end)\n"
         "  local ok2, m2 = pcall(function() return view.histroy end)\n"
         "  return { say = table.concat({ view.text, view.user, view.context, view.turn, "
-        "view.session, "
+        "view.session.id, "
         "view.gap, view.now, view.tokens.window, view.tokens.history, view.tokens.budget, #h, n, "
         "k > 8 and "
         "'all' or k, h[0] == nil and h[4] == nil and h.x == nil and 'nil', m:match('view is.*'), "
@@ -34,6 +34,10 @@ static void test_policy_hooks__view(void **state)
     t.chat.first = 3;  // only the newest are loaded
     t.chat.turns = &t.turns[2];
     t.chat.turns_len = 2;
+    policy_unref(p);
+    p = load_text(f, "return { on_message = function(view) local s = view.session "
+                     "return { say = s .. '|' .. tostring(s):sub(1, 8) .. '|' .. #s.state } end }");
+    assert_says(p, &t, "3f0c1a52-0000-4000-8000-000000000001|3f0c1a52|0");
     policy_unref(p);
     p = load_text(f, "return { on_message = function(view) return { say = #view.history .. '/' .. "
                      "view.history[1].user } end }");
