@@ -52,9 +52,11 @@ static bool read_group(struct view *v, struct groups *g)
         return false;
     if (view_at(v, i) == '.' && (g->gap ? g->n <= 5 : g->n == 6)) {
         size_t end = dotted_end(v, g->end);
-        g->n += end ? 2 : 0;
-        g->end = end;
-        return end != 0;
+        if (end) {  // else the dot ends a sentence
+            g->n += 2;
+            g->end = end;
+            return true;
+        }
     }
     g->end = i;
     g->n++;

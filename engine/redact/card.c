@@ -3,6 +3,8 @@
 // one piece; a brand's prefix and one of its lengths; Luhn's check digit (ISO/IEC 7812-1 Annex B).
 #include "redact/recognise.h"
 
+// Hardly any card has twelve digits; other ids that are written like cards do.
+enum { SURE = 85, SURE_SHORT = 55 };
 enum { DIGITS_MAX = 19, GROUP_MIN = 3, GROUP_MAX = 7, LAST_GROUP_MIN = 2 };
 
 // Prefixes of issuers, six digits from..to, and lengths a bit each: ISO/IEC 7812 ranges as listed
@@ -89,7 +91,7 @@ bool card_at(struct view *v, size_t at, struct match *out)
         }
         bool whole = group == n || group >= LAST_GROUP_MIN;
         if (n >= 12 && whole && is_brand(digits, n) && is_luhn(digits, n) && stops(v, i, separator))
-            *out = (struct match){.end = i, .score = 85};
+            *out = (struct match){.end = i, .score = n == 12 ? SURE_SHORT : SURE};
         bool goes_on = (c == ' ' || c == '-') && (!separator || c == separator) &&
                        group >= GROUP_MIN && group <= GROUP_MAX;
         if (!goes_on)

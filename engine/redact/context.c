@@ -2,6 +2,7 @@
 // context.c: the words before a match. Only before it: so a stream can decide as soon as a match
 // has ended.
 #include "redact/recognise.h"
+#include "redact/words.h"
 
 // Whether `word`, len bytes, stands whole at i of v, all of it before `end`.
 static bool stands_at(const struct view *v, size_t i, size_t end, const char *word, size_t len)
@@ -29,7 +30,7 @@ static bool has_one(const struct view *v, size_t from, size_t end, const char *w
 
 int context_score(const struct view *v, size_t at, const struct recogniser *rec)
 {
-    size_t from = at > CONTEXT_WORD_BYTES ? at - CONTEXT_WORD_BYTES : 0;
+    size_t from = words_from(slice_of(v->ptr, v->len), at);
 
     return (has_one(v, from, at, rec->raise) ? CONTEXT_RAISE : 0) -
            (has_one(v, from, at, rec->lower) ? CONTEXT_LOWER : 0);

@@ -14,6 +14,7 @@ enum {
     SURE_WORDS = 90,   // words say so, and it passes
     SURE_STRONG = 85,  // nothing else is written like this
     SURE_CHECK = 60,   // the way of writing is usual, and it passes
+    SURE_LIKELY = 50,  // others are written like this, too
     SURE_ALONE = 45,   // the message says nothing else, and it passes
     SURE_HARDLY = 40,
 };
@@ -116,7 +117,7 @@ static const struct rule rules[] = {
      {"ahv*", "avs", "sozialversicherung*"}},
     {REDACT_FI_HETU,
      is_fi_hetu,
-     {{"ddddddsdddx", SURE_STRONG, SURE_STRONG}},
+     {{"ddddddsdddA", SURE_STRONG, SURE_STRONG}, {"ddddddsdddd", SURE_LIKELY, SURE_LIKELY}},
      {"hetu", "henkilötunnus*", "personal identity code"}},
     {REDACT_SE_PERSONAL_ID,
      is_se_personal,

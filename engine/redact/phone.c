@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-enum { SHORT_MIN = 6, DIGITS_MIN = 7, DIGITS_MAX = 20, INTERNATIONAL_MAX = 15 };
+enum { DIGITS_MIN = 7, DIGITS_MAX = 20, INTERNATIONAL_MAX = 15 };
 enum { GROUPS_MAX = 8, EXTENSION_MAX = 7, ALONE_BYTES = 64 };
 
 // How sure it is, of 100; REDACT_SCORE_MIN is what counts.
@@ -40,7 +40,7 @@ struct number {
     size_t first;   // its first digit
     bool plus, bracket;
     bool follows;   // digits stand right before it, or behind it, with a blank between
-    bool marked;    // '#', '=', '/' stands right before it
+    bool marked;    // '#' or '=' stands right before it
     int says;       // enum phone_saying, once it was asked; -1
 };
 
@@ -133,75 +133,6 @@ static bool read_number(struct view *v, size_t at, struct number *num)
         i += gap;
     }
     return true;
-}
-
-// ---- walking the plans
-
-// The state behind the digits, with PHONE_ACCEPTS if they are a number.
-static unsigned walk(unsigned from, const char *digits, size_t len)
-{
-    unsigned state = from;
-
-    for (size_t i = 0; i < len; i++) {
-        state = phone_states[state & PHONE_STATE_MASK].to[digits[i] - '0'];
-        if (state == 0)
-            return 0;
-    }
-    return state;
-}
-
-static bool accepts(unsigned from, const char *digits, size_t len)
-{
-    return (walk(from, digits, len) & PHONE_ACCEPTS) != 0;
-}
-
-static const struct phone_plan *plan_of(const char *iso, size_t len)
-{
-    size_t low = 0, high = phone_plans_len;
-    char key[3] = {0};
-
-    if (len != 2)
-        return NULL;
-    for (int i = 0; i < 2; i++)
-        key[i] = (char)(is_letter(iso[i]) ? iso[i] & ~('a' - 'A') : 0);
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        int order = memcmp(phone_plans[mid].iso, key, 2);
-
-        if (order == 0)
-            return &phone_plans[mid];
-        if (order < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return NULL;
-}
-
-bool phone_region_known(struct slice iso)
-{
-    return plan_of(iso.ptr, iso.len) != NULL;
-}
-
-// Valid in the region: as dialled inside it, or out of it.
-static bool valid_in(const struct phone_plan *plan, const char *digits, size_t len)
-{
-    unsigned state = plan->abroad;
-
-    if (accepts(plan->national, digits, len))
-        return true;
-    for (size_t i = 0; i + 1 < len && state; i++) {
-        state = phone_states[state & PHONE_STATE_MASK].to[digits[i] - '0'];
-        if (state & PHONE_ACCEPTS && accepts(phone_world, digits + i + 1, len - i - 1))
-            return true;
-    }
-    return false;
-}
-
-// Ten digits of North America.
-static bool valid_in_america(const char *digits)
-{
-    return (walk(phone_states[phone_world].to[1], digits, 10) & PHONE_ACCEPTS) != 0;
 }
 
 // ---- shapes, of the first k groups
@@ -348,7 +279,9 @@ static bool begins_well(const struct view *v, struct number *num)
         if (c == '-' && is_letter(before))
             return phone_words(v, i) == SAYS_PHONE;
     }
-    num->marked = c == '#' || c == '=' || c == '/';
+    if (c == '/' && num->n == 1)  // of a path
+        return false;
+    num->marked = c == '#' || c == '=';
     num->follows = c == ' ' && i > 1 && is_digit(view_before(v, i - 1));
     return true;
 }
@@ -410,11 +343,11 @@ static unsigned judge_world(const struct number *num, size_t k, size_t len)
 {
     size_t code = num->digits[0] == '1' || num->digits[0] == '7' ? 1 : 2;
 
-    if (accepts(phone_world, num->digits, len))
+    if (phone_accepts(phone_world, num->digits, len))
         return SURE_WORLD;
     // Numbers that people make up, and those of plans that have changed.
     return len > DIGITS_MIN && len <= INTERNATIONAL_MAX && (len > 10 || !is_amount(num, k)) &&
-                   walk(phone_world, num->digits, code)
+                   phone_walk(phone_world, num->digits, code)
                ? SURE_LIKELY
                : 0;
 }
@@ -432,7 +365,7 @@ static unsigned judge_region(struct view *v, const struct number *num, size_t k,
         doubtful |= len < DIGITS_MIN || (len == 10 && num->digits[0] == '1');
     if (says == SAYS_PHONE)
         return SURE_REGION;
-    if (says == SAYS_OTHER && (k == 1 || doubtful))
+    if (says == SAYS_OTHER)
         return 0;
     if (!doubtful)
         return SURE_REGION;
@@ -446,11 +379,11 @@ static bool is_dialled_abroad(const struct number *num, size_t k, size_t len)
     const char *d = num->digits;
 
     if (len > 10 && d[0] == '0' && d[1] == '0')
-        return accepts(phone_world, d + 2, len - 2);
+        return phone_accepts(phone_world, d + 2, len - 2);
     if (len > 11 && d[0] == '0' && d[1] == '1' && d[2] == '1')
-        return accepts(phone_world, d + 3, len - 3);
+        return phone_accepts(phone_world, d + 3, len - 3);
     return k == 4 && num->of[0].len <= 3 && is_north_american(num, k, 1) &&
-           !all_marked(num, k, '.') && accepts(phone_world, d, len);
+           !all_marked(num, k, '.') && phone_accepts(phone_world, d, len);
 }
 
 // North American, by shape: 3-3-4 digits, after a 1 or 001 or not.
@@ -465,9 +398,11 @@ static unsigned judge_north_american(const struct number *num, size_t k, size_t 
     if (k < 3 || !is_north_american(num, k, from) || all_same(d, 10))
         return 0;
     bool blanks = all_marked(num, k, ' ') && !num->bracket;
-    if (valid_in_america(d) && !(blanks && num->follows))
+    if (phone_valid_in_america(d) && !(blanks && num->follows))
         return SURE_SHAPE;
-    return blanks || says == SAYS_OTHER ? 0 : SURE_LIKELY;
+    if (blanks && (num->follows || d[0] < '2' || d[3] < '2'))
+        return 0;
+    return says == SAYS_OTHER ? 0 : SURE_LIKELY;
 }
 
 // (11) 96123-4567, 030 1234567, 0170/1234567, 8 (495) 123-45-67, 61 234 56 78: a bracket or the
@@ -477,14 +412,15 @@ static bool is_national(const struct number *num, size_t k, size_t len)
     const struct group *g = num->of;
     bool trunk = num->digits[0] == '0' || num->digits[0] == '8';
 
-    if (k < 2 || len < 9 || len > 13 || num->follows || !accepts(phone_common, num->digits, len))
+    if (k < 2 || len < 9 || len > 13 || num->follows ||
+        !phone_accepts(phone_common, num->digits, len))
         return false;
     if (num->bracket || (trunk && g[0].len == 1 && g[1].mark == '('))
         return (!num->bracket || (g[0].len >= 2 && g[0].len <= 5)) && g[k - 1].len >= 2;
     if (has_lens(num, k, 0, "2322") || has_lens(num, k, 0, "3222"))
         return true;
     if (num->digits[0] != '0' || g[0].len < 2 || has_lens(num, k, 0, "324") ||
-        has_lens(num, k, 0, "333") || is_fraction(num, k))
+        has_lens(num, k, 0, "333") || has_lens(num, k, 0, "64") || is_fraction(num, k))
         return false;
     for (size_t i = 1; i < k; i++)
         if (g[i].len < 2)
@@ -496,29 +432,31 @@ static bool is_national(const struct number *num, size_t k, size_t len)
 static bool is_bare_national(const struct number *num, size_t k, size_t len)
 {
     return k == 1 && (len == 10 || len == 11) && num->digits[0] == '0' && num->digits[1] != '0' &&
-           !num->marked && !num->follows && accepts(phone_common, num->digits, len);
+           !num->marked && !num->follows && phone_accepts(phone_common, num->digits, len);
 }
 
 // Where nothing but words in front can tell.
 static unsigned judge_by_words(const struct number *num, size_t k, size_t len,
                                enum phone_saying says)
 {
-    bool valid = accepts(phone_common, num->digits, len) ||
-                 (len == 10 && valid_in_america(num->digits));
+    bool valid = phone_accepts(phone_common, num->digits, len) ||
+                 (len == 10 && phone_valid_in_america(num->digits));
 
     if (len > INTERNATIONAL_MAX || all_same(num->digits, len))
+        return 0;
+    if (k > 1 && num->follows && all_marked(num, k, ' '))  // the rest of something
         return 0;
     if (says == SAYS_PHONE && len >= DIGITS_MIN)
         return k > 1 || valid ? SURE_WORDS : SURE_LIKELY;
     if (says == SAYS_PHONE)
-        return k > 1 && len >= SHORT_MIN && num->of[k - 1].len > 1 ? SURE_LIKELY : 0;
+        return k > 1 && len >= PHONE_DIGITS_MIN && num->of[k - 1].len > 1 ? SURE_LIKELY : 0;
     bool plain = len >= 9 ? valid || k > 1 : len == 8 && valid && k > 1 && !is_amount(num, k);
     return says == SAYS_VAGUELY && plain && !num->marked ? SURE_LIKELY : 0;
 }
 
 static unsigned judge(struct view *v, struct number *num, size_t k)
 {
-    const struct phone_plan *plan = plan_of(v->region, strlen(v->region));
+    const struct phone_plan *plan = phone_plan_of(v->region, strlen(v->region));
     size_t len = 0;
     unsigned score = 0;
 
@@ -526,8 +464,8 @@ static unsigned judge(struct view *v, struct number *num, size_t k)
         len += num->of[i].len;
     if (num->plus)
         return judge_world(num, k, len);
-    bool in_region = plan && valid_in(plan, num->digits, len);
-    if ((len < SHORT_MIN && !in_region) || is_date(num, k) || is_address(num, k))
+    bool in_region = plan && phone_valid_in(plan, num->digits, len);
+    if ((len < PHONE_DIGITS_MIN && !in_region) || is_date(num, k) || is_address(num, k))
         return 0;
     if (num->says < 0)
         num->says = (int)phone_words(v, num->start);

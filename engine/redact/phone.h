@@ -22,4 +22,8 @@ bool phone_at(struct view *v, size_t at, struct match *out);
 // Has the region a numbering plan? For whoever reads a configuration.
 bool phone_region_known(struct slice iso);
 
+// The least digits of a number in that region ("": none), PHONE_DIGITS_MIN at most.
+enum { PHONE_DIGITS_MIN = 6 };
+unsigned phone_digits_min(const char *region);
+
 #endif

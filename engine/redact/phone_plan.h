@@ -4,6 +4,7 @@
 #ifndef REDACT_PHONE_PLAN_H
 #define REDACT_PHONE_PLAN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,5 +27,16 @@ extern const struct phone_plan phone_plans[];  // by iso
 extern const size_t phone_plans_len;
 extern const uint16_t phone_world;   // state in front of a calling code
 extern const uint16_t phone_common;  // of what is dialled in any of the regions with many people
+
+// The plan of a region, by its ISO 3166 code in either case; NULL if there is none.
+const struct phone_plan *phone_plan_of(const char *iso, size_t len);
+
+// The state behind len digits, with PHONE_ACCEPTS if they are a number; 0: no number begins so.
+unsigned phone_walk(unsigned from, const char *digits, size_t len);
+bool phone_accepts(unsigned from, const char *digits, size_t len);
+// Valid in the region: as dialled inside it, or out of it.
+bool phone_valid_in(const struct phone_plan *plan, const char *digits, size_t len);
+// Ten digits of North America.
+bool phone_valid_in_america(const char *digits);
 
 #endif

@@ -8,10 +8,11 @@
 
 #include <string.h>
 
-enum { BATCH = 32, REACH = 64, RUN_BYTES = 16, DIGITS_MIN = 6 };
+enum { BATCH = 32, REACH = 64, RUN_BYTES = 16 };
 
 struct pass {
     struct slice text;
+    int digits_min;
     place_fn *tell;
     void *user;
     size_t next_at, next_colon, next_dot, next_run, next_digits;
@@ -166,13 +167,16 @@ static void see(struct pass *p, size_t base, const struct block *b, const struct
     if (dashes)
         see_head(p, base, dashes, 5, ANCHOR_DASHES);
     // What begins in the block before has its first 64 bytes in the two.
-    if (base && __builtin_popcountll(before->digit) + __builtin_popcountll(b->digit) >= DIGITS_MIN)
+    int digits = __builtin_popcountll(before->digit) + __builtin_popcountll(b->digit);
+    if (base && digits >= p->digits_min)
         tell_range(p, base - BLOCK_BYTES, base, &p->next_digits, ANCHOR_DIGITS);
 }
 
-void prefilter(enum classify_level level, struct slice text, place_fn *tell, void *user)
+void prefilter(enum classify_level level, struct slice text, unsigned digits_min, place_fn *tell,
+               void *user)
 {
-    struct pass p = {.text = text, .tell = tell, .user = user};
+    struct pass p = {
+        .text = text, .digits_min = (int)digits_min, .tell = tell, .user = user};
     struct block blocks[BATCH + 1] = {{0}};  // the first one is the last of the batch before
     struct runs runs = {0};
     char last[2 * BLOCK_BYTES] = {0};  // the rest, and a block of nothing

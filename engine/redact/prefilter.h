@@ -13,6 +13,8 @@
 // one, of some that have none, in no order, and of one more than once if it has several.
 typedef void place_fn(void *user, size_t at, unsigned anchor);
 
-void prefilter(enum classify_level level, struct slice text, place_fn *tell, void *user);
+// digits_min: how many make ANCHOR_DIGITS, six or fewer.
+void prefilter(enum classify_level level, struct slice text, unsigned digits_min, place_fn *tell,
+               void *user);
 
 #endif

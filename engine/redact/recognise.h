@@ -8,7 +8,7 @@
 //
 // So that a scan need not ask everywhere, each has an anchor: what every match must have.
 //   ANCHOR_AT      an '@' at most ANCHOR_BYTES behind its beginning
-//   ANCHOR_DIGITS  six digits in its first 64 bytes
+//   ANCHOR_DIGITS  six digits in its first 64 bytes (fewer where the region's numbers are shorter)
 //   ANCHOR_RUN     sixteen of [A-Za-z0-9_+/-] in a row, that begin in its first 64 bytes
 //   ANCHOR_COLON   a ':' in its first 64 bytes
 //   ANCHOR_DOT     digit, dot, digit in its first 8 bytes; or a dot after four letters and digits,
@@ -70,8 +70,8 @@ bool pem_at(struct view *v, size_t at, struct match *out);    // private keys
 bool wallet_at(struct view *v, size_t at, struct match *out);
 
 // What words before a match add to its score, or take from it. They stand whole, in any case, in
-// the CONTEXT_WORD_BYTES before it.
-enum { CONTEXT_WORD_BYTES = 64, CONTEXT_RAISE = 35, CONTEXT_LOWER = 30 };
+// the stretch before it (redact/words.h).
+enum { CONTEXT_RAISE = 35, CONTEXT_LOWER = 30 };
 int context_score(const struct view *v, size_t at, const struct recogniser *rec);
 
 #endif

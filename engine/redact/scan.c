@@ -34,6 +34,7 @@ struct redactor {
     char *allow[REDACT_ALLOW_MAX];  // small letters
     size_t n_allow;
     char region[8];
+    unsigned digits_min;  // of what has ANCHOR_DIGITS
 };
 
 struct candidate {
@@ -66,6 +67,7 @@ static int copy_rules(struct redactor *r, const struct redact_rules *rules, stru
         return err_set(err, E_POLICY, "'%s' is no region: two letters, such as US", rules->region);
     if (region)
         memcpy(r->region, rules->region, strlen(rules->region) + 1);
+    r->digits_min = phone_digits_min(r->region);
     if (rules && rules->n_allow > REDACT_ALLOW_MAX)
         return err_set(err, E_POLICY, "%zu entries are allowed: %d at most", rules->n_allow,
                        REDACT_ALLOW_MAX);
@@ -387,7 +389,7 @@ static void ask_place(void *user, size_t at, unsigned anchor)
 
 static void find(struct scan *s)
 {
-    prefilter(classify_best(), slice_of(s->view.ptr, s->view.len), ask_place, s);
+    prefilter(classify_best(), slice_of(s->view.ptr, s->view.len), s->r->digits_min, ask_place, s);
     for (size_t at = s->tail > s->from ? s->tail : s->from; at < s->view.len && !s->failed; at++)
         ask(s, at, ~0U);
     if (!s->failed && s->own)

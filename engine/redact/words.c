@@ -4,6 +4,7 @@
 #include "redact/words.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 static bool is_wide(char c)
 {
@@ -42,15 +43,42 @@ static bool word_at(struct slice text, size_t at, size_t end, const char *word)
     return wide || *word == '*' || at == end || !in_word(text.ptr[at]);
 }
 
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+size_t words_from(struct slice text, size_t at)
+{
+    size_t last = at > WORDS_BYTES ? at - WORDS_BYTES : 0, i = at;
+    size_t nearest = at;  // the value, or a number in front of it that shares its words
+
+    while (i > last) {
+        if (text.ptr[i - 1] == '\n' && i < at && text.ptr[i] == '\n')
+            return i;
+        if (!is_digit(text.ptr[i - 1])) {
+            i--;
+            continue;
+        }
+        size_t end = i, digits = 0;
+        for (; i > last && (is_digit(text.ptr[i - 1]) || strchr(" -./()", text.ptr[i - 1])); i--)
+            digits += is_digit(text.ptr[i - 1]);
+        if (digits < WORDS_NUMBER_DIGITS)
+            continue;
+        if (nearest - end > WORDS_SHARED_BYTES)
+            return end;
+        nearest = i;
+    }
+    return i;
+}
+
 size_t words_before(struct slice text, size_t at, const char *const *words)
 {
-    size_t from = at > WORDS_BYTES ? at - WORDS_BYTES : 0;
+    size_t from = words_from(text, at);
 
     for (size_t i = at; i > from; i--) {
         char c = text.ptr[i - 1];
 
-        if (c == '\n' && i < at && text.ptr[i] == '\n')
-            return 0;
         if (!is_wide(c) && (!in_word(c) || (i > 1 && in_word(text.ptr[i - 2]))))
             continue;
         for (const char *const *w = words; *w; w++)

@@ -29,7 +29,7 @@ struct redact_class {
     size_t hits, extra, missed;     // spans
 };
 
-enum { REDACT_CLASSES_MAX = 32 };
+enum { REDACT_CLASSES_MAX = 64 };
 struct redact_score {
     struct redact_class of[REDACT_CLASSES_MAX];
     size_t n;
