@@ -12,7 +12,7 @@
 //   bench_plan trim FILE TOKENS         the newest messages of FILE ({"system":…,"messages":[…]})
 //                                       within so many tokens: ms, messages that are left, ms
 //                                       of counting all of them once (bench_plan.sh)
-#include "turn/turn_int.h"
+#include "turn/choose.h"
 
 #include "lua/lua_room.h"
 #include "turn/recorded.h"

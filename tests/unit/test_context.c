@@ -2,7 +2,7 @@
 // test_context.c: which turns are sent. Random histories and random plans against an oracle that
 // does the same in the slowest, plainest way; and whatever the plan, the messages keep the ledger's
 // rules.
-#include "turn/turn_int.h"
+#include "turn/choose.h"
 
 #include "base/rand.h"
 
