@@ -27,7 +27,6 @@ struct replay {
     struct settings settings;
     struct prices *prices;
     struct llm_caps_table *caps;
-    struct redactor *redactor;
     struct lua_loader *loader;
     struct lua_env lua;
     struct log log;
@@ -149,8 +148,6 @@ static int set_up(struct replay *r, struct err *err)
     int code = settings_load(&r->settings, r->options, err);
     if (!code)
         code = tables_load(&r->prices, &r->caps, err);
-    if (!code)
-        code = redactor_new(&r->redactor, NULL, err);
     if (!code)
         code = choose_model(r, err);
     if (!code)
@@ -303,7 +300,7 @@ static int read_line(struct replay *r, struct slice line, struct err *err)
     struct json root = json_root(&r->doc);
     if (code)
         return code;
-    recorded_init(&recorded, r->redactor);
+    recorded_init(&recorded, NULL);
     recorded.encoding = r->encoding;
     code = recorded_read(&recorded, json_get(root, "messages"), 0, BACKTEST_TURN_MS, err);
     if (!code && !recorded.turns.len)
@@ -468,7 +465,6 @@ static void tear_down(struct replay *r)
 {
     backtest_free(r->backtest);
     lua_loader_free(r->loader);
-    redactor_free(r->redactor);
     llm_caps_free(r->caps);
     prices_free(r->prices);
     if (r->settings.conf)

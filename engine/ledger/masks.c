@@ -21,6 +21,8 @@
 #include "base/mem.h"
 #include "ledger/ledger_int.h"
 
+#include <stdio.h>
+
 enum { PAGE_MASKS = 100, ORIGINALS_PER_COMMIT = 40, KEY_PARTS = 3 };
 
 struct masks {
@@ -47,9 +49,11 @@ struct masks {
 static void digest(void *user, struct slice kind, struct slice value, char out[MASK_DIGEST_BYTES])
 {
     const struct masks *m = user;
-    struct slice parts[] = {slice_str(m->partition), kind, value};
+    char domain[sizeof("mask/") + MASK_WORD_BYTES];
 
-    vault_digest(m->ledger->env.vault, "mask", parts, 3, out);
+    snprintf(domain, sizeof(domain), "mask/%.*s", SLICE_FMT(kind));
+    if (vault_user_digest(m->ledger->env.vault, m->key, domain, value, out, NULL) != E_OK)
+        out[0] = '\0';
 }
 
 int masks_new(struct masks **out, struct ledger *l, const char *partition,

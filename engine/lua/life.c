@@ -121,8 +121,7 @@ LJMP void life_take_expiry(lua_State *L, const char *where, struct expiry *out)
         luaL_error(L, "%s: %s", where, wrong);
 }
 
-LJMP void life_take_greeting(lua_State *L, const struct redactor *redactor, const char *where,
-                             struct safe_buf *out)
+LJMP void life_take_greeting(lua_State *L, const char *where, struct safe_buf *out)
 {
     static const char *const names[] = {"say"};
     int idx = lua_gettop(L);
@@ -140,7 +139,7 @@ LJMP void life_take_greeting(lua_State *L, const struct redactor *redactor, cons
         luaL_error(L, "%s: must return nil, a text, or { say = \"…\" }, not %s", where,
                    sandbox_value_word(L, -1));
     text.ptr = lua_tolstring(L, -1, &text.len);
-    if (redact_text(redactor, text, out, &err) != E_OK ||
+    if (redact_own(text, out, &err) != E_OK ||
         safe_buf_check(out, "a greeting", &err) != E_OK)
         luaL_error(L, "%s: %s", where, err.message);
 }

@@ -20,8 +20,7 @@ LJMP const char *life_read_expiry(lua_State *L, int idx, struct expiry *out);
 LJMP const char *life_read_resume(lua_State *L, int idx, struct resume_rules *out);
 // What a hook returned, on top. `where` is "file:line" of the hook.
 LJMP void life_take_expiry(lua_State *L, const char *where, struct expiry *out);
-// nil, text, or { say = "…" }: appended to out, as safe text.
-LJMP void life_take_greeting(lua_State *L, const struct redactor *redactor, const char *where,
-                             struct safe_buf *out);
+// nil, text, or { say = "…" }: appended to out, as the policy says it.
+LJMP void life_take_greeting(lua_State *L, const char *where, struct safe_buf *out);
 
 #endif

@@ -117,8 +117,7 @@ LJMP static int write_state(lua_State *L)
 }
 
 // The state table is on top.
-LJMP static void read_state(lua_State *L, const struct redactor *redactor, const char *where,
-                            struct plan *plan)
+LJMP static void read_state(lua_State *L, const char *where, struct plan *plan)
 {
     struct state_write s = {.json = BUF_INIT(PLAN_STATE_BYTES_MAX), .where = where};
 
@@ -128,7 +127,7 @@ LJMP static void read_state(lua_State *L, const struct redactor *redactor, const
     int status = lua_pcall(L, 2, 0, 0);
     bool whole = buf_ok(&s.json);
     if (status == LUA_OK && whole)
-        whole = redact_text(redactor, buf_slice(&s.json), &plan->state, NULL) == E_OK;
+        whole = redact_own(buf_slice(&s.json), &plan->state, NULL) == E_OK;
     buf_release(&s.json);
     if (status != LUA_OK)
         lua_error(L);
@@ -152,8 +151,8 @@ static const struct verb verbs[] = {
 };
 
 // The value on top, of the right type.
-LJMP static void take_verb(lua_State *L, const struct redactor *redactor, const struct verb *verb,
-                           const char *where, struct plan *plan)
+LJMP static void take_verb(lua_State *L, const struct verb *verb, const char *where,
+                           struct plan *plan)
 {
     struct err err = ERR_INIT;
     struct slice text;
@@ -166,7 +165,7 @@ LJMP static void take_verb(lua_State *L, const struct redactor *redactor, const 
     text.ptr = lua_tolstring(L, -1, &text.len);
     if (text.len == 0)
         luaL_error(L, "%s: %s: is empty; return nil to go on to the model", where, verb->name);
-    if (redact_text(redactor, text, &plan->text, &err) != E_OK ||
+    if (redact_own(text, &plan->text, &err) != E_OK ||
         safe_buf_check(&plan->text, verb->name, &err) != E_OK)
         luaL_error(L, "%s: %s: %s", where, verb->name, err.message);
 }
@@ -182,8 +181,7 @@ LJMP static bool read_switch(lua_State *L, int idx, const char *name, const char
     return on;
 }
 
-LJMP void plans_read(lua_State *L, const struct redactor *redactor, const char *where,
-                     struct plan *plan)
+LJMP void plans_read(lua_State *L, const char *where, struct plan *plan)
 {
     static const char *const names[] = {"say", "flow", "handoff", "reset", "pin",
                                         "resume", "state"};
@@ -204,14 +202,14 @@ LJMP void plans_read(lua_State *L, const struct redactor *redactor, const char *
             luaL_error(L, "%s: %s: must be a %s, not a %s", where, verbs[i].name,
                        lua_typename(L, verbs[i].type), lua_typename(L, type));
         if (type != LUA_TNIL && lua_toboolean(L, -1))
-            take_verb(L, redactor, &verbs[i], where, plan);
+            take_verb(L, &verbs[i], where, plan);
         lua_pop(L, 1);
     }
     plan->pin = read_switch(L, idx, "pin", where);
     plan->resume = read_switch(L, idx, "resume", where);
     int type = shape_field(L, idx, "state");
     if (type == LUA_TTABLE)
-        read_state(L, redactor, where, plan);
+        read_state(L, where, plan);
     else if (type != LUA_TNIL)
         luaL_error(L, "%s: state: must be a table, not a %s", where, lua_typename(L, type));
 }

@@ -15,7 +15,7 @@
 // 5. A hook that took long begins by making way for others, until it was quick ASIDE_CALLS times in
 //    a row: what it does in one piece does not hold them up then.
 // Owned by one worker's thread. A hook or a file that makes way goes on on another (base/way.h),
-// and touches nothing there but its state, its redactor, the view and the plan.
+// and touches nothing there but its state, the view and the plan.
 #include "lua/lua_room.h"
 
 #include "base/mem.h"
@@ -24,6 +24,7 @@
 #include "lua/life.h"
 #include "lua/limits.h"
 #include "lua/plans.h"
+#include "lua/privacy.h"
 #include "lua/policy_int.h"
 #include "lua/sandbox.h"
 #include "lua/shape.h"
@@ -51,7 +52,7 @@ struct hook {
 struct lua_policy {
     struct policy base;
     struct sandbox *sandbox;   // owned
-    struct redactor *redactor; // owned; makes safe text of what hooks say
+    struct redactor *redactor; // owned; NULL: the default rules
     struct limits limits;
     const struct clock *clock;
     char *file, *title, *model;  // owned; info borrows them
@@ -97,9 +98,9 @@ LJMP static int run_hook(lua_State *L)
     else if (call->expiry)
         life_take_expiry(L, hook->where, call->expiry);
     else if (call->greeting)
-        life_take_greeting(L, call->policy->redactor, hook->where, call->greeting);
+        life_take_greeting(L, hook->where, call->greeting);
     else
-        plans_read(L, call->policy->redactor, hook->where, call->plan);
+        plans_read(L, hook->where, call->plan);
     return 0;
 }
 
@@ -345,7 +346,7 @@ LJMP static void keep_shape(lua_State *L, struct load *load, const struct shape 
         load->no_memory = true;
         luaL_error(L, "out of memory");
     }
-    int code = redact_text(p->redactor, shape->system, &p->system, &err);
+    int code = redact_own(shape->system, &p->system, &err);
     if (code == E_OK)
         code = safe_buf_check(&p->system, "system", &err);
     load->no_memory = code == E_NOMEM;
@@ -385,6 +386,7 @@ LJMP static int load_policy(lua_State *L)
                              "it returns %s", p->file, sandbox_value_word(L, -1));
     lua_pushvalue(L, -1);
     shape_read(L, &source, &shape);
+    privacy_read(L, lua_gettop(L), &source, &p->base.info.privacy, &p->redactor);
     keep_shape(L, load, &shape);
     lua_settop(L, 2);
     freeze_value(L);
@@ -417,6 +419,7 @@ static void fill_info(struct lua_policy *p, struct slice text)
     snprintf(info->version, sizeof(info->version), "%.*s@%08x", SLICE_FMT(name),
              (unsigned)(hash_of(text) >> 32));
     info->file = p->file;
+    info->redactor = p->redactor;
     info->title = p->title;
     info->model = p->model;
     info->system = safe_buf_text(&p->system);
@@ -456,8 +459,6 @@ static int policy_new(struct lua_policy **out, const struct lua_env *env, const 
     p->file = mem_strdup(file);
     int code = p->file ? buf_check(&p->text, "its text", &own)
                        : err_set(&own, E_NOMEM, "out of memory");
-    if (code == E_OK)
-        code = redactor_new(&p->redactor, NULL, &own);
     if (code == E_OK)
         code = sandbox_new(&p->sandbox, &options, &own);
     if (code == E_OK)

@@ -37,7 +37,7 @@ static const struct key policy_keys[] = {
     {"limits", T_TABLE, false},
     {"expiry", T_TABLE | T_FUNCTION, false},
     {"resume", T_TABLE, false},
-    {"privacy", T_TABLE, true},
+    {"privacy", T_TABLE, false},
     {"memory", T_TABLE, true},
     {"tools", T_TABLE, true},
     {"devices", T_TABLE, true},

@@ -34,6 +34,18 @@ struct policy_view {
     uint64_t budget_tokens;         // left for history in a request, after system, new text, reply
 };
 
+// What is personal, and who is due it. All zero: the default kinds are masked, for all but the
+// client, and originals are dropped when the turn is over.
+struct privacy {
+    bool off;                 // nothing is masked
+    bool keep_originals;      // sealed, in the user's partition …
+    int64_t keep_ms;          // … for so long; 0: as long as the user's data
+    bool model_original;      // the model is sent originals; stored are masks all the same
+    bool client_masked;
+    bool tool_original;
+    bool operator_original;   // `show` has kept originals without being asked for them
+};
+
 // What is known of a policy without running it. Borrowed from the policy.
 struct policy_info {
     char name[BOT_NAME_BYTES];
@@ -52,6 +64,8 @@ struct policy_info {
     bool has_on_message, has_on_reply, has_expiry, has_greet;  // hooks
     struct expiry expiry;             // where there is no hook for it
     struct resume_rules resume;
+    const struct redactor *redactor;  // finds what is personal; NULL: by the default rules
+    struct privacy privacy;
 };
 
 struct policy;

@@ -123,18 +123,20 @@ static struct slice name_key(char key[KEY_BYTES], struct slice name, uint32_t nu
     return slice_of(key, (size_t)len);
 }
 
-static struct mask *at_index(const struct mask_book *b, void *index)
-{
-    return index ? vec_at(&b->list, (size_t)(uintptr_t)index - 1) : NULL;
-}
-
-static struct mask *find(const struct mask_book *b, struct slice name, uint32_t number)
+uint32_t mask_book_rank(const struct mask_book *b, struct slice name, uint32_t number)
 {
     char key[KEY_BYTES];
 
     if (name.len == 0 || name.len >= MASK_WORD_BYTES || number == 0)
-        return NULL;
-    return at_index(b, map_get(b->by_name, name_key(key, name, number)));
+        return 0;
+    return (uint32_t)(uintptr_t)map_get(b->by_name, name_key(key, name, number));
+}
+
+static struct mask *find(const struct mask_book *b, struct slice name, uint32_t number)
+{
+    uint32_t rank = mask_book_rank(b, name, number);
+
+    return rank && rank <= b->settled ? vec_at(&b->list, rank - 1) : NULL;
 }
 
 const struct mask *mask_book_find(const struct mask_book *b, struct slice name, uint32_t number)
@@ -249,7 +251,11 @@ uint32_t mask_book_number(struct mask_book *b, struct slice kind, struct slice v
     if (kind.len == 0 || kind.len >= MASK_WORD_BYTES)
         return 0;
     b->digest(b->user, kind, value, digest);
+    if (!digest[0])
+        return 0;
     void *index = map_get(b->by_value, value_key(key, kind, digest));
+    if (index && known_only && (uintptr_t)index > b->settled)
+        return 0;
     if (index)
         return say(b, (size_t)(uintptr_t)index - 1, original);
     struct mask_kind *known = known_only ? NULL : kind_of(b, kind);

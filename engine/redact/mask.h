@@ -37,7 +37,8 @@ enum {
     MASK_ORIGINALS_BYTES = 1 << 20,  // of originals in one book; what comes then is not known
 };
 
-// A value's digest under the user's key, apart by kind.
+// A value's digest under the user's key, apart by kind. Empty: there is none, as the user was
+// erased meanwhile.
 typedef void mask_digest_fn(void *user, struct slice kind, struct slice value,
                             char out[MASK_DIGEST_BYTES]);
 
@@ -87,8 +88,11 @@ void mask_book_expire(struct mask_book *b, int64_t now_ms);
 struct mask *mask_book_take_said(struct mask_book *b);
 bool mask_book_any_said(const struct mask_book *b);
 
-// Whether a mask stands for a value. The name is a kind's in capitals.
+// What a mask that is durable stands for, or NULL. The name is a kind's in capitals.
 const struct mask *mask_book_find(const struct mask_book *b, struct slice name, uint32_t number);
+
+// Its place in the order of being given, from 1, durable or not; 0: there is none.
+uint32_t mask_book_rank(const struct mask_book *b, struct slice name, uint32_t number);
 
 // ---- the shape
 
@@ -121,7 +125,7 @@ struct reveal_stream {
 };
 void reveal_init(struct reveal_stream *s, const struct mask_book *book, enum mask_form form);
 void reveal_release(struct reveal_stream *s);
-// What is certain now; borrowed until the next call. Empty with E_NOMEM.
+// What is certain now; borrowed until the next call, perhaps from piece. Empty with E_NOMEM.
 int reveal_feed(struct reveal_stream *s, struct slice piece, struct slice *out, struct err *err);
 int reveal_end(struct reveal_stream *s, struct slice *out, struct err *err);
 // Whole text; appended to out, whose limits its owner checks. How many masks became originals.

@@ -116,6 +116,10 @@ static int run(struct reveal_stream *s, struct slice piece, bool at_end, struct 
 {
     size_t at = 0;
 
+    if (s->state == TEXT && (!piece.len || !memchr(piece.ptr, '[', piece.len))) {
+        *out = piece;  // most text is nobody's: it is not copied
+        return E_OK;
+    }
     buf_clear(&s->out);
     buf_add_slice(&s->work, piece);
     struct slice text = buf_slice(&s->work);

@@ -34,7 +34,7 @@ static uint32_t add_policys(const struct run *run, struct safe_buf *out, struct 
     safe_buf_init(&text, CONSTRAINTS_TEXT_MAX);
     for (uint32_t i = 0; i < run->plan.constraints_len; i++, at += strlen(at) + 1) {
         safe_buf_clear(&text);
-        if (redact_text(run->w->env.redactor, slice_str(at), &text, err))
+        if (redact_own(slice_str(at), &text, err))
             break;
         if (added++ == 0)
             safe_buf_add(out, SAFE_LIT("From the assistant's policy:\n"));

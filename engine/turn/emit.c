@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // emit.c: events out of a run, and their JSON as INTERFACES.md shapes it. A run whose key others
 // sent too tells them the same (joiners).
-#include "turn/turn_int.h"
+#include "turn/mask.h"
 
 static void tell(const struct run *run, struct event *event)
 {
@@ -55,12 +55,23 @@ void emit_join(struct run *run, const struct run *first)
     event.session = first->live->chat->head.id;
     event.turn = first->turn;
     tell(run, &event);
-    struct slice text = safe_slice(safe_buf_text(&first->reply));
-    if (text.len) {
+    struct buf shown = BUF_INIT(RESULT_BYTES_MAX);
+    reply_shown(first, &shown);
+    if (shown.len && buf_ok(&shown)) {
         event.type = EVENT_DELTA;
-        event.text = text;
+        event.text = buf_slice(&shown);
         tell(run, &event);
     }
+    buf_release(&shown);
+}
+
+void emit_reply(struct run *run, struct safe_text text)
+{
+    struct buf scratch = BUF_INIT(RESULT_BYTES_MAX);
+    struct slice shown = mask_shown(run, text, &scratch);
+    if (buf_ok(&scratch))  // without memory it is in DONE
+        emit_delta(run, shown);
+    buf_release(&scratch);
 }
 
 void emit_warning(struct run *run, const char *fmt, ...)
@@ -128,9 +139,11 @@ static void write_done(struct run *run, const struct turn *turn, int code, const
                        struct buf *out)
 {
     struct safe_buf reply;
+    struct buf scratch = BUF_INIT(RESULT_BYTES_MAX);
     safe_buf_init(&reply, CONTENT_BYTES_MAX);
     reply_text_of(turn, &reply);
-    bool whole = safe_buf_check(&reply, "the reply", NULL) == E_OK;
+    struct slice shown = mask_shown(run, safe_buf_text(&reply), &scratch);
+    bool whole = safe_buf_check(&reply, "the reply", NULL) == E_OK && buf_ok(&scratch);
     struct json_writer w;
     jw_init(&w, out);
     jw_object(&w);
@@ -141,7 +154,7 @@ static void write_done(struct run *run, const struct turn *turn, int code, const
         emit_beginning(&w, &run->live->chat->head);
     jw_kv_str(&w, "status", turn_status_word(turn->status));
     jw_kv_str(&w, "stop", stop_word(turn->stop));
-    jw_kv_slice(&w, "reply", safe_slice(safe_buf_text(&reply)));
+    jw_kv_slice(&w, "reply", shown);
     jw_kv_str(&w, "provider", turn->provider);
     jw_kv_str(&w, "model", turn->model);
     jw_key(&w, "usage");
@@ -157,6 +170,7 @@ static void write_done(struct run *run, const struct turn *turn, int code, const
     write_error(&w, code, message);
     jw_object_end(&w);
     safe_buf_release(&reply);
+    buf_release(&scratch);
     if (!whole || !buf_ok(out))
         buf_clear(out);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // import.c: one recorded conversation becomes a session (recorded.h says how it is read).
 #include "turn/recorded.h"
-#include "turn/turn_int.h"
+#include "turn/mask.h"
 
 static void import_free(void *extra)
 {
@@ -12,6 +12,11 @@ static void import_free(void *extra)
 static int read_conversation(struct run *run, struct err *err)
 {
     struct json_doc doc = JSON_DOC_INIT;
+    struct redact_how how = mask_how(run, REDACT_PEOPLE);
+    if (run->extra_free)
+        recorded_release(run->extra);
+    recorded_init(run->extra, &how);
+    run->extra_free = import_free;
     int code = json_parse(&doc, buf_slice(&run->job->text), 0, err);
     if (!code)
         code = recorded_read(run->extra, json_get(json_root(&doc), "messages"),
@@ -70,11 +75,34 @@ static void session_id(struct run *run)
              hex + 13, hex + 17, hex + 20);
 }
 
+static void masked(struct run *run, int code, const struct err *err);
+
+static void have_masks(struct run *run)
+{
+    struct err err = ERR_INIT;
+    if (run->masks && read_conversation(run, &err))
+        emit_error(run, err.code, &err);
+    else
+        mask_commit(run, masked);
+}
+
+// What was said is masked, and the numbers are durable, before any of it is written.
+static void masked(struct run *run, int code, const struct err *err)
+{
+    if (code == E_CONFLICT) {
+        have_masks(run);
+    } else if (code) {
+        emit_error(run, code, err);
+    } else {
+        if (run->job->import_id[0])
+            session_id(run);
+        resolve_session(run, true, located);
+    }
+}
+
 static void have_user(struct run *run)
 {
-    if (run->job->import_id[0])
-        session_id(run);
-    resolve_session(run, true, located);
+    mask_prepare(run, have_masks);
 }
 
 void import_start(struct run *run)
@@ -86,12 +114,10 @@ void import_start(struct run *run)
         emit_error(run, E_NOMEM, &err);
         return;
     }
-    recorded_init(recorded, run->w->env.redactor);
     run->extra = recorded;
-    run->extra_free = import_free;
-    int code = read_conversation(run, &err);
-    if (code)
-        emit_error(run, code, &err);
+    // What cannot be read makes no user.
+    if (read_conversation(run, &err))
+        emit_error(run, err.code, &err);
     else
         resolve_user(run, true, have_user);
 }

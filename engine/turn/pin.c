@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // pin.c: what a session keeps in every request, wherever the cut is: the user pins turns, states
 // constraints, and takes back both.
-#include "turn/turn_int.h"
+#include "base/utf8.h"
+#include "turn/mask.h"
 
 static void reloaded(struct ledger_op *op);
 
@@ -80,11 +81,25 @@ static void look(struct run *run)
     ledger_reload(run->live->chat, &run->op);
 }
 
+static void redact(struct run *run)
+{
+    mask_said(run, look);
+}
+
+// What a user states is safe text before it goes anywhere.
+static void owned(struct run *run)
+{
+    if (run->job->verb == JOB_CONSTRAIN)
+        mask_prepare(run, redact);
+    else
+        look(run);
+}
+
 static void located(struct run *run)
 {
     struct err err = ERR_INIT;
     if (run->target) {
-        live_take(run, look);
+        live_take(run, owned);
         return;
     }
     err_set(&err, E_NOT_FOUND, "there is no session to pin anything in: say something first");
@@ -98,16 +113,11 @@ static void have_user(struct run *run)
         resolve_session(run, false, located);
 }
 
-// What a user states is safe text before it goes anywhere, and says something.
-static int take_constraint(struct run *run, struct err *err)
+// What a user states says something.
+static int check_constraint(struct run *run, struct err *err)
 {
-    struct slice text = buf_slice(&run->job->text);
-    safe_buf_init(&run->text, CONTENT_BYTES_MAX);
-    int code = redact_text(run->w->env.redactor, text, &run->text, err);
-    if (code)
-        return err_prefix(err, "the constraint: ");
-    code = content_make_text(&run->content, safe_buf_text(&run->text), err);
-    if (!code && !rules_says_something(&run->content))
+    int code = mask_check(run, "the constraint", err);
+    if (!code && utf8_blank(buf_slice(&run->job->text)))
         code = err_set(err, E_USAGE, "the constraint is empty: say what is to be kept in mind");
     return code;
 }
@@ -115,7 +125,7 @@ static int take_constraint(struct run *run, struct err *err)
 void pin_start(struct run *run)
 {
     struct err err = ERR_INIT;
-    if (run->job->verb == JOB_CONSTRAIN && take_constraint(run, &err)) {
+    if (run->job->verb == JOB_CONSTRAIN && check_constraint(run, &err)) {
         emit_error(run, err.code, &err);
         return;
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // recall_ask.c: `parley recall`: the ranking for a query, each message with its text and why it is
 // there.
+#include "turn/mask.h"
 #include "turn/recall_int.h"
 
 #include "base/json.h"
@@ -200,9 +201,22 @@ static void asked(struct run *run)
         read_next(run);
 }
 
+// What was said is stored as it was redacted; a query is looked for in the same words. What nobody
+// has said is given no number.
+static void redact(struct run *run)
+{
+    struct redact_how how = mask_how(run, REDACT_PEOPLE);
+    struct err err = ERR_INIT;
+    how.known_only = true;
+    if (redact_text(&how, buf_slice(&run->job->text), &run->text, &err))
+        emit_error(run, err.code, &err);
+    else
+        query_open(run, safe_buf_text(&run->text), EMBEDDING_ASKED_MS, asked);
+}
+
 static void have_scope(struct run *run)
 {
-    query_open(run, safe_buf_text(&run->text), EMBEDDING_ASKED_MS, asked);
+    mask_prepare(run, redact);
 }
 
 // A session says which bot and context are meant.
@@ -238,8 +252,7 @@ void recall_start(struct run *run)
 {
     struct err err = ERR_INIT;
     safe_buf_init(&run->text, CONTENT_BYTES_MAX);
-    // What was said is stored as it was redacted; a query is looked for in the same words.
-    int code = redact_text(run->w->env.redactor, buf_slice(&run->job->text), &run->text, &err);
+    int code = redact_check(buf_slice(&run->job->text), &err);
     if (!code && run->job->turn > RECALL_HITS_MAX)
         code = err_set(&err, E_USAGE, "recall gives %d messages at most, not %u", RECALL_HITS_MAX,
                        run->job->turn);

@@ -15,9 +15,11 @@ struct part {
     bool is_error;
 };
 
-void recorded_init(struct recorded *r, const struct redactor *redactor)
+void recorded_init(struct recorded *r, const struct redact_how *how)
 {
-    *r = (struct recorded){.redactor = redactor};
+    *r = (struct recorded){0};
+    if (how)
+        r->how = *how;
     vec_init(&r->turns, sizeof(struct turn), RECORDED_TURNS_MAX);
     vec_init(&r->steps, sizeof(struct step), TURN_STEPS_MAX);
     vec_init(&r->parts, sizeof(struct part), CONTENT_BLOCKS_MAX);
@@ -57,7 +59,15 @@ static int no_room(const struct recorded *r, const struct vec *list, struct err 
 static int put_text(struct recorded *r, struct slice raw, size_t at[2], struct err *err)
 {
     at[0] = safe_buf_text(&r->text).len;
-    int code = redact_text(r->redactor, raw, &r->text, err);
+    int code = redact_text(&r->how, raw, &r->text, err);
+    at[1] = safe_buf_text(&r->text).len - at[0];
+    return code;
+}
+
+static int put_json(struct recorded *r, struct slice raw, size_t at[2], struct err *err)
+{
+    at[0] = safe_buf_text(&r->text).len;
+    int code = raw.len ? redact_json(&r->how, raw, &r->text, err) : E_OK;
     at[1] = safe_buf_text(&r->text).len - at[0];
     return code;
 }
@@ -76,14 +86,17 @@ static int put_string(struct recorded *r, struct json v, size_t at[2], struct er
 static int put_arguments(struct recorded *r, struct json v, size_t at[2], struct err *err)
 {
     enum { DEPTH_MAX = JSON_DEPTH_MAX - 16 }; // they are stored and shown inside other values
-        struct json_doc doc = JSON_DOC_INIT;
-    int code = put_string(r, v, at, err);
-    if (code || at[1] == 0 || safe_buf_check(&r->text, "a message", NULL))
-        return code; // a lack of room is told when the message is whole
-    struct safe_text text = safe_text_part(safe_buf_text(&r->text), at[0], at[1]);
-    code = json_parse(&doc, safe_slice(text), DEPTH_MAX, err);
+    struct json_doc doc = JSON_DOC_INIT;
+    struct slice raw = json_text(v, &r->scratch);
+    if (!buf_ok(&r->scratch))
+        return buf_check(&r->scratch, "a string", err);
+    if (raw.len == 0)
+        return put_string(r, v, at, err);
+    int code = json_parse(&doc, raw, DEPTH_MAX, err);
     json_doc_release(&doc);
-    return code == E_USAGE ? bad(r, err, "the arguments of a tool call are not JSON") : code;
+    if (code)
+        return code == E_USAGE ? bad(r, err, "the arguments of a tool call are not JSON") : code;
+    return put_json(r, raw, at, err);
 }
 
 static struct part *new_part(struct recorded *r, enum block_type type)
@@ -130,13 +143,13 @@ static int read_block(struct recorded *r, struct json b, struct err *err)
         code = put_string(r, json_get(b, "id"), p->id, err);
         if (!code)
             code = put_string(r, json_get(b, "name"), p->name, err);
-        return code ? code : put_text(r, json_raw(json_get(b, "input")), p->json, err);
+        return code ? code : put_json(r, json_raw(json_get(b, "input")), p->json, err);
     case BLOCK_TOOL_RESULT:
         p->is_error = json_bool(json_get(b, "is_error"), false);
         code = put_string(r, json_get(b, "tool_use_id"), p->id, err);
         return code ? code : put_result(r, json_get(b, "content"), p, err);
     default:
-        return put_text(r, json_raw(b), p->json, err);
+        return put_json(r, json_raw(b), p->json, err);
     }
 }
 

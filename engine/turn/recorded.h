@@ -22,7 +22,7 @@ struct recorded {
     uint32_t timed;         // turns that came with a time of their own
     const struct encoding *encoding;  // the caller's: counts the messages; NULL: estimates
     // private
-    const struct redactor *redactor;  // borrowed
+    struct redact_how how;
     struct vec steps;       // of struct step: of the turn being built
     struct safe_buf text;   // of the message being read
     struct vec parts;       // of its blocks
@@ -31,7 +31,8 @@ struct recorded {
     bool told_time;         // the message that is being read
     unsigned message;       // index, for errors
 };
-void recorded_init(struct recorded *r, const struct redactor *redactor);
+// NULL: nothing is masked, as nothing of it is stored or sent.
+void recorded_init(struct recorded *r, const struct redact_how *how);
 void recorded_release(struct recorded *r);
 
 // Reads into a recorded that was just initialised. A message without a time has that of the one

@@ -2,7 +2,7 @@
 // replay.c: an idempotency key that was used before. The same message under it is the same turn:
 // what is stored answers, and no provider is called. A turn that another process has under way is
 // waited for.
-#include "turn/turn_int.h"
+#include "turn/mask.h"
 
 static void look(struct run *run);
 
@@ -35,7 +35,7 @@ static void tell(struct run *run, const struct turn *turn)
     if (reply) {
         content_text(&reply->content, &run->reply);
         if (safe_buf_check(&run->reply, "the reply", NULL) == E_OK)
-            emit_delta(run, safe_slice(safe_buf_text(&run->reply)));
+            emit_reply(run, safe_buf_text(&run->reply));
     }
     emit_done(run, turn, code, message);
 }
@@ -119,7 +119,10 @@ void replay_start(struct run *run, const struct ledger_op *taken)
     live_give_back(run);
     safe_buf_init(&run->reply, CONTENT_BYTES_MAX);
     // For the window in DONE; a policy that is gone meanwhile takes nothing from the stored answer.
-    if (turn_prepare(run, &err))
+    if (turn_prepare(run, &err)) {
         log_line(run->w->env.log, LOG_INFO, "turn: replaying without its policy: %s", err.message);
-    look(run);
+        look(run);
+    } else {
+        mask_open(run, look);
+    }
 }

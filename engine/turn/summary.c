@@ -9,6 +9,7 @@
 // grows (choose.c), and a summary that fails costs nobody a turn: it rests and is tried again after
 // a later turn.
 #include "turn/choose.h"
+#include "turn/mask.h"
 #include "turn/summary_int.h"
 
 // After failures in a row no summary of the session is tried before `until_ms`.
@@ -233,6 +234,7 @@ static int copy_run(struct summing *s, const struct run *run, uint32_t upto, str
     s->plan = run->plan;
     s->policy = run->policy;
     policy_ref(s->policy);
+    s->masks = user_masks_ref(run->masks);
     s->upto = upto;
     memcpy(s->partition, run->partition, sizeof(s->partition));
     summary_init(&s->base);

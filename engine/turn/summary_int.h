@@ -40,6 +40,7 @@ struct summing {
     char provider[MODEL_NAME_BYTES], model[MODEL_NAME_BYTES];
     struct llm *llm;                    // borrowed from the worker
     struct policy *policy;              // whose limits hold its calls; referenced
+    struct user_masks *masks;           // of the user; referenced; NULL: nothing is masked
     struct llm_caps caps;
     const struct encoding *encoding;
     uint32_t upto;                      // wanted

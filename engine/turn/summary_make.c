@@ -21,6 +21,7 @@
 // The number of calls is bounded; what they got to by then is kept, and the next one goes on there.
 // Each step is a callback of the worker's loop. If the session moved on meanwhile, nothing is lost:
 // whether a summary still holds is asked when it is used (summary_holds).
+#include "turn/mask.h"
 #include "turn/summary_int.h"
 
 static void read_turns(struct summing *s);
@@ -443,6 +444,7 @@ void summing_free(struct summing *s)
 {
     BUG_ON(s->hold);
     policy_unref(s->policy);
+    user_masks_release(s->w, s->masks);
     llm_call_release(&s->call);
     session_head_release(&s->head);
     summary_release(&s->base);

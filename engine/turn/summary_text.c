@@ -13,6 +13,7 @@
 //            > assistant: …
 //            </conversation>
 //            Write the summary …
+#include "turn/mask.h"
 #include "turn/summary_int.h"
 
 #include "base/utf8.h"
@@ -34,7 +35,7 @@ int summary_prompt(struct summing *s, struct err *err)
     safe_buf_clear(&s->prompt);
     if (!own[0])
         safe_buf_add(&s->prompt, SAFE_LIT(PROMPT));
-    else if (redact_text(s->w->env.redactor, slice_str(own), &s->prompt, err))
+    else if (redact_own(slice_str(own), &s->prompt, err))
         return err->code;
     return safe_buf_check(&s->prompt, "the prompt of summaries", err);
 }
@@ -157,16 +158,23 @@ int summary_message(struct summing *s, struct err *err)
 static int safe_answer(struct summing *s, struct safe_buf *out, struct err *err)
 {
     const struct vec *blocks = &s->call.reply.blocks;
-    for (size_t i = 0; i < blocks->len; i++) {
+    // What nobody has said is not borne out anyway: it needs no number of its own.
+    const struct policy_info *info = &s->policy->info;
+    struct redact_how how = {
+        .redactor = info->redactor ? info->redactor : s->w->env.redactor,
+        .book = user_masks_book(s->masks),
+        .from = REDACT_MODEL,
+        .known_only = true,
+    };
+    int code = E_OK;
+    if (!s->masks)
+        how.redactor = NULL;
+    for (size_t i = 0; i < blocks->len && !code; i++) {
         const struct llm_block *b = vec_at(blocks, i);
-        struct redact_stream stream;
-        if (b->type != BLOCK_TEXT)
-            continue;
-        redact_stream_init(&stream, s->w->env.redactor);
-        redact_stream_feed(&stream, buf_slice(&b->text), out);
-        redact_stream_end(&stream, out);
+        if (b->type == BLOCK_TEXT)
+            code = redact_raw(&how, buf_slice(&b->text), out, err);
     }
-    return safe_buf_check(out, "the summary", err);
+    return code ? code : safe_buf_check(out, "the summary", err);
 }
 
 static struct safe_text trimmed(struct safe_text t)

@@ -34,11 +34,14 @@
 //   1. No byte goes to a provider before A1, nor before each further attempt, is durable.
 //   2. After A1 the run ends with DONE and nothing else.
 //   3. While run->op is under way (op_busy) no other ledger op of this chat is started.
+#include "base/utf8.h"
 #include "turn/feeder.h"
 #include "turn/gauge.h"
+#include "turn/mask.h"
 #include "turn/resume.h"
 
 static void begin_accept(struct run *run);
+static void refuse_stopped(struct run *run);
 
 void turn_op_start(struct run *run, void (*done)(struct ledger_op *op))
 {
@@ -58,22 +61,13 @@ struct run *turn_op_over(struct ledger_op *op)
 
 // ---- before the accept
 
-static int take_text(struct run *run, struct err *err)
+// Whether there is a message; it becomes safe text once policy and user are known.
+static int check_text(struct run *run, struct err *err)
 {
-    struct slice text = buf_slice(&run->job->text);
-    safe_buf_init(&run->text, CONTENT_BYTES_MAX);
-    int code = redact_text(run->w->env.redactor, text, &run->text, err);
-    if (code)
-        return err_prefix(err, "the message: ");
-    code = safe_buf_check(&run->text, "the message", err);
-    if (code)
-        return code;
-    code = content_make_text(&run->content, safe_buf_text(&run->text), err);
-    if (code)
-        return code;
-    if (!rules_says_something(&run->content))
-        return err_set(err, E_USAGE, "the message is empty: say something");
-    return E_OK;
+    int code = mask_check(run, "the message", err);
+    if (!code && utf8_blank(buf_slice(&run->job->text)))
+        code = err_set(err, E_USAGE, "the message is empty: say something");
+    return code;
 }
 
 // The same words under the same key are the same turn: the other run's events are this one's too.
@@ -99,7 +93,7 @@ static void owned(struct run *run);
 // The same request for another answer is the same, whatever was said.
 static void digest_text(struct run *run)
 {
-    struct slice text = safe_slice(safe_buf_text(&run->text));
+    struct slice text = buf_slice(&run->job->text);
     char turn[16];
     bool again = run->job->flags & JOB_REGENERATE;
     snprintf(turn, sizeof(turn), "%u", run->job->edit_turn);
@@ -169,9 +163,8 @@ void turn_start(struct run *run)
     // What is replaced is of a session that is there.
     if (again || job->edit_turn)
         job->flags |= JOB_CONTINUE;
-    int code = again ? E_OK : take_text(run, &err);
-    if (again)
-        safe_buf_init(&run->text, CONTENT_BYTES_MAX);
+    int code = again ? E_OK : check_text(run, &err);
+    safe_buf_init(&run->text, CONTENT_BYTES_MAX);
     if (code)
         emit_error(run, code, &err);
     else
@@ -271,15 +264,9 @@ static void relocated(struct run *run)
     live_take(run, owned);
 }
 
-static void prepare(struct run *run)
+static void enter(struct run *run)
 {
-    struct err err = ERR_INIT;
-    int code = turn_prepare(run, &err);
-    if (code) {
-        emit_error(run, code, &err);
-        return;
-    }
-    if (run->stopped) {  // while the policy's file was loaded
+    if (run->stopped) {  // while the policy's file was loaded, or masks were written
         refuse_stopped(run);
         return;
     }
@@ -289,17 +276,38 @@ static void prepare(struct run *run)
         prepared(run);
 }
 
-// Loading its file and calling its hook may take long.
-static bool is_quick(const struct policy_info *info)
+static void have_text(struct run *run)
 {
-    return info && !info->has_expiry;
+    if (run->policy->info.has_expiry)
+        aside_run(run, enter);
+    else
+        enter(run);
+}
+
+// The words of a turn that is asked again are safe already.
+static void have_masks(struct run *run)
+{
+    if (run->job->flags & JOB_REGENERATE)
+        have_text(run);
+    else
+        mask_said(run, have_text);
+}
+
+static void prepare(struct run *run)
+{
+    struct err err = ERR_INIT;
+    int code = turn_prepare(run, &err);
+    if (code)
+        emit_error(run, code, &err);
+    else
+        mask_open(run, have_masks);
 }
 
 static void owned(struct run *run)
 {
     if (run->stopped)
         refuse_stopped(run);
-    else if (is_quick(policy_host_info(run->w->policies, run->job->bot)))
+    else if (policy_host_info(run->w->policies, run->job->bot))
         prepare(run);
     else
         aside_run(run, prepare);

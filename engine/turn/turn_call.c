@@ -2,6 +2,7 @@
 // turn_call.c: CALLING and BACKOFF (turn.c draws the machine). One attempt at a time; each further
 // one is committed before it is sent. What may have been accepted (and billed) is not sent again.
 #include "turn/gauge.h"
+#include "turn/mask.h"
 
 static void call_over(struct llm_call *call);
 
@@ -195,14 +196,12 @@ static void warn_of_stop(struct run *run, enum stop stop)
         emit_warning(run, "the model asked for a tool, and this policy has none");
 }
 
-static void finish_call(struct run *run)
+static void have_reply(struct run *run, int code, const struct err *err)
 {
     struct llm_reply *reply = &run->call.reply;
-    struct err err = ERR_INIT;
-    int code = reply_content(run, &err);
     take_usage(run);
     if (code) {
-        turn_outcome(run, code, err.message);
+        turn_outcome(run, code, err->message);
         run->settle.status = TURN_FAILED;
         run->attempt.status = ATTEMPT_FAILED;
         turn_settle(run);
@@ -228,10 +227,17 @@ static void call_over(struct llm_call *call)
     struct run *run = call->user;
     run->call_busy = false;
     reply_stop_keeping(run);
-    if (run->op_busy)
-        run->call_ended = true; // reply_kept goes on
-    else
-        finish_call(run);
+    run->call_ended = true;
+    turn_call_idle(run);
+}
+
+// A keep or a writing of masks may be under way: the last of them goes on.
+void turn_call_idle(struct run *run)
+{
+    if (!run->call_ended || run->op_busy || run->mask_busy)
+        return;
+    run->call_ended = false;
+    reply_finish(run, have_reply);
 }
 
 void reply_kept(struct ledger_op *op)
@@ -242,6 +248,5 @@ void reply_kept(struct ledger_op *op)
         turn_stop(run);
     else if (op->code)
         log_line(run->w->env.log, LOG_WARN, "turn: keeping a partial reply: %s", op->err.message);
-    if (run->call_ended)
-        finish_call(run);
+    turn_call_idle(run);
 }

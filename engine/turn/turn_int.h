@@ -15,6 +15,7 @@
 //   gauge.c     how many tokens a request has for its provider (gauge.h)
 //   predict.c   what a request will cost
 //   budget.c    what may be spent in a day, held before each call; budget_tell.c: in words
+//   mask.c      the masks of a run's user
 //   reply.c     the reply chain: redact, keep, show
 //   replay.c    a key that was used before: the stored turn answers
 //   aside.c     turns whose hooks take long, put aside so that others go on
@@ -39,8 +40,10 @@
 #include "base/side.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "ledger/masks.h"
 #include "ledger/rules.h"
 #include "turn/budget.h"
+#include "turn/emit.h"
 #include "turn/turn_room.h"
 #include <stddef.h>
 #include <stdio.h>
@@ -61,6 +64,7 @@ enum {
     CACHE_COLD_MS = 3600 * 1000,  // providers keep a prompt for an hour at most
     REPLAY_POLL_MS = 100, REPLAY_POLLS_MAX = 6000,
     SUMMARY_RESTS_MAX = 4096,     // sessions whose summary failed lately
+    MASK_TRIES_MAX = 32,          // how often one text is redacted for other processes' sake
 };
 
 struct gauge;
@@ -74,6 +78,7 @@ struct recalling;
 struct telling;
 struct resuming;
 struct summing;
+struct user_masks;
 
 // Turns in the middle of a hook that takes long. aside.c draws where they go on.
 struct aside {
@@ -121,6 +126,13 @@ struct live {
     char *fresh_name;              // its key in worker->fresh until its first turn; owned
 };
 
+// Users' masks in memory (mask.c); those that no run has, in the order of their last use.
+struct mask_shelf {
+    struct map *by_user;           // partition -> struct user_masks *
+    struct user_masks *newest, *oldest;
+    uint32_t idle;
+};
+
 struct worker {
     struct worker_env env;         // borrowed parts outlive the worker
     struct ledger *ledger;
@@ -135,6 +147,7 @@ struct worker {
     struct map *gauges;            // record key -> struct gauge *
     struct map *shelves;           // partition/bot -> struct shelf *: recall indexes in memory
     struct shelf *newest_shelf, *oldest_shelf;
+    struct mask_shelf masks;
     struct budgets budgets;        // of a day, as configured
     struct map *unpriced;          // provider:model -> w: told that no price is known
     unsigned erasures_seen;        // of the keyring: those before it are forgotten
@@ -200,6 +213,9 @@ struct context {
 };
 
 // One job under way.
+struct run;
+typedef void mask_committed(struct run *run, int code, const struct err *err);
+
 struct run {
     struct worker *w;
     struct job *job;               // owned
@@ -260,7 +276,21 @@ struct run {
     struct usage usage;            // of all attempts so far
     struct budget_hold *hold;      // what is reserved for the attempt under way; NULL: nothing
 
+    struct user_masks *masks;      // mask.c's; NULL: nothing is masked, or nobody is known yet
+    struct masks_wait mask_wait;
+    bool mask_busy;
+    unsigned mask_tries;
+    void (*mask_ready)(struct run *run);
+    void (*mask_said)(struct run *run);
+    mask_committed *mask_then;
     struct redact_stream stream;   // reply chain
+    struct reveal_stream reveal;   // what the client is shown of it
+    bool replying;                 // both are set up
+    bool masks_failed;             // new masks cannot be stored: the reply has the number 0 instead
+    bool ending;                   // the stream is
+    int (*reply_make)(struct run *run, struct err *err);
+    mask_committed *reply_then;
+    struct safe_buf says;          // what the policy answers by itself, as it said it
     struct safe_buf reply;         // all text so far
     size_t kept;                   // bytes of it that are durable
     struct loop_timer keep_timer;
@@ -457,6 +487,8 @@ void turn_hook_failed(struct run *run, const char *hook, const struct err *err);
 void turn_plan(struct run *run);
 void turn_call(struct run *run);
 void turn_settle(struct run *run);
+// Goes on if run's call is over, and nothing else of it is under way.
+void turn_call_idle(struct run *run);
 // The turn that run's message replaces, with all after it; 0: none.
 uint32_t turn_replaces(const struct run *run);
 // What the ledger is to take; run's policy and keys are chosen.
@@ -515,43 +547,9 @@ void predict_usage(const struct run *run, struct usage *out);
 void predict_most(const struct run *run, struct usage *out);
 void predict_least(const struct run *run, struct usage *out);
 
-// reply.c
-void reply_init(struct run *run);
-void reply_text(struct llm_call *call, struct slice raw);
-// The whole reply of the call as safe content. E_NOMEM, E_REFUSED.
-int reply_content(struct run *run, struct err *err);
-void reply_kept(struct ledger_op *op);
-void reply_stop_keeping(struct run *run);
-void reply_release(struct run *run);
 
 // replay.c: run's key was used before; the turn that op names answers.
 void replay_start(struct run *run, const struct ledger_op *taken);
-
-// emit.c
-void emit_accepted(struct run *run);
-void emit_delta(struct run *run, struct slice text);
-void emit_warning(struct run *run, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-// Tells a joiner what `first` has told so far.
-void emit_join(struct run *run, const struct run *first);
-// Ends the run. DONE with the turn as it stands.
-void emit_done(struct run *run, const struct turn *turn, int code, const char *message);
-// Ends the run: RESULT takes what is in json; ERROR with code and message.
-void emit_result(struct run *run, struct buf *json);
-void emit_error(struct run *run, int code, const struct err *err);
-// Ends the run: ERROR, though what was asked is done.
-void emit_untold(struct run *run);
-void emit_window(struct json_writer *w, uint64_t tokens, uint64_t limit);
-// Members of an open object: who a session belongs to, and its status now; its times.
-void emit_head(struct json_writer *w, const struct session_head *head, const char *user,
-               int64_t now_ms);
-// A member that is an array of lines.
-void emit_lines(struct json_writer *w, const char *key, struct slice lines);
-void emit_constraints(struct json_writer *w, const struct session_head *head);
-void emit_pins(struct json_writer *w, const struct session_head *head);
-// What session it follows and what was said first; harmless without a head.
-void emit_beginning(struct json_writer *w, const struct session_head *head);
-void emit_times(struct json_writer *w, const struct session_head *head);
-void emit_show(struct json_writer *w, const struct run *run);  // the whole transcript
 
 // the other jobs
 void ask_open(struct run *run);

@@ -3,6 +3,7 @@
 // plan and the ledger become a request. A hook that fails is stood in for by the plain policy: no
 // turn is lost.
 #include "turn/gauge.h"
+#include "turn/mask.h"
 #include "turn/resume.h"
 
 void turn_view(const struct run *run, struct policy_view *view)
@@ -35,14 +36,13 @@ void turn_hook_failed(struct run *run, const char *hook, const struct err *err)
 }
 
 // The turn ends with words of the policy's own (or none); nothing is sent.
-static void answer(struct run *run, struct safe_text text)
+static void answered(struct run *run, int code, const struct err *err)
 {
-    struct err err = ERR_INIT;
-    if (content_make_text(&run->reply_content, text, &err)) {
-        turn_fail(run, err.code, &err);
+    if (code) {
+        turn_fail(run, code, err);
         return;
     }
-    emit_delta(run, safe_slice(text));
+    emit_reply(run, safe_buf_text(&run->reply));
     run->attempt.status = ATTEMPT_UNUSED;
     run->provider[0] = run->model[0] = '\0';
     run->settle.status = TURN_DONE;
@@ -276,7 +276,9 @@ static void ask_policy(struct run *run)
     switch (p.verb) {
     case PLAN_SAY:
     case PLAN_HANDOFF:
-        answer(run, safe_buf_text(&p.text));
+        run->says = p.text;
+        safe_buf_init(&p.text, 0);
+        reply_say(run, answered);
         break;
     case PLAN_RESET:
         reset(run);

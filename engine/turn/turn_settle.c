@@ -2,7 +2,7 @@
 // turn_settle.c: SETTLING (turn.c draws the machine). The reply, its usage and the session's new
 // state in one commit: A2. If the store fails, the ledger is read again before anything is written
 // again.
-#include "turn/turn_int.h"
+#include "turn/mask.h"
 
 void turn_outcome(struct run *run, int code, const char *text)
 {

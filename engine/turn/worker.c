@@ -4,6 +4,7 @@
 #include "turn/embedding.h"
 #include "turn/feeder.h"
 #include "turn/gauge.h"
+#include "turn/mask.h"
 #include "turn/resume.h"
 
 enum { UNPRICED_MAX = 256, PROVIDERS_MAX = 256, KEYS_MAX = 65536, SHELVES_MAX = 65536 };
@@ -42,6 +43,8 @@ static int make_maps(struct worker *w)
         code = map_new(&w->unpriced, UNPRICED_MAX);
     if (!code)
         code = map_new(&w->summary_rests, SUMMARY_RESTS_MAX);
+    if (!code)
+        code = map_new(&w->masks.by_user, LIVE_SESSIONS_MAX);
     return code;
 }
 
@@ -107,6 +110,7 @@ void worker_free(struct worker *w)
     summaries_free(w);
     gauges_free(w);
     feeder_free(w->feeder);
+    user_masks_free_all(w);
     embedder_free(w->embedder);
     size_t cursor = 0;
     void *provider;
@@ -168,7 +172,7 @@ void worker_check_idle(struct worker *w)
 void worker_run_over(struct run *run)
 {
     struct worker *w = run->w;
-    BUG_ON(run->op_busy || run->call_busy || run->count_busy || run->hold);
+    BUG_ON(run->op_busy || run->mask_busy || run->call_busy || run->count_busy || run->hold);
     if (run->next)
         run->next->prev = run->prev;
     if (run->prev)
@@ -181,6 +185,7 @@ void worker_run_over(struct run *run)
     }
     loop_timer_stop(w->env.loop, &run->timer);
     reply_release(run);
+    mask_close(run);
     recalled_free(run);
     budgets_telling_free(run);
     resuming_free(run);
@@ -191,6 +196,7 @@ void worker_run_over(struct run *run)
     live_give_back(run);
     policy_unref(run->policy);
     safe_buf_release(&run->text);
+    safe_buf_release(&run->says);
     safe_buf_release(&run->states[0]);
     safe_buf_release(&run->states[1]);
     content_release(&run->content);

@@ -17,11 +17,30 @@ error("Cannot require a meta file")
 ---@field limits? parley.Limits
 ---@field expiry? parley.Expiry | fun(view: parley.View): parley.Expiry?  Absent: none is deleted.
 ---@field resume? parley.Resume
----@field privacy? table             Later.
+---@field privacy? parley.Privacy
 ---@field memory? table              Later.
 ---@field tools? table               Later.
 ---@field devices? table             Later.
 ---@field flows? table               Later.
+
+-- What is personal: which of it is masked, what is kept of it, and who reads what. Without it the
+-- default kinds are masked (email phone ssn card iban url secret wallet), originals are dropped
+-- after the turn, and the client alone reads them.
+---@class parley.Privacy
+---@field redact? string[] | false  Kinds, as `parley help redact` lists them; false: no masks.
+---@field patterns? table<string, string>  Your own: name and PCRE2, { order = [[ORD-\d+]] }.
+---@field allow? string[]           Never masked: whole values; `*` is any characters.
+---@field region? string            Of national telephone numbers: "US".
+---@field keep_originals? boolean | string  Sealed, for good or for a time: "30d".
+---@field sinks? parley.Sinks
+
+-- Who reads originals, as far as they are known; others read masks such as [EMAIL_1].
+---@class parley.Sinks
+---@field model? "masked" | "original"     Masked; what is stored is masked all the same.
+---@field client? "masked" | "original"    Original.
+---@field tool? "masked" | "original"      Masked.
+---@field log? "masked"                    Logs have no text.
+---@field operator? "masked" | "original"  Masked; of `parley show`.
 
 -- When a session grows old. Spans are text such as "30m", "2h", "30d"; false is never.
 ---@class parley.Expiry

@@ -231,13 +231,12 @@ static void trim(const char *path, uint64_t tokens)
     struct buf text = BUF_INIT(FILE_BYTES_MAX), scratch = BUF_INIT(FILE_BYTES_MAX);
     struct json_doc doc = JSON_DOC_INIT;
     struct recorded recorded;
-    struct redactor *redactor = NULL;
     struct err err = ERR_INIT;
     const struct encoding *encoding = encoding_find(SLICE_LIT("o200k_base"));
     read_file(path, &text);
-    if (json_parse(&doc, buf_slice(&text), 0, &err) || redactor_new(&redactor, NULL, &err))
+    if (json_parse(&doc, buf_slice(&text), 0, &err))
         die(err.message);
-    recorded_init(&recorded, redactor);
+    recorded_init(&recorded, NULL);
     recorded.encoding = encoding;
     if (recorded_read(&recorded, json_get(json_root(&doc), "messages"), 0, 1, &err))
         die(err.message);
@@ -266,7 +265,6 @@ static void trim(const char *path, uint64_t tokens)
         messages += chat.turns[n - 1].steps_len;
     printf("%.6f %llu %.3f\n", ms, (unsigned long long)messages, counted);
     recorded_release(&recorded);
-    redactor_free(redactor);
     json_doc_release(&doc);
     buf_release(&text);
     buf_release(&scratch);
