@@ -68,6 +68,10 @@ struct llm_request {
     bool cache;
     // But for its last message, which holds what the next one will not repeat.
     bool fresh;
+    // NULL, or: what the provider is to read instead of the rendered body, appended to out. The
+    // body is safe text; this one goes to the wire and nowhere else.
+    void (*reveal)(void *user, struct slice body, struct buf *out);
+    void *reveal_user;
 };
 // Appends the JSON body for a dialect; prefix-stable. Steps' wire forms are rendered when missing.
 int llm_render(enum llm_dialect dialect, const struct llm_caps *caps,

@@ -413,15 +413,37 @@ static int render_messages(enum llm_dialect dialect, const struct llm_caps *caps
     return buf_check(out, "the request's body", err);
 }
 
+// The body at `from` of out, as its provider is to read it.
+static int reveal(const struct llm_request *request, size_t from, int code, struct buf *out,
+                  struct err *err)
+{
+    struct buf shown = BUF_INIT(out->max);
+
+    if (code || !request->reveal)
+        return code;
+    request->reveal(request->reveal_user, slice_of(out->ptr + from, out->len - from), &shown);
+    code = buf_check(&shown, "the request", err);
+    if (!code) {
+        buf_truncate(out, from);
+        buf_add_slice(out, buf_slice(&shown));
+        code = buf_check(out, "the request", err);
+    }
+    buf_release(&shown);
+    return code;
+}
+
 int llm_render(enum llm_dialect dialect, const struct llm_caps *caps,
                const struct llm_request *request, struct buf *out, struct err *err)
 {
+    size_t from = out->len;
+
     BUG_ON(dialect != LLM_ANTHROPIC && dialect != LLM_OPENAI);
     if (dialect == LLM_ANTHROPIC)
         anthropic_head(out, caps, request);
     else
         openai_head(out, caps, request);
-    return render_messages(dialect, caps, request, out, err);
+    int code = render_messages(dialect, caps, request, out, err);
+    return reveal(request, from, code, out, err);
 }
 
 // What is counted is the input: neither limits nor marks for the cache, which Anthropic's endpoint
@@ -430,6 +452,7 @@ int llm_render_count(enum llm_dialect dialect, const struct llm_caps *caps,
                      const struct llm_request *request, struct buf *out, struct err *err)
 {
     struct llm_request bare = *request;
+    size_t from = out->len;
 
     BUG_ON(dialect != LLM_ANTHROPIC && dialect != LLM_OPENAI);
     bare.cache = bare.fresh = false;
@@ -441,5 +464,6 @@ int llm_render_count(enum llm_dialect dialect, const struct llm_caps *caps,
             add_member(out, ",\"system\":", bare.system);
         buf_add_str(out, ",\"messages\":[");
     }
-    return render_messages(dialect, caps, &bare, out, err);
+    int code = render_messages(dialect, caps, &bare, out, err);
+    return reveal(request, from, code, out, err);
 }

@@ -128,8 +128,8 @@ LJMP static void read_patterns(lua_State *L, struct reading *r, int idx)
     int type = go_down(L, r, idx, "patterns");
 
     if (type != LUA_TNIL && type != LUA_TTABLE)
-        complain(L, r, "must be a table of names and PCRE2 patterns such as { order = \"ORD-\\\\d+\" "
-                       "}");
+        complain(L, r, "must be a table of names and PCRE2 patterns such as { order = "
+                       "[[ORD-\\d+]] }");
     if (type == LUA_TTABLE) {
         for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
             struct redact_own *own = &r->own[r->rules.n_own];

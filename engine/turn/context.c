@@ -12,6 +12,7 @@
 // Work grows with what is sent, not with what is behind.
 #include "turn/choose.h"
 #include "turn/gauge.h"
+#include "turn/mask.h"
 
 // All of a history may be sent: its turns bound the messages.
 enum { CONTEXT_STEPS_MAX = 1 << 22 };
@@ -462,6 +463,7 @@ static void make_request(struct run *run)
         .fresh = c->recalled || !content_empty(&c->constraints_fresh.content),
         .cache = !(run->job->flags & JOB_STATELESS),
     };
+    mask_reveal_to_model(run, &run->request);
 }
 
 bool context_smaller(struct run *run)

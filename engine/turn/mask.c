@@ -275,3 +275,19 @@ struct slice mask_shown(const struct run *run, struct safe_text text, struct buf
     reveal_text(user_masks_book(run->masks), MASK_PLAIN, false, safe_slice(text), scratch);
     return buf_slice(scratch);
 }
+
+// ---- the model's sink
+
+static void reveal_body(void *user, struct slice body, struct buf *out)
+{
+    const struct run *run = user;
+    reveal_text(user_masks_book(run->masks), MASK_JSON, false, body, out);
+}
+
+void mask_reveal_to_model(struct run *run, struct llm_request *request)
+{
+    if (!run->masks || !run->policy->info.privacy.model_original)
+        return;
+    request->reveal = reveal_body;
+    request->reveal_user = run;
+}

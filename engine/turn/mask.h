@@ -26,6 +26,8 @@ int mask_check(struct run *run, const char *what, struct err *err);
 // which is to be checked.
 bool mask_reveals(const struct run *run);
 struct slice mask_shown(const struct run *run, struct safe_text text, struct buf *scratch);
+// Has a request read originals on the wire, if the policy lets its model.
+void mask_reveal_to_model(struct run *run, struct llm_request *request);
 // For who outlives the run.
 struct user_masks *user_masks_ref(struct user_masks *u);
 void user_masks_release(struct worker *w, struct user_masks *u);  // NULL allowed
