@@ -8,6 +8,10 @@
 # process and store after a round that is not counted; the medians are compared. parley makes more
 # turns, as so few would be over too soon to tell: its conversations grow, which is to its cost.
 #
+# Beside both the raw limit of this machine (raw_limit.h): the same requests to the same provider by
+# bare curl, between two commits of the same rows by bare SQLite, with no engine. What is asked
+# beyond its multiple of LangGraph.js no program can do here.
+#
 # What a request brings does not change what LangGraph.js does, as its model does not read it. For
 # parley it does, so that two figures are given: the newest 20 turns, and the whole history.
 #
@@ -39,8 +43,8 @@ export NODE_ENV=production LANGSMITH_TRACING=false LANGCHAIN_TRACING_V2=false
 
 median() { sort -n "$1" | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 
-run_parley() { # PRIOR HISTORY
-    "$bench_turns" one fake $concurrent "$1" $parley_turns "$2" >>"$BENCH_DIR/$2-$1"
+run_ours() { # fake|raw PRIOR HISTORY
+    "$bench_turns" one "$1" $concurrent "$2" $parley_turns "$3" >>"$BENCH_DIR/$1-$3-$2"
 }
 
 run_langgraph() { # PRIOR TURNS_EACH
@@ -52,17 +56,21 @@ run_langgraph() { # PRIOR TURNS_EACH
 
 compare() { # PRIOR TURNS_EACH TARGET
     for _ in $(seq $runs); do
-        run_parley "$1" window
+        run_ours raw "$1" window
+        run_ours fake "$1" window
         run_langgraph "$1" "$2"
-        run_parley "$1" full
+        run_ours fake "$1" full
+        run_ours raw "$1" full
     done
     peer=$(median "$BENCH_DIR/langgraph-$1")
     for history in window full; do
-        ours=$(median "$BENCH_DIR/$history-$1")
-        awk -v prior="$1" -v history="$history" -v ours="$ours" -v peer="$peer" -v target="$3" 'BEGIN {
+        awk -v prior="$1" -v history="$history" -v ours="$(median "$BENCH_DIR/fake-$history-$1")" \
+            -v raw="$(median "$BENCH_DIR/raw-$history-$1")" -v peer="$peer" -v target="$3" 'BEGIN {
             what = history == "full" ? "the whole history" : "the newest 20 turns"
             printf "# %d prior messages: parley, sending %s, %.0f turns/s; LangGraph.js %.1f;" \
-                " ratio %.0f (to reach: %d)\n", prior, what, ours, peer, ours / peer, target }'
+                " ratio %.0f (to reach: %d); raw limit %.0f turns/s, of which parley does %.0f %%;" \
+                " its ratio %.0f\n", prior, what, ours, peer, ours / peer, target, raw,
+                100 * ours / raw, raw / peer }'
     done
 }
 

@@ -12,11 +12,11 @@
 //   bench_turns one PROVIDER CONCURRENT PRIOR TURNS [window|full]
 //
 // `one` prints the turns per second of one such run and nothing else, for comparisons. PROVIDER is
-// `scripted` or `fake` (real HTTP); each request brings the newest 20 turns, or with `full` the
-// whole history.
+// `scripted`, `fake` (real HTTP), or `raw`: over HTTP too, but by bare curl and bare SQLite, with no
+// engine (raw_limit.h). Each request brings the newest 20 turns, or with `full` the whole history.
 #include "parley.h"
 
-#include "bench/fake_provider.h"
+#include "bench/raw_limit.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -32,7 +32,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { USERS_MAX = 64, SAMPLES_MAX = 1 << 20, TEXT_BYTES = 60 };
+enum { USERS_MAX = RAW_USERS, WINDOW_MESSAGES = 40, SAMPLES_MAX = 1 << 20 };
 
 static atomic_long syncs;
 
@@ -54,13 +54,6 @@ __attribute__((visibility("default"))) int fsync(int fd)
     return real(fd);
 }
 
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 // Of all threads of this process: the engine's, and in HTTP runs the loopback provider's too.
 static double cpu_s(void)
 {
@@ -69,16 +62,6 @@ static double cpu_s(void)
     return (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) +
            (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec) / 1e6;
 }
-
-static void die(const char *what)
-{
-    fprintf(stderr, "bench: %s\n", what);
-    exit(1);
-}
-
-static const char user_text[] = "Could you tell me a little more about that, please? Thank you!";
-static const char reply_text[] =
-    "Of course: it is a small thing, and I shall gladly say more of it.";
 
 // ---- the folder of a run
 
@@ -90,7 +73,7 @@ static void write_file(const char *name, const char *text)
     snprintf(path, sizeof(path), "%s/%s", folder, name);
     FILE *f = fopen(path, "w");
     if (!f || fputs(text, f) < 0 || fclose(f) != 0)
-        die(path);
+        bench_die(path);
 }
 
 static long size_of(const char *name)
@@ -110,10 +93,10 @@ static void make_folder(const char *history)
     const char *base = getenv("BENCH_DIR");
     snprintf(folder, sizeof(folder), "%s/parley-bench-XXXXXX", base ? base : ".");
     if (!mkdtemp(folder))
-        die("cannot make a folder here; set BENCH_DIR");
+        bench_die("cannot make a folder here; set BENCH_DIR");
     snprintf(path, sizeof(path), "%s/policies", folder);
     if (mkdir(path, 0700) != 0)
-        die(path);
+        bench_die(path);
     char script[512];
     snprintf(script, sizeof(script),
              "local history = require \"parley.history\"\n"
@@ -156,7 +139,7 @@ static parley *open_engine(const char *db, const char *provider, int port, const
     options.settings = settings;
     parley *engine;
     if (parley_open(&engine, &options, &error) < 0)
-        die(error.message);
+        bench_die(error.message);
     return engine;
 }
 
@@ -166,9 +149,9 @@ static void take_result(parley *engine)
 {
     parley_event *event;
     if (parley_wait(engine, -1, &event) != 1)
-        die("no event");
+        bench_die("no event");
     if (event->type != PARLEY_EVENT_RESULT)
-        die(event->text);
+        bench_die(event->text);
     parley_event_free(event);
 }
 
@@ -182,13 +165,13 @@ static void import_histories(parley *engine, int users, int messages)
                                     "{\"user\":\"user-%d\",\"bot\":\"bench\",\"messages\":[", u);
         for (int m = 0; m < messages; m++)
             n += (size_t)snprintf(json + n, cap - n, "%s{\"role\":\"%s\",\"content\":\"%.*s\"}",
-                                  m ? "," : "", m % 2 ? "assistant" : "user", TEXT_BYTES,
+                                  m ? "," : "", m % 2 ? "assistant" : "user", RAW_TEXT_BYTES,
                                   m % 2 ? reply_text : user_text);
         n += (size_t)snprintf(json + n, cap - n, "]}");
         parley_error error = PARLEY_ERROR_INIT;
         uint64_t request;
         if (parley_import(engine, json, n, &request, &error) < 0)
-            die(error.message);
+            bench_die(error.message);
         take_result(engine);
     }
     free(json);
@@ -226,9 +209,9 @@ static void send_turn(parley *engine, struct slot *slot, int user)
         m.session = slot->session;
     else
         m.flags = PARLEY_CONTINUE;
-    slot->sent_at = now_s();
+    slot->sent_at = raw_now_s();
     if (parley_send(engine, &m, &slot->request, &error) < 0)
-        die(error.message);
+        bench_die(error.message);
 }
 
 static struct figures run_turns(parley *engine, int concurrent, long turns)
@@ -238,22 +221,22 @@ static struct figures run_turns(parley *engine, int concurrent, long turns)
     struct figures f = {0};
     long sent = 0, done = 0;
     memset(slots, 0, sizeof(slots));
-    double start = now_s(), cpu_start = cpu_s();
+    double start = raw_now_s(), cpu_start = cpu_s();
     long syncs_before = atomic_load(&syncs);
     for (int i = 0; i < concurrent; i++, sent++)
         send_turn(engine, &slots[i], i);
     while (done < turns) {
         parley_event *event;
         if (parley_wait(engine, 30000, &event) != 1)
-            die("a turn did not end");
+            bench_die("a turn did not end");
         bool last = event->type == PARLEY_EVENT_DONE || event->type == PARLEY_EVENT_ERROR;
         if (last && event->code)
-            die(event->text);
+            bench_die(event->text);
         for (int i = 0; i < concurrent && last; i++) {
             if (slots[i].request != event->request)
                 continue;
             if (done < SAMPLES_MAX)
-                samples[done] = now_s() - slots[i].sent_at;
+                samples[done] = raw_now_s() - slots[i].sent_at;
             snprintf(slots[i].session, sizeof(slots[i].session), "%s", event->session);
             slots[i].request = 0;
             done++;
@@ -265,7 +248,7 @@ static struct figures run_turns(parley *engine, int concurrent, long turns)
         }
         parley_event_free(event);
     }
-    double elapsed = now_s() - start;
+    double elapsed = raw_now_s() - start;
     qsort(samples, (size_t)done, sizeof(samples[0]), by_value);
     f.turns = done;
     f.cpu_us = (cpu_s() - cpu_start) / (double)done * 1e6;
@@ -276,89 +259,6 @@ static struct figures run_turns(parley *engine, int concurrent, long turns)
     return f;
 }
 
-// ---- the raw limit
-
-static void sql(sqlite3 *db, const char *text)
-{
-    if (sqlite3_exec(db, text, NULL, NULL, NULL) != SQLITE_OK)
-        die(sqlite3_errmsg(db));
-}
-
-static void run_raw_turn(sqlite3_stmt *insert, sqlite3_stmt *update, int half, long turn, int user)
-{
-    char key[96], body[160];
-    char session[96];
-    memset(body, 'x', sizeof(body));
-    snprintf(session, sizeof(session), "session/%08d-0000-4000-8000-000000000000", user);
-    const char *rows[2][2] = {{"turn", "attempt"}, {"turn", NULL}};
-    for (int i = 0; i < 2 && rows[half][i]; i++) {
-        snprintf(key, sizeof(key), "%s/%08d-0000-4000-8000-000000000000/%010ld/%010d",
-                 rows[half][i], user, turn, half);
-        sqlite3_bind_int(insert, 1, user);
-        sqlite3_bind_text(insert, 2, key, -1, SQLITE_STATIC);
-        sqlite3_bind_blob(insert, 3, body, 120, SQLITE_STATIC);
-        sqlite3_bind_blob(insert, 4, body, i == 0 ? 145 : 0, SQLITE_STATIC);
-        if (sqlite3_step(insert) != SQLITE_DONE)
-            die("raw insert");
-        sqlite3_reset(insert);
-    }
-    for (int i = 0; i < 1 + half; i++) {
-        if (i == 1)
-            snprintf(session, sizeof(session),
-                     "attempt/%08d-0000-4000-8000-000000000000/%010ld/%010d", user, turn, 0);
-        sqlite3_bind_blob(update, 1, body, 150, SQLITE_STATIC);
-        sqlite3_bind_int(update, 2, user);
-        sqlite3_bind_text(update, 3, session, -1, SQLITE_STATIC);
-        if (sqlite3_step(update) != SQLITE_DONE)
-            die("raw update");
-        sqlite3_reset(update);
-    }
-}
-
-// The same transactions, rows and bytes as `f`, with SQLite alone.
-static double raw_turns_per_s(const struct figures *f)
-{
-    char path[512];
-    sqlite3 *db;
-    sqlite3_stmt *insert, *update;
-    snprintf(path, sizeof(path), "%s/raw.db", folder);
-    if (sqlite3_open(path, &db) != SQLITE_OK)
-        die("raw open");
-    sql(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;"
-            "PRAGMA wal_autocheckpoint=0;"
-            "CREATE TABLE IF NOT EXISTS raw(id INTEGER PRIMARY KEY, p INT, key TEXT, meta BLOB, "
-            "body BLOB);"
-            "CREATE UNIQUE INDEX IF NOT EXISTS raw_key ON raw(p, key);");
-    sqlite3_prepare_v2(db, "INSERT INTO raw(p, key, meta, body) VALUES(?,?,?,?)", -1, &insert,
-                       NULL);
-    sqlite3_prepare_v2(db, "UPDATE raw SET meta=? WHERE p=? AND key=?", -1, &update, NULL);
-    for (int u = 0; u < USERS_MAX; u++) {
-        char text[256];
-        snprintf(text, sizeof(text),
-                 "INSERT INTO raw(p,key) VALUES(%d,'session/%08d-0000-4000-8000-000000000000')", u,
-                 u);
-        sql(db, text);
-    }
-    long halves = f->turns * 2, commits = f->syncs ? f->syncs : 1;
-    long per_commit = (halves + commits - 1) / commits;
-    if (per_commit < 1)
-        per_commit = 1;
-    double start = now_s();
-    for (long done = 0; done < halves;) {
-        sql(db, "BEGIN IMMEDIATE");
-        for (long i = 0; i < per_commit && done < halves; i++, done++)
-            run_raw_turn(insert, update, (int)(done / USERS_MAX % 2), done / (2 * USERS_MAX),
-                         (int)(done % USERS_MAX));
-        sql(db, "COMMIT");
-    }
-    double elapsed = now_s() - start;
-    sqlite3_finalize(insert);
-    sqlite3_finalize(update);
-    sqlite3_close(db);
-    unlink(path);
-    return (double)f->turns / elapsed;
-}
-
 // ---- the tables
 
 static long resident_kib(void)
@@ -366,7 +266,7 @@ static long resident_kib(void)
     long pages = 0;
     FILE *f = fopen("/proc/self/statm", "r");
     if (!f || fscanf(f, "%*s %ld", &pages) != 1)
-        die("/proc/self/statm");
+        bench_die("/proc/self/statm");
     fclose(f);
     return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
@@ -401,7 +301,8 @@ static void bench_matrix(const char *provider, int port, bool quick)
         for (size_t c = 0; c < 3; c++) {
             long turns = (quick ? 200L : 1000L) * concurrency[c] / (concurrency[c] > 8 ? 4 : 1);
             struct figures f = run_turns(engine, concurrency[c], turns);
-            double raw = strcmp(provider, "scripted") == 0 ? raw_turns_per_s(&f) : 0;
+            double raw = strcmp(provider, "scripted") == 0
+                             ? raw_turns_per_s(folder, f.turns, f.syncs) : 0;
             row(provider, concurrency[c], priors[p], &f, raw);
             if (concurrency[c] == 64 && priors[p] == 100)
                 at_100 = f.turns_per_s;
@@ -449,7 +350,7 @@ static void bench_parked(bool quick)
         m.user = "one";
         m.text = user_text;
         if (parley_send(engine, &m, &slot.request, &error) < 0)
-            die(error.message);
+            bench_die(error.message);
         bool over = false;
         while (!over && parley_wait(engine, 30000, &event) == 1) {
             over = event->type == PARLEY_EVENT_DONE || event->type == PARLEY_EVENT_ERROR;
@@ -478,9 +379,13 @@ static int main_one(struct fake_provider *fake, int argc, char **argv)
     long turns = argc > 5 ? atol(argv[5]) : 0;
     bool full = argc > 6 && strcmp(argv[6], "full") == 0;
     if (concurrent < 1 || concurrent > USERS_MAX || prior < 0 || turns < concurrent)
-        die("bench_turns one PROVIDER CONCURRENT PRIOR TURNS [window|full], up to 64 concurrent");
+        bench_die("bench_turns one PROVIDER CONCURRENT PRIOR TURNS [window|full], up to 64 concurrent");
     make_folder(full ? full_history : window_history);
-    bench_one(argv[2], fake_provider_port(fake), concurrent, prior, turns);
+    int messages = full || prior < WINDOW_MESSAGES ? prior : WINDOW_MESSAGES;
+    if (strcmp(argv[2], "raw") == 0)
+        printf("%.0f\n", raw_exchange_turns_per_s(fake, folder, concurrent, messages, turns));
+    else
+        bench_one(argv[2], fake_provider_port(fake), concurrent, prior, turns);
     remove_folder();
     fake_provider_stop(fake);
     return 0;
@@ -491,7 +396,7 @@ int main(int argc, char **argv)
     bool quick = argc > 1 && strcmp(argv[1], "quick") == 0;
     struct fake_provider *fake = fake_provider_start(reply_text, NULL);
     if (!fake)
-        die("no loopback server");
+        bench_die("no loopback server");
     if (argc > 1 && strcmp(argv[1], "one") == 0)
         return main_one(fake, argc, argv);
     make_folder(window_history);
