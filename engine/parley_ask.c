@@ -36,10 +36,11 @@ static int copy_names(struct job *job, const struct names *n, struct err *err)
         code = copy(job->bot, sizeof(job->bot), n->bot, "bot", err);
     if (!code)
         code = copy(job->context, sizeof(job->context), n->context, "context", err);
-    if (!code && n->session && n->session[0] && !id_valid(slice_str(n->session)))
+    if (!code && n->session && n->session[0] && !id_begins(slice_str(n->session)))
         return err_set(err, E_USAGE,
-                       "session %.64s: not a session's id; `parley sessions` lists them",
-                       n->session);
+                       "session %.64s: not a session's id, nor the first %d characters or more of "
+                       "one; `parley sessions` lists them",
+                       n->session, ID_PREFIX_MIN);
     if (!code)
         code = copy(job->session, sizeof(job->session), n->session, "session", err);
     if (!code)

@@ -38,9 +38,9 @@ void id_new(const struct rand *r, char out[ID_TEXT_BYTES])
     out[at] = '\0';
 }
 
-bool id_valid(struct slice text)
+bool id_begins(struct slice text)
 {
-    if (text.len != ID_TEXT_BYTES - 1)
+    if (text.len < ID_PREFIX_MIN || text.len > ID_TEXT_BYTES - 1)
         return false;
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
@@ -48,7 +48,13 @@ bool id_valid(struct slice text)
         if (is_dash(i) ? c != '-' : hex_value(c) < 0 || (c >= 'A' && c <= 'F'))
             return false;
     }
-    return text.ptr[14] == '4' && (hex_value(text.ptr[19]) & 0xc) == 0x8;
+    return (text.len <= 14 || text.ptr[14] == '4') &&
+           (text.len <= 19 || (hex_value(text.ptr[19]) & 0xc) == 0x8);
+}
+
+bool id_valid(struct slice text)
+{
+    return text.len == ID_TEXT_BYTES - 1 && id_begins(text);
 }
 
 void hex_encode(const void *bytes, size_t len, char *out)

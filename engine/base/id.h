@@ -7,11 +7,13 @@
 #include "base/slice.h"
 #include <stdbool.h>
 
-enum { ID_TEXT_BYTES = 37 };  // 36 and a NUL
+enum { ID_TEXT_BYTES = 37, ID_PREFIX_MIN = 4 };  // 36 and a NUL
 
 void id_new(const struct rand *r, char out[ID_TEXT_BYTES]);
 // True for exactly the lower-case canonical form of a version 4, variant 1 UUID.
 bool id_valid(struct slice text);
+// Whether ids may begin so: with ID_PREFIX_MIN characters at least, and perhaps with all of them.
+bool id_begins(struct slice text);
 
 // Bytes to lower-case hex; out has room for 2 * bytes + 1.
 void hex_encode(const void *bytes, size_t len, char *out);

@@ -71,22 +71,13 @@ static void slash_reset(struct chat *chat)
 
 static void slash_undo(struct chat *chat)
 {
-    struct answer answer;
     parley_scope scope;
-    struct buf text = BUF_INIT(1 << 20);
 
     if (!has_session(chat))
         return;
     chat_scope(chat, &scope);
-    if (cli_ask_engine(chat->cli, parley_undo, &scope, &answer) < 0)
-        return;
-    json_string(json_get(json_root(&answer.doc), "text"), &text);
-    output_str(&chat->cli->output, "Taken back: ");
-    output_text(&chat->cli->output, buf_slice(&text));
-    output_end_line(&chat->cli->output);
-    buf_release(&text);
-    cli_answer_free(&answer);
-    look_again(chat);
+    if (undo_newest(chat->cli, &scope) == PARLEY_OK)
+        look_again(chat);
 }
 
 static void slash_regenerate(struct chat *chat)

@@ -127,6 +127,8 @@ int why_print(struct cli *cli, const parley_scope *scope, uint32_t turn);
 
 // Pins a turn (0: the newest) or lets it go, and says which are.
 int pin_turn(struct cli *cli, const parley_scope *scope, uint32_t turn, bool remove);
+// Takes the newest turn back, and says what it was.
+int undo_newest(struct cli *cli, const parley_scope *scope);
 // States a constraint, takes back the one with the number in `word`, and says which there are.
 int constraint_add(struct cli *cli, const parley_scope *scope, struct slice text);
 int constraint_remove(struct cli *cli, const parley_scope *scope, struct slice word);
@@ -148,6 +150,7 @@ int command_show(struct cli *cli);
 int command_why(struct cli *cli);
 int command_pin(struct cli *cli);
 int command_constraint(struct cli *cli);
+int command_undo(struct cli *cli);
 int command_recall(struct cli *cli);
 int command_usage(struct cli *cli);
 int command_check(struct cli *cli);

@@ -65,6 +65,32 @@ static void print_event(struct watch *w, parley_event_type as, const parley_even
     buf_release(&line);
 }
 
+// Nothing was accepted: there is no turn, and why is all that there is to tell.
+static void print_refusal(struct cli *cli, int code, const char *message)
+{
+    struct buf line = BUF_INIT(JSON_BYTES_MAX);
+    struct json_writer jw;
+    bool jsonl = cli->options.format == FORMAT_JSONL;
+
+    if (!jsonl && cli->options.format != FORMAT_JSON)
+        return;
+    jw_init(&jw, &line);
+    jw_object(&jw);
+    if (jsonl) {
+        jw_kv_str(&jw, "event", "error");
+    } else {
+        jw_key(&jw, "error");
+        jw_object(&jw);
+    }
+    jw_kv_str(&jw, "code", parley_code_word(code));
+    jw_kv_str(&jw, "message", message);
+    if (!jsonl)
+        jw_object_end(&jw);
+    jw_object_end(&jw);
+    print_line(&cli->output, &line);
+    buf_release(&line);
+}
+
 // A reply that never came in pieces (a repeated key's, for one) is in DONE alone.
 static void print_whole(struct watch *w, const parley_event *event)
 {
@@ -129,7 +155,7 @@ static bool handle(struct watch *w, parley_event *event)
     // What failed comes before the end that it led to: `done` is the last line of an accepted turn.
     if (jsonl && event->type == PARLEY_EVENT_DONE && event->code < 0)
         print_event(w, PARLEY_EVENT_ERROR, event);
-    if (jsonl && event->type != PARLEY_EVENT_WARNING)
+    if (jsonl && event->type != PARLEY_EVENT_WARNING && event->type != PARLEY_EVENT_ERROR)
         print_event(w, event->type, event);
     if (*event->session)
         snprintf(w->exchange->session, SESSION_BYTES, "%s", event->session);
@@ -139,6 +165,7 @@ static bool handle(struct watch *w, parley_event *event)
         return true;
     case PARLEY_EVENT_ERROR:
         w->exchange->code = event->code;
+        print_refusal(cli, event->code, why(event));
         output_error(&cli->output, "%s", event->text);
         parley_event_free(event);
         return true;
@@ -170,6 +197,7 @@ void exchange_run(struct cli *cli, const parley_message *message, struct exchang
     *exchange = (struct exchange){0};
     exchange->code = parley_send(cli->engine, message, &w.request, &error);
     if (exchange->code < 0) {
+        print_refusal(cli, error.code, error.message);
         cli_fail(cli, &error);
         return;
     }

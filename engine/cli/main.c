@@ -34,7 +34,7 @@ static int (*const run[])(struct cli *cli) = {
     [CMD_REPLAY] = command_replay,     [CMD_PIN] = command_pin,
     [CMD_CONSTRAINT] = command_constraint,
     [CMD_SWEEP] = command_sweep,       [CMD_KEYS] = command_keys,
-    [CMD_AUDIT] = command_audit,
+    [CMD_AUDIT] = command_audit,       [CMD_UNDO] = command_undo,
     [CMD_TEST] = command_test,         [CMD_EXPORT] = command_export,
     [CMD_ERASE] = command_erase,
     [CMD_REDACT] = command_redact,

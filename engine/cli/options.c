@@ -34,6 +34,8 @@ const struct command command_table[] = {
      "prints the transcript of a session"},
     {"why", CMD_WHY, "SESSION [TURN]", 0, 2, OFFER_SESSIONS, AS_TABLE | AS_JSON,
      "what was sent for a turn, what was left out, and by whose choice"},
+    {"undo", CMD_UNDO, "SESSION", 0, 1, OFFER_SESSIONS, AS_TABLE | AS_JSON,
+     "takes the newest turn back; it is kept, and not sent any more"},
     {"pin", CMD_PIN, "SESSION [TURN]", 0, 2, OFFER_SESSIONS, AS_TABLE | AS_JSON,
      "keeps a turn, the newest one, in every request from now on"},
     {"constraint", CMD_CONSTRAINT, "SESSION [TEXT…]", 0, WORDS_ANY, OFFER_SESSIONS,

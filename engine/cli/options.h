@@ -18,6 +18,7 @@ enum command_id {
     CMD_SESSIONS,
     CMD_SHOW,
     CMD_WHY,
+    CMD_UNDO,
     CMD_PIN,
     CMD_CONSTRAINT,
     CMD_RECALL,

@@ -54,6 +54,12 @@ static const struct column csv_columns[] = {
 };
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
+// What `recall` has, and the columns that it becomes.
+static const char *const recall_members[][2] = {
+    {"recall", "recall"}, {"k", "recall_k"}, {"questions", "recall_questions"},
+    {"evidence", "recall_evidence"}, {"found", "recall_found"},
+};
+
 // ---- the bar
 
 struct bar {
@@ -134,6 +140,13 @@ static void add_recall(struct table *t, struct json recall)
     table_add_str(t, text);
 }
 
+// Empty where no question names its evidence.
+static void add_recall_members(struct table *t, struct json recall)
+{
+    for (size_t i = 0; i < COUNT(recall_members); i++)
+        table_add(t, json_raw(json_get(recall, recall_members[i][0])));
+}
+
 static int print_table(struct cli *cli, struct json policies)
 {
     struct json_iter it = {0};
@@ -163,9 +176,13 @@ static int print_csv(struct cli *cli, struct json policies)
     struct json none, row;
     struct table table;
 
-    listing_start(&table, csv_columns, COUNT(csv_columns), 0, true);
-    while (json_next(policies, &it, &none, &row))
+    listing_start(&table, csv_columns, COUNT(csv_columns), COUNT(recall_members), true);
+    for (size_t i = 0; i < COUNT(recall_members); i++)
+        table_add_str(&table, recall_members[i][1]);
+    while (json_next(policies, &it, &none, &row)) {
         listing_row(&table, csv_columns, COUNT(csv_columns), row, true);
+        add_recall_members(&table, json_get(row, "recall"));
+    }
     return listing_end(cli, &table, true);
 }
 

@@ -20,14 +20,24 @@ static void print_ids(struct cli *cli, const char *report)
     }
 }
 
+// A number alone does not tell what it is.
+static void note_estimate(struct cli *cli, struct json root)
+{
+    if (json_bool(json_get(root, "estimated"), false))
+        output_note(&cli->output, "estimated: the vocabulary of model %s is not public",
+                    cli->options.value[FLAG_MODEL]);
+}
+
 static int print_count(struct cli *cli, const char *report)
 {
     struct json_doc doc = JSON_DOC_INIT;
     struct err err = ERR_INIT;
 
     int code = json_parse(&doc, slice_str(report), 0, &err);
-    if (code == E_OK)
+    if (code == E_OK) {
         outputf(&cli->output, "%" PRId64 "\n", json_i64(json_get(json_root(&doc), "tokens"), -1));
+        note_estimate(cli, json_root(&doc));
+    }
     json_doc_release(&doc);
     return code < 0 ? cli_fail_err(cli, &err) : PARLEY_OK;
 }

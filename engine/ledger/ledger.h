@@ -215,8 +215,8 @@ enum supersede_kind { SUPERSEDE_UNDO, SUPERSEDE_EDIT };
 void ledger_supersede(struct chat *c, uint32_t first, enum supersede_kind kind,
                       struct ledger_op *op);
 // Pins a turn for the user, or lets one go, whoever pinned it: an event record and the head, one
-// commit. E_NOT_FOUND: no such turn; E_REFUSED: it is superseded, one is open, not pinned, too many
-// (model/pins.h). A turn that is pinned already is written again.
+// commit. E_NOT_FOUND: no such turn, or none that is pinned; E_REFUSED: it is superseded, one is
+// open, too many (model/pins.h). A turn that is pinned already is written again.
 void ledger_pin(struct chat *c, uint32_t turn, struct ledger_op *op);
 void ledger_unpin(struct chat *c, uint32_t turn, struct ledger_op *op);
 // What the user wants kept in mind as long as the session lives, word for word; and what no more,

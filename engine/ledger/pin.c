@@ -59,7 +59,7 @@ void ledger_unpin(struct chat *c, uint32_t turn, struct ledger_op *op)
     if (!w || refuse(w, turn))
         return;
     if (!pins_find(&c->head.pins, turn)) {
-        work_fail(w, E_REFUSED, "turn %u is not pinned", turn);
+        work_fail(w, E_NOT_FOUND, "turn %u is not pinned", turn);
         return;
     }
     work_head(w, false, NULL);

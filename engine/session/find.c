@@ -2,6 +2,7 @@
 // find.c: a session by its id, or the newest of a bot and context.
 //
 //   id given ──────────────────────────────┐
+//   how it begins: the ids that begin so ──┤ (one of them)
 //   else: head/<bot>/<context> ─▶ its id ──┴▶ session/<id> ─▶ head
 //                        └ cannot be read ──▶ all heads ─▶ the newest of bot and context
 //
@@ -10,6 +11,8 @@
 #include "session/session_int.h"
 
 #include "base/json.h"
+
+enum { BEGUN_ROWS = 200 };  // more than one head ever has
 
 static void finish(struct session_find *f, int code)
 {
@@ -50,9 +53,12 @@ static bool found(struct session_find *f)
         return true;
     if (!code && f->id[0] && !id_valid(slice_str(f->id)))
         code = err_set(&f->err, E_NOT_FOUND,
-                       "\"%s\" is no session id: they have 36 characters, as in "
-                       "1b4e28ba-2fa1-41d2-883f-0016d3cca427; list them with "
-                       "`parley sessions`",
+                       id_begins(slice_str(f->id))
+                           ? "no session of this user begins with %s: list them with `parley "
+                             "sessions`"
+                           : "\"%s\" is no session id: they have 36 characters, as in "
+                             "1b4e28ba-2fa1-41d2-883f-0016d3cca427; list them with "
+                             "`parley sessions`",
                        f->id);
     if (!code && f->id[0])
         code = err_set(&f->err, E_NOT_FOUND, "no session %s for this user: list them with "
@@ -73,6 +79,63 @@ static void session_read(struct store_op *op)
     int code = session_read_record(&f->head, f->env, f->partition, f->key, &op->rows[0], &f->err);
     finish(f, code == E_CORRUPT ? session_quarantined(&f->err, f->id) : code);
 }
+
+// ---- by how its id begins
+
+// The id that a row's key names; none if it is how a long head goes on.
+static struct slice id_of(const struct record *row)
+{
+    struct slice id = row->key;
+    const size_t lead = sizeof("session/") - 1;
+
+    return id.len < lead ? SLICE_NONE : slice_of(id.ptr + lead, id.len - lead);
+}
+
+static void begun_read(struct store_op *op)
+{
+    struct session_find *f = CONTAINER_OF(op, struct session_find, op);
+    struct slice first = SLICE_NONE, second = SLICE_NONE;
+
+    if (!found(f))
+        return;
+    for (uint32_t i = 0; i < op->rows_len && !second.len; i++) {
+        struct slice id = id_of(&op->rows[i]);
+
+        if (id_valid(id))
+            *(first.len ? &second : &first) = id;
+    }
+    if (second.len) {
+        finish(f, err_set(&f->err, E_USAGE, "several sessions begin with %s, among them %.*s and "
+                          "%.*s: write more of the id", f->id, SLICE_FMT(first),
+                          SLICE_FMT(second)));
+        return;
+    }
+    if (!first.len) {
+        finish(f, err_set(&f->err, E_NOT_FOUND, "no session of this user begins with %s: list them "
+                          "with `parley sessions`", f->id));
+        return;
+    }
+    memcpy(f->id, first.ptr, first.len);
+    f->id[first.len] = '\0';
+    buf_clear(&f->key_text);
+    key_session(&f->key_text, f->id);
+    get(f, session_read);
+}
+
+static void find_begun(struct session_find *f)
+{
+    f->op = (struct store_op){
+        .verb = STORE_SCAN,
+        .loop = f->env->loop,
+        .done = begun_read,
+        .partition = slice_str(f->partition),
+        .key = buf_slice(&f->key_text),
+        .limit = BEGUN_ROWS,
+    };
+    store_submit(f->env->store, &f->op);
+}
+
+// ---- the newest
 
 static bool is_wanted(const struct session_find *f, const struct session_head *h)
 {
@@ -178,7 +241,10 @@ void session_find(struct session_find *f)
     buf_init(&f->key_text, RECORD_KEY_BYTES_MAX);
     if (f->id[0]) {
         key_session(&f->key_text, f->id);
-        get(f, session_read);
+        if (id_begins(slice_str(f->id)) && !id_valid(slice_str(f->id)))
+            find_begun(f);
+        else
+            get(f, session_read);
     } else {
         key_head(&f->key_text, f->bot, f->context_hash);
         get(f, pointer_read);

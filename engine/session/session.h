@@ -54,13 +54,16 @@ struct session_find {
     const struct session_env *env;
     char partition[PARTITION_BYTES];
     const struct user_key *key;            // borrowed
-    char id[ID_TEXT_BYTES];                // this session, or empty: the newest of bot and context
+    // This session, by its id or how that begins (id_begins); or empty: the newest of bot and
+    // context.
+    char id[ID_TEXT_BYTES];
     char bot[BOT_NAME_BYTES];
     char context_hash[VAULT_DIGEST_BYTES];
     void (*done)(struct session_find *f);
     void *user;
     // out
-    int code;                              // E_OK, E_NOT_FOUND, E_STORE, E_CORRUPT (quarantined)
+    // E_OK, E_NOT_FOUND, E_STORE, E_CORRUPT (quarantined), E_USAGE (several ids begin so: which)
+    int code;
     struct err err;
     struct session_head head;              // the caller's now: move it out or release it
     uint64_t pointer_version;              // of that record, when it was asked; 0: there is none

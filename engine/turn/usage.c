@@ -293,6 +293,25 @@ static void end(struct run *run)
     budgets_tell(run, &t->budgets, tell);
 }
 
+static void start(struct run *run, const char *session)
+{
+    struct tally *t = run->extra;
+    if (session[0])
+        buf_addf(&t->prefix, "%s/", session);
+    walk_start(run, run->job->flags & JOB_ALL_USERS, each, end);
+}
+
+static void have_session(struct run *run)
+{
+    start(run, run->live->chat->head.id);
+}
+
+static void find_session(struct run *run)
+{
+    if (ask_known_user(run))
+        resolve_view(run, run->job->session, have_session);
+}
+
 void usage_start(struct run *run)
 {
     struct err err = ERR_INIT;
@@ -313,9 +332,11 @@ void usage_start(struct run *run)
     buf_init(&t->after, RECORD_KEY_BYTES_MAX);
     buf_init(&t->budgets, RESULT_BYTES_MAX);
     buf_add_str(&t->prefix, "attempt/");
-    if (run->job->session[0])
-        buf_addf(&t->prefix, "%s/", run->job->session);
     run->extra = t;
     run->extra_free = tally_free;
-    walk_start(run, run->job->flags & JOB_ALL_USERS, each, end);
+    // A whole id needs no session to be found: what is damaged is counted as far as it can be.
+    if (run->job->session[0] && !id_valid(slice_str(run->job->session)))
+        resolve_user(run, false, find_session);
+    else
+        start(run, run->job->session);
 }

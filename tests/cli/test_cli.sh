@@ -65,6 +65,25 @@ has '$.error' null
 run ask again -c --user j --context t1 -o json
 has '$.turn' text 2
 
+it cli__a_refusal_is_told_in_json_too
+run ask hello --session 00000000 --user j -o json
+code 2
+keys '$' error
+has '$.error.code' text not_found
+has '$.error.message' text
+says "no session of this user"
+run ask hello --session nope --user j -o json
+code 2
+has '$.error.code' text usage
+run ask hello --session nope --user j -o jsonl
+code 2
+expect "one event" test "$(wc -l <out)" = 1
+has '$.event' text error
+has '$.code' text usage
+has '$.message' text
+run ask hello --session nope --user j
+silent
+
 it cli__ask_jsonl
 run ask hello -o jsonl --set providers.scripted.delay_ms=1
 code 0
@@ -389,6 +408,14 @@ feed '' tokens --ids
 expect "no ids" test "$(cat out)" = ""
 
 it cli__tokens_of_a_model
+run tokens text --model claude-sonnet-4-5
+code 0
+expect "a number alone" grep -qx '[0-9]*' out
+says "estimated: the vocabulary of model claude-sonnet-4-5 is not public"
+run tokens text --model claude-sonnet-4-5 -q
+quiet
+run tokens text --model gpt-4o
+quiet
 run tokens text --model gpt-4o -o json
 has '$.model' text gpt-4o
 has '$.encoding' text o200k_base
@@ -790,7 +817,7 @@ has '$.pinned[1].turn' text "2"
 run pin -c 2 --remove --user pins
 prints "Pinned: 1."
 run pin -c 2 --remove --user pins
-code 5
+code 2
 says "not pinned"
 run pin --user pins
 code 2
@@ -799,6 +826,52 @@ run pin -c 1 2 --user pins
 code 2
 run show -c --user pins -o json
 has '$.turns[0].pinned' text "user"
+
+it cli__undo_takes_the_newest_turn_back
+run ask "My name is Ann." --user undo
+run ask "My name is Bea." -c --user undo
+run undo -c --user undo
+code 0
+quiet
+prints "Taken back: My name is Bea."
+run ask "What is my name?" -c --user undo
+prints "Your name is Ann."
+run undo -c --user undo -o json
+has '$.turn' text "3"
+has '$.text' text "What is my name?"
+keys '$' "session turn text"
+run undo -c 1 --user undo
+code 2
+says "'1' is one word too many"
+run undo --user undo
+code 2
+says "which session"
+run undo -c --user undo
+run undo -c --user undo
+code 5
+silent
+
+it cli__a_session_by_how_its_id_begins
+run ask "My name is Ada." --user begins -o json
+session=$(value '$.session')
+begins=$(printf %.9s "$session")
+run ask "What is my name?" --session "$begins" --user begins -o json
+has '$.session' text "$session"
+has '$.turn' text "2"
+run show "$begins" --user begins
+prints "Your name is Ada."
+run why "$begins" 2 --user begins -o json
+has '$.session' text "$session"
+run usage --session "$begins" --user begins -o json
+has '$.total.calls' integer 2
+run show abc --user begins
+code 2
+says "the first 4 characters or more"
+run show 0000- --user begins
+code 2
+run show 00000000 --user begins
+code 2
+says "no session of this user begins with 00000000"
 
 it cli__a_form_that_a_command_lacks_is_refused
 for f in "chat -o json" "ask hi -o csv" "show -c -o csv" "verify -o csv"; do

@@ -112,6 +112,11 @@ prints 'policy,baseline,strategy,requests'
 run replay --policy ./marks.lua --from long.jsonl -q
 quiet
 
+it replay__recall_in_csv
+run replay --policy ./few.lua --from long.jsonl -o csv
+expect 'columns' sh -c 'head -1 out | grep -q "summary_usd,recall,recall_k,recall_questions,recall_evidence,recall_found$"'
+expect 'figures' sh -c 'sed -n 2p out | grep -qE ",[0-9.]+,[0-9.]+,[0-9]+,6,[0-9]+$"'
+
 it replay__prices_of_another_model
 run replay --policy ./marks.lua --from long.jsonl --model openai:gpt-4.1 -o json
 code 0

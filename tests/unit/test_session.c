@@ -103,6 +103,36 @@ static void test_session__found_by_id_and_by_context(void **state)
     kit_close(&k);
 }
 
+// By the beginning of its id, if no other begins so.
+static void test_session__found_by_how_its_id_begins(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct found w;
+    char begins[ID_TEXT_BYTES];
+    kit_open(&k, "memory:");
+    struct chat *a = kit_chat(&k, "kitchen"), *b = kit_chat(&k, "garage");
+    memcpy(a->head.id, "abcd1111-2fa1-41d2-883f-0016d3cca427", ID_TEXT_BYTES);
+    memcpy(b->head.id, "abcd2222-2fa1-41d2-883f-0016d3cca427", ID_TEXT_BYTES);
+    kit_turn(&k, a, "a", "b");
+    kit_turn(&k, b, "a", "b");
+    for (size_t len = 5; len < ID_TEXT_BYTES; len++) {
+        snprintf(begins, sizeof(begins), "%.*s", (int)len, b->head.id);
+        assert_int_equal(find(&k, &w, begins), E_OK);
+        assert_string_equal(w.find.head.id, b->head.id);
+        session_head_release(&w.find.head);
+    }
+    assert_int_equal(find(&k, &w, "abcd"), E_USAGE);
+    assert_non_null(strstr(w.find.err.message, a->head.id));
+    assert_non_null(strstr(w.find.err.message, b->head.id));
+    assert_int_equal(find(&k, &w, "abcd3"), E_NOT_FOUND);
+    assert_non_null(strstr(w.find.err.message, "abcd3"));
+    assert_int_equal(find(&k, &w, "abc"), E_NOT_FOUND);  // too short to be told from a mistake
+    chat_free(a);
+    chat_free(b);
+    kit_close(&k);
+}
+
 static void test_session__a_damaged_head_quarantines_its_session(void **state)
 {
     (void)state;
@@ -252,6 +282,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_session__head_new),
         cmocka_unit_test(test_session__found_by_id_and_by_context),
+        cmocka_unit_test(test_session__found_by_how_its_id_begins),
         cmocka_unit_test(test_session__a_damaged_head_quarantines_its_session),
         cmocka_unit_test(test_session__a_damaged_pointer_harms_no_session),
         cmocka_unit_test(test_session__listed_newest_first),
