@@ -52,7 +52,7 @@ static void tell(struct check *c, const char *file, int code, const struct err *
 
 // ---- whether budgets can be held
 
-enum { NOTE_BYTES = 512 };
+enum { NOTE_BYTES = 512, CHECK_WINDOW_TOKENS = 100000 };
 
 static bool in_dollars(const struct spend_limit *a, const struct spend_limit *b)
 {
@@ -143,6 +143,20 @@ static bool note_provider(const struct check *c, const char *model, char note[NO
     return true;
 }
 
+// Who would make the summaries that it plans, where that depends on counts alone. What a hook has
+// wrong is told when it is called for a turn.
+static void note_summaries(const struct check *c, struct policy *policy, char note[NOTE_BYTES])
+{
+    static const struct chat chat = {.head = {.turns = 1}, .first = 2};
+    const struct policy_view view = {.chat = &chat, .user = "local", .context = "", .turn = 1,
+                                     .window_tokens = CHECK_WINDOW_TOKENS,
+                                     .budget_tokens = CHECK_WINDOW_TOKENS};
+    struct history_plan plan;
+    struct err err = ERR_INIT;
+    if (policy->info.needs_turns == 0 && policy->ops->history(policy, &view, &plan, &err) == E_OK)
+        note_provider(c, plan.summary.model, note);
+}
+
 static void check_file(struct check *c, const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -157,6 +171,8 @@ static void check_file(struct check *c, const char *path)
     if (!code && !note_provider(c, policy->info.model, note) &&
         in_dollars(policy->info.user_spend, policy->info.bot_spend))
         note_price(c, c->conf, policy->info.model, note);
+    if (!code && !note[0])
+        note_summaries(c, policy, note);
     policy_unref(policy);
     tell_with(c, path, code, &err, note);
 }

@@ -327,17 +327,18 @@ static void listing_growth(struct cli *cli, struct json rows)
     outputf(o, ", about %" PRId64 " more turns to 80 %%\n", fewest);
 }
 
-// "user ann with hello", "bot hello", "everybody"
+// "user ann with hello", "each user", "bot hello", "everybody"
 static void add_whose(struct table *t, struct json row)
 {
     struct buf whose = BUF_INIT(CELL_MAX);
     bool user = json_type(json_get(row, "user")) == JSON_STRING;
     bool bot = json_type(json_get(row, "bot")) == JSON_STRING;
+    bool each = json_bool(json_get(row, "each_user"), false);
 
-    buf_add_str(&whose, user ? "user " : bot ? "bot " : "everybody");
+    buf_add_str(&whose, each ? "each user" : user ? "user " : bot ? "bot " : "everybody");
     if (user)
         json_string(json_get(row, "user"), &whose);
-    if (user && bot)
+    if ((user || each) && bot)
         buf_add_str(&whose, " with ");
     if (bot)
         json_string(json_get(row, "bot"), &whose);
@@ -352,7 +353,7 @@ static void add_used(struct table *t, struct json row)
     double limit = json_double(json_get(row, "limit"), 0);
     char share[32] = "-";
 
-    if (limit > 0)
+    if (limit > 0 && !json_bool(json_get(row, "each_user"), false))
         snprintf(share, sizeof share, "%.0f %%", 100 * used / limit);
     table_add_str(t, share);
 }

@@ -127,12 +127,17 @@ static void write_counter(struct telling *t, struct json_writer *w, const struct
                           const char *bot)
 {
     bool of_bot = c->scope == BUDGET_USER_BOT || c->scope == BUDGET_BOT;
+    bool of_each = counter_of_user(c) && t->run->job->flags & JOB_ALL_USERS;
     jw_object(w);
     jw_kv_str(w, "budget", budget_setting(c));
-    jw_kv_str(w, "user", counter_of_user(c) ? t->run->job->user : NULL);
+    jw_kv_bool(w, "each_user", of_each);
+    jw_kv_str(w, "user", counter_of_user(c) && !of_each ? t->run->job->user : NULL);
     jw_kv_str(w, "bot", of_bot ? bot : NULL);
     jw_kv_str(w, "unit", spend_unit_word(c->unit));
-    amount(w, "used", c->unit, used_of(t, c));
+    if (of_each)
+        jw_kv_str(w, "used", NULL);
+    else
+        amount(w, "used", c->unit, used_of(t, c));
     amount(w, "limit", c->unit, c->most);
     jw_kv_str(w, "day", t->day);
     jw_object_end(w);
@@ -153,8 +158,7 @@ static void write_bot(struct telling *t, struct json_writer *w, const char *bot,
     for (uint32_t i = 0; i < len; i++) {
         const struct counter *c = &counters[i];
         bool of_bot = c->scope == BUDGET_USER_BOT || c->scope == BUDGET_BOT;
-        bool of_all = run->job->flags & JOB_ALL_USERS;
-        if ((of_bot ? bot[0] != '\0' : first) && !(of_all && counter_of_user(c)))
+        if (of_bot ? bot[0] != '\0' : first)
             write_counter(t, w, c, bot);
     }
     policy_unref(policy);
@@ -235,8 +239,8 @@ void budgets_tell(struct run *run, struct buf *out, void (*then)(struct run *run
     vec_init(&t->bots, sizeof(struct bot_name), BOTS_MAX);
     spend_day(clock_wall_ms(run->w->env.clock), t->day);
     snprintf(t->prefix, sizeof(t->prefix), "spend/%s/", t->day);
-    if (run->job->bot_given)
-        add_bot(t, slice_str(run->job->bot));
+    // What nobody used yet is told too, of the bot that was named, or answers where none is.
+    add_bot(t, slice_str(run->job->bot));
     read_counters(t);
 }
 

@@ -358,6 +358,13 @@ printf 'return { model = "nobody:x" }' >policies/wrong.lua
 run check policies/wrong.lua
 code 0
 prints "no provider is called nobody"
+cat >policies/wrong.lua <<'END'
+local history = require "parley.history"
+return { history = history.summarise { keep_turns = 4, model = "nosuch:x" } }
+END
+run check policies/wrong.lua
+code 0
+prints "no provider is called nosuch"
 rm -f policies/wrong.lua
 
 # ---- redact
@@ -503,6 +510,7 @@ code 0
 run show --config rich/parley.lua -c
 lacks "1 2 3 4"
 run usage --config rich/parley.lua
+prints "each user"
 prints "everybody"
 prints "budgets.usd_per_day"
 run usage --config rich/parley.lua --user local
@@ -512,6 +520,11 @@ has '$.budgets[0].budget' text budgets.user_tokens_per_day
 has '$.budgets[0].used' integer
 has '$.budgets[0].limit' integer 4160
 has '$.budgets[0].unit' text tokens
+run usage --config rich/parley.lua -o json
+has '$.budgets[0].each_user' true
+has '$.budgets[0].used' null
+has '$.budgets[0].user' null
+has '$.budgets[0].limit' integer 4160
 run usage -o json
 expect "no budget, no word of it" test "$(value '$.budgets')" = "[]"
 run verify --config rich/parley.lua
