@@ -210,8 +210,8 @@ PARLEY_API int parley_recall(parley *engine, const parley_scope *scope, const ch
 /** {rows[], total{}, budgets[]}, with unknown_calls for those whose end nobody knows; by is "day",
  * "bot", "model", "user" or "session"; a session's row has window{} of its next request without new
  * text, and turns_left before one fills 80 % (null: it does not grow). budgets are today's (UTC):
- * {budget, each_user, user, bot, unit, used, limit, day}. Of all users together a budget that each of
- * them has tells its limit alone: each_user, and used is null. */
+ * {budget, each_user, user, bot, unit, used, limit, day}. Of all users together a budget that each
+ * of them has tells its limit alone: each_user, and used is null. */
 PARLEY_API int parley_usage(parley *engine, const parley_scope *scope, const char *by,
                             uint64_t *request, parley_error *error);
 /** {users, sessions, turns, orphans, problems[]}: every session of every user against the ledger's

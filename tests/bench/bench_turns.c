@@ -12,8 +12,9 @@
 //   bench_turns one PROVIDER CONCURRENT PRIOR TURNS [window|full]
 //
 // `one` prints the turns per second of one such run and nothing else, for comparisons. PROVIDER is
-// `scripted`, `fake` (real HTTP), or `raw`: over HTTP too, but by bare curl and bare SQLite, with no
-// engine (raw_limit.h). Each request brings the newest 20 turns, or with `full` the whole history.
+// `scripted`, `fake` (real HTTP), or `raw`: over HTTP too, but by bare curl and bare SQLite, with
+// no engine (raw_limit.h). Each request brings the newest 20 turns, or with `full` the whole
+// history.
 #include "parley.h"
 
 #include "bench/raw_limit.h"
@@ -379,7 +380,8 @@ static int main_one(struct fake_provider *fake, int argc, char **argv)
     long turns = argc > 5 ? atol(argv[5]) : 0;
     bool full = argc > 6 && strcmp(argv[6], "full") == 0;
     if (concurrent < 1 || concurrent > USERS_MAX || prior < 0 || turns < concurrent)
-        bench_die("bench_turns one PROVIDER CONCURRENT PRIOR TURNS [window|full], up to 64 concurrent");
+        bench_die("bench_turns one PROVIDER CONCURRENT PRIOR TURNS [window|full], up to 64 "
+                  "concurrent");
     make_folder(full ? full_history : window_history);
     int messages = full || prior < WINDOW_MESSAGES ? prior : WINDOW_MESSAGES;
     if (strcmp(argv[2], "raw") == 0)

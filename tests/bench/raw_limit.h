@@ -113,7 +113,7 @@ static inline void raw_update(struct raw_db *r, const char *key, int user, const
     sqlite3_reset(r->update);
 }
 
-// A1 (half 0): the user's step, an attempt, the head. A2 (half 1): the reply, the head, the attempt.
+// A1 (half 0): the user's step, an attempt, the head. A2 (half 1): reply, head, attempt.
 static inline void raw_half_turn(struct raw_db *r, int half, long turn, int user)
 {
     char body[160], key[96];
