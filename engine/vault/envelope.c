@@ -162,6 +162,28 @@ static int user_is_erased(const struct vault_place *at, struct err *err)
     return err_set(err, E_ERASED, "record %.*s: its user was erased", SLICE_FMT(at->key));
 }
 
+void seal_text(const unsigned char *key, const unsigned char *nonce, struct slice bound,
+               struct slice text, unsigned char *out)
+{
+    crypto_aead_xchacha20poly1305_ietf_encrypt(
+        out, NULL, (const unsigned char *)text.ptr, text.len, (const unsigned char *)bound.ptr,
+        bound.len, NULL, nonce, key);
+}
+
+bool open_text(const unsigned char *key, const unsigned char *nonce, struct slice bound,
+               struct slice sealed, unsigned char *out)
+{
+    return sealed.len >= TAG_BYTES &&
+           crypto_aead_xchacha20poly1305_ietf_decrypt(
+               out, NULL, NULL, (const unsigned char *)sealed.ptr, sealed.len,
+               (const unsigned char *)bound.ptr, bound.len, nonce, key) == 0;
+}
+
+static struct slice bound_slice(const struct bound *b)
+{
+    return slice_of((const char *)b->bytes, b->len);
+}
+
 // Seals the text at text, with the envelope's first bytes in front of it. In place when packed:
 // libsodium allows text and ciphertext to be the same memory. The key cannot be wiped meanwhile.
 static int encrypt(struct vault *v, const struct user_key *k, const struct vault_place *at,
@@ -175,9 +197,8 @@ static int encrypt(struct vault *v, const struct user_key *k, const struct vault
     put_id(envelope + ID_AT, k->data.id);
     rc = k->erasure ? user_is_erased(at, err) : bound_init(&bound, envelope, at, err);
     if (!rc)
-        crypto_aead_xchacha20poly1305_ietf_encrypt(to + TEXT_AT, NULL, (const unsigned char *)text,
-                                                   len, bound.bytes, bound.len, NULL,
-                                                   to + NONCE_AT, k->data.secret);
+        seal_text(k->data.secret, to + NONCE_AT, bound_slice(&bound), slice_of(text, len),
+                  to + TEXT_AT);
     pthread_rwlock_unlock(&v->keys.lock);
     return rc;
 }
@@ -233,9 +254,9 @@ static int decrypt(struct vault *v, const struct user_key *k, const struct vault
     else if (!data)
         rc = err_set(err, E_CORRUPT, "record %.*s: damaged, or sealed under another key than its "
                      "user's; run `parley verify`", SLICE_FMT(at->key));
-    else if (crypto_aead_xchacha20poly1305_ietf_decrypt(
-                 (unsigned char *)to, NULL, NULL, bytes + TEXT_AT, envelope.len - TEXT_AT,
-                 bound.bytes, bound.len, bytes + NONCE_AT, data->secret))
+    else if (!open_text(data->secret, bytes + NONCE_AT, bound_slice(&bound),
+                        slice_of(envelope.ptr + TEXT_AT, envelope.len - TEXT_AT),
+                        (unsigned char *)to))
         rc = err_set(err, E_CORRUPT, "record %.*s: damaged, or moved from its place; run "
                      "`parley verify`", SLICE_FMT(at->key));
     pthread_rwlock_unlock(&v->keys.lock);

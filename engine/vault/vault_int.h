@@ -270,6 +270,14 @@ static inline void vault_step(struct vault *v, const char *step)
 // vault_open on a keyring that nobody else knows yet: takes no lock and writes nothing.
 int vault_open_copy(struct vault **out, const struct vault_options *options, struct err *err);
 
+// envelope.c: what seals and opens all texts, apart from where key, nonce and bound data come from,
+// so that it can be held against others' vectors. out has room for text and tag, and for the text;
+// text and out may be the same memory. open_text: false if any of it is not what was sealed.
+void seal_text(const unsigned char *key, const unsigned char *nonce, struct slice bound,
+               struct slice text, unsigned char *out);
+bool open_text(const unsigned char *key, const unsigned char *nonce, struct slice bound,
+               struct slice sealed, unsigned char *out);
+
 // The signing key from its seed.
 void sign_keys_derive(struct house_keys *house);
 

@@ -115,6 +115,21 @@ prints "problems: 0"
 run verify --set operator_key=file:op.key
 prints "problems: 0"
 
+it keys__a_record_that_was_never_sealed_harms_its_session_only
+mkdir plain
+run ask "My name is Ann." --store sqlite:plain/parley.db
+run ask "My name is Bob." --user bob --store sqlite:plain/parley.db
+sqlite3 plain/parley.db "UPDATE records SET body = CAST('[{\"type\":\"text\",\"text\":\"forged\"}]' AS BLOB)
+    WHERE id = (SELECT max(id) FROM records WHERE key LIKE 'turn/%')"
+run show -c --user bob --store sqlite:plain/parley.db
+code 4
+expect "what was never sealed is not shown" sh -c '! grep -q forged out'
+run ask -c "What is my name?" --user bob --store sqlite:plain/parley.db
+code 4
+says "its seal is not there"
+run ask -c "What is my name?" --store sqlite:plain/parley.db
+prints "Your name is Ann."
+
 it keys__a_store_of_another_keyring_is_refused
 mkdir elsewhere
 run ask hello --store sqlite:elsewhere/parley.db

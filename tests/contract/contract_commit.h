@@ -173,6 +173,13 @@ static void test_store_contract__counters(void **state)
     item.count = 1;
     assert_int_equal(commit(b, USER, &item, 1), E_OK);
     assert_int_equal(version_of(b, USER, "counter", "made"), 4);
+    // A put says what the counter is then.
+    item = put(STORE_PUT, "counter", 4, "sealed anew");
+    item.count = 42;
+    assert_int_equal(commit(b, USER, &item, 1), E_OK);
+    assert_int_equal(add(b, 1, &sum), E_OK);
+    assert_int_equal(sum, 43);
+    assert_int_equal(version_of(b, USER, "counter", "sealed anew"), 6);
 }
 
 static void test_store_contract__bytes_come_back(void **state)
