@@ -333,6 +333,14 @@ static size_t after_extension(struct view *v, size_t end)
 
 // ---- judging
 
+// Asked for once, and only where the number alone does not tell.
+static enum phone_saying words_say(const struct view *v, struct number *num)
+{
+    if (num->says < 0)
+        num->says = (int)phone_words(v, num->start);
+    return (enum phone_saying)num->says;
+}
+
 // 415-555-0132 and the like, from group `from` on.
 static bool is_north_american(const struct number *num, size_t k, size_t from)
 {
@@ -353,9 +361,9 @@ static unsigned judge_world(const struct number *num, size_t k, size_t len)
 }
 
 // A valid number of the region that is configured.
-static unsigned judge_region(struct view *v, const struct number *num, size_t k, size_t len,
-                             enum phone_saying says)
+static unsigned judge_region(struct view *v, struct number *num, size_t k, size_t len)
 {
+    enum phone_saying says = words_say(v, num);
     size_t end = num->of[k - 1].end;
     bool doubtful = num->follows || num->marked;
 
@@ -387,22 +395,22 @@ static bool is_dialled_abroad(const struct number *num, size_t k, size_t len)
 }
 
 // North American, by shape: 3-3-4 digits, after a 1 or 001 or not.
-static unsigned judge_north_american(const struct number *num, size_t k, size_t len,
-                                     enum phone_saying says)
+static unsigned judge_north_american(const struct view *v, struct number *num, size_t k,
+                                     size_t len)
 {
     const struct group *g = num->of;
     size_t from = k == 4 && ((g[0].len == 1 && num->digits[0] == '1') ||
                              (g[0].len == 3 && memcmp(num->digits, "001", 3) == 0));
-    const char *d = num->digits + len - 10;
 
-    if (k < 3 || !is_north_american(num, k, from) || all_same(d, 10))
+    if (k < 3 || !is_north_american(num, k, from))
         return 0;
+    const char *d = num->digits + len - 10;
     bool blanks = all_marked(num, k, ' ') && !num->bracket;
     if (phone_valid_in_america(d) && !(blanks && num->follows))
         return SURE_SHAPE;
-    if (blanks && (num->follows || d[0] < '2' || d[3] < '2'))
+    if (all_same(d, 10) || (blanks && (num->follows || d[0] < '2' || d[3] < '2')))
         return 0;
-    return says == SAYS_OTHER ? 0 : SURE_LIKELY;
+    return words_say(v, num) == SAYS_OTHER ? 0 : SURE_LIKELY;
 }
 
 // (11) 96123-4567, 030 1234567, 0170/1234567, 8 (495) 123-45-67, 61 234 56 78: a bracket or the
@@ -436,9 +444,9 @@ static bool is_bare_national(const struct number *num, size_t k, size_t len)
 }
 
 // Where nothing but words in front can tell.
-static unsigned judge_by_words(const struct number *num, size_t k, size_t len,
-                               enum phone_saying says)
+static unsigned judge_by_words(const struct view *v, struct number *num, size_t k, size_t len)
 {
+    enum phone_saying says = words_say(v, num);
     bool valid = phone_accepts(phone_common, num->digits, len) ||
                  (len == 10 && phone_valid_in_america(num->digits));
 
@@ -467,21 +475,18 @@ static unsigned judge(struct view *v, struct number *num, size_t k)
     bool in_region = plan && phone_valid_in(plan, num->digits, len);
     if ((len < PHONE_DIGITS_MIN && !in_region) || is_date(num, k) || is_address(num, k))
         return 0;
-    if (num->says < 0)
-        num->says = (int)phone_words(v, num->start);
-    enum phone_saying says = (enum phone_saying)num->says;
     if (in_region)
-        score = judge_region(v, num, k, len, says);
+        score = judge_region(v, num, k, len);
     if (score == 0 && is_dialled_abroad(num, k, len))
-        score = k == 1 && says == SAYS_OTHER ? 0 : SURE_SHAPE;
+        score = k == 1 && words_say(v, num) == SAYS_OTHER ? 0 : SURE_SHAPE;
     if (score == 0)
-        score = judge_north_american(num, k, len, says);
-    if (score == 0 && says != SAYS_OTHER && is_national(num, k, len))
+        score = judge_north_american(v, num, k, len);
+    if (score == 0 && is_national(num, k, len) && words_say(v, num) != SAYS_OTHER)
         score = SURE_SHAPE;
-    if (score == 0 && says != SAYS_OTHER && is_bare_national(num, k, len))
+    if (score == 0 && is_bare_national(num, k, len) && words_say(v, num) != SAYS_OTHER)
         score = SURE_LIKELY;
     if (score == 0 && !is_years(num, k) && !is_fraction(num, k))
-        score = judge_by_words(num, k, len, says);
+        score = judge_by_words(v, num, k, len);
     return score;
 }
 

@@ -25,8 +25,7 @@ static char lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
 }
 
-// Does word stand at text[at], all of it before end?
-static bool word_at(struct slice text, size_t at, size_t end, const char *word)
+bool words_stands(struct slice text, size_t at, size_t end, const char *word)
 {
     bool wide = is_wide(*word);
 
@@ -72,18 +71,24 @@ size_t words_from(struct slice text, size_t at)
     return i;
 }
 
+bool words_previous(struct slice text, size_t *i, size_t from)
+{
+    while (*i > from) {
+        char c = text.ptr[--*i];
+
+        if (is_wide(c) || (in_word(c) && (*i == 0 || !in_word(text.ptr[*i - 1]))))
+            return true;
+    }
+    return false;
+}
+
 size_t words_before(struct slice text, size_t at, const char *const *words)
 {
     size_t from = words_from(text, at);
 
-    for (size_t i = at; i > from; i--) {
-        char c = text.ptr[i - 1];
-
-        if (!is_wide(c) && (!in_word(c) || (i > 1 && in_word(text.ptr[i - 2]))))
-            continue;
+    for (size_t i = at; words_previous(text, &i, from);)
         for (const char *const *w = words; *w; w++)
-            if (**w == lower(c) && word_at(text, i - 1, at, *w))
-                return at - (i - 1);
-    }
+            if (**w == lower(text.ptr[i]) && words_stands(text, i, at, *w))
+                return at - i;
     return 0;
 }

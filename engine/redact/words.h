@@ -7,6 +7,7 @@
 #define REDACT_WORDS_H
 
 #include "base/slice.h"
+#include <stdbool.h>
 
 // How far in front of a value a word may begin; and how near a number must stand to share the words
 // in front of both ("phone: 555-0132 or 555-0199"). Otherwise they are of the number that is first.
@@ -22,5 +23,10 @@ size_t words_from(struct slice text, size_t at);
 // on). One that ends in "*" may go on ("phone*" finds "phones"); a space in it matches one space,
 // '-', '_' or nothing ("tax id" finds "tax-id", "TaxID").
 size_t words_before(struct slice text, size_t at, const char *const *words);
+
+// The same, a step at a time: the nearest place in front of *i, not in front of `from`, where a
+// word may begin; and whether a word stands there, all of it in front of `end`.
+bool words_previous(struct slice text, size_t *i, size_t from);
+bool words_stands(struct slice text, size_t at, size_t end, const char *word);
 
 #endif

@@ -66,11 +66,58 @@ static void test_redact_cases__sentences(void **state)
     assert_true(spans > SENTENCES / 2);
 }
 
+// The spans of a text that comes byte by byte are those of the whole.
+static bool is_same_in_pieces(const struct redactor *r, struct slice text)
+{
+    struct redact_spans whole = REDACT_SPANS_INIT, some = REDACT_SPANS_INIT;
+    size_t from = 0, seen = 0;
+    bool same = true;
+
+    assert_int_equal(redact_scan(r, text, &whole, NULL), E_OK);
+    for (size_t cut = 1; cut <= text.len && same; cut++) {
+        size_t settled;
+
+        assert_int_equal(redact_scan_open(r, slice_of(text.ptr, cut), from, cut == text.len, &some,
+                                          &settled, NULL), E_OK);
+        for (size_t i = 0; i < some.len && same; i++, seen++)
+            same = seen < whole.len &&
+                   memcmp(&some.ptr[i], &whole.ptr[seen], sizeof(*some.ptr)) == 0;
+        same &= settled >= from && settled <= cut;
+        from = settled;
+    }
+    same &= seen == whole.len && from == text.len;
+    redact_spans_release(&whole);
+    redact_spans_release(&some);
+    return same;
+}
+
+static void test_redact_cases__sentences_in_pieces(void **state)
+{
+    enum { SEED = 7, SENTENCES = 400 };
+    struct redactor *r = redact_case_redactor("DE");
+    uint64_t seed = SEED;
+    size_t wrong = 0;
+
+    (void)state;
+    for (size_t i = 0; i < SENTENCES; i++) {
+        struct sentence s;
+
+        sentence_make(&seed, &s);
+        if (!is_same_in_pieces(r, slice_of(s.text, s.len))) {
+            print_message("# %.*s\n", (int)s.len, s.text);
+            wrong++;
+        }
+    }
+    redactor_free(r);
+    assert_int_equal(wrong, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_redact_cases__are_right),
         cmocka_unit_test(test_redact_cases__sentences),
+        cmocka_unit_test(test_redact_cases__sentences_in_pieces),
     };
     return cmocka_run_group_tests_name("redact_cases", tests, NULL, NULL);
 }
