@@ -25,7 +25,7 @@ static const struct builder {
     {"key_session", "sessions"},     {"key_turn", "turns"},
     {"key_turn_prefix", "turns"},    {"key_part", "parts"},
     {"key_attempt", "attempts"},     {"key_event", "events"},
-    {"key_parts", "parts"},
+    {"key_parts", "parts"},          {"key_events", "events"},
     {"key_idem", "message_keys"},    {"key_summary", "summaries"},
     {"key_summaries", "summaries"},  {"key_recall", "recall"},
     {"key_recall_parts", "recall"},  {"key_recall_part", "recall"},
