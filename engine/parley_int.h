@@ -42,6 +42,8 @@ struct engine_seams {
     int (*wire)(void *user, struct loop *loop, struct wire **out, struct err *err);
     // Makes the scripted provider's brain; the real one is lua_brain_new.
     int (*brain)(void *user, struct llm_brain **out, struct err *err);
+    // Before each step that changes the keyring on disk (vault.h).
+    void (*keyring_step)(void *user, const char *step);
     void *user;
 };
 // parley_open with seams (borrowed for the engine's life).

@@ -27,6 +27,7 @@ static int house_key(const parley_options *options, unsigned char out[VAULT_PUBL
         struct vault_options how = {
             .path = path.ptr, .rand = rand_system(), .log = &log, .existing = true};
         settings_operator(&settings, &how);
+        settings_operator(&settings, &how);
         code = vault_open(&vault, &how, err);
         *known = code == E_OK;
         if (*known)

@@ -214,7 +214,9 @@ static int open_vault(struct opening *o)
                                     .rand = e->rand,
                                     .log = &e->log,
                                     .existing = sealed,
-                                    .no_thread = e->seams.clock != NULL};
+                                    .no_thread = e->seams.clock != NULL,
+                                    .on_step = e->seams.keyring_step,
+                                    .user = e->seams.user};
     settings_operator(&e->settings, &options);
     if (!code)
         code = vault_open(&e->vault, &options, o->err);

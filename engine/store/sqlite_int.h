@@ -7,6 +7,7 @@
 //   sqlite_read.c    the reader thread, and how each kind of read is done
 //   sqlite_check.c   what can be read past damage, and what is wrong with the file
 //   sqlite_conn.c    one connection: its settings, its statements, what its errors mean
+//   sqlite_scrub.c   what SQLite leaves in its pages of what was deleted
 //   sqlite_backup.c  copies of the file, and one of them in its place
 //   sqlite_schema.c  the tables and views, and how a file gets from one version to the next
 //   claim.c          the lock file: the writer's lock, and which processes live
@@ -192,6 +193,13 @@ struct outcomes {
 // Adds an outcome for each item of a commit, and for a lease. An SQLite result code.
 int sqlite_change(struct sqlite_store *s, struct sqlite_conn *c, struct store_op *op,
                   struct outcomes *out);
+
+// --- sqlite_scrub.c ---------------------------------------------------------------------------
+
+// Zeroes all unused bytes of the file's pages. The writer's lock is held, and the WAL is empty,
+// else SQLITE_BUSY. The connection's cache is not to be trusted afterwards: it is to be closed. An
+// SQLite result code; SQLITE_TOOBIG for a file over 128 GiB.
+int sqlite_scrub(struct sqlite_conn *c);
 
 // The absolute name of the store's file, which is made if it is not there and may be. The caller
 // frees it with free.

@@ -264,22 +264,35 @@ static bool take_lock(struct writer *w)
     return !w->in_vain;
 }
 
-// What is erased is zeroed in the file's pages; the older pages are in the WAL, and go with it. An
-// erasure that came as far as here before, and no further, gets here again.
+// What is erased is zeroed in the file's pages; the older pages are in the WAL, and go with it, and
+// what SQLite copied about within pages is scrubbed. An erasure that came as far as here before,
+// and no further, gets here again.
 static void finish_erasure(struct writer *w)
 {
     struct store_op *op = w->ops[0];
+    struct err err = ERR_INIT;
     if (op->verb != STORE_ERASE || op->code)
         return;
     w->patient_at_ns = 0;
     int rc = checkpoint_if_due(w);
+    if (rc == SQLITE_OK && make_ready(w, &err)) {
+        op_fail(op, err.code, "%s", err.message);
+        return;
+    }
+    if (rc == SQLITE_OK) {
+        rc = sqlite_scrub(w->c);
+        if (rc != SQLITE_OK)
+            note_error(w, rc, "scrubbing it of what was erased", &err);
+        conn_close(w->c);
+    } else {
+        conn_error(w->c->db, rc, w->s->path, "emptying its WAL of what was erased", &err);
+    }
     if (rc == SQLITE_BUSY)
         op_fail(op, E_BUSY, "store: sqlite: %s: erased and closed, but somebody reads what was "
                 "there before, such as a backup under way: try again when it is done, so that no "
                 "copy stays", w->s->path);
     else if (rc != SQLITE_OK)
-        op->code = conn_error(w->c->db, rc, w->s->path, "emptying its WAL of what was erased",
-                              &op->err);
+        op_fail(op, err.code, "%s", err.message);
 }
 
 static void run_group(struct writer *w)
