@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // house.c: see house.h. A meta is what was written if writing what was read gives the same bytes.
 #include "ledger/house.h"
+#include "ledger/receipt.h"
 
 #include "ledger/trail.h"
 #include "model/spend.h"
@@ -59,11 +60,14 @@ int house_check(const struct vault *v, const struct record *r, struct err *err)
 
     if (slice_is(r->partition, AUDIT_PARTITION))
         return trail_check_record(v, r, err);
+    if (slice_is(r->partition, HOUSE_PARTITION) && slice_is(r->key, "erasures"))
+        return erasures_read_meta(v, r, &(uint32_t){0}, err);
+    if (slice_is(r->partition, HOUSE_PARTITION) && slice_starts(r->key, SLICE_LIT("erased/")))
+        return erasure_read_meta(v, r, &(struct erasure_record){0}, err);
     if (slice_is(r->partition, SPEND_PARTITION))
         known = is_counter(r->key);
     else if (slice_is(r->partition, HOUSE_PARTITION))
         known = slice_is(r->key, "keyring") || slice_is(r->key, HOUSE_CLOCK_KEY) ||
-                slice_is(r->key, "erasures") || slice_starts(r->key, SLICE_LIT("erased/")) ||
                 slice_starts(r->key, SLICE_LIT("tokens/"));
     return known ? E_OK : err_set(err, E_CORRUPT, "nothing of ours");
 }

@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: MIT
 // erase.c: a user is erased: for ever, and told by a receipt.
 //
-//   who is it? ─▶ tombstone, keys destroyed ─▶ forgotten in memory ─▶ out of the store ─▶ receipt
-//      └ erased before ───────────────────────────▲
+//   who is it? ─▶ noted ─▶ tombstone, keys destroyed ─▶ forgotten in memory ─▶ out of the store ─┐
+//      └ erased before ───────────────────────────────────▲                           receipt ◀─┘
+//
+// What the audit trail is to tell of the user is in it first: afterwards nobody can say whom it
+// means, which is as it should be.
 #include "ledger/erase.h"
-#include "turn/turn_int.h"
+#include "turn/feeder.h"
 
 struct erasing {
     struct erasure_record record;
     struct vault_request request;
     struct store_op op;
     struct run *run;
+    struct audit_note note;
     bool again;  // erased before
 };
 
-static void noted(struct ledger_op *op)
+static void found(struct ledger_op *op)
 {
     struct run *run = turn_op_over(op);
     struct erasing *x = run->extra;
@@ -47,7 +51,7 @@ static void completed(struct ledger_op *op)
         emit_error(run, op->code, &op->err);
         return;
     }
-    turn_op_start(run, noted);
+    turn_op_start(run, found);
     ledger_find_erasure(run->w->ledger, run->partition, &x->record, &run->op);
 }
 
@@ -76,6 +80,32 @@ static void forget(struct run *run)
                                         .done = forgotten};
     memcpy(x->request.partition, run->partition, sizeof(x->request.partition));
     vault_forget(run->w->env.vault, &x->request);
+}
+
+static void noted(struct ledger_op *op)
+{
+    struct run *run = turn_op_over(op);
+    if (op->code)
+        emit_error(run, op->code, &op->err);
+    else
+        forget(run);
+}
+
+static void note(struct run *run)
+{
+    struct erasing *x = run->extra;
+    struct err err = ERR_INIT;
+    x->note = (struct audit_note){.action = AUDIT_USER_ERASED,
+                                  .at_ms = clock_wall_ms(run->w->env.clock)};
+    snprintf(x->note.actor, sizeof(x->note.actor), "%s", run->w->env.actor);
+    int code = audit_subject(run->w->env.vault, run->user_key, run->partition, x->note.subject,
+                             &err);
+    if (code && code != E_ERASED) {
+        emit_error(run, code, &err);
+        return;
+    }
+    turn_op_start(run, noted);
+    trail_append(run->w->ledger, &x->note, 1, &run->op);
 }
 
 // ---- who it is
@@ -108,7 +138,7 @@ static void have_user(struct run *run)
 {
     struct erasing *x = run->extra;
     if (run->user_key) {
-        forget(run);
+        feeder_pass(run->w, run, note);
         return;
     }
     x->op = (struct store_op){.verb = STORE_SCAN,

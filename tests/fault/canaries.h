@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// canaries.h: words that were said by one user and nobody else, in every place that a conversation
-// has; and the search for them: in files as they are, and in stores as who has a keyring reads them.
+// canaries.h: words that were said by one user and nobody else, in every place that a
+// conversation has; and the search for them: in files as they are, and in stores as who has a
+// keyring reads them.
 //
 // Header only; one thread.
 #ifndef TESTS_FAULT_CANARIES_H

@@ -2,9 +2,9 @@
 // Erasure (FAULTS 25 and 28): 100 canaries in everything that a user can say or be, found before;
 // then the user is erased, and the process is killed before and after each operation on the store,
 // before each step on the keyring, and at any microsecond. The next engine that opens the store
-// finishes it before it serves anybody, and then there is no canary and no record of the user in the
-// store's files, the keyring, what others are told, or a backup from before that is put back; nor
-// can a copy of the keyring from before open anything that is still there.
+// finishes it before it serves anybody, and then there is no canary and no record of the user in
+// the store's files, the keyring, what others are told, or a backup from before that is put back;
+// nor can a copy of the keyring from before open anything that is still there.
 //
 // A trial puts the files back as they were, has a child erase the user, which is killed on the way,
 // opens an engine, and looks.
@@ -12,8 +12,14 @@
 
 #include <sqlite3.h>
 
-enum { MESSAGES = CANARIES - CANARY_MESSAGES, OTHERS_TURNS = MESSAGES, FILES = 4, LINE_MAX_BYTES = 1024 };
-static const char *const files[FILES] = {"db", "db-wal", "parley.keys", "backup"};
+enum {
+    MESSAGES = CANARIES - CANARY_MESSAGES,
+    OTHERS_TURNS = MESSAGES,
+    FILES = 5,
+    LINE_MAX_BYTES = 1024,
+};
+static const char *const files[FILES] = {"db", "db-wal", "parley.keys", "backup",
+                                          "parley.keys.audit"};
 static const char other[] = "somebody-else";
 
 struct harness {
@@ -211,6 +217,7 @@ static void put_back(struct harness *h)
 {
     char path[NAME_BYTES];
     place_clean(&h->place);
+    unlink(place_path(&h->place, "parley.keys.audit", path));
     for (unsigned i = 0; i < FILES; i++)
         if (h->bytes[i])
             write_whole(place_path(&h->place, files[i], path), h->bytes[i], h->bytes_len[i]);
@@ -222,7 +229,7 @@ static void put_back(struct harness *h)
 static void look_at_files(struct harness *h, struct sighting *s)
 {
     static const char *const all[] = {"db", "db-wal", "db-shm", "db-lock", "parley.keys",
-                                      "parley.keys-lock", "export", "log"};
+                                      "parley.keys-lock", "parley.keys.audit", "export", "log"};
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         size_t len;
         char *bytes = read_file(h, all[i], &len);
@@ -490,10 +497,11 @@ static void test_erasure__killed_at_every_phase(void **state)
     each_operation(h, &f);
     each_step(h, &f);
     any_microsecond(h, &f, fault_long() ? 1000 : 15);
-    summary("erasure: %llu trials, %llu killed (%llu before the tombstone, %llu resumed by the next "
-            "start); of %d canaries in %u places: copies left %llu, in a backup from before with the "
-            "keyring %llu; records %llu, sessions named %llu, keys %llu; others harmed %llu, problems "
-            "%llu (seed %llu)", (unsigned long long)f.trials, (unsigned long long)f.killed,
+    summary("erasure: %llu trials, %llu killed (%llu before the tombstone, %llu resumed by the "
+            "next start); of %d canaries in %u places: copies left %llu, in a backup from before "
+            "with the keyring %llu; records %llu, sessions named %llu, keys %llu; others harmed "
+            "%llu, problems %llu (seed %llu)",
+            (unsigned long long)f.trials, (unsigned long long)f.killed,
             (unsigned long long)f.before_tombstone, (unsigned long long)f.resumed, CANARIES, before,
             (unsigned long long)f.copies, (unsigned long long)f.back,
             (unsigned long long)f.records, (unsigned long long)f.ids,

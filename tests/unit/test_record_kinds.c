@@ -33,7 +33,7 @@ static const struct builder {
     {"key_masks", "masks"},          {"key_original", "originals"},
     {"key_tokens", ""},              {"key_audit_note", "audit_notes"},
     {"key_audit_entry", ""},         {"key_audit_taken", ""},
-    {"key_audit_taken_all", ""},
+    {"key_audit_taken_all", ""},     {"key_audit_policy", ""},
 };
 enum { BUILDERS = sizeof(builders) / sizeof(builders[0]) };
 
