@@ -5,6 +5,7 @@
 
 #include "base/id.h"
 #include "jobs/reseal.h"
+#include "ledger/trail.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -277,22 +278,53 @@ static int note_rotation(struct keys_work *w)
     return seal_write(&house, w->store, w->loop, w->err);
 }
 
-static int rotate_users(struct keys_work *w, unsigned what, struct reseal *r)
+static void appended(struct ledger_op *op)
 {
-    struct seal_record house;
-    struct vault_status s;
-    int code = open_store(w);
-    if (!code && !w->store)
-        code = err_set(w->err, E_STORE, "there is no store %s: name the one whose keys are to be "
-                       "rotated", conf_str(w->settings.conf, "store"));
-    if (!code)
-        code = check_store(w, &house);
+    loop_stop(op->user);
+}
+
+// In the trail before anything is changed: no rotation goes without an entry.
+static int audit_rotation(struct keys_work *w, const struct seal_record *house)
+{
+    struct ledger_env env = {.store = w->store, .vault = w->vault, .loop = w->loop,
+                             .clock = clock_system(), .rand = rand_system(),
+                             .store_id = house->store};
+    struct audit_note note = {.action = AUDIT_KEYS_ROTATED};
+    struct ledger_op op = {.done = appended, .user = w->loop};
+    struct ledger *ledger;
+    int code = ledger_new(&ledger, &env, w->err);
     if (code)
         return code;
+    audit_actor(geteuid(), note.actor);
+    trail_append(ledger, &note, 1, &op);
+    loop_run(w->loop);
+    ledger_free(ledger);
+    if (op.code)
+        *w->err = op.err;
+    return op.code;
+}
+
+// The operator key can be rotated before there is a store.
+static int begin_rotation(struct keys_work *w, bool users)
+{
+    struct seal_record house;
+    int code = open_store(w);
+    if (!code && !w->store && users)
+        code = err_set(w->err, E_STORE, "there is no store %s: name the one whose keys are to be "
+                       "rotated", conf_str(w->settings.conf, "store"));
+    if (code || !w->store)
+        return code;
+    code = check_store(w, &house);
+    return code ? code : audit_rotation(w, &house);
+}
+
+static int rotate_users(struct keys_work *w, unsigned what, struct reseal *r)
+{
+    struct vault_status s;
     vault_status(w->vault, &s);
     r->begin = true;
     r->keep = s.stores > 1 && !(what & PARLEY_ROTATE_DESTROY);
-    code = run_reseal(w, r);
+    int code = run_reseal(w, r);
     return code ? code : note_rotation(w);
 }
 
@@ -323,14 +355,17 @@ int parley_keys_rotate(const parley_options *options, unsigned what, char **repo
     struct reseal r = {0};
     struct json_writer j;
     bool both = !(what & (PARLEY_ROTATE_OPERATOR | PARLEY_ROTATE_USERS));
+    bool users = both || what & PARLEY_ROTATE_USERS;
     int code = open_settings(&w, options);
     if (!code)
         code = open_vault(&w);
     if (!code)
         vault_status(w.vault, &before);
+    if (!code)
+        code = begin_rotation(&w, users);
     if (!code && (both || what & PARLEY_ROTATE_OPERATOR))
         code = rewrap(&w);
-    if (!code && (both || what & PARLEY_ROTATE_USERS))
+    if (!code && users)
         code = rotate_users(&w, what, &r);
     if (!code) {
         jw_init(&j, &json);

@@ -51,6 +51,10 @@ has '$.rotations' integer 1
 has '$.rotating' false
 run ask -c "What is my name?"
 prints "Your name is Ann."
+run audit
+prints "keys_rotated"
+run audit verify
+code 0
 run verify
 code 0
 prints "problems: 0"
