@@ -3,7 +3,8 @@
 //
 // A term is worth its idf over what can be found. Function words are worth a quarter of that: in
 // talk "what" and "did" are no rarer than what is being talked about. So is a speaker's name: it is
-// said in greetings, and what it says of a query is told by ask.speaker.
+// said in greetings, and what it says of a query is told by ask.speaker. A query of nothing but
+// function words asks by no word: any message has them.
 //
 // A term that is in no message is taken for a slip of the pen, or for another form: up to eight
 // terms that begin alike (four bytes and three quarters of both), or differ by one edit, stand for
@@ -221,6 +222,15 @@ static size_t distinct(struct terms *t, const struct term **out)
     return kept;
 }
 
+static bool says_what(const struct ask *a, const struct term **terms, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (!term_is_function_word(term_text(&a->terms, terms[i])))
+            return true;
+    }
+    return false;
+}
+
 static void weigh_terms(struct ask *a, const struct recall *r, const struct term **terms,
                         size_t len)
 {
@@ -228,6 +238,8 @@ static void weigh_terms(struct ask *a, const struct recall *r, const struct term
     unsigned guesses = 0;
 
     a->rarest = idf_of(r->live, 0);
+    if (!says_what(a, terms, len))
+        return;
     for (size_t i = 0; i < len; i++) {
         struct ask_term t = {.text = term_text(&a->terms, terms[i])};
         bool minor = term_is_function_word(t.text);
