@@ -65,8 +65,8 @@ static void slash_reset(struct chat *chat)
         return;
     take_session(chat, json_get(json_root(&answer.doc), "session"));
     cli_answer_free(&answer);
-    output_str(&chat->cli->output, "A new session; /resume goes back to the old one, with its pins and "
-                                  "constraints.\n");
+    output_str(&chat->cli->output,
+               "A new session; /resume goes back to the old one, with its pins and constraints.\n");
     look_again(chat);
 }
 

@@ -78,8 +78,8 @@ static void reset(struct run *run)
     struct session_head head = {0};
     const struct constraints *kept = run->live->chat->head.constraints;
     if (kept && kept->len)
-        emit_warning(run, "policy %s begins a new session: the %u constraint%s of session %s stay%s "
-                     "there", run->policy->info.name, kept->len, kept->len == 1 ? "" : "s",
+        emit_warning(run, "policy %s begins a new session: the %u constraint%s of session %s "
+                     "stay%s there", run->policy->info.name, kept->len, kept->len == 1 ? "" : "s",
                      run->live->chat->head.id, kept->len == 1 ? "s" : "");
     run->was_reset = true;
     int code = session_head_new(&head, &w->session_env, run->partition, run->job->bot,

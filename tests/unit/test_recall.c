@@ -68,7 +68,8 @@ static const char *found(struct recall *r, const char *text, uint32_t k)
 
 // ---- the oracle
 
-enum { MESSAGES = 150, WORDS = 12, ANN = 10, WHAT = 11, MINOR_FROM = ANN };  // a name, a function word
+// The last two are a name and a function word.
+enum { MESSAGES = 150, WORDS = 12, ANN = 10, WHAT = 11, MINOR_FROM = ANN };
 static const char *const words[WORDS] = {"tea",   "boat", "garden", "lamp", "river", "stone",
                                          "glass", "horn", "mill",   "wind", "ann",   "what"};
 
