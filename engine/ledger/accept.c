@@ -277,7 +277,8 @@ static int build(struct work *w, struct err *err)
     work_add_step(w, w->head.id, &w->turn, 0);
     w->attempt_item = work_add_attempt(w, STORE_INSERT, 0, w->head.id, &w->attempt, NULL);
     if (a->edit_from)
-        work_add_event(w, a->regenerate ? "regenerate" : "edit", a->edit_from, NULL);
+        work_add_superseding(w, a->regenerate ? "regenerate" : "edit", a->edit_from,
+                             c->head.turns, NULL);
     work_add_system(w);
     work_add_head(w);
     if (fresh) {

@@ -238,7 +238,8 @@ void work_add_parts_gone(struct work *w)
     }
 }
 
-void work_add_event(struct work *w, const char *kind, uint32_t turn, const char *to)
+static void add_event(struct work *w, const char *kind, uint32_t turn, uint32_t upto,
+                      const char *to)
 {
     struct commit *b = &w->commit;
     struct json_writer jw;
@@ -249,11 +250,24 @@ void work_add_event(struct work *w, const char *kind, uint32_t turn, const char 
     jw_kv_str(&jw, "kind", kind);
     if (turn)
         jw_kv_i64(&jw, "turn", turn);
+    if (upto)
+        jw_kv_i64(&jw, "upto", upto);
     if (to)
         jw_kv_str(&jw, "to", to);
     jw_kv_i64(&jw, "at", ledger_now(w->ledger));
     jw_object_end(&jw);
     commit_add(b, STORE_INSERT, 0);
+}
+
+void work_add_event(struct work *w, const char *kind, uint32_t turn, const char *to)
+{
+    add_event(w, kind, turn, 0, to);
+}
+
+void work_add_superseding(struct work *w, const char *kind, uint32_t first, uint32_t last,
+                          const char *to)
+{
+    add_event(w, kind, first, last, to);
 }
 
 void work_add_step(struct work *w, const char *session, const struct turn *t, uint32_t step)

@@ -256,6 +256,16 @@ void ledger_summary_attempt(struct ledger *l, struct ledger_summing *s, struct l
 void ledger_summary_settle(struct ledger *l, struct ledger_summing *s, const struct summary *made,
                            struct ledger_op *op);
 
+// Makes the head of a session anew that cannot be read, of its turns, events and attempts, if all
+// of these are whole; E_CORRUPT: they are not, and it stays quarantined. op->sessions: it was made.
+// What only the head knew is gone. Names are borrowed until done; bot and context are those of the
+// record that points to the session.
+struct ledger_rebuild {
+    const char *partition, *session, *bot, *context;
+    const struct user_key *key;
+};
+void ledger_rebuild(struct ledger *l, const struct ledger_rebuild *r, struct ledger_op *op);
+
 // Settles open attempts of dead owners as lost, their turns as interrupted with what was kept;
 // op->turns counts these turns. An open attempt of a turn that is closed is settled alone, as is
 // one that was to make a summary. Safe to run in several processes at once, and while others work.

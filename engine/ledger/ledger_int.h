@@ -203,6 +203,9 @@ uint32_t work_add_attempt(struct work *w, enum store_item_verb verb, uint64_t ve
 void work_add_parts_gone(struct work *w);
 // An event of w->head, numbered. `body` is what the commit's body holds already.
 void work_add_event(struct work *w, const char *kind, uint32_t turn, const char *to);
+// One that says that turns first … last count no more.
+void work_add_superseding(struct work *w, const char *kind, uint32_t first, uint32_t last,
+                          const char *to);
 void work_add_step(struct work *w, const char *session, const struct turn *t, uint32_t step);
 // A turn's second and last step, with its status; without content if the turn got no reply.
 void work_add_reply(struct work *w, const char *session, const struct turn *t,

@@ -29,7 +29,7 @@ static void build(struct work *w)
     }
     w->head.last_active_at_ms = ledger_now(c->ledger);
     commit_begin(&w->commit, c->ledger->env.vault, c->key, c->head.partition);
-    work_add_event(w, w->event, w->first, NULL);
+    work_add_superseding(w, w->event, w->first, c->head.turns, NULL);
     work_add_head(w);
     work_commit(w, superseded);
 }
@@ -118,7 +118,7 @@ static int build_leaving(struct work *w, struct moving *s, struct err *err)
     work_add_reply(w, c->head.id, &left, &none);
     work_add_attempt(w, STORE_PUT, impl->attempt_version, c->head.id, &unused, NULL);
     work_add_parts_gone(w);
-    work_add_event(w, "moved", n, s->to->head.id);
+    work_add_superseding(w, "moved", n, n, s->to->head.id);
     work_add_head(w);
     s->old = w->head;
     s->old_item = w->head_item;

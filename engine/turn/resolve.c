@@ -43,6 +43,8 @@ void resolve_user(struct run *run, bool create, void (*then)(struct run *run))
     vault_user_key(w->env.vault, request);
 }
 
+static void found(struct session_find *f);
+
 static void start_find(struct run *run, const char *id, void (*done)(struct session_find *f))
 {
     struct session_find *f = &run->find;
@@ -138,10 +140,42 @@ static void pin_fresh(struct run *run)
     run->then(run);
 }
 
+static void rebuilt(struct ledger_op *op)
+{
+    struct run *run = turn_op_over(op);
+    if (op->code) {
+        emit_error(run, op->code, &op->err);
+        return;
+    }
+    if (op->sessions)
+        emit_warning(run, "the record of session %s was damaged, and was made anew of its turns: "
+                     "what was pinned in it, its constraints and its state are gone",
+                     run->find.id);
+    start_find(run, run->job->session, found);
+}
+
+// What points to a session says whose it is: its bot, and the context that the job names. So a head
+// that cannot be read can be made anew.
+static bool rebuild(struct run *run, const struct session_find *f)
+{
+    struct ledger_rebuild how = {.partition = run->partition, .session = f->id,
+                                 .bot = run->job->bot, .context = run->job->context,
+                                 .key = run->user_key};
+    if (f->code != E_CORRUPT || run->job->session[0] || !f->pointer_version || run->rebuilt ||
+        run->op_busy)
+        return false;
+    run->rebuilt = true;
+    turn_op_start(run, rebuilt);
+    ledger_rebuild(run->w->ledger, &how, &run->op);
+    return true;
+}
+
 static void found(struct session_find *f)
 {
     struct run *run = f->user;
     struct err err = ERR_INIT;
+    if (rebuild(run, f))
+        return;
     if (f->code == E_NOT_FOUND && !run->job->session[0]) {
         if (run->make)
             pin_fresh(run);

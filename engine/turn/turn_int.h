@@ -240,6 +240,7 @@ struct run {
     int64_t found_active_ms;       // when the session was last active, as it was found; or 0
     uint64_t pointer_version;      // of the record that says which is the newest; 0: not known
     struct resuming *resuming;     // resume.c's; owned
+    bool rebuilt;                  // the session's head was damaged, and made anew
     bool resumed;                  // a new session began, as the one before is too old
     struct live *target;           // found and pinned, not ours yet
     struct live *live;             // ours: nobody else appends to it

@@ -184,6 +184,64 @@ static bool command(struct talk *t, const struct line *line)
     return after_asking(t, s, code, &error);
 }
 
+struct damage_op {
+    struct store_op op;
+    bool done;
+};
+
+static void damage_op_done(struct store_op *op)
+{
+    CONTAINER_OF(op, struct damage_op, op)->done = true;
+}
+
+static void damage_op(struct talk *t, struct damage_op *d)
+{
+    d->op.loop = t->loop;
+    d->op.done = damage_op_done;
+    store_submit(t->hold, &d->op);
+    talk_run(t);
+    if (!d->done)
+        talk_fail(t, t->action_n, "the store did not answer");
+}
+
+// One byte of what is stored as the head of session N becomes another; the engine's copy in memory
+// is what it was, until `restart`.
+static bool damage(struct talk *t, const struct line *line)
+{
+    unsigned long n = strtoul(line->argument, NULL, 10);
+    struct damage_op all = {.op = {.verb = STORE_PARTITIONS, .limit = STORE_SCAN_LIMIT_MAX}};
+    char key[64], body[4096];
+    bool hit = false;
+
+    if (n < 1 || n > t->sessions_len)
+        return talk_fail(t, line->n, "there are %u sessions so far", t->sessions_len);
+    snprintf(key, sizeof(key), "session/%s", t->sessions[n - 1]);
+    damage_op(t, &all);
+    for (uint32_t i = 0; i < all.op.rows_len && !hit; i++) {
+        struct damage_op get = {.op = {.verb = STORE_GET, .key = slice_str(key),
+                                       .partition = all.op.rows[i].partition}};
+        damage_op(t, &get);
+        struct slice bytes = get.op.rows_len ? get.op.rows[0].body.bytes : SLICE_NONE;
+        hit = bytes.len > 0 && bytes.len <= sizeof(body);
+        if (hit) {
+            memcpy(body, bytes.ptr, bytes.len);
+            body[bytes.len / 2] ^= 1;
+            struct store_item item = {.verb = STORE_PUT, .key = get.op.key,
+                                      .due_at_ms = get.op.rows[0].due_at_ms,
+                                      .meta = get.op.rows[0].meta,
+                                      .body = {slice_of(body, bytes.len)}};
+            struct damage_op put = {.op = {.verb = STORE_COMMIT, .items = &item, .items_len = 1,
+                                           .partition = all.op.rows[i].partition}};
+            damage_op(t, &put);
+            store_op_release(&put.op);
+        }
+        store_op_release(&get.op);
+    }
+    store_op_release(&all.op);
+    t->damaged |= hit;
+    return hit ? true : talk_fail(t, line->n, "session %lu has no record", n);
+}
+
 // What every session holds, one after the other.
 static bool everything(struct talk *t, struct buf *out)
 {
@@ -199,12 +257,16 @@ static bool everything(struct talk *t, struct buf *out)
 static bool restart(struct talk *t)
 {
     struct buf before = BUF_INIT(32 << 20), after = BUF_INIT(32 << 20);
-    bool in_the_middle = anything_paused(t) || t->store_fails;
+    bool in_the_middle = anything_paused(t) || t->store_fails || t->damaged;
     bool ok = in_the_middle || (everything(t, &before) && talk_verify(t));
 
     talk_close(t);
     talk_tell(t, "restart", SLICE_NONE);
-    ok = ok && talk_open(t) && talk_verify(t) && everything(t, &after);
+    if (t->damaged)
+        ok = ok && talk_open(t);
+    else
+        ok = ok && talk_open(t) && talk_verify(t) && everything(t, &after);
+    t->damaged = false;
     if (ok && !in_the_middle && !slice_eq(buf_slice(&before), buf_slice(&after)))
         ok = talk_differs(t, t->action_n, "a session is not what it was before the restart",
                           buf_slice(&before), buf_slice(&after));
@@ -269,6 +331,8 @@ static bool act(struct talk *t, const struct line *line)
     case W_SWEEP:
     case W_RESUME:
         return command(t, line);
+    case W_DAMAGE:
+        return damage(t, line);
     case W_RESTART:
         return restart(t);
     case W_TIME:

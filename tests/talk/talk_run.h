@@ -71,6 +71,7 @@ struct talk {
     size_t answer_next, answer_end; // lines between which unused answers may stand
     char store[NAME_MAX_BYTES];     // how the store fails; "" not at all
     bool store_fails;               // the one that is open
+    bool damaged;                   // a record was, since it was opened
     char *settings[SETTINGS_MAX + 1];
     unsigned settings_len;
     bool settings_changed;

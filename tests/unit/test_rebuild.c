@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+// test_rebuild.c: a head that is damaged is made anew of the session's turns, if these are whole;
+// else the session stays as it is, and no other is harmed.
+#include "unit/ledger_meddler.h"
+
+struct heads {
+    struct kit k;
+    char id[ID_TEXT_BYTES], other[ID_TEXT_BYTES], key[64];
+    struct session_head was;
+};
+
+static void make(struct heads *h)
+{
+    struct ledger_op op;
+    kit_open(&h->k, "memory:");
+    struct chat *other = kit_chat(&h->k, "kitchen");
+    kit_turn(&h->k, other, "another", "session");
+    memcpy(h->other, other->head.id, sizeof(h->other));
+    chat_free(other);
+    struct chat *c = kit_chat(&h->k, "kitchen");
+    for (int i = 0; i < 5; i++)
+        kit_turn(&h->k, c, "what was said", "what was answered");
+    kit_ready(&h->k, &op);
+    ledger_supersede(c, 5, SUPERSEDE_UNDO, &op);
+    assert_int_equal(kit_wait(&h->k, &op), E_OK);
+    struct kit_accept edit = {.edit_from = 3};
+    assert_int_equal(kit_accept_op(&h->k, c, "said otherwise", &edit, &op), E_OK);
+    assert_int_equal(kit_settle(&h->k, c, "and answered"), E_OK);
+    kit_turn(&h->k, c, "one more", "yes");
+    assert_int_equal(session_head_copy(&h->was, &c->head, NULL), E_OK);
+    memcpy(h->id, c->head.id, sizeof(h->id));
+    snprintf(h->key, sizeof(h->key), "session/%s", h->id);
+    chat_free(c);
+}
+
+static void drop(struct heads *h)
+{
+    session_head_release(&h->was);
+    kit_close(&h->k);
+}
+
+static int rebuild(struct heads *h, const char *bot, uint32_t *made)
+{
+    struct ledger_rebuild how = {.partition = h->k.partition, .session = h->id, .bot = bot,
+                                 .context = "kitchen", .key = h->k.key};
+    struct ledger_op op;
+    kit_ready(&h->k, &op);
+    ledger_rebuild(h->k.ledger, &how, &op);
+    int code = kit_wait(&h->k, &op);
+    *made = op.sessions;
+    return code;
+}
+
+static void assert_same(const struct session_head *a, const struct session_head *b)
+{
+    assert_int_equal(a->turns, b->turns);
+    assert_int_equal(a->tokens, b->tokens);
+    assert_int_equal(a->open_turn, b->open_turn);
+    assert_int_equal(a->events, b->events + 1);  // "rebuilt"
+    assert_int_equal(a->created_at_ms, b->created_at_ms);
+    assert_int_equal(a->last_active_at_ms, b->last_active_at_ms);
+    assert_int_equal(a->superseded_len, b->superseded_len);
+    assert_memory_equal(a->superseded, b->superseded,
+                        a->superseded_len * sizeof(*a->superseded));
+    assert_string_equal(a->bot, b->bot);
+    assert_string_equal(a->context, "kitchen");
+}
+
+static void test_rebuild__what_the_turns_tell(void **state)
+{
+    struct heads h;
+    uint32_t made;
+    int code;
+
+    (void)state;
+    make(&h);
+    assert_int_equal(rebuild(&h, "hello", &made), E_OK);
+    assert_int_equal(made, 0);  // it is whole
+    kit_spoil(&h.k, h.key, "{\"bot\":\"hello\",\"status\":\"active\",\"turns\":9}");
+    chat_free(kit_again(&h.k, h.id, &code));
+    assert_int_equal(code, E_CORRUPT);
+    assert_int_equal(rebuild(&h, "hello", &made), E_OK);
+    assert_int_equal(made, 1);
+    struct chat *c = kit_again(&h.k, h.id, &code);
+    assert_int_equal(code, E_OK);
+    assert_same(&c->head, &h.was);
+    kit_turn(&h.k, c, "it goes on", "it does");
+    chat_free(c);
+    assert_verified(&h.k);
+    drop(&h);
+}
+
+static void test_rebuild__not_of_what_is_damaged(void **state)
+{
+    static const char *const kinds[] = {"turn/%s/0000000002/0000000000",
+                                        "turn/%s/0000000004/0000000001",
+                                        "event/%s/0000000002", "attempt/%s/0000000003/0000000001"};
+    struct heads h;
+    uint32_t made;
+    char key[128];
+    int code;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        make(&h);
+        kit_spoil(&h.k, h.key, "{}");
+        snprintf(key, sizeof(key), kinds[i], h.id);
+        kit_spoil(&h.k, key, "{}");
+        assert_int_equal(rebuild(&h, "hello", &made), E_CORRUPT);
+        chat_free(kit_again(&h.k, h.other, &code));
+        assert_int_equal(code, E_OK);
+        drop(&h);
+    }
+    make(&h);  // the newest turn is gone; and another bot's
+    kit_spoil(&h.k, h.key, "{}");
+    assert_int_equal(rebuild(&h, "other", &made), E_CORRUPT);
+    snprintf(key, sizeof(key), "turn/%s/0000000007/0000000000", h.id);
+    kit_delete(&h.k, key);
+    snprintf(key, sizeof(key), "turn/%s/0000000007/0000000001", h.id);
+    kit_delete(&h.k, key);
+    assert_int_equal(rebuild(&h, "hello", &made), E_CORRUPT);
+    drop(&h);
+}
+
+// Whatever a store answers to any of its operations: a head is what it was, or is damaged still.
+static void test_rebuild__meddled_with(void **state)
+{
+    unsigned answers = 0, made_anew = 0, lies = 0;
+
+    (void)state;
+    for (unsigned how = 0; how < MEDDLINGS; how++) {
+        for (long n = 1; n < 40; n++) {
+            struct heads h;
+            struct meddler m;
+            uint32_t made;
+            int code;
+            make(&h);
+            kit_spoil(&h.k, h.key, "{}");
+            meddler_init(&m, &h.k);
+            m.how = how;
+            m.countdown = n;
+            m.last_row = n % 2;
+            rebuild(&h, "hello", &made);
+            bool hit = m.hit;
+            m.countdown = 0;
+            meddler_release(&m);
+            answers += hit;
+            struct chat *c = kit_again(&h.k, h.id, &code);
+            if (code == E_OK) {
+                made_anew++;
+                // A lie that is sealed as it should be is believed.
+                lies += how >= MEDDLINGS_HONEST && c->head.tokens != h.was.tokens;
+                if (how < MEDDLINGS_HONEST)
+                    assert_same(&c->head, &h.was);
+            }
+            chat_free(c);
+            chat_free(kit_again(&h.k, h.other, &code));
+            assert_int_equal(code, E_OK);
+            drop(&h);
+            if (!hit)
+                break;
+        }
+    }
+    printf("# rebuilding, meddled with: %u answers, %u heads made anew, %u of lies\n", answers,
+           made_anew, lies);
+    assert_true(answers > 100 && made_anew > 50);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test(test_rebuild__##name)
+    const struct CMUnitTest tests[] = {TEST(what_the_turns_tell), TEST(not_of_what_is_damaged),
+                                       TEST(meddled_with)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
