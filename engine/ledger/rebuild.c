@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // rebuild.c: a head that cannot be read any more is made anew of what else is known of its session,
-// if all of that is whole: its turns, its events and its attempts, each of which has a seal of its
-// own. What only the head knew is gone: pins, constraints, state, what was told of a session before.
+// if all of that is whole: its turns, its events and its attempts, each of which has its own seal.
+// What only the head knew is gone: pins, constraints, state, what was told of a session before.
 //
 //   head ─reads─▶ nothing to do
 //     └ damaged ─▶ turns ─▶ events ─▶ attempts ─▶ do they agree? ─▶ one commit: head and an event
