@@ -43,13 +43,14 @@ $(bench_vectors): tests/bench/embedding/package-lock.json | deps-test
 
 .PHONY: bench bench-bin
 bench-bin: $(bench_bin) build/parley
-bench: deps-test bench-peers bench-embedding
+bench: deps-bench peers bench-peers bench-embedding
 	$(Q)$(MAKE) -j$(JOBS) bench-bin
-	$(Q)for b in $(filter-out %/bench_recall,$(bench_bin)); do echo "== $$(basename $$b)"; \
+	$(Q)for b in $(filter-out %/bench_recall %/bench_redact,$(bench_bin)); do echo "== $$(basename $$b)"; \
 	    $$b $(BENCH_ARGS) || exit 1; done
 	$(Q)echo "== bench_recall"; tests/bench/with_embeddings.sh build/tests/bench/bench_recall $(BENCH_ARGS)
 	$(Q)echo "== bench_peers"; tests/bench/bench_peers.sh build/tests/bench/bench_turns $(BENCH_ARGS)
 	$(Q)echo "== bench_plan, beside others"; tests/bench/bench_plan.sh build/tests/bench/bench_plan
 	$(Q)echo "== bench_replay"; tests/bench/bench_replay.sh build/parley
+	$(Q)echo "== bench_redact"; tests/bench/bench_redact.sh build/tests/bench/bench_redact $(BENCH_ARGS)
 	$(Q)echo "== bench_tokens, beside others"; \
 	    tests/bench/bench_tokens.sh build/tests/bench/bench_tokens $(BENCH_ARGS)

@@ -6,8 +6,10 @@ TEST_DEBS  := g++ clang libclang-rt-14-dev llvm libcmocka-dev lua5.4 sqlite3 gzi
               zsh fish man-db mandoc libxml2-utils
 
 DEEP_DEBS  := valgrind
+# What the scanner is held against; not on every architecture, and its figures are then skipped.
+BENCH_DEBS := libhyperscan5
 
-.PHONY: deps deps-test deps-deep
+.PHONY: deps deps-test deps-deep deps-bench
 deps:
 	$(Q)tools/deps.sh $(BUILD_DEBS)
 deps-test: deps
@@ -15,6 +17,8 @@ deps-test: deps
 	$(Q)command -v npm >/dev/null || tools/deps.sh nodejs npm
 deps-deep: deps-test
 	$(Q)tools/deps.sh $(DEEP_DEBS)
+deps-bench: deps-test
+	$(Q)tools/deps.sh $(BENCH_DEBS) || echo 'deps-bench: not installed: to be skipped' >&2
 
 # The protocol peers of the tests and the Node.js that runs them (Debian 12's is too old for them),
 # from npm, pinned by its lock file. Without a registry their test says that it is skipped.

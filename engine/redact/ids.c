@@ -294,3 +294,46 @@ static bool id_at(struct view *v, size_t at, enum redact_kind kind, struct match
         return id_at(v, at, kind, out); \
     }
 REDACT_IDS(ID)
+
+void ids_index_init(struct ids_index *x)
+{
+    *x = (struct ids_index){.run = 0};
+    for (size_t i = 0; i < RULES; i++) {
+        const struct shape *s = rules[i].shapes;
+        for (; s < rules[i].shapes + SHAPES_MAX && s->text; s++) {
+            uint64_t bit = REDACT_KIND_BIT(rules[i].kind);
+            size_t digits = strspn(s->text, "d"), letters = strspn(s->text, "A");
+            if (letters > IDS_LETTERS) {
+                x->run |= bit;
+            } else if (letters) {
+                x->letters[letters] |= bit;
+            } else {
+                x->digits[digits] |= bit;
+                if (s->text[digits] == 'x' && digits < IDS_DIGITS)
+                    x->digits[digits + 1] |= bit;
+            }
+        }
+    }
+}
+
+uint64_t ids_which(const struct ids_index *x, struct view *v, size_t at)
+{
+    size_t digits = 0, letters = 0, run = 0;
+
+    if (is_digit(view_at(v, at))) {
+        while (digits <= IDS_DIGITS && is_digit(view_at(v, at + digits)))
+            digits++;
+        return digits <= IDS_DIGITS ? x->digits[digits] : 0;
+    }
+    while (letters <= IDS_LETTERS && is_letter(view_at(v, at + letters)))
+        letters++;
+    if (letters <= IDS_LETTERS) {
+        int behind = view_at(v, at + letters);
+        bool separated = letters == 1 ? behind == '-' : is_separator(behind);
+        size_t next = at + letters + (separated ? 1 : 0);
+        return is_digit(view_at(v, next)) ? x->letters[letters] : 0;
+    }
+    while (run <= IDS_LETTERS_RUN && is_alnum(view_at(v, at + run)))
+        run++;
+    return run == IDS_LETTERS_RUN ? x->run : 0;
+}

@@ -167,8 +167,9 @@ static void see(struct pass *p, size_t base, const struct block *b, const struct
     if (dashes)
         see_head(p, base, dashes, 5, ANCHOR_DASHES);
     // What begins in the block before has its first 64 bytes in the two.
-    int digits = __builtin_popcountll(before->digit) + __builtin_popcountll(b->digit);
-    if (base && digits >= p->digits_min)
+    uint64_t any = before->digit | b->digit;
+    if (any && base &&
+        __builtin_popcountll(before->digit) + __builtin_popcountll(b->digit) >= p->digits_min)
         tell_range(p, base - BLOCK_BYTES, base, &p->next_digits, ANCHOR_DIGITS);
 }
 

@@ -23,6 +23,7 @@
 
 enum { ANCHOR_BYTES = 128 };
 
+enum { ANCHORS = 7 };
 enum redact_anchor {
     ANCHOR_AT = 1,
     ANCHOR_DIGITS = 2,
@@ -50,6 +51,7 @@ struct recogniser {
     unsigned anchors;   // enum redact_anchor: each match has one of them
     const char *raise;  // words that make a match surer when they stand before it: "ssn|social"
     const char *lower;  // and less sure. NULL: none
+    bool id;            // asked only where redact/ids.h says that one may begin
 };
 
 // Ends with .at NULL. A kind may have several.

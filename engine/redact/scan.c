@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/vec.h"
 #include "redact/fold.h"
+#include "redact/ids.h"
 #include "redact/own.h"
 #include "redact/phone.h"
 #include "redact/prefilter.h"
@@ -25,10 +26,14 @@ enum { RECOGNISERS_MAX = 64, CLUSTER_MAX = 256, MUCH_SURER = 30, CANDIDATES_MAX 
 // So far behind a place nothing decides any more whether it is told of: in an open text,
 // places that are nearer to the end are all asked.
 enum { TAIL_BYTES = ANCHOR_BYTES + BLOCK_BYTES };
+// National ids have all the same one, and are asked where any is.
+enum { ID_ANCHORS = ANCHOR_DIGITS | 1 << ANCHORS };
 
 struct redactor {
-    const struct recogniser *list[RECOGNISERS_MAX];  // of the kinds that are on
-    size_t n;
+    // Of the kinds that are on: those with an anchor, for each, and last all of them.
+    const struct recogniser *lists[ANCHORS + 1][RECOGNISERS_MAX + 1];  // a NULL ends each
+    struct ids_index ids;
+    const struct recogniser *id_of[REDACT_KINDS];  // which are in no list: ids tells where to ask
     uint64_t kinds;
     struct own_patterns *own;
     char *allow[REDACT_ALLOW_MAX];  // small letters
@@ -57,10 +62,17 @@ struct scan {
 static int copy_rules(struct redactor *r, const struct redact_rules *rules, struct err *err)
 {
     r->kinds = rules ? rules->kinds & REDACT_KINDS_ALL : redact_kinds_default();
-    for (const struct recogniser *rec = recognisers; rec->at; rec++) {
-        BUG_ON(r->n == RECOGNISERS_MAX);
-        if (r->kinds & REDACT_KIND_BIT(rec->kind))
-            r->list[r->n++] = rec;
+    ids_index_init(&r->ids);
+    for (unsigned anchor = 0; anchor <= ANCHORS; anchor++) {
+        size_t n = 0;
+        for (const struct recogniser *rec = recognisers; rec->at; rec++) {
+            bool has = anchor == ANCHORS || (rec->anchors >> anchor & 1);
+            BUG_ON(n == RECOGNISERS_MAX);
+            if (rec->id)
+                r->id_of[rec->kind] = rec;
+            else if (has && r->kinds & REDACT_KIND_BIT(rec->kind))
+                r->lists[anchor][n++] = rec;
+        }
     }
     bool region = rules && rules->region && *rules->region;
     if (region && !phone_region_known(slice_str(rules->region)))
@@ -151,9 +163,7 @@ static void add(struct scan *s, size_t at, struct match m, unsigned kind, int co
 {
     int score = (int)m.score + context;
 
-    if (s->view.hit && at < s->unsettled)
-        s->unsettled = at;
-    if (s->view.hit || m.end == 0 || score < REDACT_SCORE_MIN)
+    if (score < REDACT_SCORE_MIN)
         return;
     while (m.end < s->view.len && (s->view.ptr[m.end] & 0xC0) == 0x80)
         m.end--;  // where a limit of bytes cut it, not inside a character
@@ -171,23 +181,37 @@ static bool is_start(const struct scan *s, size_t at)
     return s->folded.marks.len == 0 || fold_is_start(&s->folded, at);
 }
 
-// Asks the recognisers that have one of the anchors whether a match begins at `at`.
-static void ask(struct scan *s, size_t at, unsigned anchors)
+static void ask_one(struct scan *s, size_t at, const struct recogniser *rec)
 {
+    struct match m = {0};
+
+    s->view.hit = false;
+    bool found = rec->at(&s->view, at, &m);
+    if (s->view.hit && at < s->unsettled)
+        s->unsettled = at;
+    if (found && !s->view.hit)
+        add(s, at, m, rec->kind, context_score(&s->view, at, rec));
+}
+
+// Asks those with an anchor, or all of them (ANCHORS), whether a match begins at `at`.
+static void ask(struct scan *s, size_t at, unsigned anchor)
+{
+    const struct recogniser *const *list = s->r->lists[anchor];
     unsigned start = start_of((unsigned char)s->view.ptr[at]);
 
     if (start == 0 || view_word_before(&s->view, at) || !is_start(s, at))
         return;
-    for (size_t i = 0; i < s->r->n; i++) {
-        const struct recogniser *rec = s->r->list[i];
-        struct match m = {0};
-        if (!(rec->starts & start) || !(rec->anchors & anchors))
-            continue;
-        s->view.hit = false;
-        if (!rec->at(&s->view, at, &m))
-            m.end = 0;
-        add(s, at, m, rec->kind, m.end ? context_score(&s->view, at, rec) : 0);
-    }
+    for (; *list; list++)
+        if ((*list)->starts & start)
+            ask_one(s, at, *list);
+    if (!(start & (START_DIGIT | START_LETTER)) || !(ID_ANCHORS >> anchor & 1))
+        return;
+    s->view.hit = false;
+    uint64_t ids = ids_which(&s->r->ids, &s->view, at) & s->r->kinds;
+    if (s->view.hit && at < s->unsettled)
+        s->unsettled = at;
+    for (; ids; ids &= ids - 1)
+        ask_one(s, at, s->r->id_of[__builtin_ctzll(ids)]);
 }
 
 static void ask_own(struct scan *s)
@@ -199,9 +223,11 @@ static void ask_own(struct scan *s)
             if (!begins || !is_start(s, at))
                 continue;
             s->view.hit = false;
-            if (!own_at(s->own, i, &s->view, at, &m))
-                m.end = 0;
-            add(s, at, m, REDACT_KINDS + (unsigned)i, 0);
+            bool found = own_at(s->own, i, &s->view, at, &m);
+            if (s->view.hit && at < s->unsettled)
+                s->unsettled = at;
+            if (found && !s->view.hit)
+                add(s, at, m, REDACT_KINDS + (unsigned)i, 0);
         }
 }
 
@@ -384,14 +410,14 @@ static void ask_place(void *user, size_t at, unsigned anchor)
     struct scan *s = user;
 
     if (at >= s->from && at < s->tail && !s->failed)
-        ask(s, at, anchor);
+        ask(s, at, (unsigned)__builtin_ctz(anchor));
 }
 
 static void find(struct scan *s)
 {
     prefilter(classify_best(), slice_of(s->view.ptr, s->view.len), s->r->digits_min, ask_place, s);
     for (size_t at = s->tail > s->from ? s->tail : s->from; at < s->view.len && !s->failed; at++)
-        ask(s, at, ~0U);
+        ask(s, at, ANCHORS);
     if (!s->failed && s->own)
         ask_own(s);
 }

@@ -106,9 +106,11 @@ static bool looks_random(struct view *v, size_t at, size_t end)
 
 bool shape_at(struct view *v, size_t at, struct match *out)
 {
+    int first = view_at(v, at);
+
     for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
         const struct shape *s = &shapes[i];
-        if (!starts_with(v, at, s->prefix))
+        if (s->prefix[0] != first || !starts_with(v, at, s->prefix))
             continue;
         size_t body = at + strlen(s->prefix), end = run_end(v, body, s->set, s->max);
         while (end > body && (view_at(v, end - 1) == '-' || view_at(v, end - 1) == '.'))
@@ -207,6 +209,10 @@ bool named_at(struct view *v, size_t at, struct match *out)
         "api_key", "apikey", "api-key", "api key", "secret", "secret_key", "access_key", "token",
         "password", "passwd", "auth_key", "private_key", "account_key", "accountkey",
     };
+    int before = view_before(v, at);
+
+    if (is_alnum(before) || before < 0)  // what names it has a mark or a blank behind it
+        return false;
     size_t word = back_over(v, at, " \t"), name = back_over(v, at, " \t\"'`:=>");
     bool named = false;
 
