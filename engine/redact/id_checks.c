@@ -124,7 +124,9 @@ static bool is_nif_letter(int number, char letter)
 
 bool is_es_nif(const char *id)
 {
-    return is_nif_letter(value(id, 0, 8), id[8]) && !all_same(id, 8);
+    size_t digits = strlen(id) - 1;
+
+    return is_nif_letter(value(id, 0, digits), id[digits]);
 }
 
 bool is_es_nie(const char *id)

@@ -14,7 +14,7 @@ bool is_us_npi(const char *id);          // 10 digits
 bool is_ca_sin(const char *id);          // 9 digits
 bool is_uk_nhs(const char *id);          // 10 digits
 bool is_uk_nino(const char *id);         // 2 letters, 6 digits, a letter
-bool is_es_nif(const char *id);          // 8 digits and a letter
+bool is_es_nif(const char *id);          // 7 or 8 digits and a letter
 bool is_es_nie(const char *id);          // a letter, 7 digits, a letter
 bool is_it_fiscal_code(const char *id);  // 16 letters and digits
 bool is_pl_pesel(const char *id);        // 11 digits

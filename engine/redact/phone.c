@@ -274,8 +274,8 @@ static bool begins_well(const struct view *v, struct number *num)
     if (c == '-' || c == '.' || c == '/' || c == ',' || c == ':' || c == '(') {
         int before = view_before(v, i - 1);
 
-        if (is_digit(before))
-            return false;
+        if (is_digit(before))  // but "415-555-0132/415-555-0133"
+            return c == '/' && num->n >= 3;
         if (c == '-' && is_letter(before))
             return phone_words(v, i) == SAYS_PHONE;
     }
@@ -381,7 +381,7 @@ static unsigned judge_region(struct view *v, struct number *num, size_t k, size_
                                                                                     : 0;
 }
 
-// 00 49 30 …, 011 49 30 …, 91-415-555-0132
+// 00 49 30 …, 011 49 30 …, 91-415-555-0132, 7 (495) 123-45-67
 static bool is_dialled_abroad(const struct number *num, size_t k, size_t len)
 {
     const char *d = num->digits;
@@ -390,8 +390,9 @@ static bool is_dialled_abroad(const struct number *num, size_t k, size_t len)
         return phone_accepts(phone_world, d + 2, len - 2);
     if (len > 11 && d[0] == '0' && d[1] == '1' && d[2] == '1')
         return phone_accepts(phone_world, d + 3, len - 3);
-    return k == 4 && num->of[0].len <= 3 && is_north_american(num, k, 1) &&
-           !all_marked(num, k, '.') && phone_accepts(phone_world, d, len);
+    bool bracketed = k >= 3 && num->of[1].mark == '(';
+    bool american = k == 4 && is_north_american(num, k, 1) && !all_marked(num, k, '.');
+    return (bracketed || american) && num->of[0].len <= 3 && phone_accepts(phone_world, d, len);
 }
 
 // North American, by shape: 3-3-4 digits, after a 1 or 001 or not.
@@ -413,8 +414,8 @@ static unsigned judge_north_american(const struct view *v, struct number *num, s
     return words_say(v, num) == SAYS_OTHER ? 0 : SURE_LIKELY;
 }
 
-// (11) 96123-4567, 030 1234567, 0170/1234567, 8 (495) 123-45-67, 61 234 56 78: a bracket or the
-// trunk's 0 in front, or pairs behind; two groups at least, and valid somewhere.
+// (11) 96123-4567, 030 1234567, 0170/1234567, 8 (495) 123-45-67, 61 234 56 78, 138-1234-5678: a
+// bracket or the trunk's 0 in front, or groups as few other things have; and valid somewhere.
 static bool is_national(const struct number *num, size_t k, size_t len)
 {
     const struct group *g = num->of;
@@ -425,7 +426,8 @@ static bool is_national(const struct number *num, size_t k, size_t len)
         return false;
     if (num->bracket || (trunk && g[0].len == 1 && g[1].mark == '('))
         return (!num->bracket || (g[0].len >= 2 && g[0].len <= 5)) && g[k - 1].len >= 2;
-    if (has_lens(num, k, 0, "2322") || has_lens(num, k, 0, "3222"))
+    if (has_lens(num, k, 0, "2322") || has_lens(num, k, 0, "3222") ||
+        has_lens(num, k, 0, "344") || (trunk && has_lens(num, k, 0, "13322")))
         return true;
     if (num->digits[0] != '0' || g[0].len < 2 || has_lens(num, k, 0, "324") ||
         has_lens(num, k, 0, "333") || has_lens(num, k, 0, "64") || is_fraction(num, k))
@@ -515,11 +517,12 @@ bool phone_at(struct view *v, size_t at, struct match *out)
         size_t last = num.of[k - 1].end, end;
         unsigned score;
 
-        // Shorter only in front of a blank.
-        if ((k < num.n && view_at(v, last) != ' ') || !is_closed(&num, k))
+        // Shorter only in front of a blank, or of another number.
+        bool another = k >= 3 && k < num.n && num.of[k].mark == '/';
+        if ((k < num.n && view_at(v, last) != ' ' && !another) || !is_closed(&num, k))
             continue;
         end = after_extension(v, last);
-        if (end == last && !ends_well(v, &num, last, k == 1))
+        if (end == last && !another && !ends_well(v, &num, last, k == 1))
             continue;
         score = judge(v, &num, k);
         if (score > out->score)

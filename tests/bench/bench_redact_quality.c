@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // bench_redact_quality.c: how much of what is to be masked is found, and how much else: the cases
-// that others wrote (../shared/cases/pii; "skipped" without), and sentences made from a seed. A
-// table each; exceptions with their reasons.
+// that others wrote (in ../shared; "skipped" without), and sentences made from a seed. A table
+// each; exceptions with their reasons.
 #include "support/redact_cases.h"
 #include "support/redact_sentences.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// redact_cases.h: holds a redactor against the cases of ../shared/cases/pii, which others wrote,
-// with the spans that they expect as the truth: cases right, precision and recall of spans, a class
-// each.
+// redact_cases.h: holds a redactor against cases that others wrote (../shared/cases: pii, and the
+// telephone numbers that are marked in task dialogues), with the spans that they expect as the
+// truth: cases right, precision and recall of spans, a class each.
 #ifndef TESTS_REDACT_CASES_H
 #define TESTS_REDACT_CASES_H
 
@@ -21,6 +21,8 @@ static const struct {
     {"phone-1141", "leniency 3: other grouping; phone-1142 says yes of the same text"},
     {"BJ 85 75 12 34", "eight digits: the plan has ten since 2024"},
     {"ZW 013 12345", "no longer in the plan"},
+    {"5_00031", "no 0 of the trunk in front, and no word that tells"},
+    {"5_00036", "no 0 of the trunk in front, and the word that tells is misspelt"},
 };
 
 struct redact_class {
@@ -190,11 +192,73 @@ static inline bool redact_cases_file(struct redact_score *score, const char *nam
     return text != NULL;
 }
 
+// Where a text's character `chars` begins.
+static inline size_t redact_char_at(const char *text, int64_t chars)
+{
+    size_t at = 0;
+
+    for (; text[at] && chars > 0; chars--)
+        do
+            at++;
+        while (((unsigned char)text[at] & 0xc0) == 0x80);
+    return at;
+}
+
+// A turn of a task dialogue: what its annotators marked as a telephone number, and no other.
+static inline void redact_turn_case(struct redact_score *score, const struct redactor *r,
+                                    struct json turn, const char *id, struct buf *into)
+{
+    enum { SPANS_MAX = 16 };
+    struct redact_span want[SPANS_MAX];
+    size_t n = 0;
+    const char *text = redact_case_text(turn, "t", into);
+    struct json span;
+
+    for (struct json_iter it = {0}; json_next(json_get(turn, "spans"), &it, NULL, &span);) {
+        if (!json_is_string(json_at(span, 0), "phone_number") || n == SPANS_MAX)
+            continue;
+        want[n++] = (struct redact_span){
+            .start = redact_char_at(text, json_i64(json_at(span, 1), 0)),
+            .end = redact_char_at(text, json_i64(json_at(span, 2), 0))};
+    }
+    redact_case(score, redact_class(score, "phone, dialogues"), r, id, buf_slice(into),
+                REDACT_PHONE, want, n);
+}
+
+static inline bool redact_dialogues(struct redact_score *score)
+{
+    size_t len;
+    char *text = shared_read("dialogues/sgd_dev.jsonl.gz", &len);
+    struct redactor *r = redact_case_redactor("");
+    struct json_doc doc = JSON_DOC_INIT;
+    struct buf id = BUF_INIT(1 << 20), into = BUF_INIT(1 << 20);
+
+    for (char *line = text, *end; line && *line; line = end) {
+        struct err err = ERR_INIT;
+        struct json turn;
+
+        end = strchr(line, '\n');
+        end = end ? end + 1 : line + strlen(line);
+        BUG_ON(json_parse(&doc, slice_of(line, (size_t)(end - line)), 0, &err) != E_OK);
+        const char *name = redact_case_text(json_root(&doc), "id", &id);
+        for (struct json_iter it = {0};
+             json_next(json_get(json_root(&doc), "turns"), &it, NULL, &turn);)
+            redact_turn_case(score, r, turn, name, &into);
+    }
+    buf_release(&id);
+    buf_release(&into);
+    json_doc_release(&doc);
+    redactor_free(r);
+    free(text);
+    return text != NULL;
+}
+
 // False: the data is not there.
 static inline bool redact_cases(struct redact_score *score)
 {
     return redact_cases_file(score, "pii/presidio.json", redact_presidio_case) &&
-           redact_cases_file(score, "pii/phone_numbers.json", redact_number_case);
+           redact_cases_file(score, "pii/phone_numbers.json", redact_number_case) &&
+           redact_dialogues(score);
 }
 
 #endif

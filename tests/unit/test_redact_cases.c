@@ -31,7 +31,9 @@ static void test_redact_cases__are_right(void **state)
         const struct redact_class *c = &score.of[i];
 
         excepted += c->excepted;
-        if (c->right * 100 < (c->cases - c->excepted) * RIGHT_PERCENT) {
+        if (c->right * 100 < (c->cases - c->excepted) * RIGHT_PERCENT ||
+            c->hits * 100 < (c->hits + c->missed) * RIGHT_PERCENT ||
+            c->hits * 100 < (c->hits + c->extra) * RIGHT_PERCENT) {
             print_message("# %s: %zu of %zu\n", c->name, c->right, c->cases);
             wrong++;
         }
