@@ -430,5 +430,5 @@ int parley_poll(parley *e, parley_event **event)
 
 int parley_wakeup_fd(parley *e)
 {
-    return e->events.fd;
+    return events_fd(&e->events);
 }

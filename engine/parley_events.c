@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 // parley_events.c: events from the workers' threads to whoever polls. One queue per engine, under
-// one lock; the descriptor is readable exactly while the queue is not empty.
+// one lock; the descriptor, once somebody asked for it, is readable exactly while the queue is not
+// empty.
+//
+// A turn has three events and more, and each would cost a switch of threads or two: so only who
+// waits is woken, and not while the lock is held that it wants; events are made before.
 //
 // Invariant: the event that ends a request, and the one that tells that it was accepted, always
 // arrive: a ticket, made before the request is posted, holds the nodes for both. Out of memory for
@@ -182,18 +186,33 @@ static void append(struct event_queue *q, struct queued *n)
     q->last = n;
     if (n->event.type == PARLEY_EVENT_DELTA)
         q->delta_bytes += n->text.len;
-    if (q->first == n)
+    if (q->first == n && q->watched)
         (void)!write(q->fd, &(uint64_t){1}, sizeof(uint64_t));
 }
 
 void events_push(struct event_queue *q, const struct event *e)
 {
+    bool may_merge = e->type == EVENT_DELTA;
+    struct queued *n = may_merge ? NULL : make(e);
     pthread_mutex_lock(&q->lock);
-    struct queued *n = merge(q, e) ? NULL : make(e);
+    if (may_merge && !merge(q, e))
+        n = make(e);
     if (n)
         append(q, n);
-    pthread_cond_signal(&q->arrived);
+    bool wake = n && q->waiting;
     pthread_mutex_unlock(&q->lock);
+    if (wake)
+        pthread_cond_signal(&q->arrived);
+}
+
+int events_fd(struct event_queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    if (!q->watched && q->first)
+        (void)!write(q->fd, &(uint64_t){1}, sizeof(uint64_t));
+    q->watched = true;
+    pthread_mutex_unlock(&q->lock);
+    return q->fd;
 }
 
 static parley_event *pop_locked(struct event_queue *q)
@@ -205,7 +224,8 @@ static parley_event *pop_locked(struct event_queue *q)
     q->first = n->next;
     if (!q->first) {
         q->last = NULL;
-        (void)!read(q->fd, &count, sizeof(count));
+        if (q->watched)
+            (void)!read(q->fd, &count, sizeof(count));
     }
     if (n->event.type == PARLEY_EVENT_DELTA)
         q->delta_bytes -= n->text.len;
@@ -235,12 +255,14 @@ parley_event *events_wait(struct event_queue *q, int timeout_ms)
         }
     }
     pthread_mutex_lock(&q->lock);
+    q->waiting++;
     while (!q->first && !late && timeout_ms != 0) {
         if (timeout_ms < 0)
             pthread_cond_wait(&q->arrived, &q->lock);
         else
             late = pthread_cond_timedwait(&q->arrived, &q->lock, &until);
     }
+    q->waiting--;
     parley_event *event = pop_locked(q);
     pthread_mutex_unlock(&q->lock);
     return event;

@@ -59,7 +59,9 @@ int engine_open_copy(parley **out, const parley_options *options, const char *ur
 struct event_queue {
     pthread_mutex_t lock;
     pthread_cond_t arrived;     // on the monotonic clock
-    int fd;                     // eventfd, readable while anything waits
+    unsigned waiting;           // who sleeps until an event arrives
+    int fd;                     // eventfd: once watched, readable while anything is in the queue
+    bool watched;
     struct queued *first, *last;
     size_t delta_bytes;
 };
@@ -72,6 +74,7 @@ void events_ticket_free(struct queued *ticket);  // of a job that is not posted;
 // Copies. Deltas of one request that nobody took yet become one; over QUEUED_DELTA_BYTES_MAX they
 // are dropped, as DONE tells the whole reply.
 void events_push(struct event_queue *q, const struct event *event);
+int events_fd(struct event_queue *q);  // from now on it is watched
 parley_event *events_pop(struct event_queue *q);                   // NULL: none
 parley_event *events_wait(struct event_queue *q, int timeout_ms);  // NULL: none in time
 

@@ -166,6 +166,32 @@ static void test_parley__wakeup_descriptor(void **state)
     parley_close(engine);
 }
 
+// Events that came before anybody asked for the descriptor make it readable too.
+static void test_parley__wakeup_descriptor_asked_for_late(void **state)
+{
+    (void)state;
+    parley *engine = open_or_fail("memory:", NULL);
+    parley_event *event = NULL;
+    int ended = 0;
+    for (int i = 0; i < 4; i++)
+        send(engine, "ann", "hello");
+    for (bool over = false; !over;) {
+        assert_int_equal(parley_wait(engine, 60000, &event), 1);
+        over = event->type == PARLEY_EVENT_DONE;
+        ended += over;
+        parley_event_free(event);
+    }
+    struct pollfd p = {.fd = parley_wakeup_fd(engine), .events = POLLIN};
+    while (ended < 4) {
+        assert_int_equal(poll(&p, 1, 60000), 1);
+        assert_int_equal(parley_wait(engine, 60000, &event), 1);
+        ended += event->type == PARLEY_EVENT_DONE;
+        parley_event_free(event);
+    }
+    assert_false(readable(p.fd));
+    parley_close(engine);
+}
+
 static void test_parley__stop_keeps_what_came(void **state)
 {
     static const char *const slow[] = {"providers.scripted.delay_ms=50", NULL};
@@ -385,6 +411,7 @@ int main(void)
         cmocka_unit_test(test_parley__remembers),
         cmocka_unit_test(test_parley__two_engines_in_one_process),
         cmocka_unit_test(test_parley__wakeup_descriptor),
+        cmocka_unit_test(test_parley__wakeup_descriptor_asked_for_late),
         cmocka_unit_test(test_parley__stop_keeps_what_came),
         cmocka_unit_test(test_parley__close_settles_what_is_under_way),
         cmocka_unit_test(test_parley__too_many_requests),
