@@ -3,6 +3,7 @@
 // engine, stopped before the workers are, and run at once for who asks.
 #include "parley_int.h"
 
+#include "jobs/reseal.h"
 #include "jobs/sweep.h"
 
 // What the jobs of one engine are made of. On the first worker's thread, once that runs.
@@ -10,6 +11,7 @@ struct house {
     parley *engine;
     struct runner *runner;
     struct sweep *sweep;
+    struct reseal_work *reseal;
     char boot_id[CLOCK_BOOT_ID_BYTES];
     struct loop_task start;
 };
@@ -76,10 +78,13 @@ int house_open(parley *e, struct err *err)
     int code = runner_new(&h->runner, &env, err);
     if (!code)
         code = sweep_new(&h->sweep, &env, err);
+    if (!code)
+        code = reseal_work_new(&h->reseal, &env, err);
     if (code)
         return code;
-    struct runner_job sweep = sweep_job(h->sweep);
+    struct runner_job sweep = sweep_job(h->sweep), reseal = reseal_job(h->reseal);
     runner_add(h->runner, &sweep);
+    runner_add(h->runner, &reseal);
     // In simulated time there is no end to what comes every few minutes: it is asked for.
     h->start.fn = start;
     if (!e->seams.clock)
@@ -103,6 +108,7 @@ void house_free(parley *e)
         return;
     runner_free(e->house->runner);
     sweep_free(e->house->sweep);
+    reseal_work_free(e->house->reseal);
     mem_free(e->house);
 }
 

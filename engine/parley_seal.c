@@ -196,6 +196,19 @@ static int register_store(struct opening *o)
     return request.code;
 }
 
+// From here on a copy of the keyring of before its last rotation is told from it.
+static int note_rotations(struct opening *o)
+{
+    parley *e = o->engine;
+    struct vault_status status;
+    vault_status(e->vault, &status);
+    if (e->seal.rotations == status.rotations)
+        return E_OK;
+    e->seal.rotations = status.rotations;
+    int code = seal_write(&e->seal, e->store, o->loop, o->err);
+    return code == E_CONFLICT ? read_record(o) : code;  // another process did
+}
+
 static int open_vault(struct opening *o)
 {
     parley *e = o->engine;
@@ -222,7 +235,10 @@ static int open_vault(struct opening *o)
         code = vault_open(&e->vault, &options, o->err);
     if (!code)
         code = check_record(o);
-    return code || !o->path || e->copy ? code : register_store(o);
+    if (code || !o->path || e->copy)
+        return code;
+    code = register_store(o);
+    return code ? code : note_rotations(o);
 }
 
 int seal_open(parley *e, struct err *err)

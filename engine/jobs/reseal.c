@@ -2,6 +2,8 @@
 // reseal.c: see reseal.h, which draws it.
 #include "jobs/reseal.h"
 
+#include "jobs/jobs.h"
+
 #include "base/mem.h"
 
 #include <stdio.h>
@@ -20,10 +22,37 @@ static void finish(struct reseal *r, int code, const struct err *err)
     r->code = code;
     if (code && err)
         r->err = *err;
+    r->more = false;
+    reseal_drop(r);
+    r->done(r);
+}
+
+void reseal_drop(struct reseal *r)
+{
     buf_release(&r->names);
     buf_release(&r->after);
     buf_release(&r->sealed);
+}
+
+// True: the pass is over, and the next begins with `step`.
+static bool pass_over(struct reseal *r, void (*step)(struct reseal *r))
+{
+    bool stopped = r->stop && *r->stop;
+
+    if (!stopped && (r->pages_max == 0 || r->pages < r->pages_max))
+        return false;
+    r->step = step;
+    r->more = true;
+    r->code = E_OK;
     r->done(r);
+    return true;
+}
+
+void reseal_go_on(struct reseal *r)
+{
+    r->more = false;
+    r->pages = 0;
+    r->step(r);
 }
 
 // ---- pages
@@ -201,6 +230,9 @@ static void page_read(struct store_op *op)
 
 static void read_page(struct reseal *r)
 {
+    if (pass_over(r, read_page))
+        return;
+    r->pages++;
     r->page = (struct store_op){.verb = STORE_SCAN,
                                 .loop = r->loop,
                                 .done = page_read,
@@ -237,6 +269,8 @@ static void next_user(struct reseal *r)
         finish(r, E_OK, NULL);
         return;
     }
+    if (pass_over(r, next_user))
+        return;
     memset(&r->request, 0, sizeof(r->request));
     r->request.loop = r->loop;
     r->request.done = key_found;
@@ -311,4 +345,91 @@ void reseal_run(struct reseal *r)
         begin_users(r);
     else
         vault_rotate(r->vault, &r->request);
+}
+
+// ---- the engine's
+
+enum { PASS_PAGES = 100 };
+
+struct reseal_work {
+    struct jobs_env env;
+    struct reseal r;
+    struct job_pass *pass;  // under way
+    bool begun;             // r holds what an earlier pass left
+};
+
+static void pass_done(struct reseal *r)
+{
+    struct reseal_work *w = r->user;
+    struct job_pass *p = w->pass;
+
+    w->begun = r->more;
+    // Another process that has not taken up the new keys yet will have by the next time.
+    p->code = r->code == E_BUSY ? E_OK : r->code;
+    p->err = r->err;
+    p->more = r->more && !p->stop;
+    if (r->code == E_OK && !r->more)
+        log_line(w->env.log, LOG_INFO, "keys: event=resealed records=%llu users=%u left=%llu",
+                 (unsigned long long)r->records, r->retired, (unsigned long long)r->left);
+    p->over(p);
+}
+
+static void nothing_to_do(struct loop_task *task)
+{
+    struct reseal_work *w = CONTAINER_OF(task, struct reseal_work, r.request.task);
+
+    w->pass->over(w->pass);
+}
+
+static bool is_broken_off(struct reseal_work *w)
+{
+    struct buf names = BUF_INIT(USERS_BYTES_MAX);
+    struct err err = ERR_INIT;
+    bool any = vault_stores(w->env.vault) <= 1 &&
+               (vault_retired(w->env.vault, &names, &err) || names.len > 0);
+
+    buf_release(&names);
+    return any;
+}
+
+static void run_pass(void *self, struct job_pass *p)
+{
+    struct reseal_work *w = self;
+
+    w->pass = p;
+    p->code = E_OK;
+    p->more = false;
+    if (w->begun) {
+        w->r.stop = &p->stop;
+        reseal_go_on(&w->r);
+    } else if (is_broken_off(w)) {
+        w->r = (struct reseal){.store = w->env.store, .vault = w->env.vault, .loop = w->env.loop,
+                               .pages_max = PASS_PAGES, .stop = &p->stop, .done = pass_done,
+                               .user = w};
+        reseal_run(&w->r);
+    } else {
+        w->r.request.task = (struct loop_task){.fn = nothing_to_do};
+        loop_post(w->env.loop, &w->r.request.task);
+    }
+}
+
+int reseal_work_new(struct reseal_work **out, const struct jobs_env *env, struct err *err)
+{
+    *out = mem_zalloc(sizeof(**out));
+    if (!*out)
+        return err_set(err, E_NOMEM, "out of memory for a job");
+    (*out)->env = *env;
+    return E_OK;
+}
+
+void reseal_work_free(struct reseal_work *w)
+{
+    if (w && w->begun)
+        reseal_drop(&w->r);
+    mem_free(w);
+}
+
+struct runner_job reseal_job(struct reseal_work *w)
+{
+    return (struct runner_job){.name = "reseal", .pass = run_pass, .self = w};
 }

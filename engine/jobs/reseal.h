@@ -31,9 +31,12 @@ struct reseal {
     bool count_only;                  // changes nothing: counts what is under older keys
     bool keep;                        // older keys are not destroyed: another store may need them
     int64_t wait_ms;                  // for other processes, at most; then E_BUSY
-    void (*done)(struct reseal *r);   // once, on the loop
+    uint32_t pages_max;               // in one pass; 0: all there are
+    const bool *stop;                 // NULL: never; set there, it has the pass end soon
+    void (*done)(struct reseal *r);   // once a pass, on the loop
     void *user;
     // out
+    bool more;                        // the pass is over, the job is not: reseal_go_on
     int code;                         // E_OK; E_BUSY: run it again later; E_REFUSED; E_STORE; …
     struct err err;
     uint64_t records;                 // sealed anew or, with count_only, found under older keys
@@ -51,9 +54,24 @@ struct reseal {
     struct loop_timer timer;
     int64_t waited_ms;
     unsigned tries;
+    uint32_t pages;
+    void (*step)(struct reseal *r);   // where a pass ended
 };
 
 // Takes r, zeroed but for the caller's part, until `done`.
 void reseal_run(struct reseal *r);
+// The next pass, where `more` was set.
+void reseal_go_on(struct reseal *r);
+// Frees what a job holds that ended with `more`, and is not gone on with.
+void reseal_drop(struct reseal *r);
+
+// The engine's: goes on with a rotation that was broken off, a bounded pass at a time. It begins
+// none, and does nothing where several stores are sealed with the keyring: see `keep`.
+struct reseal_work;
+struct jobs_env;
+struct runner_job;
+int reseal_work_new(struct reseal_work **out, const struct jobs_env *env, struct err *err);
+void reseal_work_free(struct reseal_work *w);  // NULL allowed; no pass may be under way
+struct runner_job reseal_job(struct reseal_work *w);
 
 #endif

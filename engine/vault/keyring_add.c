@@ -156,6 +156,7 @@ int keyring_note_store(struct vault *v, struct slice id)
     if (!known)
         return keyring_knows_store(v, id) ? E_OK : E_NOMEM;
     memcpy(known, id.ptr, id.len);
+    v->ring.stores_known = (uint32_t)v->ring.stores.len;
     return E_OK;
 }
 

@@ -353,10 +353,12 @@ void vault_add_store(struct vault *v, struct vault_request *request)
 
 int vault_others_passed(struct vault *v, bool *passed, struct err *err)
 {
-    pthread_mutex_lock(&v->lock);
-    int rc = keyring_others_passed(v, passed, err);
-    pthread_mutex_unlock(&v->lock);
-    return rc;
+    return keyring_others_passed(v, passed, err);
+}
+
+uint32_t vault_stores(const struct vault *v)
+{
+    return v->ring.stores_known;
 }
 
 // ---- life

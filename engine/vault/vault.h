@@ -164,12 +164,13 @@ void vault_rewrap(struct vault *v, struct vault_request *request);
 // an earlier rotation are still there.
 void vault_rotate(struct vault *v, struct vault_request *request);
 // Whether no process can still put down anything that it sealed under an older key: each has known
-// of the last rotation for as long as its commits may take. For who rotates, between requests.
-// E_STORE.
+// of the last rotation for as long as its commits may take. Any thread; E_STORE.
 int vault_others_passed(struct vault *v, bool *passed, struct err *err);
 // Notes that a store (the request's partition: its id, at most 32 characters) is sealed with this
 // keyring; once for each. While there is more than one, older keys may be needed elsewhere.
 void vault_add_store(struct vault *v, struct vault_request *request);
+// How many stores are sealed with this keyring, as far as it is known. Any thread.
+uint32_t vault_stores(const struct vault *v);
 // The partitions that have older keys, each with a NUL after it. Any thread; E_NOMEM.
 int vault_retired(struct vault *v, struct buf *names, struct err *err);
 // Destroys a user's older keys, as vault_forget does. Whoever asks made sure, after the others

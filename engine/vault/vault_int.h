@@ -152,8 +152,10 @@ struct keyring {
     struct vec half;     // of struct half_line, while reading
     struct vec doomed;   // of struct stretch: lines of destroyed keys that may not be overwritten
     struct vec stores;   // of char[VAULT_DIGEST_BYTES]: the ids of those that it seals
-    uint32_t rotation;   // begun so far
-    uint32_t rotated;    // of these: those in which all users have got their new key
+    // Any thread may look.
+    _Atomic uint32_t rotation;     // begun so far
+    _Atomic uint32_t rotated;      // of these: those in which all users have got their new key
+    _Atomic uint32_t stores_known;
     uint32_t epoch;      // counts the files that there were under this name
     bool reloading;      // a new one is being read; what it lacks is dropped at its end
     const unsigned char *wrap_key;  // NULL: the operator key

@@ -375,6 +375,46 @@ static void test_rotate__killed_at_random_while_others_talk(void **state)
     place_remove(&p);
 }
 
+// What is broken off, the next engine carries to its end by itself.
+static void sweep(const struct place *p)
+{
+    struct engine_wish wish = {0};
+    parley_error error = PARLEY_ERROR_INIT;
+    uint64_t request;
+    parley *e;
+    if (place_open(p, &wish, &e, &error) < 0 || parley_sweep(e, 0, &request, &error) < 0)
+        give_up("sweep: %s", error.message);
+    parley_event *event = wait_end(e, NULL);
+    if (event->type != PARLEY_EVENT_RESULT)
+        give_up("sweep: %s", event->text);
+    parley_event_free(event);
+    parley_close(e);
+}
+
+static void test_rotate__goes_on_in_an_engine(void **state)
+{
+    char url[NAME_BYTES + 64];
+    struct score before = {0}, s = {0};
+    struct place p;
+    (void)state;
+    keep_template(&p);
+    snprintf(url, sizeof(url), "faulty:fail_at=2,mode=crash_before,verb=commit;sqlite:%s/db",
+             p.dir);
+    assert_true(rotate_and_die(&p, url, -1, 0, &s));
+    judge_keys(&p, &before);
+    in_child(sweep, &p);
+    judge(&p, &s);
+    judge_keys(&p, &s);
+    summary("rotation broken off with %llu records under %llu retired keys, then an engine: "
+            "unreadable %llu, problems %llu, retired keys %llu, records under them %llu",
+            (unsigned long long)before.under_retired, (unsigned long long)before.retired,
+            (unsigned long long)s.unreadable, (unsigned long long)s.problems,
+            (unsigned long long)s.retired, (unsigned long long)s.under_retired);
+    assert_true(before.under_retired > 0);
+    assert_whole(&s);
+    place_remove(&p);
+}
+
 static void careless(const struct place *p)
 {
     char url[NAME_BYTES + 8];
@@ -402,6 +442,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rotate__killed_at_each_write),
         cmocka_unit_test(test_rotate__killed_at_random_while_others_talk),
+        cmocka_unit_test(test_rotate__goes_on_in_an_engine),
         cmocka_unit_test(test_rotate__control_that_destroys_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
