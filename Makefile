@@ -35,7 +35,7 @@ OPT      := -O2 -g
 CFLAGS_  := -std=c11 -D_GNU_SOURCE -Iengine $(PKG_CFLAGS) $(WARN) $(HARDEN) -fPIC \
             -fvisibility=hidden -DPARLEY_VERSION='"$(VERSION)"' \
             -DPARLEY_RELEASED='"$(RELEASED)"' -pthread
-LDFLAGS_ := -pthread -Wl,-z,relro,-z,now -Wl,-z,noexecstack
+LDFLAGS_ := -pthread -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code
 ifdef SAN
 OPT      := -O1 -g
 CFLAGS_  += -fsanitize=$(SAN)$(if $(filter address,$(SAN)),$(comma)undefined) \
@@ -48,7 +48,7 @@ CFLAGS_  += -fprofile-instr-generate -fcoverage-mapping -fprofile-update=atomic 
             -mllvm -runtime-counter-relocation
 LDFLAGS_ += -fprofile-instr-generate
 else
-CFLAGS_  += -D_FORTIFY_SOURCE=2
+CFLAGS_  += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
 endif
 ifdef SLOW
 CFLAGS_  += -DLUA_SLOW=$(SLOW)

@@ -85,6 +85,12 @@ void engine_event(parley *e, const struct event *event)
     events_push(&e->events, event);
 }
 
+static void check_files(void *user, struct buf *report)
+{
+    parley *e = user;
+    files_check(&e->settings, e->config, report);
+}
+
 static const char *find_secret(void *user, const char *name)
 {
     parley *e = user;
@@ -195,6 +201,7 @@ static int open_hand(parley *e, unsigned index, unsigned count, struct err *err)
         .side_thread = !e->seams.clock,
         .live_bytes_max = live_bytes / count,
         .sink = take_event,
+        .check_files = e->copy ? NULL : check_files,
         .user = e,
     };
     code = worker_new(&h->worker, &env, err);
@@ -258,6 +265,10 @@ static int check_policies(const parley *e, struct err *err)
 static int build(parley *e, const parley_options *options, struct err *err)
 {
     int code = settings_load(&e->settings, options, err);
+    const char *config = code ? NULL : settings_file(options);
+    e->config = config ? mem_strdup(config) : NULL;
+    if (config && !e->config)
+        code = err_set(err, E_NOMEM, "out of memory for an engine");
     if (!code)
         code = events_init(&e->events, err);
     e->events_ready = code == E_OK;
@@ -408,6 +419,7 @@ void parley_close(parley *e)
         secrets_release(&e->secrets);
     if (e->events_ready)
         events_release(&e->events);
+    mem_free(e->config);
     settings_release(&e->settings);
     pthread_cond_destroy(&e->ready);
     pthread_mutex_destroy(&e->ready_lock);

@@ -92,8 +92,10 @@ typedef struct parley_options {
     int workers;        /**< 0: the configuration's, default one per core */
     int no_environment; /**< 1: PARLEY_* and *_BASE_URL variables and default configuration files
                              are not read (keys still are) */
-    /** Called from any of the library's threads with one line (no message text, no secrets); NULL:
-     * silent. */
+    /** Called from any of the library's threads with one line; NULL: silent. A line may hold names
+     * of files, bots, providers and models, ids of sessions, digests that stand for users, counts,
+     * times, and what the system or a provider calls an error by status; at no level a message, a
+     * prompt, what a tool was given, a user's id, a key, or a provider's own words. */
     void (*log)(void *user, parley_log_level level, const char *line);
     /** Told the exact request body before it is sent to a provider, on a worker thread; NULL: not
      * told. */
@@ -112,6 +114,10 @@ PARLEY_API const char *parley_version(void);
 /** A lower-case word for a code: "usage", "policy", "store", "refused", "provider" … */
 PARLEY_API const char *parley_code_word(int code);
 
+/** Keeps what is in memory (keys, messages) out of files and away from other processes: no core
+ * dumps, and none of the same user's may attach (RLIMIT_CORE, PR_SET_DUMPABLE). It holds for the
+ * whole process, so nothing here calls it by itself; the program parley does, first of all. */
+PARLEY_API int parley_no_core_dumps(parley_error *error);
 /** Opens the store (made if absent), the keyring, the policies; settles turns of processes that
  * died. Blocks until ready. On failure *out is NULL. */
 PARLEY_API int parley_open(parley **out, const parley_options *options, parley_error *error);

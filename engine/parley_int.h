@@ -16,6 +16,8 @@
 //   parley_models.c   the providers that are configured, the models that are known
 //   parley_discover.c model servers on this machine
 //   parley_jobs.c     what the engine does by itself: the sweep
+//   parley_process.c  what holds for the whole process
+//   parley_files.c    who can get at the files
 //   parley_tokens.c   counting tokens, which needs none either
 //   parley_redact.c   what redaction makes of a text, nor does this
 #ifndef PARLEY_INT_H
@@ -144,6 +146,12 @@ int seal_check(const struct seal_record *r, struct vault *v, const char *path, s
 // Opens the engine's vault, if its keyring is the one that sealed the store.
 int seal_open(parley *e, struct err *err);
 
+// ---- parley_files.c
+
+// Files that others can read, or write, and should not: a line each, with what to do. config: the
+// configuration's, or NULL.
+void files_check(const struct settings *s, const char *config, struct buf *report);
+
 // ---- parley.c
 
 struct hand {                    // a worker with what is its alone
@@ -171,6 +179,7 @@ struct parley {
     const struct rand *rand;
     char actor[AUDIT_ACTOR_BYTES];
     struct seal_record seal;     // the store's
+    char *config;                // owned; the configuration's file; NULL: none
     struct secrets secrets;
     struct store *store;
     struct vault *vault;

@@ -35,7 +35,7 @@ $(B)/gen/encodings.img: $(B)/tools/encodings $(encodings)
 
 $(B)/engine/tokens/image.o: engine/tokens/image.S $(B)/gen/encodings.img $(stamp)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) -c -Wa,-I$(B)/gen -o $@ $<
+	$(Q)$(CC) $(HARDEN) -c -Wa,-I$(B)/gen -o $@ $<
 
 # The numbering plans of the world as one automaton (engine/redact/phone_plan.h).
 $(B)/tools/phones: tools/phones.c engine/redact/phone_plan.h

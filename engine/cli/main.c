@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -136,6 +137,8 @@ int main(int argc, char **argv)
 
     if (open_streams() < 0)
         return EXIT_STORE; // and nowhere to say so
+    parley_no_core_dumps(NULL); // what cannot be had is no reason not to run
+    umask(S_IRWXG | S_IRWXO);
     set_locale();
     int code = options_parse(&cli.options, argc, argv, &err);
     output_init(&cli.output, !option_on(&cli.options, FLAG_NO_COLOR),

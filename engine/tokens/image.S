@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
 // image.S: puts the image of the vocabularies (image.h) into the binary.
+#ifdef __CET__
+#include <cet.h>
+#endif
     .section .rodata
     .balign 64
     .globl encodings_image

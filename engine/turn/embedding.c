@@ -177,8 +177,11 @@ static enum embedding_end judge(struct embedding *e)
     if (refuses_texts(e))
         return EMBEDDING_REFUSED;
     rest(e->w, reply->outcome.quota ? EMBEDDING_REST_MS_MAX : reply->outcome.retry_after_ms);
+    // Not in the provider's own words: they may be what it was sent.
+    struct retry_decision d = retry_decide(llm_retry_dialect(e->llm), &reply->outcome,
+                                           RETRY_ATTEMPTS_MAX, e->w->env.rand);
     log_line(e->w->env.log, LOG_WARN, "embeddings: %s: %s; recall goes by words meanwhile",
-             m->provider, reply->detail);
+             m->provider, d.why);
     return EMBEDDING_FAILED;
 }
 

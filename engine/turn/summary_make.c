@@ -354,9 +354,8 @@ static void call_failed(struct summing *s)
         settle(s, NULL, read_turns);
         return;
     }
-    const char *why = s->stopped         ? "the engine closes"
-                      : reply->detail[0] ? reply->detail
-                                         : d.why;
+    // For the log: what a provider says of it may be what it was sent.
+    const char *why = s->stopped ? "the engine closes" : d.why;
     if (of_use(s)) {
         log_line(s->w->env.log, LOG_INFO, "summary: session=%s: kept up to turn %u of %u: %s: %s",
                  s->head.id, s->at, s->upto, s->provider, why);

@@ -26,11 +26,21 @@ void turn_view(const struct run *run, struct policy_view *view)
     };
 }
 
+// How much of a script's error is its place, "policies/kiosk.lua:14".
+static size_t place_bytes(const char *message)
+{
+    const char *name_end = strstr(message, ".lua:");
+    size_t digits = name_end ? strspn(name_end + 5, "0123456789") : 0;
+
+    return digits ? (size_t)(name_end - message) + 5 + digits : 0;
+}
+
 void turn_hook_failed(struct run *run, const char *hook, const struct err *err)
 {
-    // The warning tells whoever asked; the log says it again for those who keep one.
-    log_line(run->w->env.log, LOG_INFO, "policy: %s: %s failed: %s", run->policy->info.version,
-             hook, err->message);
+    // The warning tells whoever asked; the log says where, as what a script says in its error may
+    // be what the user said.
+    log_line(run->w->env.log, LOG_INFO, "policy: %s: %s failed at %.*s", run->policy->info.version,
+             hook, (int)place_bytes(err->message), err->message);
     emit_warning(run, "policy %s: %s failed (%s); the plain policy stood in",
                  run->policy->info.name, hook, err->message);
 }

@@ -121,6 +121,8 @@ struct worker_env {
     bool side_thread;                // hooks that take long go on on a thread beside the worker's
     uint64_t live_bytes_max;       // of live sessions; idle ones over it are parked
     void (*sink)(void *user, const struct event *event);
+    // Appends what is wrong with who can get at the files, a line each; NULL: nobody asks.
+    void (*check_files)(void *user, struct buf *report);
     void *user;
 };
 int worker_new(struct worker **out, const struct worker_env *env, struct err *err);

@@ -114,6 +114,8 @@ void verify_start(struct run *run)
     run->extra = v;
     run->extra_free = verification_free;
     v->run = run;
+    if (run->w->env.check_files)
+        run->w->env.check_files(run->w->env.user, &v->report);
     v->op = (struct store_op){.verb = STORE_CHECK,
                               .loop = run->w->env.loop,
                               .done = store_checked,

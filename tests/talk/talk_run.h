@@ -311,10 +311,25 @@ static int make_wire(void *user, struct loop *loop, struct wire **out, struct er
     return wire_new_sim(out, loop, &ops, err);
 }
 
+enum { TOLD_BYTES_MIN = 6 };  // a shorter text may be any word
+
+// In no dialogue does a line of the log, at any level, hold what a person or a model said.
+static void overhear(struct talk *t, const char *log)
+{
+    for (size_t i = 0; i < t->lines.len; i++) {
+        const struct line *line = vec_at(&t->lines, i);
+        bool words = line->word == W_USER || line->word == W_EDIT || line->word == W_MODEL;
+
+        if (words && line->text.len >= TOLD_BYTES_MIN && strstr(log, line->text.ptr))
+            talk_fail(t, line->n, "is in the log: %s", log);
+    }
+}
+
 static void on_log(void *user, parley_log_level level, const char *line)
 {
     struct talk *t = user;
 
+    overhear(t, line);
     if (level == PARLEY_LOG_DEBUG)
         return;
     buf_addf(&t->log, "%s\n", line);
