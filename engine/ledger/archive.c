@@ -159,7 +159,7 @@ static void purge_read(struct work *w)
         return;
     }
     w->op->sessions = 1;
-    if (h->purged) {
+    if (h->purging) {
         delete_page(w);
         return;
     }
@@ -194,6 +194,8 @@ static void purged_read(struct work *w)
     }
     work_head(w, false, NULL);
     w->head.purging = false;
+    if (w->head.turns == 0)  // it may still be named, and begin
+        w->head.events = 0;
     write_head(w, head_written);
 }
 

@@ -462,7 +462,7 @@ static void check_sums(struct verify *s, struct checked *c)
 {
     const struct session_head *h = &c->head;
 
-    if (c->damaged || h->purged)
+    if (c->damaged || h->purged || h->purging)
         return;
     if (c->turns < h->turns)
         missing(s, c, c->turns + 1, h->turns);

@@ -245,7 +245,9 @@ int64_t session_due_at(const struct session_head *h)
     if (h->status != SESSION_ARCHIVED)
         return h->open_turn ? 0
                             : expiry_hard_at(&h->expiry, h->created_at_ms, h->last_active_at_ms);
-    if ((h->purged && !h->purging) || h->turns == 0)
+    // One that was only greeted knows of the one before, too.
+    bool something = h->purging || (h->turns && !h->purged) || !session_notes_empty(h->notes);
+    if (!something)
         return 0;
     return expiry_hard_at(&purge, h->archived_at_ms, h->archived_at_ms);
 }

@@ -59,8 +59,14 @@ static void test_expiry__due(void **state)
     assert_int_equal(session_due_at(&h), 4 * HOUR + 30 * DAY);
     h.purged = 2;
     assert_int_equal(session_due_at(&h), 0);
+    h.purging = true;  // some of them are there yet
+    assert_int_equal(session_due_at(&h), 4 * HOUR + 30 * DAY);
+    h.purging = false;
     h.purged = h.turns = 0;
     assert_int_equal(session_due_at(&h), 0);
+    assert_int_equal(session_merge_state(&h, kit_text("{\"topic\":\"tulips\"}"), NULL), E_OK);
+    assert_int_equal(session_due_at(&h), 4 * HOUR + 30 * DAY);
+    session_head_release(&h);
 }
 
 static void assert_state(const struct session_head *h, const char *want)
