@@ -3,7 +3,7 @@
 # Two users: whatever one of them asks, with the other's session, context and key at hand, by every command
 # that the program has and every hook that a policy has, tells nothing of what the other said. The matrices
 # are made from the program's own tables; a new command or hook is in them by itself.
-# shellcheck disable=SC2154 # variables of tap.sh
+# shellcheck disable=SC2154,SC2034 # variables of tap.sh
 . tests/support/tap.sh
 
 secret="amaryllis|bellflower|camellia" # what Ann said, was told and wants kept in mind
