@@ -42,6 +42,7 @@ static void classify_portable(const char *text, size_t n, struct block *out)
             b.colon |= c == ':' ? bit : 0;
             b.dot |= c == '.' ? bit : 0;
             b.dash |= c == '-' ? bit : 0;
+            b.other |= c == '(' || c >= 0x80 ? bit : 0;
         }
         out[k] = b;
     }
@@ -68,6 +69,7 @@ static void classify_ssse3(const char *text, size_t n, struct block *out)
 {
     const __m128i low = _mm_setr_epi8(ROWS_LOW), high = _mm_setr_epi8(ROWS_HIGH);
     const __m128i half = _mm_set1_epi8(0x0F), underscore = _mm_set1_epi8('_');
+    const __m128i bracket = _mm_set1_epi8('(');
     const __m128i alnum = _mm_set1_epi8(ALNUM), zero = _mm_setzero_si128();
 
     for (size_t k = 0; k < n; k++, text += BLOCK_BYTES) {
@@ -87,6 +89,8 @@ static void classify_ssse3(const char *text, size_t n, struct block *out)
             b.colon |= SSE_BITS(found, 3) << i;
             b.dot |= SSE_BITS(found, 2) << i;
             b.dash |= dash << i;
+            __m128i other = _mm_or_si128(in, _mm_cmpeq_epi8(in, bracket));
+            b.other |= (uint64_t)(unsigned)_mm_movemask_epi8(other) << i;
         }
         out[k] = b;
     }
@@ -98,6 +102,7 @@ static void classify_avx2(const char *text, size_t n, struct block *out)
     const __m256i low = _mm256_setr_epi8(ROWS_LOW, ROWS_LOW);
     const __m256i high = _mm256_setr_epi8(ROWS_HIGH, ROWS_HIGH);
     const __m256i half = _mm256_set1_epi8(0x0F), underscore = _mm256_set1_epi8('_');
+    const __m256i bracket = _mm256_set1_epi8('(');
     const __m256i alnum = _mm256_set1_epi8(ALNUM), zero = _mm256_setzero_si256();
 
     for (size_t k = 0; k < n; k++, text += BLOCK_BYTES) {
@@ -119,6 +124,8 @@ static void classify_avx2(const char *text, size_t n, struct block *out)
             b.colon |= AVX_BITS(found, 3) << i;
             b.dot |= AVX_BITS(found, 2) << i;
             b.dash |= dash << i;
+            __m256i other = _mm256_or_si256(in, _mm256_cmpeq_epi8(in, bracket));
+            b.other |= (uint64_t)(unsigned)_mm256_movemask_epi8(other) << i;
         }
         out[k] = b;
     }

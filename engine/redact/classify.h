@@ -16,6 +16,7 @@ struct block {
     uint64_t alnum;  // A-Z a-z 0-9
     uint64_t run;    // these and _ + / -
     uint64_t at, colon, dot, dash;
+    uint64_t other;  // '(' and what is not ASCII
 };
 
 enum classify_level { CLASSIFY_PORTABLE, CLASSIFY_SSSE3, CLASSIFY_AVX2 };

@@ -104,7 +104,16 @@ static int next_changed(struct slice s, size_t *at, size_t *len)
     return -1;
 }
 
-static void fold(struct slice text, struct buf *out, struct vec *marks)
+static bool keep_mark(struct vec *marks, struct mark mark)
+{
+    struct mark *m = vec_push(marks);
+
+    if (m)
+        *m = mark;
+    return m != NULL;
+}
+
+static void fold(struct slice text, struct buf *out, struct vec *marks, struct vec *wide)
 {
     char bytes[FOLD_CHAR_BYTES];
     size_t at = 0, copied = 0, char_len = 0, skipped = 0, skip_end = 0;
@@ -118,10 +127,8 @@ static void fold(struct slice text, struct buf *out, struct vec *marks)
                 continue;
         }
         buf_add(out, text.ptr + copied, at - copied);
-        struct mark *m = marks ? vec_push(marks) : NULL;
-        if (m)
-            *m = (struct mark){out->len, at, (uint8_t)len, (uint8_t)char_len};
-        else if (marks)
+        struct mark mark = {out->len, at, (uint8_t)len, (uint8_t)char_len};
+        if ((marks && !keep_mark(marks, mark)) || (wide && len > 1 && !keep_mark(wide, mark)))
             out->failed = out->no_memory = true;
         buf_add(out, bytes, (size_t)len);
         copied = at + char_len;
@@ -150,10 +157,11 @@ int fold_text(struct folded *f, struct slice text, bool open, struct err *err)
     *f = (struct folded){
         .text = text, .origin_len = text.len,
         .own = BUF_INIT(COPY_MAX), .marks = VEC_INIT(struct mark, MARKS_MAX),
+        .wide = VEC_INIT(struct mark, MARKS_MAX),
     };
     if (next_changed(text, &at, &len) < 0)
         return E_OK;
-    fold(text, &f->own, &f->marks);
+    fold(text, &f->own, &f->marks, &f->wide);
     f->text = buf_slice(&f->own);
     int code = buf_check(&f->own, "a text to match", err);
     if (code != E_OK)
@@ -165,18 +173,19 @@ void fold_release(struct folded *f)
 {
     buf_release(&f->own);
     vec_release(&f->marks);
+    vec_release(&f->wide);
 }
 
 void fold_append(struct slice text, struct buf *out)
 {
-    fold(text, out, NULL);
+    fold(text, out, NULL, NULL);
 }
 
 // The last mark at or before `at` of the folded text; NULL: none.
-static const struct mark *mark_before(const struct folded *f, size_t at)
+static const struct mark *mark_before(const struct vec *marks, size_t at)
 {
-    const struct mark *list = f->marks.ptr;
-    size_t low = 0, high = f->marks.len;
+    const struct mark *list = marks->ptr;
+    size_t low = 0, high = marks->len;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -190,7 +199,7 @@ static const struct mark *mark_before(const struct folded *f, size_t at)
 
 size_t fold_origin(const struct folded *f, size_t at)
 {
-    const struct mark *m = mark_before(f, at);
+    const struct mark *m = mark_before(&f->marks, at);
 
     if (!m)
         return at;
@@ -199,7 +208,7 @@ size_t fold_origin(const struct folded *f, size_t at)
 
 size_t fold_origin_end(const struct folded *f, size_t at)
 {
-    const struct mark *m = at ? mark_before(f, at - 1) : NULL;
+    const struct mark *m = at ? mark_before(&f->marks, at - 1) : NULL;
 
     if (!m)
         return at;
@@ -228,7 +237,7 @@ size_t fold_find(const struct folded *f, size_t origin)
 
 bool fold_is_start(const struct folded *f, size_t at)
 {
-    const struct mark *m = mark_before(f, at);
+    const struct mark *m = mark_before(&f->wide, at);
 
     return !m || at == m->at || at >= m->at + m->bytes;
 }

@@ -24,6 +24,7 @@ struct folded {
     size_t origin_len;   // bytes of the text that it stands for
     struct buf own;
     struct vec marks;    // where the two differ
+    struct vec wide;     // those of characters that are several when folded
 };
 
 // Open: an unfinished character at the end of text is left out. E_NOMEM.

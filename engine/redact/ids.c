@@ -302,13 +302,17 @@ static bool id_at(struct view *v, size_t at, enum redact_kind kind, struct match
     }
 REDACT_IDS(ID)
 
-void ids_index_init(struct ids_index *x)
+_Static_assert(RULES <= 64, "a rule is a bit");
+
+void ids_index_init(struct ids_index *x, uint64_t kinds)
 {
     *x = (struct ids_index){.run = 0};
     for (size_t i = 0; i < RULES; i++) {
         const struct shape *s = rules[i].shapes;
+        if (!(kinds & REDACT_KIND_BIT(rules[i].kind)))
+            continue;
         for (; s < rules[i].shapes + SHAPES_MAX && s->text; s++) {
-            uint64_t bit = REDACT_KIND_BIT(rules[i].kind);
+            uint64_t bit = UINT64_C(1) << i;
             size_t digits = strspn(s->text, "d"), letters = strspn(s->text, "A");
             if (letters > IDS_LETTERS) {
                 x->run |= bit;
@@ -343,4 +347,14 @@ uint64_t ids_which(const struct ids_index *x, struct view *v, size_t at)
     while (run <= IDS_LETTERS_RUN && is_alnum(view_at(v, at + run)))
         run++;
     return run == IDS_LETTERS_RUN ? x->run : 0;
+}
+
+enum redact_kind ids_kind(unsigned rule)
+{
+    return rules[rule].kind;
+}
+
+bool ids_at(struct view *v, size_t at, unsigned rule, struct match *out)
+{
+    return rule_at(v, at, &rules[rule], out);
 }

@@ -48,12 +48,15 @@ REDACT_IDS(ID)
 // places are passed by at once. Made once, then read-only.
 enum { IDS_DIGITS = 18, IDS_LETTERS = 2, IDS_LETTERS_RUN = 16 };
 struct ids_index {
-    uint64_t digits[IDS_DIGITS + 1];    // REDACT_KIND_BIT each
+    uint64_t digits[IDS_DIGITS + 1];    // a bit for each rule
     uint64_t letters[IDS_LETTERS + 1];  // then a digit, or a separator and a digit
     uint64_t run;                       // more letters: IDS_LETTERS_RUN letters and digits in all
 };
-void ids_index_init(struct ids_index *x);
-// The kinds of which one may begin at `at`; all others have no match there.
+void ids_index_init(struct ids_index *x, uint64_t kinds);  // REDACT_KIND_BIT each
+// The rules by which an id may begin at `at`; by all others none does.
 uint64_t ids_which(const struct ids_index *x, struct view *v, size_t at);
+// Like a recogniser of the rule's kind.
+enum redact_kind ids_kind(unsigned rule);
+bool ids_at(struct view *v, size_t at, unsigned rule, struct match *out);
 
 #endif

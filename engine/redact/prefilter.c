@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { BATCH = 32, REACH = 64, RUN_BYTES = 16 };
+enum { BATCH = 32, KEPT = 4, REACH = 64, RUN_BYTES = 16 };
 
 struct pass {
     struct slice text;
@@ -16,6 +16,7 @@ struct pass {
     place_fn *tell;
     void *user;
     size_t next_at, next_colon, next_dot, next_run, next_digits;
+    uint64_t starts[KEPT];  // of the last blocks: where a match may begin
 };
 
 // Bits of a block, each `by` places further on; the first ones come from the block before.
@@ -24,35 +25,37 @@ static uint64_t later(uint64_t block, uint64_t before, unsigned by)
     return block << by | before >> (64 - by);
 }
 
-// Tells of the places in [from, to) that begin a word, or with a mark that a match may begin with.
-static void tell_range(struct pass *p, size_t from, size_t to, size_t *next, unsigned anchor)
-{
-    static const char others[] = "+(:-_";
-    size_t at = from > *next ? from : *next;
-
-    if (to > p->text.len)
-        to = p->text.len;
-    for (bool word = at && is_alnum((unsigned char)p->text.ptr[at - 1]); at < to; at++) {
-        int c = (unsigned char)p->text.ptr[at];
-        bool here = is_alnum(c);
-        if ((here && !word) || c >= 0xC3 || (c && !here && strchr(others, c)))
-            p->tell(p->user, at, anchor);
-        word = here;
-    }
-    *next = to > *next ? to : *next;
-}
-
-static size_t minus(size_t a, size_t b)
-{
-    return a > b ? a - b : 0;
-}
-
 static size_t take_bit(uint64_t *bits)
 {
     size_t at = (size_t)__builtin_ctzll(*bits);
 
     *bits &= *bits - 1;
     return at;
+}
+
+// Tells of the places in [from, to) that begin a word, or with a mark that a match may begin with.
+// No more than KEPT blocks back from the one that is looked at.
+static void tell_range(struct pass *p, size_t from, size_t to, size_t *next, unsigned anchor)
+{
+    size_t at = from > *next ? from : *next;
+
+    if (to > p->text.len)
+        to = p->text.len;
+    *next = to > *next ? to : *next;
+    while (at < to) {
+        size_t base = at / BLOCK_BYTES * BLOCK_BYTES;
+        uint64_t bits = p->starts[base / BLOCK_BYTES % KEPT] & ~UINT64_C(0) << (at - base);
+        if (to - base < BLOCK_BYTES)
+            bits &= (UINT64_C(1) << (to - base)) - 1;
+        while (bits)
+            p->tell(p->user, base + take_bit(&bits), anchor);
+        at = base + BLOCK_BYTES;
+    }
+}
+
+static size_t minus(size_t a, size_t b)
+{
+    return a > b ? a - b : 0;
 }
 
 static int byte_at(const struct pass *p, size_t at)
@@ -140,6 +143,10 @@ static void see(struct pass *p, size_t base, const struct block *b, const struct
                 struct runs *runs)
 {
     uint64_t ends = run_ends(b->run, runs);
+    uint64_t marks = b->other | b->colon | (b->run & ~b->alnum);
+
+    p->starts[base / BLOCK_BYTES % KEPT] =
+        (b->alnum & ~later(b->alnum, before->alnum, 1)) | marks;
     uint64_t letter = b->alnum & ~b->digit, letter_before = before->alnum & ~before->digit;
     uint64_t dots = later(b->dot, before->dot, 1);
     uint64_t decimal = b->digit & dots & later(b->digit, before->digit, 2);

@@ -33,7 +33,7 @@ struct redactor {
     // Of the kinds that are on: those with an anchor, for each, and last all of them.
     const struct recogniser *lists[ANCHORS + 1][RECOGNISERS_MAX + 1];  // a NULL ends each
     struct ids_index ids;
-    const struct recogniser *id_of[REDACT_KINDS];  // which are in no list: ids tells where to ask
+    unsigned char starts[256];  // enum redact_start of a byte
     uint64_t kinds;
     struct own_patterns *own;
     char *allow[REDACT_ALLOW_MAX];  // small letters
@@ -59,18 +59,25 @@ struct scan {
     bool failed;
 };
 
+static unsigned start_of(int c)
+{
+    return is_digit(c) ? START_DIGIT : is_letter(c) || is_letter_lead(c) ? START_LETTER :
+           c == '+' || c == '(' ? START_PHONE : c == ':' ? START_COLON : c == '-' ? START_DASH :
+           c == '_' ? START_UNDERSCORE : 0;
+}
+
 static int copy_rules(struct redactor *r, const struct redact_rules *rules, struct err *err)
 {
     r->kinds = rules ? rules->kinds & REDACT_KINDS_ALL : redact_kinds_default();
-    ids_index_init(&r->ids);
+    ids_index_init(&r->ids, r->kinds);
+    for (int c = 0; c < 256; c++)
+        r->starts[c] = (unsigned char)start_of(c);
     for (unsigned anchor = 0; anchor <= ANCHORS; anchor++) {
         size_t n = 0;
         for (const struct recogniser *rec = recognisers; rec->at; rec++) {
             bool has = anchor == ANCHORS || (rec->anchors >> anchor & 1);
             BUG_ON(n == RECOGNISERS_MAX);
-            if (rec->id)
-                r->id_of[rec->kind] = rec;
-            else if (has && r->kinds & REDACT_KIND_BIT(rec->kind))
+            if (has && !rec->id && r->kinds & REDACT_KIND_BIT(rec->kind))
                 r->lists[anchor][n++] = rec;
         }
     }
@@ -152,13 +159,6 @@ void redact_spans_release(struct redact_spans *s)
 
 // ---- candidates
 
-static unsigned start_of(int c)
-{
-    return is_digit(c) ? START_DIGIT : is_letter(c) || is_letter_lead(c) ? START_LETTER :
-           c == '+' || c == '(' ? START_PHONE : c == ':' ? START_COLON : c == '-' ? START_DASH :
-           c == '_' ? START_UNDERSCORE : 0;
-}
-
 static void add(struct scan *s, size_t at, struct match m, unsigned kind, int context)
 {
     int score = (int)m.score + context;
@@ -178,7 +178,7 @@ static void add(struct scan *s, size_t at, struct match m, unsigned kind, int co
 // Whether a character begins at `at` in the text as it came: one may be several in the view.
 static bool is_start(const struct scan *s, size_t at)
 {
-    return s->folded.marks.len == 0 || fold_is_start(&s->folded, at);
+    return s->folded.wide.len == 0 || fold_is_start(&s->folded, at);
 }
 
 static void ask_one(struct scan *s, size_t at, const struct recogniser *rec)
@@ -197,7 +197,7 @@ static void ask_one(struct scan *s, size_t at, const struct recogniser *rec)
 static void ask(struct scan *s, size_t at, unsigned anchor)
 {
     const struct recogniser *const *list = s->r->lists[anchor];
-    unsigned start = start_of((unsigned char)s->view.ptr[at]);
+    unsigned start = s->r->starts[(unsigned char)s->view.ptr[at]];
 
     if (start == 0 || view_word_before(&s->view, at) || !is_start(s, at))
         return;
@@ -207,11 +207,19 @@ static void ask(struct scan *s, size_t at, unsigned anchor)
     if (!(start & (START_DIGIT | START_LETTER)) || !(ID_ANCHORS >> anchor & 1))
         return;
     s->view.hit = false;
-    uint64_t ids = ids_which(&s->r->ids, &s->view, at) & s->r->kinds;
+    uint64_t ids = ids_which(&s->r->ids, &s->view, at);
     if (s->view.hit && at < s->unsettled)
         s->unsettled = at;
-    for (; ids; ids &= ids - 1)
-        ask_one(s, at, s->r->id_of[__builtin_ctzll(ids)]);
+    for (; ids; ids &= ids - 1) {
+        unsigned rule = (unsigned)__builtin_ctzll(ids);
+        struct match m = {0};
+        s->view.hit = false;
+        bool found = ids_at(&s->view, at, rule, &m);
+        if (s->view.hit && at < s->unsettled)
+            s->unsettled = at;
+        if (found && !s->view.hit)
+            add(s, at, m, ids_kind(rule), 0);
+    }
 }
 
 static void ask_own(struct scan *s)
