@@ -70,7 +70,9 @@ static int take_new_file(struct vault *v, struct err *err)
     if (rc)
         return rc;
     r->offset = 0;
-    r->lines = r->rotation = r->rotated = 0;
+    r->lines = 0;
+    r->rotation = 0;
+    r->rotated = 0;
     r->line_is_open = false;
     r->reloading = true;
     r->epoch++;
