@@ -29,7 +29,8 @@ _Static_assert((int)PARLEY_E_USAGE == E_USAGE && (int)PARLEY_E_POLICY == E_POLIC
 _Static_assert((int)PARLEY_CONTINUE == JOB_CONTINUE && (int)PARLEY_STATELESS == JOB_STATELESS &&
                    (int)PARLEY_ALL_USERS == JOB_ALL_USERS &&
                    (int)PARLEY_REGENERATE == JOB_REGENERATE &&
-                   (int)PARLEY_AS_OPERATOR == JOB_AS_OPERATOR,
+                   (int)PARLEY_AS_OPERATOR == JOB_AS_OPERATOR &&
+                   (int)PARLEY_REVEAL == JOB_REVEAL,
                "public flags and job flags are the same numbers");
 
 const char *parley_version(void)

@@ -142,7 +142,10 @@ enum {
     /** of parley_sessions, parley_show, parley_why and parley_recall: not the user asks, but who
      * runs the program. The read is noted in the audit trail before anything is shown; if it cannot
      * be, nothing is. */
-    PARLEY_AS_OPERATOR = 16
+    PARLEY_AS_OPERATOR = 16,
+    /** of parley_show: what masks stand for is shown instead of them, as far as it is kept; the
+     * audit trail has how much was. */
+    PARLEY_REVEAL = 32
 };
 
 /** One user message. */
@@ -175,7 +178,7 @@ PARLEY_API void parley_stop(parley *engine, uint64_t request);
 
 typedef struct parley_scope {
     unsigned version; /**< PARLEY_SCOPE_VERSION */
-    unsigned flags;   /**< PARLEY_CONTINUE, PARLEY_ALL_USERS, PARLEY_AS_OPERATOR */
+    unsigned flags;   /**< PARLEY_CONTINUE, PARLEY_ALL_USERS, PARLEY_AS_OPERATOR, PARLEY_REVEAL */
     const char *user, *bot, *context, *session, *provider, *model; /**< as in parley_message */
 } parley_scope;
 #define PARLEY_SCOPE_VERSION 1
@@ -385,7 +388,8 @@ enum {
  * the new keys yet; PARLEY_E_USAGE: the source of the operator key offers no new one. */
 PARLEY_API int parley_keys_rotate(const parley_options *options, unsigned what, char **report,
                                   parley_error *error);
-/** [{bot, file}]: the bots that there are, by name. */
+/** [{bot, file, redaction}]: the bots that there are, by name; redaction: "on", "off", or null if
+ * the policy cannot be loaded. */
 PARLEY_API int parley_bots(const parley_options *options, char **report, parley_error *error);
 /** [{name, type, default, help}]: every setting that a configuration can hold. In a name "*" stands
  * for a provider's; a type is "string", "integer", "number", "boolean" or "span" ("30m"); default
@@ -429,6 +433,11 @@ enum {
  * ("US"), NULL: nowhere. PARLEY_E_USAGE: over 16 MiB, not UTF-8, a NUL in it, or no such region. */
 PARLEY_API int parley_redact(const char *region, const char *text, size_t text_bytes,
                              unsigned flags, char **report, parley_error *error);
+/** The same by the rules of a bot's policy. PARLEY_E_POLICY: there is no such bot, or its policy is
+ * wrong. */
+PARLEY_API int parley_redact_bot(const parley_options *options, const char *bot, const char *text,
+                                 size_t text_bytes, unsigned flags, char **report,
+                                 parley_error *error);
 
 /* ---- back-tests */
 

@@ -173,6 +173,11 @@ static void check_file(struct check *c, const char *path)
         note_price(c, c->conf, policy->info.model, note);
     if (!code && !note[0])
         note_summaries(c, policy, note);
+    if (!code && policy->info.privacy.off) {
+        size_t len = strlen(note);
+        snprintf(note + len, sizeof(note) - len, "%sredaction is off: nothing is masked",
+                 len ? "; " : "");
+    }
     policy_unref(policy);
     tell_with(c, path, code, &err, note);
 }
@@ -307,13 +312,22 @@ int parley_migrate(const parley_options *options, int dry_run, char **report, pa
     return finish_report(&text, code, report, &err, error);
 }
 
+struct listing {
+    struct json_writer w;
+    struct policy_loader loader;
+};
+
 static void write_bot(void *user, const char *bot, const char *file)
 {
-    struct json_writer *w = user;
-    jw_object(w);
-    jw_kv_str(w, "bot", bot);
-    jw_kv_str(w, "file", file);
-    jw_object_end(w);
+    struct listing *list = user;
+    struct policy *policy = NULL;
+    int code = list->loader.load(list->loader.self, bot, &policy, NULL);
+    jw_object(&list->w);
+    jw_kv_str(&list->w, "bot", bot);
+    jw_kv_str(&list->w, "file", file);
+    jw_kv_str(&list->w, "redaction", code ? NULL : policy->info.privacy.off ? "off" : "on");
+    jw_object_end(&list->w);
+    policy_unref(policy);
 }
 
 int parley_bots(const parley_options *options, char **report, parley_error *error)
@@ -321,15 +335,21 @@ int parley_bots(const parley_options *options, char **report, parley_error *erro
     struct settings settings;
     struct err err = ERR_INIT;
     struct buf json = BUF_INIT(REPORT_BYTES_MAX);
-    struct json_writer w;
+    struct listing list;
     int code = settings_load(&settings, options, &err);
     if (!code) {
         struct lua_env env = {.policies_dir = conf_str(settings.conf, "policies"),
                               .clock = clock_system()};
-        jw_init(&w, &json);
-        jw_array(&w);
-        lua_bots(&env, write_bot, &w);
-        jw_array_end(&w);
+        struct lua_loader *loader = NULL;
+        code = lua_loader_new(&loader, &env, &err);
+        if (!code) {
+            list.loader = lua_loader_ops(loader);
+            jw_init(&list.w, &json);
+            jw_array(&list.w);
+            lua_bots(&env, write_bot, &list);
+            jw_array_end(&list.w);
+        }
+        lua_loader_free(loader);
         settings_release(&settings);
     }
     return finish_report(&json, code, report, &err, error);

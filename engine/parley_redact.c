@@ -4,8 +4,7 @@
 // Masks are numbered within the text, by value, as those of a user are within all that they say.
 #include "parley_int.h"
 
-#include "redact/mask.h"
-#include "redact/scan.h"
+#include "redact/redact.h"
 
 #include <sodium.h>
 
@@ -97,20 +96,17 @@ static int write_report(const struct redactor *r, struct slice text,
     return code;
 }
 
-static int redact(const char *region, struct slice text, unsigned flags, char **report,
-                  struct err *err)
+// r NULL: nothing is masked, and nothing escaped.
+static int redact_with(const struct redactor *r, struct slice text, unsigned flags, char **report,
+                       struct err *err)
 {
-    struct redact_rules rules = {.kinds = redact_kinds_default(), .region = region};
     struct redact_spans spans = REDACT_SPANS_INIT;
-    struct redactor *r;
-
-    int code = redactor_new(&r, &rules, err);
-    if (code != E_OK)
-        return code == E_POLICY ? (err->code = E_USAGE) : code;
-    code = redact_scan(r, text, &spans, err);
+    int code = r ? redact_scan(r, text, &spans, err) : E_OK;
     struct buf masked = BUF_INIT(2 * text.len + SPAN_BYTES * spans.len + 1);
-    if (code == E_OK)
+    if (code == E_OK && r)
         code = mask(r, text, &spans, &masked, err);
+    else if (code == E_OK)
+        buf_add_slice(&masked, text);
     if (code == E_OK && flags & PARLEY_REDACT_TEXT) {
         buf_add_char(&masked, '\0');  // so that of an empty text there is something to take
         code = buf_check(&masked, "the masked text", err);
@@ -120,8 +116,58 @@ static int redact(const char *region, struct slice text, unsigned flags, char **
     }
     buf_release(&masked);
     redact_spans_release(&spans);
+    return code;
+}
+
+static int redact(const char *region, struct slice text, unsigned flags, char **report,
+                  struct err *err)
+{
+    struct redact_rules rules = {.kinds = redact_kinds_default(), .region = region};
+    struct redactor *r;
+
+    int code = redactor_new(&r, &rules, err);
+    if (code != E_OK)
+        return code == E_POLICY ? (err->code = E_USAGE) : code;
+    code = redact_with(r, text, flags, report, err);
     redactor_free(r);
     return code;
+}
+
+static int redact_bot(const parley_options *options, const char *bot, struct slice text,
+                      unsigned flags, char **report, struct err *err)
+{
+    struct settings settings;
+    struct lua_loader *loader = NULL;
+    struct policy *policy = NULL;
+    int code = settings_load(&settings, options, err);
+
+    if (code)
+        return code;
+    struct lua_env env = {.policies_dir = conf_str(settings.conf, "policies"),
+                          .clock = clock_system()};
+    code = lua_loader_new(&loader, &env, err);
+    if (code == E_OK) {
+        struct policy_loader ops = lua_loader_ops(loader);
+        code = ops.load(ops.self, bot, &policy, err);
+    }
+    if (code == E_OK && policy->info.privacy.off)
+        code = redact_with(NULL, text, flags, report, err);
+    else if (code == E_OK && policy->info.redactor)
+        code = redact_with(policy->info.redactor, text, flags, report, err);
+    else if (code == E_OK)
+        code = redact(NULL, text, flags, report, err);
+    policy_unref(policy);
+    lua_loader_free(loader);
+    settings_release(&settings);
+    return code;
+}
+
+static int check_text(struct slice text, struct err *err)
+{
+    if (text.len > TEXT_MAX)
+        return err_set(err, E_USAGE, "the text is over %d MiB: redact it in parts",
+                       TEXT_MAX >> 20);
+    return redact_check(text, err);
 }
 
 int parley_redact(const char *region, const char *text, size_t text_bytes, unsigned flags,
@@ -129,21 +175,25 @@ int parley_redact(const char *region, const char *text, size_t text_bytes, unsig
 {
     struct slice in = slice_of(text, text_bytes);
     struct err err = ERR_INIT;
-    size_t valid = utf8_valid_prefix(in);
-    int code;
+    int code = check_text(in, &err);
 
     *report = NULL;
-    if (text_bytes > TEXT_MAX)
-        code = err_set(&err, E_USAGE, "the text is over %d MiB: redact it in parts",
-                       TEXT_MAX >> 20);
-    else if (valid < text_bytes)
-        code = err_set(&err, E_USAGE, "text is not valid UTF-8 at byte %zu: convert it to UTF-8",
-                       valid);
-    else if (text_bytes && memchr(text, '\0', text_bytes))
-        code = err_set(&err, E_USAGE, "text has a NUL at byte %zu: remove it",
-                       (size_t)((const char *)memchr(text, '\0', text_bytes) - text));
-    else
+    if (code == E_OK)
         code = redact(region, in, flags, report, &err);
+    public_error(error, &err);
+    return code;
+}
+
+int parley_redact_bot(const parley_options *options, const char *bot, const char *text,
+                      size_t text_bytes, unsigned flags, char **report, parley_error *error)
+{
+    struct slice in = slice_of(text, text_bytes);
+    struct err err = ERR_INIT;
+    int code = check_text(in, &err);
+
+    *report = NULL;
+    if (code == E_OK)
+        code = redact_bot(options, bot, in, flags, report, &err);
     public_error(error, &err);
     return code;
 }

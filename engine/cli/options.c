@@ -167,6 +167,8 @@ const struct flag flag_table[FLAGS] = {
                       "special tokens such as <|endoftext|> are those tokens, not text"},
     [FLAG_REGION] = {"region", 0, FLAG_TEXT, "CODE", OFFER_NOTHING, 1 << CMD_REDACT,
                      "telephone numbers without a country are this one's: US, DE, …"},
+    [FLAG_REVEAL] = {"reveal", 0, FLAG_SWITCH, NULL, OFFER_NOTHING, 1 << CMD_SHOW,
+                     "originals instead of masks, as far as they are kept; the audit trail has it"},
     [FLAG_POLICY] = {"policy", 0, FLAG_MANY, "FILE", OFFER_FILES, 1 << CMD_REPLAY,
                      "a policy's file, or a bot's name; may be repeated, or further ones follow"},
     [FLAG_FROM] = {"from", 0, FLAG_TEXT, "FILE.jsonl", OFFER_FILES, 1 << CMD_REPLAY,

@@ -84,6 +84,7 @@ enum flag_id {
     FLAG_K,
     FLAG_SPECIAL,
     FLAG_REGION,
+    FLAG_REVEAL,
     FLAG_POLICY,
     FLAG_FROM,
     FLAG_SINCE,

@@ -15,8 +15,16 @@ int command_redact(struct cli *cli)
 
     int code = cli_read_text(cli, o->n_words ? o->words[0] : NULL, TEXT_MAX, &text);
     if (code == PARLEY_OK) {
-        code = parley_redact(o->value[FLAG_REGION], text.ptr, text.len,
-                             o->format == FORMAT_JSON ? 0 : PARLEY_REDACT_TEXT, &report, &error);
+        unsigned flags = o->format == FORMAT_JSON ? 0 : PARLEY_REDACT_TEXT;
+        parley_options options;
+
+        cli_engine_options(cli, &options);
+        if (option_on(o, FLAG_BOT))
+            code = parley_redact_bot(&options, o->value[FLAG_BOT], text.ptr, text.len, flags,
+                                     &report, &error);
+        else
+            code = parley_redact(o->value[FLAG_REGION], text.ptr, text.len, flags, &report,
+                                 &error);
         if (code < 0)
             cli_fail(cli, &error);
     }

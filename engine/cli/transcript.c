@@ -153,6 +153,8 @@ int command_show(struct cli *cli)
     parley_scope scope;
 
     cli_scope(cli, &scope);
+    if (option_on(o, FLAG_REVEAL))
+        scope.flags |= PARLEY_REVEAL;
     if (o->n_words)
         scope.session = o->words[0];
     if (!scope.session && !(scope.flags & PARLEY_CONTINUE)) {

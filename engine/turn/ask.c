@@ -3,6 +3,7 @@
 #include "ledger/erase.h"
 #include "turn/feeder.h"
 #include "turn/gauge.h"
+#include "turn/mask.h"
 #include "turn/resume.h"
 
 static void ordinal_text(struct json_writer *w, const char *key, uint32_t n)
@@ -161,7 +162,7 @@ static void show_loaded(struct ledger_op *op)
     }
     jw_init(&w, &json);
     emit_show(&w, run);
-    emit_result(run, &json);
+    show_revealed(run, &json);
 }
 
 static void show_found(struct run *run)

@@ -142,6 +142,8 @@ void feeder_policy(struct run *run)
     p->noted = true;
     struct audit_note *note = &f->policies[f->policies_len++];
     *note = (struct audit_note){.action = AUDIT_POLICY_LOADED};
+    if (p->info.privacy.off)
+        note->detail = AUDIT_REDACTION_OFF;
     snprintf(note->bot, sizeof(note->bot), "%s", p->info.name);
     snprintf(note->policy, sizeof(note->policy), "%s", p->info.version);
     next(run->w);

@@ -121,20 +121,15 @@ static void opened(struct ledger_op *op)
         run->mask_ready(run);
 }
 
-void mask_open(struct run *run, void (*then)(struct run *run))
+static void open_masks(struct run *run, bool originals, void (*then)(struct run *run))
 {
-    const struct privacy *privacy = &run->policy->info.privacy;
     struct err err = ERR_INIT;
-    if (privacy->off || !run->user_key || run->masks) {
-        then(run);
-        return;
-    }
     if (hold(run->w, run->partition, run->user_key, &run->masks, &err)) {
         emit_error(run, err.code, &err);
         return;
     }
     mask_book_expire(user_masks_book(run->masks), clock_wall_ms(run->w->env.clock));
-    if (masks_loaded(run->masks->masks, privacy->keep_originals)) {
+    if (masks_loaded(run->masks->masks, originals)) {
         then(run);
         return;
     }
@@ -142,7 +137,24 @@ void mask_open(struct run *run, void (*then)(struct run *run))
     run->mask_busy = true;
     run->mask_wait.op.done = opened;
     run->mask_wait.op.user = run;
-    masks_load(run->masks->masks, privacy->keep_originals, &run->mask_wait);
+    masks_load(run->masks->masks, originals, &run->mask_wait);
+}
+
+void mask_open(struct run *run, void (*then)(struct run *run))
+{
+    const struct privacy *privacy = &run->policy->info.privacy;
+    if (privacy->off || !run->user_key || run->masks)
+        then(run);
+    else
+        open_masks(run, privacy->keep_originals, then);
+}
+
+void mask_open_kept(struct run *run, void (*then)(struct run *run))
+{
+    if (!run->user_key || run->masks)
+        then(run);
+    else
+        open_masks(run, true, then);
 }
 
 static void find_policy(struct run *run)
@@ -154,16 +166,27 @@ static void find_policy(struct run *run)
         policy_unref(run->policy);
         run->policy = policy;
     }
+    run->mask_said(run);
+}
+
+void mask_policy(struct run *run, void (*then)(struct run *run))
+{
+    run->mask_said = then;
+    if (policy_host_info(run->w->policies, run->job->bot))
+        find_policy(run);
+    else
+        aside_run(run, find_policy);
+}
+
+static void open_now(struct run *run)
+{
     mask_open(run, run->mask_ready);
 }
 
 void mask_prepare(struct run *run, void (*then)(struct run *run))
 {
     run->mask_ready = then;
-    if (policy_host_info(run->w->policies, run->job->bot))
-        find_policy(run);
-    else
-        aside_run(run, find_policy);
+    mask_policy(run, open_now);
 }
 
 struct redact_how mask_how(const struct run *run, enum redact_from from)

@@ -28,6 +28,12 @@ bool mask_reveals(const struct run *run);
 struct slice mask_shown(const struct run *run, struct safe_text text, struct buf *scratch);
 // Has a request read originals on the wire, if the policy lets its model.
 void mask_reveal_to_model(struct run *run, struct llm_request *request);
+// mask_show.c: ends a run with what it shows, in which masks become kept originals if that is what
+// was asked for, or what the policy says of its operators. Takes json.
+void show_revealed(struct run *run, struct buf *json);
+// The policy alone, and the masks with what is kept, whatever the policy says.
+void mask_policy(struct run *run, void (*then)(struct run *run));
+void mask_open_kept(struct run *run, void (*then)(struct run *run));
 // For who outlives the run.
 struct user_masks *user_masks_ref(struct user_masks *u);
 void user_masks_release(struct worker *w, struct user_masks *u);  // NULL allowed

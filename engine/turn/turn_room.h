@@ -43,7 +43,8 @@ enum job_verb {
 enum { JOB_CONTINUE = 1 /* the newest session of bot and context */, JOB_STATELESS = 2,
        JOB_ALL_USERS = 4,
        JOB_REGENERATE = 8 /* edit_turn, or the newest turn, is asked again in the same words */,
-       JOB_AS_OPERATOR = 16 /* not the user asks: what is read of the user is noted */ };
+       JOB_AS_OPERATOR = 16 /* not the user asks: what is read of the user is noted */,
+       JOB_REVEAL = 32 /* SHOW: with originals, as far as they are kept */ };
 
 enum { MESSAGE_BYTES_MAX = 256 << 10, JOB_TEXT_BYTES_MAX = 16 << 20, KEY_BYTES_MAX = 256 };
 

@@ -23,6 +23,8 @@
 #include "parley.h"
 #include "support/shared.h"
 
+#include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -180,11 +182,26 @@ static bool read_dialogues(struct world *world)
 
 // ---- the engine
 
+// The dialogues are to come back word for word, so their policy masks nothing.
+static void write_policy(const struct world *world, char *policies, size_t bytes)
+{
+    char path[PATH_BYTES + 64];
+
+    snprintf(policies, bytes, "%s/policies", world->folder);
+    if (mkdir(policies, 0700) && errno != EEXIST)
+        fail_msg("%s: %s", policies, strerror(errno));
+    snprintf(path, sizeof(path), "%s/policies/open.lua", world->folder);
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    fputs("return { privacy = { redact = false } }\n", f);
+    assert_int_equal(fclose(f), 0);
+}
+
 static void open_engine(struct world *world)
 {
     static const char *const forms[] = {"providers.take%zu.api=scripted",
                                         "providers.take%zu.replay=%s/take%zu"};
-    char store[PATH_BYTES + 32], texts[2 * TAKES_MAX][PATH_BYTES + 64];
+    char store[PATH_BYTES + 32], policies[PATH_BYTES + 32], texts[2 * TAKES_MAX][PATH_BYTES + 64];
     const char *settings[2 * TAKES_MAX + 1] = {NULL};
     parley_options options = PARLEY_OPTIONS_INIT;
     parley_error error = PARLEY_ERROR_INIT;
@@ -198,7 +215,9 @@ static void open_engine(struct world *world)
     }
     options.config = "";
     options.store = store;
-    options.bot = "plain";
+    write_policy(world, policies, sizeof(policies));
+    options.policies = policies;
+    options.bot = "open";
     options.settings = settings;
     options.no_environment = 1;
     if (parley_open(&world->engine, &options, &error))
