@@ -136,6 +136,11 @@ static void write_masked(struct writing *w)
     }
 }
 
+static uint32_t known_at_first(const struct redact_how *how)
+{
+    return how->bounded ? how->known : how->book ? mask_book_len(how->book) : 0;
+}
+
 // ---- whole text
 
 int redact_check(struct slice text, struct err *err)
@@ -174,7 +179,7 @@ int redact_text(const struct redact_how *how, struct slice text, struct safe_buf
         code = redact_scan(how->redactor, text, &spans, err);
     if (!code) {
         struct writing w = {.how = how, .text = text, .upto = text.len, .at_end = true,
-                            .known = mask_book_len(how->book), .spans = &spans, .out = out,
+                            .known = known_at_first(how), .spans = &spans, .out = out,
                             .value = BUF_INIT(VALUE_BYTES_MAX)};
 
         write_masked(&w);
@@ -190,7 +195,7 @@ int redact_text(const struct redact_how *how, struct slice text, struct safe_buf
 void redact_stream_init(struct redact_stream *s, const struct redact_how *how)
 {
     *s = (struct redact_stream){.how = *how};
-    s->known = how->book ? mask_book_len(how->book) : 0;
+    s->known = known_at_first(how);
     buf_init(&s->text, CONTENT_BYTES_MAX);
 }
 

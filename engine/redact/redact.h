@@ -22,6 +22,10 @@ struct redact_how {
     struct mask_book *book;           // borrowed; NULL only without a redactor
     enum redact_from from;
     bool known_only;                  // no new numbers: other values get the number 0
+    // The text may speak of the first `known` masks of the book, and of those that it brings up
+    // itself; unless bounded, of all that there are when it begins.
+    bool bounded;
+    uint32_t known;
 };
 
 // Appends the safe form of text to out. E_USAGE: not valid UTF-8 or a NUL (names the byte offset).

@@ -64,6 +64,7 @@ void reply_init(struct run *run)
     struct redact_how how = mask_how(run, REDACT_MODEL);
     reply_release(run);
     how.known_only = run->masks_failed;
+    run->masks_known = how.book ? mask_book_len(how.book) : 0;
     redact_stream_init(&run->stream, &how);
     reveal_init(&run->reveal, how.book, MASK_PLAIN);
     run->replying = true;
@@ -169,6 +170,8 @@ static bool safe_block(const struct run *run, const struct llm_block *b, struct 
 {
     struct redact_how how = mask_how(run, REDACT_MODEL);
     how.known_only = run->masks_failed || !is_words(b);
+    how.bounded = true;
+    how.known = run->masks_known;
     for (int f = 0; f < PARTS_PER_BLOCK; f++) {
         struct slice raw = buf_slice(block_field(b, f));
         at[f][0] = safe_buf_text(all).len;
