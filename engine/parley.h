@@ -114,6 +114,9 @@ PARLEY_API const char *parley_version(void);
 /** A lower-case word for a code: "usage", "policy", "store", "refused", "provider" … */
 PARLEY_API const char *parley_code_word(int code);
 
+/** [{name, version, licence}]: the libraries that this process runs with, their versions as they
+ * say them, their licences by SPDX's names ("": not one alone). *report: for parley_free. */
+PARLEY_API int parley_libraries(char **report, parley_error *error);
 /** Keeps what is in memory (keys, messages) out of files and away from other processes: no core
  * dumps, and none of the same user's may attach (RLIMIT_CORE, PR_SET_DUMPABLE). It holds for the
  * whole process, so nothing here calls it by itself; the program parley does, first of all. */

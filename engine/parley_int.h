@@ -17,6 +17,7 @@
 //   parley_discover.c model servers on this machine
 //   parley_jobs.c     what the engine does by itself: the sweep
 //   parley_process.c  what holds for the whole process
+//   parley_libraries.c  the libraries that are linked, and their versions
 //   parley_files.c    who can get at the files
 //   parley_tokens.c   counting tokens, which needs none either
 //   parley_redact.c   what redaction makes of a text, nor does this

@@ -4,6 +4,7 @@ DESTDIR ?=
 BASH_COMPLETIONS ?= $(PREFIX)/share/bash-completion/completions
 ZSH_COMPLETIONS  ?= $(PREFIX)/share/zsh/site-functions
 FISH_COMPLETIONS ?= $(PREFIX)/share/fish/vendor_completions.d
+SYSTEMD_UNITS    ?= $(PREFIX)/lib/systemd/system
 
 .PHONY: run install help clean distclean
 run: deps
@@ -13,7 +14,8 @@ run: deps
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include \
 	    $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/parley/policies \
-	    $(DESTDIR)$(BASH_COMPLETIONS) $(DESTDIR)$(ZSH_COMPLETIONS) $(DESTDIR)$(FISH_COMPLETIONS)
+	    $(DESTDIR)$(BASH_COMPLETIONS) $(DESTDIR)$(ZSH_COMPLETIONS) $(DESTDIR)$(FISH_COMPLETIONS) \
+	    $(DESTDIR)$(SYSTEMD_UNITS)
 	install -m 755 $(B)/parley $(DESTDIR)$(PREFIX)/bin/parley
 	install -m 755 $(B)/libparley.so.0 $(DESTDIR)$(PREFIX)/lib/libparley.so.0
 	ln -sf libparley.so.0 $(DESTDIR)$(PREFIX)/lib/libparley.so
@@ -24,6 +26,8 @@ install: all
 	$(B)/parley completion bash > $(DESTDIR)$(BASH_COMPLETIONS)/parley
 	$(B)/parley completion zsh > $(DESTDIR)$(ZSH_COMPLETIONS)/_parley
 	$(B)/parley completion fish > $(DESTDIR)$(FISH_COMPLETIONS)/parley.fish
+	for u in service timer; do sed 's|@PREFIX@|$(PREFIX)|' scripts/systemd/parley-upkeep.$$u \
+	    > $(DESTDIR)$(SYSTEMD_UNITS)/parley-upkeep.$$u || exit 1; done
 	install -m 644 policies/*.lua $(DESTDIR)$(PREFIX)/share/parley/policies
 
 help:

@@ -103,12 +103,43 @@ int command_migrate(struct cli *cli)
     return code;
 }
 
+static void print_libraries(struct cli *cli, struct json libraries)
+{
+    struct buf name = BUF_INIT(1024), version = BUF_INIT(1024);
+    struct json_iter it = {0};
+    struct json none, library;
+
+    while (json_next(libraries, &it, &none, &library)) {
+        struct slice n = json_text(json_get(library, "name"), &name);
+        struct slice v = json_text(json_get(library, "version"), &version);
+
+        outputf(&cli->output, "%.*s %.*s\n", SLICE_FMT(n), SLICE_FMT(v));
+    }
+    buf_release(&name);
+    buf_release(&version);
+}
+
 int command_version(struct cli *cli)
 {
+    bool verbose = cli->options.command && option_on(&cli->options, FLAG_VERBOSE);
+    parley_error error = PARLEY_ERROR_INIT;
+    struct report report = {0};
+    char *text = NULL;
+
+    int code = verbose ? parley_libraries(&text, &error) : PARLEY_OK;
+    if (verbose)
+        code = cli_report_read(cli, code, text, &error, &report);
+    if (code < 0)
+        return code;
     if (cli->options.format == FORMAT_JSON)
-        outputf(&cli->output, "{\"version\":\"%s\"}\n", parley_version());
+        outputf(&cli->output, "{\"version\":\"%s\"%s%s}\n", parley_version(),
+                verbose ? ",\"libraries\":" : "", verbose ? report.text : "");
     else
         outputf(&cli->output, "parley %s\n", parley_version());
+    if (verbose && cli->options.format != FORMAT_JSON)
+        print_libraries(cli, json_root(&report.doc));
+    if (verbose)
+        cli_report_free(&report);
     return PARLEY_OK;
 }
 

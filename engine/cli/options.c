@@ -187,6 +187,8 @@ const struct flag flag_table[FLAGS] = {
     [FLAG_ACCEPT] = {"accept", 0, FLAG_SWITCH, NULL, OFFER_NOTHING, 1 << CMD_AUDIT,
                      "verify: signs the trail as it is, which the trail tells, where the head "
                      "does not go with it and that is right (an older store was put in place)"},
+    [FLAG_VERBOSE] = {"verbose", 'v', FLAG_SWITCH, NULL, OFFER_NOTHING, 1 << CMD_VERSION,
+                      "the libraries that are linked, too, with their versions"},
     [FLAG_REMOVE] = {"remove", 0, FLAG_SWITCH, NULL, OFFER_NOTHING,
                      1 << CMD_PIN | 1 << CMD_CONSTRAINT,
                      "lets the turn go again, or takes back the constraint of this number"},

@@ -92,6 +92,7 @@ enum flag_id {
     FLAG_SVG,
     FLAG_HEAD,
     FLAG_ACCEPT,
+    FLAG_VERBOSE,
     FLAG_REMOVE,
     FLAG_REGENERATE,
     FLAG_EDIT,

@@ -42,4 +42,21 @@ chmod 600 parley.keys
 run verify
 code 0
 
+it version__names_what_is_linked
+run version -v
+code 0
+for l in glibc libcurl libsodium lua pcre2 sqlite utf8proc zstd; do prints "$l "; done
+run version -v -o json
+has '$.libraries[0].name' text glibc
+run version -o json
+expect "only with -v" sh -c "! grep -q libraries out"
+
+it audit__a_policy_without_redaction
+mkdir -p policies
+printf 'return { title = "open", privacy = { redact = false } }\n' >policies/open.lua
+run ask "Hello." --bot open
+code 0
+run audit -o json
+expect "the trail tells" grep -q '"detail":"redaction_off","bot":"open"' out
+
 plan

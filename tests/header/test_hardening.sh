@@ -88,5 +88,31 @@ no_core() {
 }
 check hardening__no_core_dump no_core
 
+# ---- units
+
+# Every command that a unit runs is one that there is; and the sandbox is strict.
+units() {
+    sed "s|@PREFIX@|/usr|" scripts/systemd/parley-upkeep.service >"$work/parley-upkeep.service"
+    cp scripts/systemd/parley-upkeep.timer "$work"
+    grep '^ExecStart=' "$work/parley-upkeep.service" >"$work/starts"
+    grep -q . "$work/starts" || return 1
+    while read -r line; do
+        # shellcheck disable=SC2046 # words
+        set -- $(echo "${line#ExecStart=/usr/bin/parley }")
+        "$build/parley" "$@" --help || return 1
+    done <"$work/starts"
+    ! grep -q '@' "$work/parley-upkeep.service" || grep '@' "$work/parley-upkeep.service" |
+        grep -qv 'SystemCallFilter' && return 1
+    return 0
+}
+check systemd__units_run_what_there_is units
+if command -v systemd-analyze >/dev/null; then
+    check systemd__sandbox_is_strict systemd-analyze security --offline=true --threshold=10 \
+        "$work/parley-upkeep.service"
+else
+    n=$((n + 1))
+    echo "ok $n - systemd__sandbox_is_strict # skip systemd-analyze is not here"
+fi
+
 echo "1..$n"
 exit $failed

@@ -68,6 +68,7 @@ shells_find_it() {
     done
     grep -q '^#compdef parley' "$share/zsh/site-functions/_parley"
 }
+check header__installs_systemd_units test -s "$work/dest/usr/lib/systemd/system/parley-upkeep.timer"
 check header__installs_completion_and_manual shells_find_it
 check header__pkg_config_knows_it \
     env PKG_CONFIG_PATH="$work/dest/usr/lib/pkgconfig" pkg-config --exists --print-errors parley
