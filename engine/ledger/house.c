@@ -58,6 +58,9 @@ int house_check(const struct vault *v, const struct record *r, struct err *err)
 {
     bool known = false;
 
+    // None of them has one, and no sum is over it.
+    if (r->body.bytes.len)
+        return err_set(err, E_CORRUPT, "it has a body, and nothing of the house has");
     if (slice_is(r->partition, AUDIT_PARTITION))
         return trail_check_record(v, r, err);
     if (slice_is(r->partition, HOUSE_PARTITION) && slice_is(r->key, "erasures"))
