@@ -7,7 +7,8 @@
 //
 // What is handled leaves the list of what is due, as its head says when it is due next; so the page
 // after begins at the last record that was left. A session that cannot be handled (damaged, written
-// to meanwhile) is left, and harms no other.
+// to meanwhile) is left, and harms no other. Originals that a policy kept for a while
+// (ledger/masks.h) are due when that ends, and deleted as they come up.
 #include "jobs/sweep.h"
 
 #include "base/mem.h"
@@ -241,6 +242,40 @@ static void find_key(struct sweep *s)
     vault_user_key(s->env.vault, &s->vault_request);
 }
 
+// ---- what a mask stands for, whose time is over
+
+static void original_deleted(struct store_op *op)
+{
+    struct sweep *s = CONTAINER_OF(op, struct sweep, op);
+
+    if (op->code == E_STORE || op->code == E_NOMEM) {
+        s->pass->err = op->err;
+        end(s, op->code);
+    } else if (op->code) {
+        leave(s, NULL);  // it was put anew meanwhile, or its user was erased
+    } else {
+        s->report.records++;
+        handled(s);
+    }
+}
+
+static bool is_original(const struct record *row)
+{
+    return slice_starts(row->key, SLICE_LIT("original/")) && row->version;
+}
+
+static void delete_original(struct sweep *s)
+{
+    const struct record *row = &s->page.rows[s->row];
+
+    s->item = (struct store_item){.verb = STORE_DELETE, .key = row->key, .version = row->version};
+    struct store_op *op = store_op(s, STORE_COMMIT, row->partition, original_deleted);
+    op->items = &s->item;
+    op->items_len = 1;
+    s->records--;
+    store_submit(s->env.store, op);
+}
+
 // ---- pages
 
 // Other things are due too; they are other jobs' own.
@@ -271,6 +306,10 @@ static void next_row(struct sweep *s)
             next_page(s);
         else
             end(s, E_OK);
+        return;
+    }
+    if (is_original(&s->page.rows[s->row]) && s->records) {
+        delete_original(s);
         return;
     }
     if (!read_row(s, &s->page.rows[s->row])) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // sweep.h: the job that archives sessions whose time has come, and deletes the turns of those that
-// were archived long enough ago. It finds them by what is due, so that its work grows with them and
-// not with how many there are. Owned by a runner's loop.
+// were archived long enough ago, and originals whose lifetime is over. It finds them by what is
+// due, so that its work grows with them and not with how many there are. Owned by a runner's loop.
 #ifndef JOBS_SWEEP_H
 #define JOBS_SWEEP_H
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Somebody comes back after hours, in several tabs of two processes at once: one of them makes the
-// new session, and all go on in it; no message is lost, none is answered twice. One that comes while
-// the other process answers is refused, and its sender told.
+// Somebody comes back after hours, in several tabs of two processes at once: one of them makes
+// the new session, and all go on in it; no message is lost, none is answered twice. One that comes
+// while the other process answers is refused, and its sender told.
 //
-// Negative control: messages that continue nothing, as if nobody looked whether somebody was faster.
+// Negative control: messages that continue nothing, as if nobody looked whether somebody was
+// faster.
 #include "fault/harness.h"
 #include "fault/run.h"
 

@@ -128,6 +128,8 @@ static void world_open(struct world *w, unsigned n)
     w->f.k = &w->k;
     snprintf(w->f.prefix, sizeof(w->f.prefix), "turn/%s/", w->old);
     kit_put(&w->k, "recall/hello", "{}", SLICE_NONE, 0);
+    kit_put(&w->k, "original/email/0000000001", "{}", SLICE_NONE, KIT_WALL_MS + 20 * DAY);
+    kit_put(&w->k, "original/email/0000000002", "{}", SLICE_NONE, KIT_WALL_MS + 200 * DAY);
     clock_sim_advance(w->k.clock, 3 * HOUR);
     assert_int_equal(run_sweep(&w->k, w->k.store, &w->f, false, "b", NULL), E_OK);
     clock_sim_advance(w->k.clock, 30 * DAY);
@@ -156,6 +158,8 @@ static const char *look(struct world *w)
         wrong = "records of what was deleted are there yet";
     else if (count_records(k, "attempt", w->old) != TURNS)
         wrong = "what it cost is not known any more";
+    else if (kit_count(k, "original/") != 1)
+        wrong = "an original is there yet, or gone too early";
     else if (w->f.calls == 0 || w->f.early)
         wrong = "recall was not told, or too early";
     else if (due->head.status != SESSION_ARCHIVED || due->head.purged ||
