@@ -153,6 +153,59 @@ static void test_expiry__state_has_limits(void **state)
     buf_release(&text);
 }
 
+// A turn whose plans say `state`. Whether the ledger took it.
+static bool settle_with(struct kit *k, struct chat *c, const struct buf *state)
+{
+    struct content reply = kit_content("answered");
+    struct attempt attempt = {.status = ATTEMPT_DONE, .provider = "scripted", .model = "echo"};
+    struct ledger_settle s = {.status = TURN_DONE, .stop = STOP_END, .reply = &reply, .tokens = 5,
+                              .policy = "hello@1", .provider = "scripted", .model = "echo",
+                              .attempt = &attempt, .states[1] = {state->ptr, state->len}};
+    struct ledger_op op;
+
+    assert_int_equal(kit_accept(k, c, "what was said"), E_OK);
+    kit_ready(k, &op);
+    ledger_settle(c, &s, &op);
+    content_release(&reply);
+    assert_int_equal(kit_wait(k, &op), E_OK);
+    return !op.state_refused;
+}
+
+static void test_expiry__state_is_written_with_the_turn(void **state)
+{
+    struct buf text = BUF_INIT(1 << 20);
+    struct kit k;
+    char key[64];
+    int code;
+
+    (void)state;
+    kit_open(&k, "memory:");
+    struct chat *c = kit_chat(&k, "kitchen");
+    for (int part = 0; part < 4; part++) {
+        buf_clear(&text);
+        buf_addf(&text, "{\"part%d\":\"", part);
+        for (int i = 0; i < 9 << 10; i++)
+            buf_add_str(&text, "note");
+        buf_add_str(&text, "\"}");
+        assert_true(settle_with(&k, c, &text) == (part < 3));
+    }
+    assert_true(session_state(&c->head).len > 100 << 10);
+    snprintf(key, sizeof(key), "session/%s", c->head.id);
+    struct kit_store_op get = {.op = {.verb = STORE_GET, .key = slice_str(key)}};
+    kit_submit(&k, &get);
+    assert_true(get.op.rows[0].body.bytes.len < 10 << 10);  // the vault compresses it
+    store_op_release(&get.op);
+    struct chat *again = kit_again(&k, c->head.id, &code);
+    assert_int_equal(code, E_OK);
+    assert_int_equal(again->head.turns, 4);
+    assert_true(slice_eq(safe_slice(session_state(&again->head)),
+                         safe_slice(session_state(&c->head))));
+    chat_free(again);
+    chat_free(c);
+    buf_release(&text);
+    kit_close(&k);
+}
+
 static void test_expiry__bad_heads(void **state)
 {
     static const char *const metas[] = {
@@ -183,7 +236,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test(test_expiry__##name)
     const struct CMUnitTest tests[] = {TEST(when), TEST(status), TEST(due), TEST(state_is_merged),
-                                       TEST(state_has_limits), TEST(bad_heads)};
+                                       TEST(state_has_limits), TEST(bad_heads),
+                                       TEST(state_is_written_with_the_turn)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
