@@ -3,10 +3,12 @@
 // name says so. The whole URL is what is masked: what it names goes with who may see it.
 #include "redact/recognise.h"
 
-enum { SCHEME_BYTES = 32, URL_BYTES = 2048, VALUE_MIN = 6, NAME_BYTES = 24 };
+enum { SCHEME_BYTES = 32, URL_BYTES = 2048, SEARCH_BYTES = 1024, VALUE_MIN = 6, NAME_BYTES = 24 };
 
 static bool ends_url(int c)
 {
+    if (is_alnum(c))
+        return false;
     return c <= ' ' || c == '"' || c == '<' || c == '>' || c == '`' || c == '{' || c == '}' ||
            c == '|' || c == '\\' || c == '^';
 }
@@ -30,31 +32,34 @@ static bool is_secret_name(const char *name, size_t len)
     return false;
 }
 
-// Whether a parameter in [at, end), which is behind a '?', '&' or '#', is a secret.
-static bool is_secret_parameter(struct view *v, size_t at, size_t end)
+// Whether a parameter that begins at `at`, behind a '?', '&' or '#', is a secret.
+static bool is_secret_parameter(struct view *v, size_t at)
 {
     char name[NAME_BYTES];
-    size_t n = 0;
+    size_t n = 0, value = 0;
 
-    while (at < end && n < sizeof(name) && view_at(v, at) != '=')
-        name[n++] = (char)to_lower(view_at(v, at++));
-    if (at >= end || view_at(v, at) != '=' || !is_secret_name(name, n))
+    for (int c; n < sizeof(name) && (c = view_at(v, at)) != '=' && !ends_url(c); at++)
+        name[n++] = (char)to_lower(c);
+    if (view_at(v, at) != '=' || !is_secret_name(name, n))
         return false;
-    size_t value = ++at;
-    while (at < end && view_at(v, at) != '&' && view_at(v, at) != '#')
-        at++;
-    return at - value >= VALUE_MIN;
+    for (int c; value < VALUE_MIN && (c = view_at(v, at + 1 + value)) != '&' && c != '#'; value++)
+        if (ends_url(c))
+            return false;
+    return value == VALUE_MIN;
 }
 
-static bool has_secret(struct view *v, size_t authority, size_t end)
+// Whether credentials stand before the host, or among the parameters. Only so far is looked, as a
+// text may be URLs without an end.
+static bool has_secret(struct view *v, size_t authority)
 {
-    size_t i = authority;
+    size_t i = authority, end = authority + SEARCH_BYTES;
+    int c = view_at(v, i);
 
-    for (; i < end && !strchr("/?#", view_at(v, i)); i++)
-        if (view_at(v, i) == '@' && i > authority && i + 1 < end)
+    for (; i < end && !ends_url(c) && c != '/' && c != '?' && c != '#'; c = view_at(v, ++i))
+        if (c == '@' && i > authority && !ends_url(view_at(v, i + 1)))
             return true;
-    for (; i < end; i++)
-        if (strchr("?&#", view_at(v, i)) && is_secret_parameter(v, i + 1, end))
+    for (; i < end && !ends_url(c); c = view_at(v, ++i))
+        if ((c == '?' || c == '&' || c == '#') && is_secret_parameter(v, i + 1))
             return true;
     return false;
 }
@@ -72,10 +77,12 @@ bool url_at(struct view *v, size_t at, struct match *out)
     if (i == at || view_at(v, i + 1) != '/' || view_at(v, i + 2) != '/')
         return false;
     size_t authority = i + 3, end = authority;
+    if (!has_secret(v, authority))
+        return false;
     while (end - at < URL_BYTES && !ends_url(view_at(v, end)))
         end++;
     while (end > authority && is_trailing(view_at(v, end - 1)))
         end--;
     *out = (struct match){.end = end, .score = 97};
-    return has_secret(v, authority, end);
+    return end > authority;
 }

@@ -11,10 +11,13 @@ enum { BASE58_MAX = 112, BECH32_MAX = 90, PAYLOAD_MAX = 82, CHECKSUM_BYTES = 4 }
 
 static int base58_value(int c)
 {
-    static const char digits[] = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
-    const char *at = c > 0 ? strchr(digits, c) : NULL;
-
-    return at ? (int)(at - digits) : -1;
+    if (c == '0' || c == 'I' || c == 'O' || c == 'l' || !is_alnum(c))
+        return -1;
+    if (c <= '9')
+        return c - '1';
+    if (c <= 'Z')
+        return c - 'A' + 9 - (c > 'I') - (c > 'O');
+    return c - 'a' + 33 - (c > 'l');
 }
 
 // The bytes that n digits stand for, with leading zeros as digits say; 0: more than PAYLOAD_MAX.
