@@ -252,7 +252,8 @@ struct ledger_summing {
 // A further attempt, open: s->attempt says which.
 void ledger_summary_attempt(struct ledger *l, struct ledger_summing *s, struct ledger_op *op);
 // Settles it as s->attempt says, and in the same commit writes what was made; NULL: nothing was.
-// E_CONFLICT: another process took this one for dead, and neither is written.
+// E_CONFLICT: another process took this one for dead, and neither is written. One that is settled
+// may be settled again, with what was made after all.
 void ledger_summary_settle(struct ledger *l, struct ledger_summing *s, const struct summary *made,
                            struct ledger_op *op);
 

@@ -142,8 +142,12 @@ void ledger_summary_attempt(struct ledger *l, struct ledger_summing *s, struct l
 
 static void settled(struct work *w)
 {
-    if (work_store_ok(w, "recording a summary"))
-        work_end(w, E_OK);
+    const struct summing *state = w->state;
+
+    if (!work_store_ok(w, "recording a summary"))
+        return;
+    state->s->version = w->store.items[w->attempt_item].version;
+    work_end(w, E_OK);
 }
 
 static void add_summary(struct work *w, const struct ledger_summing *s, const struct summary *made)
@@ -163,7 +167,8 @@ static void begin_settlement(struct work *w)
 
     BUG_ON(s->attempt.status == ATTEMPT_OPEN);
     commit_begin(&w->commit, w->ledger->env.vault, w->key, s->partition);
-    work_add_attempt(w, STORE_PUT, s->version, s->session, &s->attempt, NULL);
+    w->attempt_item =
+        work_add_attempt(w, STORE_PUT, s->version, s->session, &s->attempt, NULL);
     if (state->made)
         add_summary(w, s, state->made);
 }

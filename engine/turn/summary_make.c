@@ -149,10 +149,19 @@ static uint64_t asked_tokens(const struct summing *s)
     return TOKENS_PER_REQUEST + s->request.system_tokens + s->step.tokens;
 }
 
+static bool of_use(const struct summing *s);
+static void keep(struct summing *s);
+
 static void reserved(void *user, struct budget_hold *hold, int code, const struct err *err)
 {
     struct summing *s = user;
     s->hold = hold;
+    if (code && s->calls && of_use(s)) {
+        log_line(s->w->env.log, LOG_INFO, "summary: session=%s: kept up to turn %u of %u: %s",
+                 s->head.id, s->at, s->upto, err->message);
+        keep(s);
+        return;
+    }
     if (code) {
         end_with(s, code, err);
         return;
