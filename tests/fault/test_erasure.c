@@ -552,43 +552,86 @@ static void test_erasure__restored_backup(void **state)
     assert_int_equal(f.copies + f.records + f.ids + f.key_lines + f.lost, 0);
 }
 
+// A turn of the user's that is long, and has begun to be answered.
+static void begin_turn(struct harness *h, parley *e)
+{
+    enum { TEXT_BYTES = 60000 };
+    parley_message m = PARLEY_MESSAGE_INIT;
+    parley_error error = PARLEY_ERROR_INIT;
+    uint64_t request;
+    char *text = calloc(1, TEXT_BYTES);
+    for (size_t i = 0; i < TEXT_BYTES - 1; i++)
+        text[i] = i % 6 == 5 ? ' ' : 'x';
+    m.user = h->user;
+    m.flags = PARLEY_CONTINUE;
+    m.text = text;
+    if (parley_send(e, &m, &request, &error) < 0)
+        give_up("send: %s", error.message);
+    parley_event *event = next_event(e);
+    while (event->type != PARLEY_EVENT_DELTA && !is_last(event)) {
+        parley_event_free(event);
+        event = next_event(e);
+    }
+    assert_int_equal(event->type, PARLEY_EVENT_DELTA);
+    parley_event_free(event);
+    free(text);
+}
+
+static void begin_erasure(struct harness *h, parley *e)
+{
+    parley_scope scope = PARLEY_SCOPE_INIT;
+    parley_error error = PARLEY_ERROR_INIT;
+    uint64_t request;
+    scope.user = h->user;
+    assert_int_equal(parley_erase(e, &scope, &request, &error), 0);
+}
+
+static void expect_erased(parley_event *event)
+{
+    assert_int_equal(event->type, PARLEY_EVENT_DONE);
+    assert_int_equal(event->code, PARLEY_E_ERASED);
+    parley_event_free(event);
+}
+
+static void expect_nothing_left(struct harness *h)
+{
+    struct sighting s = {0};
+    look_at_files(h, &s);
+    look_into(h, "db", "db-wal", old_keyring(h), &s);
+    assert_int_equal(s.ids + s.key_lines + s.records, 0);
+}
+
+// The same engine is answering the user.
+static void test_erasure__turn_under_way_here(void **state)
+{
+    struct harness *h = *state;
+    struct engine_wish slow = {.provider = "slow"};
+    put_back(h);
+    parley *e = open_engine(h, &slow);
+    begin_turn(h, e);
+    begin_erasure(h, e);
+    parley_event *first = wait_end(e, NULL), *second = wait_end(e, NULL);
+    bool turn_first = first->type == PARLEY_EVENT_DONE;
+    expect_erased(turn_first ? first : second);
+    expect_fine(turn_first ? second : first, "an erasure");
+    parley_close(e);
+    expect_nothing_left(h);
+}
+
 // Another process is answering the user.
 static void test_erasure__turn_under_way_elsewhere(void **state)
 {
     struct harness *h = *state;
     struct engine_wish slow = {.provider = "slow"}, wish = {0};
-    struct sighting s = {0};
-    parley_message m = PARLEY_MESSAGE_INIT;
-    parley_scope scope = PARLEY_SCOPE_INIT;
-    parley_error error = PARLEY_ERROR_INIT;
-    uint64_t request;
     put_back(h);
     parley *busy = open_engine(h, &slow), *eraser = open_engine(h, &wish);
-    char *text = calloc(1, 60000);
-    memset(text, 'x', 59999);
-    for (size_t i = 5; i < 59999; i += 6)
-        text[i] = ' ';
-    m.user = scope.user = h->user;
-    m.flags = PARLEY_CONTINUE;
-    m.text = text;
-    if (parley_send(busy, &m, &request, &error) < 0)
-        give_up("send: %s", error.message);
-    parley_event *event = next_event(busy);
-    while (event->type != PARLEY_EVENT_DELTA && !is_last(event)) {
-        parley_event_free(event);
-        event = next_event(busy);
-    }
-    assert_int_equal(event->type, PARLEY_EVENT_DELTA);
-    parley_event_free(event);
-    assert_int_equal(parley_erase(eraser, &scope, &request, &error), 0);
+    begin_turn(h, busy);
+    begin_erasure(h, eraser);
     expect_fine(wait_end(eraser, NULL), "an erasure");
-    event = wait_end(busy, NULL);
-    assert_int_equal(event->type, PARLEY_EVENT_DONE);
-    assert_int_equal(event->code, PARLEY_E_ERASED);
-    parley_event_free(event);
+    expect_erased(wait_end(busy, NULL));
     // Who comes back is served by either, as somebody new.
     say(busy, h->user, "I am back.", "", NULL);
-    event = ask_sessions(eraser, h->user);
+    parley_event *event = ask_sessions(eraser, h->user);
     struct json_doc doc = JSON_DOC_INIT;
     assert_int_equal(json_parse(&doc, slice_str(event->json), 0, NULL), E_OK);
     assert_int_equal(json_count(json_root(&doc)), 1);
@@ -597,10 +640,7 @@ static void test_erasure__turn_under_way_elsewhere(void **state)
     parley_event_free(event);
     parley_close(busy);
     parley_close(eraser);
-    free(text);
-    look_at_files(h, &s);
-    look_into(h, "db", "db-wal", old_keyring(h), &s);
-    assert_int_equal(s.ids + s.key_lines + s.records, 0);
+    expect_nothing_left(h);
 }
 
 // Without the destruction of the keys: a backup from before is read.
@@ -655,6 +695,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_erasure__killed_at_every_phase),
         cmocka_unit_test(test_erasure__restored_backup),
+        cmocka_unit_test(test_erasure__turn_under_way_here),
         cmocka_unit_test(test_erasure__turn_under_way_elsewhere),
         cmocka_unit_test(test_erasure__control_keys_kept),
         cmocka_unit_test(test_erasure__control_plain_delete),
