@@ -263,6 +263,15 @@ static int check_policies(const parley *e, struct err *err)
                    origin, folder);
 }
 
+// What policies have that say nothing of privacy.
+static int make_redactor(parley *e, struct err *err)
+{
+    struct redact_rules rules = {.kinds = redact_kinds_default(),
+                                 .region = conf_str(e->settings.conf, "privacy.region")};
+
+    return redactor_new(&e->redactor, &rules, err);
+}
+
 static int build(parley *e, const parley_options *options, struct err *err)
 {
     int code = settings_load(&e->settings, options, err);
@@ -280,7 +289,7 @@ static int build(parley *e, const parley_options *options, struct err *err)
     if (!code)
         code = tables_load(&e->prices, &e->caps, err);
     if (!code)
-        code = redactor_new(&e->redactor, NULL, err);
+        code = make_redactor(e, err);
     if (!code)
         code = open_store(e, err);
     if (!code)
@@ -289,6 +298,7 @@ static int build(parley *e, const parley_options *options, struct err *err)
         return code;
     e->lua = (struct lua_env){
         .policies_dir = conf_str(e->settings.conf, "policies"),
+        .region = conf_str(e->settings.conf, "privacy.region"),
         .clock = e->clock,
         .log = &e->log,
         .timer_signal = e->seams.clock ? 0 : options->timer_signal};

@@ -4,6 +4,8 @@
 // when a provider opens, and are in no file of ours.
 #include "parley_int.h"
 
+#include "redact/phone.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -39,6 +41,8 @@ static const struct option engine_options[] = {
     {"budgets.tokens_per_day", OPT_INT, 0, INT64_MAX, NULL, "Tokens of all together in a day."},
     {"budgets.refuse_unpriced", OPT_BOOL, 0, 0, "false",
      "Refuse calls of models without a known price, where a budget in dollars holds them."},
+    {"privacy.region", OPT_STRING, 0, 0, NULL,
+     "Where telephone numbers without a country are dialled (\"US\"), unless a policy says."},
     {"providers.*.model", OPT_STRING, 0, 0, NULL, "Model of this provider when none is named."},
     {NULL, OPT_STRING, 0, 0, NULL, NULL},
 };
@@ -215,6 +219,17 @@ static int set_settings(struct conf *conf, const char *const *settings, struct e
     return E_OK;
 }
 
+static int check_region(const struct conf *conf, struct err *err)
+{
+    const char *region = conf_str(conf, "privacy.region");
+    const char *origin = conf_origin(conf, "privacy.region");
+
+    if (!region || phone_region_known(slice_str(region)))
+        return E_OK;
+    return err_set(err, E_POLICY, "%s%sprivacy.region: '%s' is no region: two letters, such as US",
+                   origin ? origin : "", origin ? ": " : "", region);
+}
+
 int settings_load(struct settings *out, const parley_options *options, struct err *err)
 {
     const char *file = settings_file(options);
@@ -233,6 +248,8 @@ int settings_load(struct settings *out, const parley_options *options, struct er
         code = set_members(out->conf, options, err);
     if (!code)
         code = set_settings(out->conf, options->settings, err);
+    if (!code)
+        code = check_region(out->conf, err);
     if (code)
         settings_release(out);
     return code;

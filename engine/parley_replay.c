@@ -159,6 +159,7 @@ static int set_up(struct replay *r, struct err *err)
     env.provider = r->provider;
     env.model = r->model;
     r->lua = (struct lua_env){.policies_dir = conf_str(r->settings.conf, "policies"),
+                              .region = conf_str(r->settings.conf, "privacy.region"),
                               .clock = clock_system(),
                               .log = &r->log,
                               .timer_signal = here ? r->options->timer_signal : 0};

@@ -17,7 +17,7 @@ const version = read('package.json').version
 const metadata = read('metadata.max.json')
 
 // Where the package keeps things: an array for each region.
-const IDD = 1, NUMBERS = 2, PREFIX = 5, PARSING = 7, TRANSFORM = 8, TYPES = 11
+const IDD = 1, NUMBERS = 2, FORMATS = 4, PREFIX = 5, PARSING = 7, TRANSFORM = 8, TYPES = 11
 
 // The alternatives of a pattern at its outermost level.
 function alternatives(pattern) {
@@ -64,6 +64,10 @@ function dialling(region) {
     return { trunk: [...new Set(trunk)], instead: [...new Set(instead)] }
 }
 
+// Is the prefix in every way in which the region's numbers are written?
+const always = region => region[PREFIX] && region[FORMATS] && region[FORMATS].every(
+    ([, , , rule, optional]) => rule && rule.includes(region[PREFIX]) && !optional)
+
 const patterns = data => (data[TYPES] || []).filter(t => t && t[0]).map(t => uncaptured(t[0]))
 
 const out = []
@@ -75,6 +79,7 @@ out.push('# plan CODE         a calling code; what follows, to the next one, is 
 out.push('# number PATTERN    national (significant) numbers')
 out.push('# region ISO        its regions, the main one first')
 out.push('# trunk PATTERN     what the region dials in front of a national number')
+out.push('# always DIGITS      which trunk is never left out')
 out.push('# instead PATTERN   what the region dials instead of one')
 out.push('# abroad PATTERN    what the region dials in front of a calling code')
 out.push('# common ISO ISO …    whose national numbers are looked for where no region is configured')
@@ -100,6 +105,8 @@ for (const code of Object.keys(codes).sort()) {
             out.push(`trunk ${pattern}`)
         for (const pattern of instead)
             out.push(`instead ${pattern}`)
+        if (always(data))
+            out.push(`always ${data[PREFIX]}`)
         if (data[IDD])
             out.push(`abroad ${uncaptured(data[IDD])}`)
     }

@@ -278,6 +278,7 @@ static int state_of(const int *from, int n)
 
 struct region {
     char iso[3];
+    char always;  // the first digit of its trunk, if that is never left out; else 0
     int code, in, abroad;
 };
 static struct region regions[PLANS_MAX];
@@ -341,6 +342,8 @@ static void read_plans(FILE *f)
             steps[region->in].b = or_pattern(steps[region->in].b, value, numbers);
             if (main_region)  // "+44 (0)20 7946 0018"
                 steps[in_world].b = or_pattern(steps[in_world].b, value, numbers);
+        } else if (strcmp(line, "always") == 0) {
+            region->always = *value;
         } else if (strcmp(line, "instead") == 0) {
             steps[region->in].b = or_pattern(steps[region->in].b, value, accept);
         } else if (strcmp(line, "abroad") == 0) {
@@ -375,7 +378,8 @@ int main(int argc, char **argv)
     puts("// Made by tools/phones.c out of scripts/phones/plans.txt.\n"
          "#include \"redact/phone_plan.h\"\n\nconst struct phone_plan phone_plans[] = {");
     for (int i = 0; i < regions_n; i++)
-        printf("    {\"%s\", %d, %d, %d},\n", regions[i].iso, regions[i].code,
+        printf("    {\"%s\", %d, %d, %d, %d},\n", regions[i].iso, regions[i].always,
+               regions[i].code,
                state_of(&regions[i].in, 1) & PHONE_STATE_MASK,
                state_of(&regions[i].abroad, 1) & PHONE_STATE_MASK);
     printf("};\nconst size_t phone_plans_len = %d;\nconst uint16_t phone_world = %d;\n"

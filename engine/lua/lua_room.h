@@ -27,6 +27,8 @@ enum { LUA_MEMORY_BYTES = 16 << 20, LUA_HOOK_MS = 100 * LUA_SLOW, LUA_LOAD_MS = 
 
 struct lua_env {
     const char *policies_dir;   // searched for <bot>.lua, then the policies inside the binary
+    // Of telephone numbers, where a policy names none; NULL: nowhere. Outlives the policies.
+    const char *region;
     const struct clock *clock;
     const struct log *log;
     struct lua_limits limits;

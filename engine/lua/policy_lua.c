@@ -386,7 +386,7 @@ LJMP static int load_policy(lua_State *L)
                              "it returns %s", p->file, sandbox_value_word(L, -1));
     lua_pushvalue(L, -1);
     shape_read(L, &source, &shape);
-    privacy_read(L, lua_gettop(L), &source, &p->base.info.privacy, &p->redactor);
+    privacy_read(L, lua_gettop(L), &source, p->env.region, &p->base.info.privacy, &p->redactor);
     keep_shape(L, load, &shape);
     lua_settop(L, 2);
     freeze_value(L);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/hint.h"
 #include "lua/freeze.h"
+#include "redact/phone.h"
 #include "redact/redact.h"
 
 #include <stdio.h>
@@ -171,11 +172,12 @@ LJMP static void read_region(lua_State *L, struct reading *r, int idx)
     int type = go_down(L, r, idx, "region");
     const char *text = type == LUA_TSTRING ? lua_tostring(L, -1) : "";
 
-    if (type != LUA_TNIL && strlen(text) != 2)
+    if (type != LUA_TNIL && !phone_region_known(slice_str(text)))
         complain(L, r, "must be a country's two letters, such as \"US\"");
     snprintf(r->region, sizeof(r->region), "%s", text);
-    r->rules.region = r->region;
-    r->default_rules &= !text[0];
+    if (type != LUA_TNIL)
+        r->rules.region = r->region;
+    r->default_rules &= type == LUA_TNIL;
     climb(L, r);
 }
 
@@ -258,7 +260,7 @@ LJMP static void read_sinks(lua_State *L, struct reading *r, int idx)
     climb(L, r);
 }
 
-LJMP void privacy_read(lua_State *L, int idx, const struct shape_source *source,
+LJMP void privacy_read(lua_State *L, int idx, const struct shape_source *source, const char *region,
                        struct privacy *out, struct redactor **redactor)
 {
     static const char *const names[] = {"redact", "patterns", "allow", "keep_originals", "region",
@@ -268,7 +270,7 @@ LJMP void privacy_read(lua_State *L, int idx, const struct shape_source *source,
     *out = (struct privacy){0};
     *redactor = NULL;
     r.rules = (struct redact_rules){.kinds = redact_kinds_default(), .own = r.own,
-                                    .allow = r.allow};
+                                    .allow = r.allow, .region = region};
     if (go_down(L, &r, idx, "privacy") == LUA_TTABLE) {
         int at = lua_gettop(L);
 

@@ -8,9 +8,9 @@
 #include "policy/policy.h"
 
 // Reads member `privacy` of the policy's table at idx (absolute). *redactor becomes what finds the
-// policy's kinds, its owner's even if this raises; NULL: the default rules. Raises "file:line:
-// privacy.…: what is wrong".
-LJMP void privacy_read(lua_State *L, int idx, const struct shape_source *source,
+// policy's kinds, its owner's even if this raises; NULL: the default rules. region: of telephone
+// numbers, if the policy names none; NULL: nowhere. Raises "file:line: privacy.…: what is wrong".
+LJMP void privacy_read(lua_State *L, int idx, const struct shape_source *source, const char *region,
                        struct privacy *out, struct redactor **redactor);
 
 #endif

@@ -361,7 +361,8 @@ static unsigned judge_world(const struct number *num, size_t k, size_t len)
 }
 
 // A valid number of the region that is configured.
-static unsigned judge_region(struct view *v, struct number *num, size_t k, size_t len)
+static unsigned judge_region(struct view *v, struct number *num, const struct phone_plan *plan,
+                             size_t k, size_t len)
 {
     enum phone_saying says = words_say(v, num);
     size_t end = num->of[k - 1].end;
@@ -370,7 +371,8 @@ static unsigned judge_region(struct view *v, struct number *num, size_t k, size_
     if (k > 1)
         doubtful |= (is_amount(num, k) && len < 9) || is_years(num, k) || is_fraction(num, k);
     else  // seconds since 1970 are ten digits
-        doubtful |= len < DIGITS_MIN || (len == 10 && num->digits[0] == '1');
+        doubtful |= len < DIGITS_MIN || (len == 10 && num->digits[0] == '1') ||
+                    (plan->trunk && num->digits[0] != plan->trunk);
     if (says == SAYS_PHONE)
         return SURE_REGION;
     if (says == SAYS_OTHER)
@@ -478,7 +480,7 @@ static unsigned judge(struct view *v, struct number *num, size_t k)
     if ((len < PHONE_DIGITS_MIN && !in_region) || is_date(num, k) || is_address(num, k))
         return 0;
     if (in_region)
-        score = judge_region(v, num, k, len);
+        score = judge_region(v, num, plan, k, len);
     if (score == 0 && is_dialled_abroad(num, k, len))
         score = k == 1 && words_say(v, num) == SAYS_OTHER ? 0 : SURE_SHAPE;
     if (score == 0)

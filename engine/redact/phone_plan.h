@@ -17,6 +17,7 @@ struct phone_state {
 
 struct phone_plan {
     char iso[3];        // ISO 3166, upper-case
+    char trunk;         // the digit that numbers begin with when written; 0: not all do
     uint16_t code;      // calling code
     uint16_t national;  // state in front of what is dialled inside the region
     uint16_t abroad;    // state in front of what is dialled before a calling code

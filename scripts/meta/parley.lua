@@ -30,7 +30,7 @@ error("Cannot require a meta file")
 ---@field redact? string[] | false  Kinds, as `parley help redact` lists them; false: no masks.
 ---@field patterns? table<string, string>  Your own: name and PCRE2, { order = [[ORD-\d+]] }.
 ---@field allow? string[]           Never masked: whole values; `*` is any characters.
----@field region? string            Of national telephone numbers: "US".
+---@field region? string            Of national telephone numbers: "US"; else parley.lua's.
 ---@field keep_originals? boolean | string  Sealed, for good or for a time: "30d".
 ---@field sinks? parley.Sinks
 

@@ -491,6 +491,25 @@ run usage --store sqlite:grow.db --by session -o json
 has '$.rows[0].turns_left' integer 0
 rm -f grow.db*
 
+# ---- privacy
+
+it cli__a_region_is_configured
+mkdir -p dialled
+cat >dialled/parley.lua <<'EOF'
+return { store = "sqlite:dialled.db", default = { bot = "plain" }, privacy = { region = "US" } }
+EOF
+run ask --config dialled/parley.lua 'it is 4155550132, I think'
+code 0
+run show --config dialled/parley.lua -c
+prints 'it is [PHONE_1], I think'
+run ask --config dialled/parley.lua --set privacy.region=DE 'and 2125550199'
+code 0
+run show --config dialled/parley.lua -c
+prints 'and 2125550199'
+echo 'return { privacy = { region = "Atlantis" } }' >dialled/wrong.lua
+run check --config dialled/wrong.lua
+says "wrong.lua:1: privacy.region: 'Atlantis' is no region"
+
 # ---- budgets
 
 it cli__a_budget_is_held

@@ -93,6 +93,7 @@ static void test_phone__national(void **state)
         {"015112345678", "phone:015112345678"},
         {"0049301234567", "phone:0049301234567"},
         {"Bestellnummer 015112345678", ""},
+        {"die 2125550199 war es", ""},
         {"#015112345678", ""},
     };
     static const struct kit_case united_states[] = {
