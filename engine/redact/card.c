@@ -5,7 +5,7 @@
 
 // Hardly any card has twelve digits; other ids that are written like cards do.
 enum { SURE = 85, SURE_SHORT = 55 };
-enum { DIGITS_MAX = 19, GROUP_MIN = 3, GROUP_MAX = 7, LAST_GROUP_MIN = 2 };
+enum { DIGITS_MAX = 19, GROUP_FIRST = 4, GROUP_MIN = 3, GROUP_MAX = 7, LAST_GROUP_MIN = 2 };
 
 // Prefixes of issuers, six digits from..to, and lengths a bit each: ISO/IEC 7812 ranges as listed
 // in Wikipedia, "Payment card number" (2026-10), CC BY-SA.
@@ -68,6 +68,24 @@ static bool stops(struct view *v, size_t i, int separator)
     return true;
 }
 
+// 4000 4001 4002 4003: a row of numbers, as in a table, is no card.
+static bool is_row(const uint8_t *digits, unsigned n)
+{
+    int before = 0, step = 0;
+
+    for (unsigned g = 0; g + GROUP_FIRST <= n; g += GROUP_FIRST) {
+        int value = 0;
+
+        for (unsigned i = 0; i < GROUP_FIRST; i++)
+            value = 10 * value + digits[g + i];
+        if (g > GROUP_FIRST && value - before != step)
+            return false;
+        step = value - before;
+        before = value;
+    }
+    return step != 0;
+}
+
 bool card_at(struct view *v, size_t at, struct match *out)
 {
     uint8_t digits[DIGITS_MAX];
@@ -89,11 +107,12 @@ bool card_at(struct view *v, size_t at, struct match *out)
             group++;
             continue;
         }
-        bool whole = group == n || group >= LAST_GROUP_MIN;
+        bool whole = group == n || (group >= LAST_GROUP_MIN && !is_row(digits, n));
         if (n >= 12 && whole && is_brand(digits, n) && is_luhn(digits, n) && stops(v, i, separator))
             *out = (struct match){.end = i, .score = n == 12 ? SURE_SHORT : SURE};
         bool goes_on = (c == ' ' || c == '-') && (!separator || c == separator) &&
-                       group >= GROUP_MIN && group <= GROUP_MAX;
+                       group >= (separator ? GROUP_MIN : GROUP_FIRST) &&
+                       group <= (separator ? GROUP_MAX : GROUP_FIRST);
         if (!goes_on)
             break;
         separator = c;
