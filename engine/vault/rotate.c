@@ -18,9 +18,11 @@
 #include "vault/vault_int.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-enum { STEP_KEYS = 500, FLUSH_BYTES = 1 << 20 };
+enum { STEP_KEYS = 500, FLUSH_BYTES = 1 << 20, BLOT_BYTES = 4096 };
 
 // ---- the operator key
 
@@ -211,6 +213,24 @@ static int check_keyring(struct vault *v, const char *path, struct err *err)
     return rc;
 }
 
+// What had the name holds the old operator key, or what it wrapped. Nobody reads it any more: who
+// takes its lock sees that it lost its name. One that has another name is somebody's copy. Closes
+// fd.
+static void blot_old(struct vault *v, int fd)
+{
+    char blot[BLOT_BYTES];
+    struct stat st;
+    bool done = fstat(fd, &st) == 0;
+
+    memset(blot, '#', sizeof(blot));
+    for (off_t at = 0; done && st.st_nlink == 0 && at < st.st_size; at += BLOT_BYTES)
+        done = pwrite(fd, blot, sizeof(blot), at) == BLOT_BYTES;
+    if (!done || fsync(fd))
+        log_line(v->log, LOG_WARN, "keyring: event=old_file_not_overwritten path=%s",
+                 v->ring.path);
+    close(fd);
+}
+
 static int replace_keyring(struct vault *v, const unsigned char *operator_key, struct err *err)
 {
     struct rewriting w = {.v = v, .err = err};
@@ -225,12 +245,19 @@ static int replace_keyring(struct vault *v, const unsigned char *operator_key, s
     buf_clear(&v->ring.append);
     if (!rc)
         rc = check_keyring(v, w.file.part, err);
+    int old = fcntl(v->ring.fd, F_DUPFD_CLOEXEC, 0);
     vault_step(v, "rename");
     if (!rc)
         rc = newfile_publish(&w.file, err);
     newfile_drop(&w.file);
     vault_step(v, "renamed");
-    return rc ? rc : keyring_reopen(v, err);
+    if (!rc)
+        rc = keyring_reopen(v, err);
+    if (old >= 0 && !rc)
+        blot_old(v, old);
+    else if (old >= 0)
+        close(old);
+    return rc;
 }
 
 int rotate_operator(struct vault *v, struct err *err)

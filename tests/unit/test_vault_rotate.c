@@ -229,8 +229,14 @@ static void test_rotate__another_operator_key_at_once(void **state)
     vault_partition(v, SLICE_LIT("ann"), partition);
     char *was = file_text(f->path, &(size_t){0});
     was[strlen("parley-keyring 2\noperator 01234567 - ") + 64] = '\0';
+    int old = open(f->path, O_RDONLY);
     for (unsigned i = 0; i < 3; i++)
         assert_int_equal(do_verb(v, f->loop, "", vault_rewrap), E_OK);
+    char left[64];  // of the file that lost its name
+    assert_int_equal(pread(old, left, sizeof(left), 0), sizeof(left));
+    for (unsigned i = 0; i < sizeof(left); i++)
+        assert_int_equal(left[i], '#');
+    close(old);
     assert_false(file_has(f->path, was + strlen("parley-keyring 2\noperator 01234567 - ")));
     free(was);
     assert_string_not_equal(status_of(v).operator_key, before.operator_key);
