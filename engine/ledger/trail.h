@@ -37,10 +37,14 @@ void trail_append(struct ledger *l, const struct audit_note *notes, uint32_t len
 // and detail.
 void trail_policy(struct ledger *l, const struct audit_note *note, struct ledger_op *op);
 
+enum { TRAIL_BATCH_NOTES = STORE_BATCH_ITEMS_MAX / 2 };  // of one commit: each is two records
+
 // One pass of the feeder. The caller's until done.
 struct trail_feed {
+    uint32_t notes_min;              // about; where there are fewer, nothing is done
     uint32_t notes_max;              // about; 0: until there are none
-    bool stop;                       // set it to end the pass early: between two batches
+    bool stop;                       // set it to end the pass early: before it begins, unless it is
+                                     // for a whole batch, or between two batches
     // out
     uint32_t fed;                    // notes that are entries now
     uint32_t left;                   // notes that cannot be read, and stay where they are

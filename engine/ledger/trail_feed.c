@@ -13,7 +13,7 @@
 #include "ledger/trail_int.h"
 
 enum {
-    BATCH_NOTES = STORE_BATCH_ITEMS_MAX / 2,  // each is two records
+    BATCH_NOTES = TRAIL_BATCH_NOTES,
     LEASE_MS = 60 * 1000,                     // a pass takes a fraction of it
     PAGES_MAX = 1000,
 };
@@ -363,10 +363,11 @@ static void next_page(struct work *w)
     struct feeding *s = w->state;
     int code = buf_check(&s->cursor, "a record's key", &w->op->err);
     bool enough = s->f->notes_max && s->f->fed >= s->f->notes_max;
+    bool stop = s->f->stop && s->pages > 0;  // a pass that has the lease is worth a batch
 
     store_op_release(&s->page);
     s->page = (struct store_op){0};
-    if (code || enough || s->f->stop || s->pages++ == PAGES_MAX) {
+    if (code || enough || stop || s->pages++ == PAGES_MAX) {
         s->f->more = true;
         finish(w, code);
         return;
@@ -446,10 +447,17 @@ static void looked_for_marks(struct work *w)
         work_end(w, E_OK);
 }
 
+// Whoever is about to end leaves a few notes to the next one, as a pass costs several commits.
 static void looked_for_notes(struct work *w)
 {
+    struct feeding *s = w->state;
+
     if (w->store.code != E_CORRUPT && !work_store_ok(w, "looking for audit notes"))
         return;
+    if (w->store.rows_len < (s->f->stop ? BATCH_NOTES : s->f->notes_min)) {
+        work_end(w, E_OK);
+        return;
+    }
     if (w->store.rows_len) {
         acquire(w);
         return;
@@ -472,5 +480,5 @@ void trail_feed(struct ledger *l, struct trail_feed *f, struct ledger_op *op)
     chain_init(&s->chain, w);
     s->f = f;
     buf_init(&s->cursor, RECORD_KEY_BYTES_MAX);
-    scan_notes(w, NULL, SLICE_NONE, 1, looked_for_notes);
+    scan_notes(w, NULL, SLICE_NONE, BATCH_NOTES, looked_for_notes);
 }

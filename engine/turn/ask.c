@@ -362,7 +362,7 @@ static void recover_done(struct ledger_op *op)
         emit_error(run, op->code, &op->err);
         return;
     }
-    feeder_wake(run->w);  // what dead processes noted
+    feeder_start(run->w);  // what other processes noted
     struct buf json = BUF_INIT(RESULT_BYTES_MAX);
     struct json_writer w;
     jw_init(&w, &json);

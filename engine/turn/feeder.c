@@ -12,9 +12,10 @@ struct feeder {
     enum feeder_state state;
     struct trail_feed pass;
     struct ledger_op op;
-    bool fed_once, wanted;
-    int64_t fed_at_ms;               // mono; when the last pass began
-    struct run *line;                // who waits for a pass
+    bool wanted;
+    int64_t fed_at_ms;               // mono; when the last pass began, at first the worker
+    struct run *line;                // who waits for a pass that begins from now on
+    struct run *served;              // who waits for the one under way
     struct loop_timer timer;         // for another worker's, or another process's, to be over
     unsigned tries;
     struct audit_note policies[FEED_POLICIES];
@@ -22,7 +23,12 @@ struct feeder {
 };
 
 static void next(struct worker *w);
-static void feed(struct feeder *f);
+static void feed(struct feeder *f, uint32_t notes_min);
+
+static int64_t mono_ms(const struct worker *w)
+{
+    return clock_mono_ns(w->env.clock) / 1000000;
+}
 
 int feeder_new(struct feeder **out, struct worker *w, struct err *err)
 {
@@ -30,32 +36,28 @@ int feeder_new(struct feeder **out, struct worker *w, struct err *err)
     if (!*out)
         return err_set(err, E_NOMEM, "out of memory for a worker");
     (*out)->w = w;
+    (*out)->fed_at_ms = mono_ms(w);
     return E_OK;
 }
 
 void feeder_free(struct feeder *f)
 {
-    BUG_ON(f && (f->state != FEEDER_IDLE || f->line));
+    BUG_ON(f && (f->state != FEEDER_IDLE || f->line || f->served));
     mem_free(f);
 }
 
 // ---- passes
 
-static int64_t mono_ms(const struct worker *w)
-{
-    return clock_mono_ns(w->env.clock) / 1000000;
-}
-
 static void try_again(struct loop_timer *timer)
 {
-    feed(CONTAINER_OF(timer, struct feeder, timer));
+    feed(CONTAINER_OF(timer, struct feeder, timer), 1);
 }
 
 static void fed(struct ledger_op *op)
 {
     struct feeder *f = CONTAINER_OF(op, struct feeder, op);
     struct worker *w = f->w;
-    struct run *line = f->line;
+    struct run *served = f->served;
     // A store that is busy or full says so to those who have something to lose.
     enum log_level level = op->code == E_STORE ? LOG_INFO : LOG_WARN;
     if (op->code && op->code != E_BUSY)
@@ -63,32 +65,41 @@ static void fed(struct ledger_op *op)
                  op->err.message);
     else if (f->pass.fed)
         log_line(w->env.log, LOG_DEBUG, "audit: event=fed notes=%u", f->pass.fed);
-    if (op->code == E_BUSY && line && f->tries++ < FEED_TRIES) {
+    if (op->code == E_BUSY && served && f->tries++ < FEED_TRIES) {
         f->timer.fn = try_again;
         loop_timer_start(w->env.loop, &f->timer, FEED_AGAIN_MS);
         return;
     }
     f->state = FEEDER_IDLE;
     f->wanted |= f->pass.more && !op->code;
-    f->line = NULL;
+    f->served = NULL;
     f->tries = 0;
-    while (line) {
-        struct run *run = line;
-        line = run->feed_next;
+    while (served) {
+        struct run *run = served;
+        served = run->feed_next;
         run->feed_then(run);
     }
     next(w);
 }
 
-static void feed(struct feeder *f)
+static void feed(struct feeder *f, uint32_t notes_min)
 {
+    if (!f->served) {
+        f->served = f->line;
+        f->line = NULL;
+    }
     f->state = FEEDER_FEEDING;
     f->wanted = false;
-    f->fed_once = true;
     f->fed_at_ms = mono_ms(f->w);
-    f->pass = (struct trail_feed){.notes_max = FEED_NOTES};
+    f->pass = (struct trail_feed){.notes_min = notes_min, .notes_max = FEED_NOTES};
     f->op = (struct ledger_op){.done = fed};
     trail_feed(f->w->ledger, &f->pass, &f->op);
+}
+
+void feeder_start(struct worker *w)
+{
+    if (w->feeder->state == FEEDER_IDLE && !w->draining)
+        feed(w->feeder, TRAIL_BATCH_NOTES);
 }
 
 void feeder_wake(struct worker *w)
@@ -154,7 +165,7 @@ void feeder_policy(struct run *run)
 static bool pass_is_due(const struct feeder *f)
 {
     int64_t rest_ms = f->pass.more ? FEED_MORE_MS : FEED_EVERY_MS;
-    bool rested = !f->fed_once || mono_ms(f->w) - f->fed_at_ms >= rest_ms;
+    bool rested = mono_ms(f->w) - f->fed_at_ms >= rest_ms;
     return f->line || (f->wanted && rested);
 }
 
@@ -170,7 +181,7 @@ static void next(struct worker *w)
         f->op = (struct ledger_op){.done = noted};
         trail_policy(w->ledger, &f->policies[0], &f->op);
     } else if (pass_is_due(f)) {
-        feed(f);
+        feed(f, 1);
     }
 }
 

@@ -10,7 +10,7 @@
 #include "turn/turn_int.h"
 
 enum {
-    FEED_EVERY_MS = 10 * 1000,       // passes of a worker begin no closer together …
+    FEED_EVERY_MS = 10 * 1000,       // passes of a worker, and its own beginning, are so far apart,
     FEED_MORE_MS = 1000,             // … or than this, where the last one left some
     FEED_NOTES = 1000,               // of a pass
     FEED_AGAIN_MS = 20,              // where another feeds and a job waits for it …
@@ -20,11 +20,14 @@ enum {
 
 int feeder_new(struct feeder **out, struct worker *w, struct err *err);
 void feeder_free(struct feeder *f);  // not busy; NULL allowed
+// At the start of an engine: a pass if a whole batch of notes is there. So commands of a shell,
+// each an engine of its own, share the cost of one.
+void feeder_start(struct worker *w);
 // Notes were written: a pass begins, now or with the first job that ends after FEED_EVERY_MS.
 void feeder_wake(struct worker *w);
 void feeder_job_over(struct worker *w);
-// Begins a pass whenever the last one was, and calls `then` when it is over, as are others under
-// way here. What it could not do is in the log.
+// Begins a pass, after one that is under way, and calls `then` when it is over: what was a note
+// when this was called is then in the trail. What it could not do is in the log.
 void feeder_pass(struct worker *w, struct run *run, void (*then)(struct run *run));
 // run's policy was loaded: noted once for each version that a worker loads.
 void feeder_policy(struct run *run);

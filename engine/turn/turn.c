@@ -151,7 +151,7 @@ static void located(struct run *run)
 static void have_user(struct run *run)
 {
     bool again = run->job->flags & JOB_REGENERATE;
-    if (!again || ask_known_user(run))
+    if (run->user_key || ask_known_user(run))
         resolve_session(run, !again, located);
 }
 
@@ -168,7 +168,8 @@ void turn_start(struct run *run)
     if (code)
         emit_error(run, code, &err);
     else
-        resolve_user(run, !again, have_user);
+        // Who is not known yet has no session to name, and gets no key for trying.
+        resolve_user(run, !again && !job->session[0], have_user);
 }
 
 int turn_prepare(struct run *run, struct err *err)

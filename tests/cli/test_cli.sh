@@ -656,11 +656,16 @@ has '$.sessions' integer 2
 has '$.turns' integer 3
 has '$.failed' integer 0
 run show -c --user imp -o json
+imported=$(value '$.session')
 has '$.turns[0].at' text 2024-01-01T00:00:00.000Z
 has '$.turns[0].steps[1].content[0].text' text yo
 run show -c --user imp --bot plain --context c -o json
 has '$.turns[1].steps[1].content[0].text' text d
+# It is years old: who comes back begins anew, unless they name it.
 run ask "go on" -c --user imp -o json
+code 0
+has '$.origin' text fresh
+run ask "go on" --session "$imported" --user imp -o json
 code 0
 has '$.turn' text 2
 run verify

@@ -45,7 +45,7 @@ static int set_up_real(void **state)
     struct fixture *f = mem_zalloc(sizeof(*f));
 
     *state = f;
-    f->clock = (struct clock){frozen_wall_ms, frozen_mono_ns, f};
+    f->clock = (struct clock){.wall_ms = frozen_wall_ms, .mono_ns = frozen_mono_ns, .self = f};
     f->frozen_ns = clock_mono_ns(clock_system());
     return loop_new(&f->loop, &f->clock, NULL);
 }
