@@ -143,7 +143,9 @@ static int redact_bot(const parley_options *options, const char *bot, struct sli
 
     if (code)
         return code;
+    const char *region = conf_str(settings.conf, "privacy.region");
     struct lua_env env = {.policies_dir = conf_str(settings.conf, "policies"),
+                          .region = region,
                           .clock = clock_system()};
     code = lua_loader_new(&loader, &env, err);
     if (code == E_OK) {
@@ -155,7 +157,7 @@ static int redact_bot(const parley_options *options, const char *bot, struct sli
     else if (code == E_OK && policy->info.redactor)
         code = redact_with(policy->info.redactor, text, flags, report, err);
     else if (code == E_OK)
-        code = redact(NULL, text, flags, report, err);
+        code = redact(region, text, flags, report, err);
     policy_unref(policy);
     lua_loader_free(loader);
     settings_release(&settings);
@@ -196,4 +198,23 @@ int parley_redact_bot(const parley_options *options, const char *bot, const char
         code = redact_bot(options, bot, in, flags, report, &err);
     public_error(error, &err);
     return code;
+}
+
+int parley_redact_kinds(char **report, parley_error *error)
+{
+    struct buf json = BUF_INIT(REPORT_BYTES_MAX);
+    struct err err = ERR_INIT;
+    struct json_writer w;
+
+    jw_init(&w, &json);
+    jw_array(&w);
+    for (unsigned i = 0; i < REDACT_KINDS; i++) {
+        const struct redact_kind_info *kind = redact_kind_info(i);
+        jw_object(&w);
+        jw_kv_str(&w, "kind", kind->word);
+        jw_kv_str(&w, "help", kind->what);
+        jw_object_end(&w);
+    }
+    jw_array_end(&w);
+    return finish_report(&json, E_OK, report, &err, error);
 }

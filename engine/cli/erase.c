@@ -62,7 +62,8 @@ static int erase(struct cli *cli)
     struct answer answer;
     parley_scope scope;
 
-    if (!user) {
+    // An empty name is, as everywhere, "local"; here it is more likely a variable that is not set.
+    if (!user || !*user) {
         output_error(&cli->output, "who is to be erased? write parley erase --user ID (who named "
                      "no user is \"local\")");
         return PARLEY_E_USAGE;

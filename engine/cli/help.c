@@ -145,6 +145,34 @@ static void print_flags(struct output *o, const struct command *command, bool co
     }
 }
 
+// The kinds of `redact`, each with what it is.
+static int print_kinds(struct cli *cli)
+{
+    struct json_iter it = {0};
+    struct json kind;
+    parley_error error = PARLEY_ERROR_INIT;
+    struct report report;
+    char *text = NULL;
+
+    int made = parley_redact_kinds(&text, &error);
+    int code = cli_report_read(cli, made, text, &error, &report);
+    if (code < 0)
+        return code;
+    output_str(&cli->output, "\nKinds, of which a policy's privacy.redact names some; all, where it "
+                             "says nothing:\n");
+    while (json_next(json_root(&report.doc), &it, NULL, &kind)) {
+        struct buf name = BUF_INIT(SETTING_BYTES), help = BUF_INIT(SETTING_BYTES);
+
+        json_string(json_get(kind, "kind"), &name);
+        json_string(json_get(kind, "help"), &help);
+        print_pair(&cli->output, name.ptr ? name.ptr : "", 22, help.ptr ? help.ptr : "");
+        buf_release(&name);
+        buf_release(&help);
+    }
+    cli_report_free(&report);
+    return PARLEY_OK;
+}
+
 int help_command(struct cli *cli, const struct command *command)
 {
     struct output *o = &cli->output;
@@ -160,7 +188,7 @@ int help_command(struct cli *cli, const struct command *command)
     }
     output_str(o, "\nOptions everywhere:\n");
     print_flags(o, command, true);
-    return PARLEY_OK;
+    return command->id == CMD_REDACT ? print_kinds(cli) : PARLEY_OK;
 }
 
 static void print_later(struct output *o)

@@ -68,14 +68,20 @@ LJMP static void check_keys(lua_State *L, struct reading *r, int idx, const char
     }
 }
 
-// Item i of the list on top; pushed. NULL: the list is over.
+// Item i of the list on top; pushed. NULL: the list is over. What is not in the list's row, as in
+// { email = true }, would be passed over without a word: it is told.
 LJMP static struct slice item(lua_State *L, struct reading *r, lua_Integer i)
 {
     struct slice text = SLICE_NONE;
     int type = lua_rawgeti(L, -1, i);
 
-    if (type == LUA_TNIL)
+    if (type == LUA_TNIL) {
+        lua_Integer n = 0;
+        for (lua_pushnil(L); lua_next(L, -3); lua_pop(L, 1))
+            if (++n == i)
+                complain(L, r, "must be a list of texts, such as { \"a\", \"b\" }");
         return text;
+    }
     if (type != LUA_TSTRING)
         complain(L, r, "must be a list of texts");
     text.ptr = lua_tolstring(L, -1, &text.len);

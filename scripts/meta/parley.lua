@@ -23,9 +23,8 @@ error("Cannot require a meta file")
 ---@field devices? table             Later.
 ---@field flows? table               Later.
 
--- What is personal: which of it is masked, what is kept of it, and who reads what. Without it the
--- default kinds are masked (email phone ssn card iban url secret wallet), originals are dropped
--- after the turn, and the client alone reads them.
+-- What is personal: which of it is masked, what is kept of it, and who reads what. Without it all
+-- kinds are masked, originals are dropped after the turn, and the client alone reads them.
 ---@class parley.Privacy
 ---@field redact? string[] | false  Kinds, as `parley help redact` lists them; false: no masks.
 ---@field patterns? table<string, string>  Your own: name and PCRE2, { order = [[ORD-\d+]] }.

@@ -391,6 +391,21 @@ expect "nothing of nothing" test ! -s out
 feed 'ring 030 901820' redact --region DE
 prints 'ring [PHONE_1]'
 
+it cli__redact_by_a_policy
+mkdir -p rules
+echo 'return { privacy = { redact = { "phone" } } }' >rules/phones.lua
+echo 'return { system = "x" }' >rules/silent.lua
+for bot in phones silent; do
+    feed 'it is 4155552671 ok' redact --policies rules --bot $bot
+    prints 'it is 4155552671 ok'
+    feed 'it is 4155552671 ok' redact --policies rules --bot $bot --set privacy.region=US
+    prints 'it is [PHONE_1] ok'
+done
+feed 'x' redact --policies rules --bot phones --region US
+code 2
+says "--region does not go with --bot"
+rm -r rules
+
 # ---- tokens
 
 it cli__tokens
@@ -634,6 +649,9 @@ for c in chat ask sessions show usage check verify import migrate version; do
     prints "Usage: parley $c"
     run help
 done
+run help redact
+prints "  email "
+prints "  cn_id "
 run help --settings
 code 0
 prints "default.bot"

@@ -96,6 +96,9 @@ it erase__is_asked_for
 run erase
 code 2
 says "erase --user ID"
+run erase --user "" --yes
+code 2
+says "erase --user ID"
 run erase --user ann
 code 2
 says "add --yes"
