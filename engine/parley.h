@@ -436,8 +436,8 @@ enum {
  * ("US"), NULL: nowhere. PARLEY_E_USAGE: over 16 MiB, not UTF-8, a NUL in it, or no such region. */
 PARLEY_API int parley_redact(const char *region, const char *text, size_t text_bytes,
                              unsigned flags, char **report, parley_error *error);
-/** The same by the rules of a bot's policy and the configuration's region. PARLEY_E_POLICY: there is no such bot, or its policy is
- * wrong. */
+/** The same by the rules of a bot's policy, and the configuration's region where it says none.
+ * PARLEY_E_POLICY: there is no such bot, or its policy is wrong. */
 PARLEY_API int parley_redact_bot(const parley_options *options, const char *bot, const char *text,
                                  size_t text_bytes, unsigned flags, char **report,
                                  parley_error *error);

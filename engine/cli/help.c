@@ -158,8 +158,8 @@ static int print_kinds(struct cli *cli)
     int code = cli_report_read(cli, made, text, &error, &report);
     if (code < 0)
         return code;
-    output_str(&cli->output, "\nKinds, of which a policy's privacy.redact names some; all, where it "
-                             "says nothing:\n");
+    output_str(&cli->output, "\nKinds, of which a policy's privacy.redact names some; all, where "
+                             "it says nothing:\n");
     while (json_next(json_root(&report.doc), &it, NULL, &kind)) {
         struct buf name = BUF_INIT(SETTING_BYTES), help = BUF_INIT(SETTING_BYTES);
 

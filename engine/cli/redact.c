@@ -14,8 +14,8 @@ int command_redact(struct cli *cli)
     char *report = NULL;
 
     if (option_on(o, FLAG_BOT) && option_on(o, FLAG_REGION)) {
-        output_error(&cli->output, "--region does not go with --bot: its policy says the region, or "
-                     "the setting privacy.region");
+        output_error(&cli->output, "--region does not go with --bot: its policy says the region, "
+                     "or the setting privacy.region");
         return PARLEY_E_USAGE;
     }
     int code = cli_read_text(cli, o->n_words ? o->words[0] : NULL, TEXT_MAX, &text);
