@@ -14,6 +14,8 @@
 //      last; a commit that another process was ahead of fails on that version.
 //   2. After a commit that failed, whatever the book had given out is dropped and the pages are
 //      read again before anything else: nobody knows what is there.
+//   3. The user's other runs go on redacting while pages are read. What the book gives out then is
+//      dropped with each page, as its numbers may be others', and who waits is to redact again.
 // One thread, see ledger_int.h.
 #include "ledger/masks.h"
 
@@ -36,6 +38,7 @@ struct masks {
     uint64_t page_version;
     bool keeping;                  // there may be originals that are to be kept, and are not yet
     bool busy;
+    bool dropped;                  // numbers that somebody who waits may have used
     struct ledger_op op;           // of the round
     struct loop_task task;
     struct masks_wait *queue;
@@ -104,8 +107,10 @@ static void answer(struct masks *m, int code)
     struct masks_wait *list = m->queue;
     struct err err = m->op.err;
 
+    if (m->dropped && code == E_OK)
+        code = E_CONFLICT;
     m->queue = NULL;
-    m->busy = false;
+    m->busy = m->dropped = false;
     while (list) {
         struct masks_wait *wait = list;
 
@@ -220,6 +225,8 @@ static void pages_read(struct work *w)
 
     if (!work_store_ok(w, "reading the user's masks"))
         return;
+    m->dropped |= mask_book_waits(m->book);
+    mask_book_drop(m->book);
     for (uint32_t i = 0; i < w->store.rows_len; i++) {
         int code = read_page(w, m, &w->store.rows[i]);
 

@@ -142,6 +142,35 @@ static void test_masks__two_at_once(void **state)
     kit_close(&k);
 }
 
+// One run of the user has the masks read, or read again, while another goes on redacting.
+static void test_masks__numbers_given_while_pages_are_read(void **state)
+{
+    struct kit k;
+    struct waiting reads, writes;
+
+    (void)state;
+    kit_open(&k, "memory:");
+    struct masks *other = opened(&k, false), *m;
+    assert_int_equal(number_of(other, "theirs"), 1);
+    assert_int_equal(commit(&k, other), E_OK);
+    assert_int_equal(masks_new(&m, k.ledger, k.partition, k.key, NULL), E_OK);
+    ready(&reads);
+    ready(&writes);
+    masks_load(m, false, &reads.wait);
+    assert_int_equal(number_of(m, "ours"), 1);
+    masks_commit(m, &writes.wait);
+    loop_run(k.loop);
+    assert_true(reads.done && writes.done);
+    assert_int_equal(reads.wait.op.code, E_OK);
+    assert_int_equal(writes.wait.op.code, E_CONFLICT);
+    assert_int_equal(number_of(m, "theirs"), 1);
+    assert_int_equal(number_of(m, "ours"), 2);
+    assert_int_equal(commit(&k, m), E_OK);
+    masks_free(m);
+    masks_free(other);
+    kit_close(&k);
+}
+
 // The store fails at every operation, before or after it happened: whatever was told to be durable
 // is, and no number is given to another value.
 static void fail_at(unsigned n, const char *mode)
@@ -315,6 +344,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_masks__are_there_again),
         cmocka_unit_test(test_masks__two_at_once),
+        cmocka_unit_test(test_masks__numbers_given_while_pages_are_read),
         cmocka_unit_test(test_masks__store_fails_anywhere),
         cmocka_unit_test(test_masks__originals_last_as_long_as_they_may),
         cmocka_unit_test(test_masks__a_damaged_page_is_told),
