@@ -87,6 +87,7 @@ static void all_read(struct reseal *r)
         return;
     }
     r->request.done = retired;
+    r->request.rotation = r->rotation;
     vault_retire(r->vault, &r->request);
 }
 
@@ -326,6 +327,7 @@ static void stepped(struct vault_request *request)
         return;
     }
     request->create = false;
+    r->rotation = request->rotation;
     if (!request->code && request->left)
         vault_rotate(r->vault, request);
     else

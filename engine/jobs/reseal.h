@@ -11,7 +11,8 @@
 //
 // Invariants:
 //   1. An older key is destroyed only after every process knows of the newer one, and after all
-//      records of its user were then looked at, and none is under it.
+//      records of its user were then looked at, and none is under it. If another process begins the
+//      next rotation meanwhile, what was looked at says nothing of it: the job ends (E_BUSY).
 //   2. What does not open is left as it is, and its key with it: `left` counts these.
 // One thread: the loop's.
 #ifndef JOBS_RESEAL_H
@@ -47,6 +48,7 @@ struct reseal {
     struct buf names, after, sealed;
     size_t at;                        // in names
     uint64_t left_before, page_left;
+    uint32_t rotation;                // whose older keys may go
     const struct user_key *key;
     struct store_op page, commit;
     struct store_item items[RESEAL_PAGE_ROWS];

@@ -158,10 +158,21 @@ static int note_done(struct vault *v, struct vault_request *r)
     return rc;
 }
 
+static int rotate(struct vault *v, struct vault_request *r)
+{
+    int rc = rotate_step(v, r->create, &r->left, &r->err);
+
+    r->rotation = v->ring.rotation;
+    return rc;
+}
+
 static int retire(struct vault *v, struct vault_request *r)
 {
     struct user_key *k = key_table_find(&v->keys, r->partition, true);
 
+    if (r->rotation != v->ring.rotation)
+        return err_set(&r->err, E_BUSY, "another rotation of keys began meanwhile: the older ones "
+                       "are kept until that is over");
     return k ? rotate_retire(v, k, &r->err) : E_OK;
 }
 
@@ -188,7 +199,7 @@ static int serve_verb(struct vault *v, struct vault_request *r)
     case VERB_REWRAP:
         return rotate_operator(v, &r->err);
     case VERB_ROTATE:
-        return rotate_step(v, r->create, &r->left, &r->err);
+        return rotate(v, r);
     case VERB_RETIRE:
         return retire(v, r);
     case VERB_STORE:

@@ -106,6 +106,8 @@ struct vault_request {
     char partition[VAULT_DIGEST_BYTES];
     bool create;                                 // vault_user_key: make the key if there is none;
                                                  // vault_rotate: begin, if none is under way
+    uint32_t rotation;                           // vault_rotate tells which it carried on;
+                                                 // vault_retire is told
     int64_t at_ms;                               // vault_forget: the time to be told of it
     void (*done)(struct vault_request *request);
     // out
@@ -174,7 +176,8 @@ uint32_t vault_stores(const struct vault *v);
 // The partitions that have older keys, each with a NUL after it. Any thread; E_NOMEM.
 int vault_retired(struct vault *v, struct buf *names, struct err *err);
 // Destroys a user's older keys, as vault_forget does. Whoever asks made sure, after the others
-// passed, that nothing is sealed under them.
+// passed, that nothing is sealed under them, and says after which rotation: E_BUSY if another began
+// since, as one of the keys that it left is then older, too.
 void vault_retire(struct vault *v, struct vault_request *request);
 // Whether it says that it is sealed under a key of the user that is not the newest.
 bool vault_is_retired(struct vault *v, const struct user_key *k, struct sealed sealed);

@@ -76,7 +76,10 @@ static void do_verb(struct vault *v, struct loop *loop, const char *partition,
                     void (*verb)(struct vault *v, struct vault_request *request))
 {
     struct vault_request request = {.loop = loop, .done = over, .create = true};
+    struct vault_status status;
 
+    vault_status(v, &status);
+    request.rotation = status.rotations;
     snprintf(request.partition, sizeof(request.partition), "%s", partition);
     verb(v, &request);
     loop_run(loop);

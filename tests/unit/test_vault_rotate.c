@@ -11,7 +11,11 @@ typedef void (*vault_verb)(struct vault *v, struct vault_request *request);
 static int run(struct vault *v, struct loop *loop, const char *partition, bool create,
                vault_verb verb, struct wait *w)
 {
+    struct vault_status s;
+
+    vault_status(v, &s);
     ask(w, loop, partition, create);
+    w->request.rotation = s.rotations;
     verb(v, &w->request);
     loop_run(loop);
     assert_true(w->done);
