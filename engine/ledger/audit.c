@@ -48,6 +48,7 @@ int audit_outbox(struct audit_outbox *o, struct store_item *item, struct vault *
     struct audit_note about = *note;
     struct sealed sealed;
 
+    o->key[0] = '\0';
     int code = audit_subject(v, key, partition, about.subject, err);
     if (!code)
         code = fill(o, &meta, partition, &about, rand, err);

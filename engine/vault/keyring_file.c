@@ -63,6 +63,8 @@ static int take_new_file(struct vault *v, struct err *err)
     int fd = open(r->path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
     int rc = fd < 0 ? failed(v, err, "open the new file of") : check_file(v, fd, err);
 
+    if (!rc)
+        r->seen = -1;  // until all of it is read, memory answers nothing
     if (!rc && dup3(fd, r->fd, O_CLOEXEC) < 0)
         rc = failed(v, err, "open the new file of");
     if (fd >= 0)
@@ -71,8 +73,7 @@ static int take_new_file(struct vault *v, struct err *err)
         return rc;
     r->offset = 0;
     r->lines = 0;
-    r->rotation = 0;
-    r->rotated = 0;
+    r->rotation = 0;  // `rotated` only grows, and others look at it meanwhile
     r->line_is_open = false;
     r->reloading = true;
     r->epoch++;
@@ -193,7 +194,8 @@ static int refresh(struct vault *v, struct err *err)
     off_t size;
     int rc = file_size(v, &size, err);
 
-    if (rc || size == before)
+    // What did not hold together when it was read is not believed the next time either.
+    if (rc || (size == before && !v->ring.reloading && v->ring.half.len == 0))
         return rc;
     if (size < before)
         return err_set(err, E_STORE, "keyring %s was cut off by somebody else: restore it from a "

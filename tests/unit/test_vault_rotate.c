@@ -194,6 +194,39 @@ static void test_rotate__many_users_in_steps(void **state)
     vault_free(v);
 }
 
+// Somebody puts an older keyring in the place of one that is in use: nothing is answered, and
+// nothing put into it, until the right one is back.
+static void test_rotate__an_older_keyring_in_its_place(void **state)
+{
+    struct fixture *f = *state;
+    struct vault *v = opened(f->path);
+    const struct user_key *k;
+    char aside[96], older[96];
+    size_t len;
+
+    snprintf(aside, sizeof(aside), "%s.aside", f->path);
+    snprintf(older, sizeof(older), "%s.older", f->path);
+    key_of(v, f->loop, "user1");
+    char *text = file_text(f->path, &len);
+    write_file(older, text, len);
+    free(text);
+    key_of(v, f->loop, "user2");
+    text = file_text(f->path, &len);
+    write_file(aside, text, len);
+    free(text);
+    assert_true(chmod(older, 0600) == 0 && chmod(aside, 0600) == 0);
+    assert_int_equal(rename(older, f->path), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(get_key(v, f->loop, "user1", false, &k), E_STORE);
+        assert_int_equal(get_key(v, f->loop, "user3", true, &k), E_STORE);
+        assert_null(vault_find_key(v, "user2"));
+    }
+    assert_int_equal(rename(aside, f->path), 0);
+    key_of(v, f->loop, "user3");
+    assert_int_equal(status_of(v).users, 3);
+    vault_free(v);
+}
+
 static void test_rotate__waits_for_other_processes(void **state)
 {
     struct fixture *f = *state;
@@ -503,6 +536,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_rotate__seals_with_the_newest_and_opens_with_all,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_rotate__many_users_in_steps, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rotate__an_older_keyring_in_its_place, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_rotate__waits_for_other_processes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rotate__another_operator_key_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rotate__operator_key_in_a_file, setup, teardown),
