@@ -7,7 +7,7 @@
 //                                           └─E_CONFLICT─┘ another process gave the numbers first
 //
 // Originals are in memory while a run of the user is under way; afterwards only those that are
-// kept.
+// kept, and none of who was erased.
 #include "turn/mask.h"
 
 enum { BOOKS_IDLE_MAX = 1024 };
@@ -68,6 +68,10 @@ void user_masks_release(struct worker *w, struct user_masks *u)
 {
     if (!u || --u->refs)
         return;
+    if (vault_is_erased(w->env.vault, u->partition)) {
+        drop(w, u);
+        return;
+    }
     struct mask_shelf *shelf = &w->masks;
     mask_book_forget_originals(masks_book(u->masks));
     u->older = shelf->newest;
@@ -78,6 +82,15 @@ void user_masks_release(struct worker *w, struct user_masks *u)
         unlink_idle(w, oldest);
         drop(w, oldest);
     }
+}
+
+void user_masks_forget(struct worker *w, const char *partition)
+{
+    struct user_masks *u = map_get(w->masks.by_user, slice_str(partition));
+    if (!u || u->refs)
+        return;  // the last who has them drops them
+    unlink_idle(w, u);
+    drop(w, u);
 }
 
 struct user_masks *user_masks_ref(struct user_masks *u)

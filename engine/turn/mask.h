@@ -38,6 +38,7 @@ void mask_open_kept(struct run *run, void (*then)(struct run *run));
 struct user_masks *user_masks_ref(struct user_masks *u);
 void user_masks_release(struct worker *w, struct user_masks *u);  // NULL allowed
 struct mask_book *user_masks_book(const struct user_masks *u);    // NULL gives NULL
+void user_masks_forget(struct worker *w, const char *partition);  // whoever that is was erased
 void user_masks_free_all(struct worker *w);
 
 // reply.c
