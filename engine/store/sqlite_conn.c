@@ -5,10 +5,12 @@
 #include <sys/stat.h>
 
 #define ROW_COLUMNS "r.key, r.version, r.due_at_ms, r.count, r.meta, r.body"
-#define OF_PARTITION "WHERE r.partition_id = (SELECT id FROM partitions WHERE name = ?1) "
+// What is left of a partition while it is erased is not there for anybody.
+#define OF_PARTITION \
+    "WHERE r.partition_id = (SELECT id FROM partitions WHERE name = ?1 AND NOT erased) "
 #define FROM_DUE \
     "SELECT " ROW_COLUMNS ", p.name FROM records r INDEXED BY records_due " \
-    "JOIN partitions p ON p.id = r.partition_id WHERE r.due_at_ms < ?1 "
+    "JOIN partitions p ON p.id = r.partition_id AND NOT p.erased WHERE r.due_at_ms < ?1 "
 
 static const char *const sql[SQL_STATEMENTS] = {
     [SQL_BEGIN_READ] = "BEGIN",
@@ -31,7 +33,7 @@ static const char *const sql[SQL_STATEMENTS] = {
                       "ORDER BY r.due_at_ms, r.partition_id, r.key LIMIT ?2",
     [SQL_DUE_CURSOR] = "SELECT r.due_at_ms, r.partition_id FROM records r " OF_PARTITION
                        "AND r.key = ?2 AND r.due_at_ms IS NOT NULL",
-    [SQL_PARTITIONS] = "SELECT name FROM partitions p WHERE name > ?1 AND EXISTS "
+    [SQL_PARTITIONS] = "SELECT name FROM partitions p WHERE name > ?1 AND NOT erased AND EXISTS "
                        "(SELECT 1 FROM records WHERE partition_id = p.id) ORDER BY name LIMIT ?2",
 
     // By the index alone: no record is touched.
@@ -51,6 +53,9 @@ static const char *const sql[SQL_STATEMENTS] = {
                    "body = ?6 WHERE id = ?1",
     [SQL_COUNT] = "UPDATE records SET version = ?2, count = ?3 WHERE id = ?1",
     [SQL_DELETE] = "DELETE FROM records WHERE id = ?1",
+    [SQL_ERASE_NEXT] = "SELECT id, length(body) FROM records WHERE partition_id = ?1 LIMIT ?2",
+    [SQL_ERASE_LEASES] = "DELETE FROM leases WHERE partition_id = ?1 AND key IN "
+                         "(SELECT key FROM leases WHERE partition_id = ?1 LIMIT ?2)",
     [SQL_DROP_RECORDS] = "DELETE FROM records WHERE partition_id = ?1",
     [SQL_DROP_LEASES] = "DELETE FROM leases WHERE partition_id = ?1",
     [SQL_DROP_PARTITION] = "DELETE FROM partitions WHERE id = ?1 AND NOT erased",

@@ -88,7 +88,7 @@ enum statement {
     SQL_DUE_CURSOR, SQL_PARTITIONS, SQL_KEYS, SQL_KEYS_BACK,
     SQL_PARTITION, SQL_PARTITION_NEW, SQL_PARTITION_CLOSE,
     SQL_FIND, SQL_INSERT, SQL_UPDATE, SQL_COUNT, SQL_DELETE,
-    SQL_DROP_RECORDS, SQL_DROP_LEASES, SQL_DROP_PARTITION,
+    SQL_ERASE_NEXT, SQL_ERASE_LEASES, SQL_DROP_RECORDS, SQL_DROP_LEASES, SQL_DROP_PARTITION,
     SQL_LEASE, SQL_LEASE_PUT, SQL_EPOCH, SQL_EPOCH_PUT,
     SQL_STATEMENTS,
 };
@@ -190,7 +190,8 @@ struct outcomes {
     uint32_t len;
 };
 // Does an op that writes, in the transaction at hand, unless what is stored refuses it (op->code).
-// Adds an outcome for each item of a commit, and for a lease. An SQLite result code.
+// Adds an outcome for each item of a commit, and for a lease. Of an erasure it does one piece, and
+// op->more says whether there is another to do. An SQLite result code.
 int sqlite_change(struct sqlite_store *s, struct sqlite_conn *c, struct store_op *op,
                   struct outcomes *out);
 

@@ -3,7 +3,9 @@
 //
 // It takes whatever is queued, in order, as a group: one transaction, one fsync, then all of the
 // group's ops are completed. An op that is refused leaves the others' transaction as it was, and no
-// savepoint is needed. An erasure is a group by itself: it is complete when the WAL is empty.
+// savepoint is needed. An erasure is a group by itself, and deletes a piece: while more is left, it
+// goes to the end of the queue, so that others' ops come between. It is complete when nothing is
+// left and the WAL is empty.
 //
 //   queued ──▶ group ──▶ committed ──▶ completed, versions told
 //               │  └──▶ commit failed ──▶ connection reopened ──▶ E_STORE, ambiguous
@@ -40,9 +42,10 @@ struct writer {
 
 static int do_op(struct writer *w, struct store_op *op)
 {
-    w->must_truncate |= op->verb == STORE_DROP || op->verb == STORE_ERASE;
-    return op_writes(op) ? sqlite_change(w->s, w->c, op, &w->outcomes)
-                         : sqlite_read(w->s, w->c, op);
+    int rc = op_writes(op) ? sqlite_change(w->s, w->c, op, &w->outcomes)
+                           : sqlite_read(w->s, w->c, op);
+    w->must_truncate |= op->verb == STORE_DROP || (op->verb == STORE_ERASE && !op->more);
+    return rc;
 }
 
 // --- groups -------------------------------------------------------------------------------------
@@ -291,8 +294,31 @@ static void finish_erasure(struct writer *w)
         op_fail(op, E_BUSY, "store: sqlite: %s: erased and closed, but somebody reads what was "
                 "there before, such as a backup under way: try again when it is done, so that no "
                 "copy stays", w->s->path);
+    else if (rc == SQLITE_TOOBIG)
+        op_fail(op, E_STORE, "store: sqlite: %s: erased and closed, but the file is over 128 GiB, "
+                "and what SQLite copied about in its pages is not looked for there: stop parley, "
+                "run `sqlite3 %s VACUUM`, and erase again if it is smaller then", w->s->path,
+                w->s->path);
     else if (rc != SQLITE_OK)
         op_fail(op, err.code, "%s", err.message);
+}
+
+// An erasure of which more is left waits behind those who came meanwhile, in other processes too:
+// the writer's lock is dropped between its pieces. True: it is not complete.
+static bool go_on_later(struct writer *w)
+{
+    struct store_op *op = w->ops[0];
+    if (op->verb != STORE_ERASE || op->code || !op->more)
+        return false;
+    op->more = false;
+    op->next = NULL;
+    op->queued_ns = clock_mono_ns(clock_system());
+    pthread_mutex_lock(&w->s->mutex);
+    *w->s->writes.end = op;
+    w->s->writes.end = &op->next;
+    w->s->writes.len++;
+    pthread_mutex_unlock(&w->s->mutex);
+    return true;
 }
 
 static void run_group(struct writer *w)
@@ -307,10 +333,10 @@ static void run_group(struct writer *w)
     }
     bool done = try_group(w);
     uint32_t len = w->ops_len;
-    if (done) {
+    if (done && !go_on_later(w)) {
         finish_erasure(w);
         complete_group(w);
-    } else {
+    } else if (!done) {
         struct store_op *ops[GROUP_OPS_MAX];
         memcpy(ops, w->ops, len * sizeof *ops);
         for (uint32_t i = 0; i < len; i++) {

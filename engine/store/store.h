@@ -64,7 +64,9 @@ enum store_verb {
     // loop or process; reads find nothing. E_OK: nothing of it is left in the store's files either.
     // E_BUSY: closed and gone, but somebody still reads what was before (a backup under way), so
     // that copies are left in those files: ask again. Repeating it is harmless; what never had a
-    // record can be erased. What is kept of it is its name.
+    // record can be erased. What is kept of it is its name. A large one may be deleted piece by
+    // piece, and ops of others come between. After any other code but E_USAGE, and after a crash,
+    // it may be closed with a part still there, that nobody can read: erasing it again goes on.
     STORE_ERASE,
     // partition, key, holder, ttl_ms, epoch -> epoch; E_REFUSED with `holder_now`; E_FENCED when
     // the epoch to renew or release is over. Epochs grow, also over a drop; no record shows.

@@ -622,6 +622,139 @@ static void test_sqlite__erase_tells_of_readers(void **state)
     assert_false(file_holds(PATH(b), "", "CANARY-IN-THE-MINE"));
 }
 
+enum { MANY = 4500, MANY_PER_COMMIT = 50 };  // more than a few pieces of an erasure
+
+static void insert_many(struct bench *b)
+{
+    struct store_item items[MANY_PER_COMMIT];
+    char keys[MANY_PER_COMMIT][32];
+    for (int i = 0; i < MANY; i += MANY_PER_COMMIT) {
+        for (int n = 0; n < MANY_PER_COMMIT; n++) {
+            snprintf(keys[n], sizeof keys[n], "CANARY-KEY/%d", i + n);
+            items[n] = put(STORE_INSERT, keys[n], 0, "CANARY-IN-THE-MINE");
+            items[n].due_at_ms = 5;
+        }
+        assert_int_equal(commit(b, USER, items, MANY_PER_COMMIT), E_OK);
+    }
+}
+
+static void expect_all_gone(struct bench *b)
+{
+    expect_sql(b, "SELECT count(*) FROM records r JOIN partitions p ON p.id = partition_id "
+               "WHERE p.erased", "0");
+    assert_false(file_holds(PATH(b), "", "CANARY"));
+    assert_false(file_holds(PATH(b), "-wal", "CANARY"));
+}
+
+// Submits an erasure, and a commit of somebody else's behind it, while nobody may write yet.
+static void submit_both(struct bench *b, struct store_op *erasure, struct store_op *late)
+{
+    sqlite3 *db = open_raw(b);
+    assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    erasure->loop = late->loop = b->loop;
+    store_submit(b->store, erasure);
+    store_submit(b->store, late);
+    assert_int_equal(sqlite3_exec(db, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static bool late_came;
+
+static void note_late(struct store_op *op)
+{
+    (void)op;
+    late_came = true;
+}
+
+static void expect_late_came(struct store_op *op)
+{
+    assert_true(late_came);
+    loop_stop(op->loop);
+}
+
+// What others ask for meanwhile does not wait until all is gone.
+static void test_sqlite__others_come_between_an_erasure(void **state)
+{
+    struct bench *b = *state;
+    struct store_item item = put(STORE_INSERT, "k", 0, "x");
+    struct store_op late = commit_op(OTHER, &item, 1);
+    struct store_op op = {.verb = STORE_ERASE, .partition = slice_str(USER)};
+    insert_many(b);
+    late.done = note_late;
+    op.done = expect_late_came;
+    late_came = false;
+    submit_both(b, &op, &late);
+    loop_run(b->loop);
+    assert_int_equal(op.code, E_OK);
+    assert_int_equal(late.code, E_OK);
+    expect_all_gone(b);
+    assert_int_equal(version_of(b, OTHER, "k", "x"), 1);
+}
+
+// As a crash between two pieces leaves it: closed, with a part still there.
+static void test_sqlite__half_erased_is_gone_for_all(void **state)
+{
+    struct bench *b = *state;
+    struct store_op op = {.verb = STORE_ERASE, .partition = slice_str(USER)};
+    insert_many(b);
+    assert_int_equal(insert(b, OTHER, "k", "x"), E_OK);
+    close_store(b);
+    exec_raw(b, "UPDATE partitions SET erased = 1 WHERE name = '" USER "'");
+    b->store = open_again(b);
+    assert_int_equal(insert(b, USER, "new", "x"), E_ERASED);
+    assert_false(expect_rows(b, get_op(USER, SLICE_LIT("CANARY-KEY/7")), ""));
+    assert_false(expect_rows(b, scan_op(USER, "", "", 9, false), ""));
+    assert_false(expect_rows(b, scan_op(USER, "CANARY", "", 9, true), ""));
+    struct store_op due = {.verb = STORE_DUE, .before_ms = 10, .limit = 9};
+    assert_false(expect_rows(b, due, ""));
+    struct store_op partitions = {.verb = STORE_PARTITIONS, .limit = 9};
+    assert_false(expect_rows(b, partitions, OTHER));
+    // The check tells of it; erasing goes on.
+    struct store_op check = {.verb = STORE_CHECK, .limit = 9};
+    assert_int_equal(run(b, &check), E_OK);
+    assert_int_equal(check.rows_len, 9);
+    store_op_release(&check);
+    assert_int_equal(run(b, &op), E_OK);
+    expect_all_gone(b);
+    assert_int_equal(run(b, &check), E_OK);
+    assert_int_equal(check.rows_len, 0);
+}
+
+static void die(struct store_op *op)
+{
+    (void)op;
+    kill(getpid(), SIGKILL);
+}
+
+// Killed when what came between two pieces is done.
+static void test_sqlite__erasure_killed_between_pieces(void **state)
+{
+    struct bench *b = *state;
+    struct store_item item = put(STORE_INSERT, "k", 0, "x");
+    struct store_op late = commit_op(OTHER, &item, 1);
+    struct store_op op = {.verb = STORE_ERASE, .partition = slice_str(USER)};
+    int status = 0;
+    insert_many(b);
+    close_store(b);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        b->store = open_again(b);
+        late.done = op.done = die;
+        submit_both(b, &op, &late);
+        loop_run(b->loop);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status));
+    b->store = open_again(b);
+    assert_false(expect_rows(b, scan_op(USER, "", "", 9, false), ""));
+    assert_int_equal(insert(b, USER, "new", "x"), E_ERASED);
+    assert_int_equal(version_of(b, OTHER, "k", "x"), 1);
+    assert_int_equal(run(b, &op), E_OK);
+    expect_all_gone(b);
+}
+
 static void test_sqlite__wal_stays_small(void **state)
 {
     struct bench *b = *state;
@@ -656,7 +789,9 @@ int main(void)
         TEST(busy_is_told_and_passes), TEST(foreign_transaction_is_busy),
         BARE(migrates_a_store_without_erasures), TEST(dropped_bytes_are_gone),
         TEST(erased_bytes_are_gone), TEST(erased_bytes_are_gone_from_split_pages),
-        TEST(erase_tells_of_readers), TEST(wal_stays_small),
+        TEST(erase_tells_of_readers), TEST(others_come_between_an_erasure),
+        TEST(half_erased_is_gone_for_all), TEST(erasure_killed_between_pieces),
+        TEST(wal_stays_small),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
