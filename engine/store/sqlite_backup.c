@@ -220,6 +220,18 @@ int sqlite_backup(const char *rest, const char *file, const struct store_copying
 
 // --- restore -----------------------------------------------------------------------------------
 
+// A backup that an older parley made: it is the file that is too old, not the store.
+static int expect_our_version(struct sqlite_conn *c, const char *file, struct err *err)
+{
+    unsigned version = 0;
+    int code = schema_read(c->db, file, &sqlite_schema, &version, err);
+    if (code || version == sqlite_schema.version)
+        return code;
+    return err_set(err, E_STORE, "the backup %s is of an older parley (schema version %u, this one "
+                   "needs %u): run `parley migrate --store sqlite:%s`, then restore it", file,
+                   version, sqlite_schema.version, file);
+}
+
 // Where the store is to be. A store that is not there yet has no real path, only a folder.
 static int place_of(const char *rest, char **path, struct err *err)
 {
@@ -347,6 +359,8 @@ int sqlite_restore(const char *rest, const char *file, const struct store_copyin
                        "again", path);
     if (!code)
         code = open_source(&from, source, CONN_READ_ONLY, err);
+    if (!code)
+        code = expect_our_version(&from, source, err);
     if (!code)
         code = newfile_make(&new, path, true, err);
     if (!code)

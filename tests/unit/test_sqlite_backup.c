@@ -325,6 +325,34 @@ static void test_sqlite_restore__not_of_what_is_bad(void **state)
     buf_release(&aside);
 }
 
+// A backup by a parley whose stores were of the first version: which file, and what to do, are
+// told; doing that helps.
+static void test_sqlite_restore__of_an_older_version(void **state)
+{
+    struct bench *b = *state;
+    const struct schema first = {sqlite_schema.steps, 1};
+    struct buf aside = BUF_INIT(1024), report = BUF_INIT(4096);
+    char file[320], expected[700];
+    struct err err = ERR_INIT;
+    assert_int_equal(insert(b, USER, "now", "x"), E_OK);
+    close_store(b);
+    close(open(beside(b, ".old", file), O_CREAT | O_WRONLY, 0600));
+    assert_int_equal(sqlite_migrate_with(file, &first, false, &report, &err), E_OK);
+    struct watcher *w = watcher_of(b);
+    w->open = true;
+    assert_int_equal(restore(b, file, w, &aside, &err), E_STORE);
+    snprintf(expected, sizeof(expected), "run `parley migrate --store sqlite:%s`", file);
+    assert_non_null(strstr(err.message, expected));
+    assert_non_null(strstr(err.message, "the backup "));
+    assert_int_equal(w->checked, 0);
+    assert_int_equal(count(b, PATH(b), "now"), 1);
+    assert_int_equal(sqlite_migrate_with(file, &sqlite_schema, false, &report, &err), E_OK);
+    assert_int_equal(restore(b, file, w, &aside, &err), E_OK);
+    assert_int_equal(count(b, PATH(b), "now"), 0);
+    buf_release(&report);
+    buf_release(&aside);
+}
+
 static void test_sqlite_restore__where_nothing_is(void **state)
 {
     struct bench *b = *state;
@@ -383,7 +411,7 @@ int main(void)
         BACKUP(ignores_what_a_crash_left), BACKUP(never_over_the_store),
         BACKUP(of_what_cannot_be),
         RESTORE(keeps_what_was), RESTORE(refused_while_in_use), RESTORE(not_of_what_is_bad),
-        RESTORE(where_nothing_is), RESTORE(over_ruins),
+        RESTORE(of_an_older_version), RESTORE(where_nothing_is), RESTORE(over_ruins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
