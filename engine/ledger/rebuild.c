@@ -8,7 +8,8 @@
 //                                                   └no─▶ E_CORRUPT: it stays quarantined
 //
 // A turn more or less would be somebody's words made up or lost, so anything that does not fit ends
-// it. One thread, see ledger_int.h.
+// it; and who has the session in memory may write its head meanwhile, which is then the better one.
+// One thread, see ledger_int.h.
 #include "ledger/ledger_int.h"
 
 #include "base/vec.h"
@@ -18,6 +19,7 @@
 struct rebuilding {
     struct ledger_rebuild asked;
     struct session_head head;
+    uint64_t version;              // of the damaged one; 0: the store cannot tell
     struct reader reader;
     struct vec tokens;             // uint64_t: of each turn, from the first
     struct safe_buf body;
@@ -48,6 +50,10 @@ static void refuse(struct work *w, const char *why)
 
 static void rebuilt(struct work *w)
 {
+    if (w->store.code == E_CONFLICT) {
+        work_end(w, E_OK);  // somebody was faster
+        return;
+    }
     if (!work_store_ok(w, "making a session's head anew"))
         return;
     log_line(w->ledger->env.log, LOG_WARN, "ledger: session=%s: its head was damaged, and was made "
@@ -80,9 +86,10 @@ static void write_head(struct work *w)
     w->head = *h;
     work_add_event(w, "rebuilt", 0, NULL);
     work_add_head(w);
-    // Whatever it is: what was read of it is nothing that could be guarded by.
-    if (!w->commit.code)
+    if (!w->commit.code) {
         w->commit.items[w->head_item].verb = STORE_PUT;
+        w->commit.items[w->head_item].version = s->version;
+    }
     work_commit(w, rebuilt);
 }
 
@@ -242,6 +249,7 @@ static void head_read(struct work *w)
         work_end(w, E_OK);  // somebody was faster
         return;
     }
+    s->version = !damaged && w->store.rows_len ? w->store.rows[0].version : 0;
     key_turn_prefix(&w->prefix, s->asked.session);
     buf_clear(&w->after);
     work_scan(w, s->asked.partition, turns_read);

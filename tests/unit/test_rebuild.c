@@ -122,6 +122,37 @@ static void test_rebuild__not_of_what_is_damaged(void **state)
     drop(&h);
 }
 
+// Who has the session in memory writes its head while it is made anew: that one stays.
+static void test_rebuild__somebody_was_faster(void **state)
+{
+    struct heads h;
+    struct ledger_op op;
+    int code;
+
+    (void)state;
+    make(&h);
+    struct kit_store_op good = {.op = {.verb = STORE_GET, .key = slice_str(h.key)}};
+    struct ledger_rebuild how = {.partition = h.k.partition, .session = h.id, .bot = "hello",
+                                 .context = "kitchen", .key = h.k.key};
+    kit_submit(&h.k, &good);
+    const struct record *row = good.op.rows;
+    char meta[RECORD_META_BYTES_MAX + 1];
+    snprintf(meta, sizeof(meta), "%.*s", SLICE_FMT(row->meta));
+    kit_spoil(&h.k, h.key, "{}");
+    kit_ready(&h.k, &op);
+    ledger_rebuild(h.k.ledger, &how, &op);
+    kit_put(&h.k, h.key, meta, row->body.bytes, row->due_at_ms);
+    assert_true(h.k.done);
+    assert_int_equal(op.code, E_OK);
+    assert_int_equal(op.sessions, 0);
+    struct chat *c = kit_again(&h.k, h.id, &code);
+    assert_int_equal(code, E_OK);
+    assert_int_equal(c->head.events, h.was.events);
+    chat_free(c);
+    store_op_release(&good.op);
+    drop(&h);
+}
+
 // Whatever a store answers to any of its operations: a head is what it was, or is damaged still.
 static void test_rebuild__meddled_with(void **state)
 {
@@ -170,7 +201,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test(test_rebuild__##name)
     const struct CMUnitTest tests[] = {TEST(what_the_turns_tell), TEST(not_of_what_is_damaged),
-                                       TEST(meddled_with)};
+                                       TEST(somebody_was_faster), TEST(meddled_with)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
