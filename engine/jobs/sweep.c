@@ -308,8 +308,13 @@ static void next_row(struct sweep *s)
             end(s, E_OK);
         return;
     }
-    if (is_original(&s->page.rows[s->row]) && s->records) {
-        delete_original(s);
+    if (is_original(&s->page.rows[s->row])) {
+        if (s->records) {
+            delete_original(s);
+        } else {
+            s->pass->more = true;
+            leave(s, NULL);
+        }
         return;
     }
     if (!read_row(s, &s->page.rows[s->row])) {
