@@ -31,14 +31,35 @@ static void check_with(const char *path, const char *suffix, struct buf *report)
     buf_release(&name);
 }
 
+// Whoever can write to the folder of a file puts another in its place, whatever the file's mode.
+static void check_folder(const char *path, struct buf *report)
+{
+    const char *slash = strrchr(path, '/');
+    struct buf folder = BUF_INIT(8192);
+    struct stat st;
+    if (slash)
+        buf_add(&folder, path, slash == path ? 1 : (size_t)(slash - path));
+    else
+        buf_add_char(&folder, '.');
+    buf_add_char(&folder, '\0');
+    if (buf_ok(&folder) && stat(folder.ptr, &st) == 0 && (st.st_mode & S_IWOTH) &&
+        !(st.st_mode & S_ISVTX))
+        buf_addf(report, "folder %s can be changed by others (mode %03o), who can put files of "
+                 "theirs in the place of ours: run `chmod o-w %s`\n", folder.ptr,
+                 (unsigned)(st.st_mode & 0777), folder.ptr);
+    buf_release(&folder);
+}
+
 void files_check(const struct settings *s, const char *config, struct buf *report)
 {
     static const char *const beside_store[] = {"", "-wal", "-shm", "-lock"};
     const char *store = conf_str(s->conf, "store"), *key = conf_str(s->conf, "operator_key");
     struct buf keyring = BUF_INIT(8192);
-    if (strncmp(store, "sqlite:", 7) == 0)
+    if (strncmp(store, "sqlite:", 7) == 0) {
+        check_folder(store + 7, report);
         for (size_t i = 0; i < sizeof(beside_store) / sizeof(beside_store[0]); i++)
             check_with(store + 7, beside_store[i], report);
+    }
     settings_keyring(s, &keyring);
     if (keyring.len) {
         check_with(keyring.ptr, "", report);

@@ -138,20 +138,23 @@ static void write_error(struct json_writer *w, int code, const char *message)
 static void write_done(struct run *run, const struct turn *turn, int code, const char *message,
                        struct buf *out)
 {
+    const struct session_head *head = &run->live->chat->head;
     struct safe_buf reply;
-    struct buf scratch = BUF_INIT(RESULT_BYTES_MAX);
+    struct buf scratch = BUF_INIT(RESULT_BYTES_MAX), greeting = BUF_INIT(RESULT_BYTES_MAX);
     safe_buf_init(&reply, CONTENT_BYTES_MAX);
     reply_text_of(turn, &reply);
     struct slice shown = mask_shown(run, safe_buf_text(&reply), &scratch);
-    bool whole = safe_buf_check(&reply, "the reply", NULL) == E_OK && buf_ok(&scratch);
+    struct slice greeted = mask_shown(run, session_greeting(head), &greeting);
+    bool whole = safe_buf_check(&reply, "the reply", NULL) == E_OK && buf_ok(&scratch) &&
+                 buf_ok(&greeting);
     struct json_writer w;
     jw_init(&w, out);
     jw_object(&w);
-    jw_kv_str(&w, "session", run->live->chat->head.id);
+    jw_kv_str(&w, "session", head->id);
     ordinal(&w, "turn", turn->n);
     who(&w, run);
     if (run->resumed)
-        emit_beginning(&w, &run->live->chat->head);
+        emit_beginning(&w, head, greeted);
     jw_kv_str(&w, "status", turn_status_word(turn->status));
     jw_kv_str(&w, "stop", stop_word(turn->stop));
     jw_kv_slice(&w, "reply", shown);
@@ -171,6 +174,7 @@ static void write_done(struct run *run, const struct turn *turn, int code, const
     jw_object_end(&w);
     safe_buf_release(&reply);
     buf_release(&scratch);
+    buf_release(&greeting);
     if (!whole || !buf_ok(out))
         buf_clear(out);
 }
@@ -300,13 +304,13 @@ void emit_head(struct json_writer *w, const struct session_head *head, const cha
               head->quarantined ? NULL : session_status_word(session_status_at(head, now_ms)));
 }
 
-void emit_beginning(struct json_writer *w, const struct session_head *head)
+void emit_beginning(struct json_writer *w, const struct session_head *head, struct slice greeting)
 {
     if (!head || !head->origin)
         return;
     jw_kv_str(w, "origin", session_origin_word(head->origin));
     jw_kv_str(w, "before", head->before);
-    jw_kv_slice(w, "greeting", safe_slice(session_greeting(head)));
+    jw_kv_slice(w, "greeting", greeting);
 }
 
 void emit_times(struct json_writer *w, const struct session_head *head)
@@ -363,7 +367,7 @@ void emit_show(struct json_writer *w, const struct run *run)
     jw_object(w);
     emit_head(w, &chat->head, run->job->user, clock_wall_ms(run->w->env.clock));
     emit_times(w, &chat->head);
-    emit_beginning(w, &chat->head);
+    emit_beginning(w, &chat->head, safe_slice(session_greeting(&chat->head)));
     jw_kv_i64(w, "purged", chat->head.purged);
     jw_kv_bool(w, "quarantined", chat->damage.len > 0);
     if (chat->damage.len)

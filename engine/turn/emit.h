@@ -31,8 +31,9 @@ void emit_head(struct json_writer *w, const struct session_head *head, const cha
 void emit_lines(struct json_writer *w, const char *key, struct slice lines);
 void emit_constraints(struct json_writer *w, const struct session_head *head);
 void emit_pins(struct json_writer *w, const struct session_head *head);
-// What session it follows and what was said first; harmless without a head.
-void emit_beginning(struct json_writer *w, const struct session_head *head);
+// What session it follows and what was said first, as whoever reads it is shown it; harmless
+// without a head.
+void emit_beginning(struct json_writer *w, const struct session_head *head, struct slice greeting);
 void emit_times(struct json_writer *w, const struct session_head *head);
 void emit_show(struct json_writer *w, const struct run *run);  // the whole transcript
 

@@ -13,6 +13,7 @@
 // greeting is a step in front of the first turn: an event of the ledger, and part of the primer, as
 // a request's first message is the user's.
 #include "turn/choose.h"
+#include "turn/mask.h"
 #include "turn/resume.h"
 
 #include "base/json.h"
@@ -354,7 +355,8 @@ void resume_start(struct run *run, void (*then)(struct run *run), void (*again)(
 static void answer(struct run *run)
 {
     const struct session_head *h = run->live ? &run->live->chat->head : NULL;
-    struct buf json = BUF_INIT(RESULT_BYTES_MAX);
+    struct buf json = BUF_INIT(RESULT_BYTES_MAX), scratch = BUF_INIT(RESULT_BYTES_MAX);
+    struct slice greeting = h ? mask_shown(run, session_greeting(h), &scratch) : SLICE_NONE;
     struct json_writer w;
     jw_init(&w, &json);
     jw_object(&w);
@@ -363,9 +365,16 @@ static void answer(struct run *run)
     jw_kv_str(&w, "resumed", !h             ? "new"
                              : run->resumed ? session_origin_word(h->origin)
                                             : "restored");
-    emit_beginning(&w, h);
+    emit_beginning(&w, h, buf_ok(&scratch) ? greeting : safe_slice(session_greeting(h)));
     jw_object_end(&w);
+    buf_release(&scratch);
     emit_result(run, &json);
+}
+
+// The greeting is shown with the originals that are kept.
+static void greeted(struct run *run)
+{
+    mask_open(run, answer);
 }
 
 static void prepare(struct run *run);
@@ -390,9 +399,9 @@ static void prepare(struct run *run)
     if (code)
         emit_error(run, code, &err);
     else if (resume_due(run) == RESUME_RESTORE)
-        answer(run);
+        greeted(run);
     else
-        resume_start(run, answer, located);
+        resume_start(run, greeted, located);
 }
 
 static void have_user(struct run *run)

@@ -27,6 +27,14 @@ for f in parley.db parley.keys.audit; do
     prints "$f can be read or changed by others (mode 644): run \`chmod 600"
     chmod 600 $f
 done
+chmod 777 .
+run verify
+code 4
+prints "folder . can be changed by others (mode 777), who can put files"
+chmod 1777 .
+run verify
+code 0
+chmod 755 .
 chmod 666 parley.lua
 run verify --config parley.lua
 code 4
