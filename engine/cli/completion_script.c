@@ -32,13 +32,13 @@ static void print_quoted(struct output *o, const char *text, const char *quote)
     output_str(o, "'");
 }
 
-// "a|b|c" with something else between them.
+// "a|b|c" with something else between them; "[a|b]", which may be left out, offers the same.
 static void print_choices(struct output *o, const char *choices, const char *between)
 {
     for (; *choices; choices++) {
         if (*choices == '|')
             output_str(o, between);
-        else
+        else if (*choices != '[' && *choices != ']')
             output_bytes(o, slice_of(choices, 1));
     }
 }

@@ -105,6 +105,37 @@ static int each_setting(struct cli *cli, void (*fn)(struct output *o, const char
     return PARLEY_OK;
 }
 
+// What stands above the kinds of what is personal.
+static const char kinds_words[] =
+    "Kinds, of which a policy's privacy.redact names some; all, where it says nothing:";
+
+// Hands out a kind of what redaction looks for after the other.
+static int each_kind(struct cli *cli, void (*fn)(struct output *o, const char *name,
+                                                 const char *help))
+{
+    struct json_iter it = {0};
+    struct json kind;
+    parley_error error = PARLEY_ERROR_INIT;
+    struct report report;
+    char *text = NULL;
+
+    int made = parley_redact_kinds(&text, &error);
+    int code = cli_report_read(cli, made, text, &error, &report);
+    if (code < 0)
+        return code;
+    while (json_next(json_root(&report.doc), &it, NULL, &kind)) {
+        struct buf name = BUF_INIT(SETTING_BYTES), help = BUF_INIT(SETTING_BYTES);
+
+        json_string(json_get(kind, "kind"), &name);
+        json_string(json_get(kind, "help"), &help);
+        fn(&cli->output, name.ptr ? name.ptr : "", help.ptr ? help.ptr : "");
+        buf_release(&name);
+        buf_release(&help);
+    }
+    cli_report_free(&report);
+    return PARLEY_OK;
+}
+
 // How an option is written: "-o, --output table|json|jsonl|csv"; with a command, of the forms of
 // answer only those that it has.
 static void flag_usage(char *out, size_t size, const struct flag *f, const struct command *command)
@@ -145,32 +176,9 @@ static void print_flags(struct output *o, const struct command *command, bool co
     }
 }
 
-// The kinds of `redact`, each with what it is.
-static int print_kinds(struct cli *cli)
+static void print_kind(struct output *o, const char *name, const char *help)
 {
-    struct json_iter it = {0};
-    struct json kind;
-    parley_error error = PARLEY_ERROR_INIT;
-    struct report report;
-    char *text = NULL;
-
-    int made = parley_redact_kinds(&text, &error);
-    int code = cli_report_read(cli, made, text, &error, &report);
-    if (code < 0)
-        return code;
-    output_str(&cli->output, "\nKinds, of which a policy's privacy.redact names some; all, where "
-                             "it says nothing:\n");
-    while (json_next(json_root(&report.doc), &it, NULL, &kind)) {
-        struct buf name = BUF_INIT(SETTING_BYTES), help = BUF_INIT(SETTING_BYTES);
-
-        json_string(json_get(kind, "kind"), &name);
-        json_string(json_get(kind, "help"), &help);
-        print_pair(&cli->output, name.ptr ? name.ptr : "", 22, help.ptr ? help.ptr : "");
-        buf_release(&name);
-        buf_release(&help);
-    }
-    cli_report_free(&report);
-    return PARLEY_OK;
+    print_pair(o, name, 22, help);
 }
 
 int help_command(struct cli *cli, const struct command *command)
@@ -188,7 +196,10 @@ int help_command(struct cli *cli, const struct command *command)
     }
     output_str(o, "\nOptions everywhere:\n");
     print_flags(o, command, true);
-    return command->id == CMD_REDACT ? print_kinds(cli) : PARLEY_OK;
+    if (command->id != CMD_REDACT)
+        return PARLEY_OK;
+    outputf(o, "\n%s\n", kinds_words);
+    return each_kind(cli, print_kind);
 }
 
 static void print_later(struct output *o)
@@ -376,10 +387,12 @@ int help_manual(struct cli *cli)
     man_chat(o);
     man_paragraph(o, ".SH CONFIGURATION", settings_words);
     int code = each_setting(cli, man_setting);
+    man_paragraph(o, ".SH REDACTION", kinds_words);
+    int kinds = each_kind(cli, man_setting);
     man_completion(o);
     man_list(o, "ENVIRONMENT", variables);
     man_list(o, "FILES", files);
     man_list(o, "EXIT STATUS", exits);
     man_list(o, "EXAMPLES", examples);
-    return code;
+    return code < 0 ? code : kinds;
 }

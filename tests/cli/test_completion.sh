@@ -160,6 +160,7 @@ for word in $commands PARLEY_CONFIG PARLEY_STORE PARLEY_POLICIES PARLEY_BOT PARL
     PARLEY_LISTEN PARLEY_LOG ANTHROPIC_API_KEY OPENAI_API_KEY NO_COLOR parley.lua parley.db parley.keys; do
     prints "\\fB$word"
 done
+prints "\\fBemail\\fR"
 for status in 0 1 2 3 4 5 130; do prints "\\fB$status\\fR"; done
 sed 's/\\-/-/g' parley.1 >out
 for option in $(for command in $commands; do "$parley" help "$command"; done | grep -o -- '--[a-z-]*' | sort -u); do
