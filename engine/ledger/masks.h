@@ -2,7 +2,8 @@
 // masks.h: a user's mask book in the store, so that a number never stands for two values.
 //
 //   masks/<page>         up to 100 masks in the order of being given: [["email",1,"<digest>"], …]
-//   original/<kind>/<n>  what a mask stands for, if a policy keeps originals; due when that ends
+//   original/<kind>/<n>  what a mask stands for, if a policy keeps originals; due when that
+//                        ends, which is when the sweep deletes it (jobs/sweep.h)
 //
 // Whatever new number a text has is durable before the text is: a commit of its own, of the newest
 // page at its version (or of the next one, which must not be there), so two processes that mask for
@@ -49,9 +50,5 @@ bool masks_to_commit(const struct masks *m);
 // numbers that were not durable is to be redacted again. After any other error, too, those numbers
 // are gone.
 void masks_commit(struct masks *m, struct masks_wait *wait);
-
-// Deletes the originals of all users whose time is over; op->turns counts them. What another
-// process deletes meanwhile is not counted.
-void ledger_expire_originals(struct ledger *l, struct ledger_op *op);
 
 #endif

@@ -23,6 +23,8 @@ static void test_sweep__says_that_originals_are_left(void **state)
         snprintf(key, sizeof(key), "original/email/%010u", i);
         kit_put(&k, key, "{}", SLICE_NONE, 1);
     }
+    kit_put(&k, "original/email/kept_for_ever", "{}", SLICE_NONE, 0);
+    kit_put(&k, "original/email/kept_for_now", "{}", SLICE_NONE, 2 * (int64_t)KIT_WALL_MS);
     struct jobs_env env = {.store = k.store, .vault = k.vault, .loop = k.loop,
                            .clock = &k.clock->clock, .rand = &k.rand->rand, .boot_id = "boot"};
     assert_int_equal(sweep_new(&s, &env, NULL), E_OK);
@@ -39,7 +41,7 @@ static void test_sweep__says_that_originals_are_left(void **state)
         assert_int_equal(p.code, E_OK);
         more = p.more;
     }
-    assert_int_equal(kit_count(&k, "original/"), 0);
+    assert_int_equal(kit_count(&k, "original/"), 2);
     sweep_free(s);
     kit_close(&k);
 }
