@@ -146,6 +146,14 @@ void masks_load(struct masks *m, bool originals, struct masks_wait *wait)
 {
     wait->originals = originals;
     wait->loading = true;
+    wait->again = false;
+    queue_wait(m, wait);
+}
+
+void masks_look_again(struct masks *m, struct masks_wait *wait)
+{
+    wait->originals = false;
+    wait->loading = wait->again = true;
     queue_wait(m, wait);
 }
 
@@ -156,7 +164,7 @@ bool masks_loaded(const struct masks *m, bool originals)
 
 void masks_commit(struct masks *m, struct masks_wait *wait)
 {
-    wait->originals = wait->loading = false;
+    wait->originals = wait->loading = wait->again = false;
     queue_wait(m, wait);
 }
 
@@ -484,9 +492,21 @@ static bool wants_originals(const struct masks *m)
     return wait && !m->originals_loaded;
 }
 
+// Whether somebody waits for what is new, which is read once for all of them.
+static bool take_again(struct masks *m)
+{
+    bool again = false;
+
+    for (struct masks_wait *wait = m->queue; wait; wait = wait->next) {
+        again |= wait->again;
+        wait->again = false;
+    }
+    return again;
+}
+
 static void go_on(struct masks *m)
 {
-    if (!m->loaded)
+    if (take_again(m) || !m->loaded)
         load(m, loaded);
     else if (wants_originals(m))
         load_originals(m);

@@ -32,11 +32,13 @@ struct masks_wait {
     struct ledger_op op;           // done and user: the caller's
     // private
     struct masks_wait *next;
-    bool originals, loading;
+    bool originals, loading, again;
 };
 // Reads the pages, if they were not read; with `originals`, what is kept too. E_CORRUPT names the
 // record that is damaged.
 void masks_load(struct masks *m, bool originals, struct masks_wait *wait);
+// Reads what other processes may have added since: one read of the store, mostly of one page.
+void masks_look_again(struct masks *m, struct masks_wait *wait);
 // Whether masks_load has nothing to read.
 bool masks_loaded(const struct masks *m, bool originals);
 

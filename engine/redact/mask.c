@@ -381,6 +381,25 @@ enum mask_seen mask_shape_at(struct slice text, size_t at, struct mask_shape *ou
     return MASK_YES;
 }
 
+bool mask_book_lacks(const struct mask_book *b, uint32_t known, struct slice text)
+{
+    struct mask_shape shape;
+    size_t at = 0;
+
+    while (at < text.len) {
+        const char *bracket = memchr(text.ptr + at, '[', text.len - at);
+        if (!bracket)
+            return false;
+        at = (size_t)(bracket - text.ptr) + 1;
+        if (mask_shape_at(text, at, &shape) == MASK_YES && shape.number) {
+            uint32_t rank = mask_book_rank(b, shape.name, shape.number);
+            if (rank == 0 || rank > known)
+                return true;
+        }
+    }
+    return false;
+}
+
 void mask_write(struct buf *out, struct slice kind, uint32_t number)
 {
     char key[KEY_BYTES];

@@ -105,6 +105,8 @@ struct mask_shape {
 enum mask_seen { MASK_NO, MASK_YES, MASK_OPEN /* text may go on to be one */ };
 // What stands at text[at], behind the bracket and its backslashes.
 enum mask_seen mask_shape_at(struct slice text, size_t at, struct mask_shape *out);
+// Whether the text speaks of a mask that is not among the first `known` of the book.
+bool mask_book_lacks(const struct mask_book *b, uint32_t known, struct slice text);
 // Appends the mask of a kind's number: "[EMAIL_1]".
 void mask_write(struct buf *out, struct slice kind, uint32_t number);
 

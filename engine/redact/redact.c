@@ -37,6 +37,7 @@ struct writing {
     uint32_t known;               // masks that the text may speak of: the first so many of the book
     const struct redact_spans *spans;
     size_t next;                  // of them
+    bool asking;                  // stopped in front of a mask that may only not be known here
     struct safe_buf *out;         // NULL: only the numbers are asked for
     struct buf value;             // scratch
 };
@@ -78,7 +79,7 @@ static bool is_mask(const struct writing *w, const struct mask_shape *shape)
     return w->after == AFTER_SLASH || shape->number == 0 || (rank && rank <= w->known);
 }
 
-// Behind a bracket and its backslashes. False: more text decides.
+// Behind a bracket and its backslashes. False: more text decides, or the book is to be asked.
 static bool put_shape(struct writing *w, const struct redact_span *span)
 {
     struct mask_shape shape;
@@ -98,6 +99,9 @@ static bool put_shape(struct writing *w, const struct redact_span *span)
         w->after = AFTER_TEXT;
         return true;
     }
+    w->asking = !known && w->how->asks && w->how->from == REDACT_MODEL;
+    if (w->asking)
+        return false;
     if (!known && w->out)
         safe_buf_add(w->out, SAFE_LIT("\\"));
     put(w, w->at, shape.end);
@@ -340,15 +344,17 @@ static bool write_spans(struct redact_stream *s, const struct redact_spans *span
         w.value = asking.value;
     }
     bool waits = !s->how.known_only && spans->len && mask_book_waits(s->how.book);
+    s->asking = false;
     if (!waits) {
         w.out = out;
         write_masked(&w);
         s->done = w.at;
         s->after = w.after;
         s->known = w.known;
+        s->asking = w.asking;
     }
     buf_release(&w.value);
-    return !waits;
+    return !waits && !s->asking;
 }
 
 bool redact_stream_go(struct redact_stream *s, struct safe_buf *out)
@@ -371,6 +377,12 @@ bool redact_stream_go(struct redact_stream *s, struct safe_buf *out)
     if (all)
         drop_old(s);
     return all;
+}
+
+void redact_stream_answered(struct redact_stream *s)
+{
+    s->how.asks = s->asking = false;
+    s->known = known_at_first(&s->how);
 }
 
 void redact_stream_hold(struct redact_stream *s, struct slice piece)

@@ -26,6 +26,9 @@ struct redact_how {
     // itself; unless bounded, of all that there are when it begins.
     bool bounded;
     uint32_t known;
+    // A stream stops in front of a mask that it may not speak of, and asks for the book to be read
+    // again (redact_stream_answered). Whole text does not.
+    bool asks;
 };
 
 // Appends the safe form of text to out. E_USAGE: not valid UTF-8 or a NUL (names the byte offset).
@@ -59,12 +62,15 @@ struct redact_stream {
     int after;                        // what the output ends with (redact.c)
     uint32_t known;                   // masks that it may speak of
     bool ending;
+    bool asking;                      // it stopped in front of a mask, see redact_how
 };
 void redact_stream_init(struct redact_stream *s, const struct redact_how *how);
 void redact_stream_release(struct redact_stream *s);
-// Appends what is certain to out. True: all of it; false: it waits for the book.
+// Appends what is certain to out. True: all of it; false: it waits for the book, or is asking.
 bool redact_stream_feed(struct redact_stream *s, struct slice piece, struct safe_buf *out);
 bool redact_stream_go(struct redact_stream *s, struct safe_buf *out);
+// The book was read again: the stream may speak of all that is in it now, and asks no more.
+void redact_stream_answered(struct redact_stream *s);
 void redact_stream_hold(struct redact_stream *s, struct slice piece);  // kept for later
 bool redact_stream_end(struct redact_stream *s, struct safe_buf *out);  // and is as new, once true
 // E_NOMEM, if there was no memory to go on: what was fed since is lost.

@@ -251,6 +251,27 @@ void mask_commit(struct run *run, mask_committed *then)
     masks_commit(masks, &run->mask_wait);
 }
 
+// ---- numbers of other processes
+
+static void looked(struct ledger_op *op)
+{
+    struct run *run = op->user;
+    run->mask_busy = false;
+    if (op->code)
+        log_line(run->w->env.log, LOG_WARN, "turn: masks of other processes: %s", op->err.message);
+    run->mask_then(run, E_OK, &op->err);
+}
+
+void mask_look_again(struct run *run, mask_committed *then)
+{
+    BUG_ON(run->mask_busy || run->masks_looked);
+    run->masks_looked = run->mask_busy = true;
+    run->mask_then = then;
+    run->mask_wait.op.done = looked;
+    run->mask_wait.op.user = run;
+    masks_look_again(run->masks->masks, &run->mask_wait);
+}
+
 // ---- people's text
 
 static int redact_said(struct run *run, struct err *err)

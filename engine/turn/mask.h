@@ -18,6 +18,10 @@ struct redact_how mask_how(const struct run *run, enum redact_from from);
 // later. E_CONFLICT: redact again; it comes MASK_TRIES_MAX times at most. Others: what has them
 // cannot be used.
 void mask_commit(struct run *run, mask_committed *then);
+// A reply, or what a policy says, names a mask that is not known here: another process may have
+// given its number. Reads the book again, once a turn, and calls `then` later; what cannot be read
+// is only not known.
+void mask_look_again(struct run *run, mask_committed *then);
 // The job's text becomes run->text and run->content, its new masks durable; or the run ends.
 void mask_said(struct run *run, void (*then)(struct run *run));
 // Whether the job's text can become that. E_USAGE, E_REFUSED; `what` it is called.

@@ -32,6 +32,7 @@ static void keep_due(struct loop_timer *timer)
 // ---- redact and show, as it comes
 
 static void stream_masked(struct run *run, int code, const struct err *err);
+static void stream_answered(struct run *run, int code, const struct err *err);
 static void end_stream(struct run *run);
 
 // What is new of the reply, as the client is due it.
@@ -64,6 +65,7 @@ void reply_init(struct run *run)
     struct redact_how how = mask_how(run, REDACT_MODEL);
     reply_release(run);
     how.known_only = run->masks_failed;
+    how.asks = !run->masks_looked;
     run->masks_known = how.book ? mask_book_len(how.book) : 0;
     redact_stream_init(&run->stream, &how);
     reveal_init(&run->reveal, how.book, MASK_PLAIN);
@@ -82,7 +84,9 @@ static bool go_on(struct run *run, struct slice raw, bool at_end)
     bool all = at_end ? redact_stream_end(&run->stream, &run->reply)
                       : redact_stream_feed(&run->stream, raw, &run->reply);
     show_from(run, before, at_end && all);
-    if (!all)
+    if (run->stream.asking)
+        mask_look_again(run, stream_answered);
+    else if (!all)
         mask_commit(run, stream_masked);
     return all;
 }
@@ -115,6 +119,18 @@ static void stream_masked(struct run *run, int code, const struct err *err)
         end_stream(run);
     else if (go_on(run, SLICE_NONE, false))
         turn_call_idle(run);
+}
+
+static void know_all(struct run *run)
+{
+    run->masks_known = mask_book_len(user_masks_book(run->masks));
+}
+
+static void stream_answered(struct run *run, int code, const struct err *err)
+{
+    redact_stream_answered(&run->stream);
+    know_all(run);
+    stream_masked(run, code, err);
 }
 
 void reply_stop_keeping(struct run *run)
@@ -224,11 +240,47 @@ static int make_said(struct run *run, struct err *err)
                 : content_make_text(&run->reply_content, safe_buf_text(&run->reply), err);
 }
 
+static bool blocks_lack(const struct run *run)
+{
+    const struct vec *raw = &run->call.reply.blocks;
+    bool lack = false;
+    for (size_t i = 0; i < raw->len; i++)
+        for (int f = 0; f < PARTS_PER_BLOCK; f++)
+            lack |= mask_book_lacks(user_masks_book(run->masks), run->masks_known,
+                                    buf_slice(block_field(vec_at(raw, i), f)));
+    return lack;
+}
+
+// Whether what is to be made speaks of masks that may only not be known here.
+static bool to_look(struct run *run)
+{
+    if (!run->masks || run->masks_looked)
+        return false;
+    if (run->reply_make == make_blocks)
+        return blocks_lack(run);
+    return mask_book_lacks(user_masks_book(run->masks),
+                           mask_book_len(user_masks_book(run->masks)),
+                           safe_slice(safe_buf_text(&run->says)));
+}
+
 static void made(struct run *run, int code, const struct err *err);
+static void make(struct run *run);
+
+static void make_answered(struct run *run, int code, const struct err *err)
+{
+    (void)code;
+    (void)err;
+    know_all(run);
+    make(run);
+}
 
 static void make(struct run *run)
 {
     struct err err = ERR_INIT;
+    if (to_look(run)) {
+        mask_look_again(run, make_answered);
+        return;
+    }
     if (run->reply_make(run, &err))
         run->reply_then(run, err.code, &err);
     else

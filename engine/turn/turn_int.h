@@ -288,6 +288,7 @@ struct run {
     struct reveal_stream reveal;   // what the client is shown of it
     bool replying;                 // both are set up
     uint32_t masks_known;          // when the reply began: of these it may speak
+    bool masks_looked;             // they were read again, as it speaks of others
     bool masks_failed;             // new masks cannot be stored: the reply has the number 0 instead
     bool ending;                   // the stream is
     int (*reply_make)(struct run *run, struct err *err);

@@ -142,6 +142,79 @@ static void test_masks__two_processes(void **state)
     assert_int_equal(problems, 0);
 }
 
+// ---- a number that only the other process has given
+
+static parley_event *say(parley *e, const char *text)
+{
+    parley_message message = PARLEY_MESSAGE_INIT;
+    parley_error error = PARLEY_ERROR_INIT;
+    uint64_t request;
+
+    message.user = "user-0";
+    message.flags = PARLEY_CONTINUE;
+    message.text = text;
+    if (parley_send(e, &message, &request, &error) < 0)
+        give_up("send: %s", error.message);
+    return wait_end(e, NULL);
+}
+
+// Engine 0 answers out of what engine 1 heard; by its model, or its policy.
+#define MASKED "privacy = { redact = { \"email\" }, sinks = { client = \"masked\" } }"
+
+static unsigned spoken_of(const char *policy)
+{
+    struct place place;
+    parley *e[2];
+    unsigned known = 0;
+
+    place_make_light(&place);
+    place_write(&place, "policies/fault.lua", policy);
+    place_write(&place, "reply.lua",
+                "return function(request)\n"
+                "    local all = {}\n"
+                "    for _, m in ipairs(request.messages) do\n"
+                "        for mask in m.text:gmatch(\"%[EMAIL_%d+%]\") do all[#all + 1] = mask end\n"
+                "    end\n"
+                "    return \"I know \" .. table.concat(all, \" \") .. \".\"\n"
+                "end\n");
+    for (unsigned i = 0; i < 2; i++)
+        e[i] = open_store(&place, NULL);
+    for (unsigned i = 0; i < 3; i++) {
+        parley_event_free(say(e[0], "who are you?"));
+        char text[TEXT_BYTES];
+        snprintf(text, sizeof(text), "v%u@x.example", i);
+        parley_event_free(say(e[1], text));
+        parley_event *done = say(e[0], "whom?");
+        snprintf(text, sizeof(text), "[EMAIL_%u]", i + 1);
+        if (done->type != PARLEY_EVENT_DONE)
+            give_up("masks: the turn is not done");
+        known += strstr(done->json, text) != NULL && strstr(done->json, "[\\\\EMAIL") == NULL;
+        parley_event_free(done);
+    }
+    parley_close(e[0]);
+    parley_close(e[1]);
+    place_remove(&place);
+    return known;
+}
+
+static void test_masks__of_another_process_are_spoken_of(void **state)
+{
+    (void)state;
+    unsigned model = spoken_of("return { " MASKED " }\n");
+    unsigned policy = spoken_of("return {\n"
+                                "    " MASKED ",\n"
+                                "    on_message = function(view)\n"
+                                "        if view.text ~= \"whom?\" then return end\n"
+                                "        return { say = \"[EMAIL_1] [EMAIL_2] [EMAIL_3]\" }\n"
+                                "    end,\n"
+                                "}\n");
+    summary("masks, given by another process: said by a model %u of 3, by a policy %u of 1", model,
+            policy);
+    assert_int_equal(model, 3);
+    // Numbers that nobody has given yet are escaped.
+    assert_int_equal(policy, 1);
+}
+
 // ---- a process that dies
 
 static bool dies(const struct place *place, const char *mode, int n)
@@ -220,6 +293,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_masks__two_processes),
+        cmocka_unit_test(test_masks__of_another_process_are_spoken_of),
         cmocka_unit_test(test_masks__dies_at_every_operation),
         cmocka_unit_test(test_masks__control),
     };

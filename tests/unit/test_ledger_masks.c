@@ -171,6 +171,39 @@ static void test_masks__numbers_given_while_pages_are_read(void **state)
     kit_close(&k);
 }
 
+// What another process gave is known after a look; what was given out meanwhile is given anew.
+static void test_masks__looks_again(void **state)
+{
+    struct kit k;
+    struct waiting look, late;
+    char value[32];
+
+    (void)state;
+    kit_open(&k, "memory:");
+    struct masks *m[2] = {opened(&k, false), opened(&k, false)};
+    for (unsigned i = 1; i <= 130; i++) {
+        snprintf(value, sizeof(value), "v%u", i);
+        assert_int_equal(number_of(m[0], value), i);
+        assert_int_equal(commit(&k, m[0]), E_OK);
+        ready(&look);
+        ready(&late);
+        // The look is under way already when this one's number is given.
+        masks_look_again(m[1], &look.wait);
+        if (i % 3 == 0) {
+            assert_int_equal(number_of(m[1], "of the other"), i);
+            masks_commit(m[1], &late.wait);
+        }
+        loop_run(k.loop);
+        assert_true(look.done && look.wait.op.code == E_OK);
+        assert_true(i % 3 || (late.done && late.wait.op.code == E_CONFLICT));
+        assert_non_null(mask_book_find(masks_book(m[1]), SLICE_LIT("EMAIL"), i));
+        assert_false(mask_book_waits(masks_book(m[1])));
+    }
+    masks_free(m[0]);
+    masks_free(m[1]);
+    kit_close(&k);
+}
+
 // The store fails at every operation, before or after it happened: whatever was told to be durable
 // is, and no number is given to another value.
 static void fail_at(unsigned n, const char *mode)
@@ -333,6 +366,7 @@ int main(void)
         cmocka_unit_test(test_masks__are_there_again),
         cmocka_unit_test(test_masks__two_at_once),
         cmocka_unit_test(test_masks__numbers_given_while_pages_are_read),
+        cmocka_unit_test(test_masks__looks_again),
         cmocka_unit_test(test_masks__store_fails_anywhere),
         cmocka_unit_test(test_masks__originals_last_as_long_as_they_may),
         cmocka_unit_test(test_masks__a_damaged_page_is_told),
