@@ -23,6 +23,7 @@
 static const char replacement[] = "\xEF\xBF\xBD";  // U+FFFD
 
 enum { VALUE_BYTES_MAX = 1 << 20 };
+_Static_assert((int)REDACT_OWN_NAME_BYTES < (int)MASK_WORD_BYTES, "a pattern's name is a mask's");
 
 // What the output ends with, as far as a mask's shape may go on from it.
 enum { AFTER_TEXT, AFTER_BRACKET, AFTER_SLASH };

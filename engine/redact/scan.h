@@ -21,7 +21,7 @@
 
 enum {
     REDACT_OWN_MAX = 32,            // patterns of a policy
-    REDACT_OWN_NAME_BYTES = 32,     // of a pattern's name: [a-z][a-z0-9_]*
+    REDACT_OWN_NAME_BYTES = 31,     // of a pattern's name: [a-z][a-z0-9_]*; as masks have it
     REDACT_OWN_PATTERN_BYTES = 1000,
     REDACT_ALLOW_MAX = 256,         // entries of an allow-list
     REDACT_SPANS_MAX = 1 << 22,

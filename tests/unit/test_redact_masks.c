@@ -160,6 +160,24 @@ static void test_masks__own_patterns_and_shapes(void **state)
     close_it(&f);
 }
 
+// One letter more had no number of its own: all its values were [..._0].
+static void test_masks__longest_name_of_a_pattern(void **state)
+{
+    static const char name[] = "abcdefghijklmnopqrstuvwxyz_abcde";
+    struct redact_own own = {slice_of(name, REDACT_OWN_NAME_BYTES), SLICE_LIT("Q[0-9]")};
+    const struct redact_rules rules = {.own = &own, .n_own = 1};
+    struct redactor *r;
+    struct fixture f;
+
+    (void)state;
+    open_with(&f, &rules);
+    assert_becomes(&f, "Q1, Q2", "[ABCDEFGHIJKLMNOPQRSTUVWXYZ_ABCD_1], "
+                                 "[ABCDEFGHIJKLMNOPQRSTUVWXYZ_ABCD_2]");
+    close_it(&f);
+    own.name = slice_str(name);
+    assert_int_equal(redactor_new(&r, &rules, NULL), E_POLICY);
+}
+
 static void test_masks__json_stays_json(void **state)
 {
     static const char *const texts[][2] = {
@@ -473,6 +491,7 @@ int main(void)
         cmocka_unit_test(test_masks__what_looks_like_one_is_escaped),
         cmocka_unit_test(test_masks__models_speak_of_masks),
         cmocka_unit_test(test_masks__own_patterns_and_shapes),
+        cmocka_unit_test(test_masks__longest_name_of_a_pattern),
         cmocka_unit_test(test_masks__json_stays_json),
         cmocka_unit_test(test_masks__given_cases_cut_anywhere),
         cmocka_unit_test(test_masks__generated_text_cut_anywhere),
