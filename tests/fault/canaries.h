@@ -8,9 +8,11 @@
 #define TESTS_FAULT_CANARIES_H
 
 #include "fault/damage.h"
+#include "ledger/kinds.h"
+#include "memory/segment.h"
 
 enum {
-    CANARIES = 100,
+    CANARIES = 120,
     CANARY_BYTES = 24,
     // Which canary is where.
     CANARY_USER = 0,
@@ -20,7 +22,12 @@ enum {
     CANARY_CONSTRAINTS = 14,
     CANARY_IMPORTS = 24,      // a conversation with a tool call and its result each: three canaries
     CANARY_MESSAGES = 39,
+    CANARY_MESSAGES_END = 100,
+    CANARY_MAILS = 100,       // addresses: masked in what is said, and kept as originals
+    CANARY_STATES = 110,      // what the policy noted of a session
     SESSION_IDS_MAX = 32,
+    VECTOR_MARKS = 10,
+    VECTOR_MARK_BYTES = 4096,
 };
 static const char bird[] = "canary";
 
@@ -36,7 +43,18 @@ static inline const char *canary(uint64_t seed, unsigned n, char out[CANARY_BYTE
     return strcat(out, "q");
 }
 
+// Embeddings of what the user said, as they are kept: bytes that are nobody else's.
+struct vector_marks {
+    unsigned len, bytes;            // so many, of so many bytes each
+    char all[VECTOR_MARKS][VECTOR_MARK_BYTES];
+};
+
 struct sighting {
+    const struct vector_marks *marks;  // to look for; borrowed, NULL: none
+    struct vector_marks *learnt;       // to be filled from the user's records; NULL: not
+    uint64_t vectors;                  // copies of marks
+    uint64_t of_kind[RECORD_KINDS];    // the user's records that can be read
+    uint64_t in_kind[RECORD_KINDS];    // canaries in them
     uint64_t copies, records;       // of canaries; of the erased user's partition
     bool seen[CANARIES];
     uint64_t ids, key_lines;        // names of the user's sessions; the wrapped key as it was
@@ -72,16 +90,41 @@ static inline void look_for(struct sighting *s, uint64_t seed, struct slice byte
     }
 }
 
-static inline uint64_t copies_of(struct slice bytes, const char *word)
+static inline uint64_t copies_of_bytes(struct slice bytes, struct slice word)
 {
     uint64_t n = 0;
     const char *at = bytes.ptr, *end = bytes.ptr + bytes.len;
-    size_t len = strlen(word);
-    while (len && at && (at = memmem(at, (size_t)(end - at), word, len))) {
-        at += len;
+    while (word.len && at && (at = memmem(at, (size_t)(end - at), word.ptr, word.len))) {
+        at += word.len;
         n++;
     }
     return n;
+}
+
+static inline uint64_t copies_of(struct slice bytes, const char *word)
+{
+    return copies_of_bytes(bytes, slice_str(word));
+}
+
+static inline void look_for_vectors(struct sighting *s, struct slice bytes)
+{
+    for (unsigned i = 0; s->marks && i < s->marks->len; i++)
+        s->vectors += copies_of_bytes(bytes, slice_of(s->marks->all[i], s->marks->bytes));
+}
+
+// The vectors of a segment of the index, if this is one.
+static inline void learn_vectors(struct vector_marks *m, struct slice bytes)
+{
+    struct segment *segment;
+    char *copy = mem_alloc(bytes.len + 1);
+    memcpy(copy, bytes.ptr, bytes.len);
+    if (segment_parse(&segment, copy, bytes.len, NULL))
+        return;
+    if (segment->dims <= VECTOR_MARK_BYTES)
+        m->bytes = segment->dims;
+    for (uint32_t i = 0; i < segment->vectors_len && m->len < VECTOR_MARKS; i++)
+        memcpy(m->all[m->len++], segment->vectors + (size_t)i * m->bytes, m->bytes);
+    segment_free(segment);
 }
 
 // ---- stores, as who has a keyring reads them
@@ -124,6 +167,20 @@ static inline const struct user_key *reading_key(struct reading *r, const char *
     return request.code ? NULL : request.key;
 }
 
+static inline void read_body(struct reading *r, bool theirs, struct slice key, struct slice text)
+{
+    uint64_t before = r->s->copies;
+    unsigned kind = record_kind_of(key);
+    look_for(r->s, r->seed, text);
+    look_for_vectors(r->s, text);
+    if (theirs) {
+        r->s->of_kind[kind]++;
+        r->s->in_kind[kind] += r->s->copies - before;
+    }
+    if (theirs && r->s->learnt && slice_starts(key, SLICE_LIT("recall/")))
+        learn_vectors(r->s->learnt, text);
+}
+
 static inline void read_partition(struct reading *r, const char *partition)
 {
     const struct user_key *key = partition[0] == '~' ? NULL : reading_key(r, partition);
@@ -142,7 +199,8 @@ static inline void read_partition(struct reading *r, const char *partition)
             look_for(r->s, r->seed, row->key);
             look_for(r->s, r->seed, row->meta);
             if (key && !vault_unseal(r->vault, key, &place, row->body, &body, NULL))
-                look_for(r->s, r->seed, safe_slice(safe_buf_text(&body)));
+                read_body(r, strcmp(partition, r->partition) == 0, row->key,
+                          safe_slice(safe_buf_text(&body)));
             safe_buf_release(&body);
         }
         more = op.more && op.rows_len;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Erasure (FAULTS 25 and 28): 100 canaries in everything that a user can say or be, found before;
+// Erasure (FAULTS 25 and 28): 120 canaries in everything that a user can say or be, in what is
+// masked of it, and in what a policy notes, and the embeddings of what was said: found before;
 // then the user is erased, and the process is killed before and after each operation on the store,
 // before each step on the keyring, and at any microsecond. The next engine that opens the store
 // finishes it before it serves anybody, and then there is no canary and no record of the user in
@@ -13,7 +14,9 @@
 #include <sqlite3.h>
 
 enum {
-    MESSAGES = CANARIES - CANARY_MESSAGES,
+    MESSAGES = CANARY_MESSAGES_END - CANARY_MESSAGES,
+    MAILS_AT = 30,      // the messages with an address, and those of which a state is noted
+    STATES_AT = 40,
     OTHERS_TURNS = MESSAGES,
     FILES = 5,
     LINE_MAX_BYTES = 1024,
@@ -30,6 +33,7 @@ struct harness {
     char key_line[LINE_MAX_BYTES];              // the user's, as it was in the keyring
     char ids[SESSION_IDS_MAX][ID_TEXT_BYTES];   // the user's sessions
     unsigned ids_len;
+    struct vector_marks marks;
     char *bytes[FILES];                         // as they were
     size_t bytes_len[FILES];
     // of a trial
@@ -41,8 +45,10 @@ struct harness {
 static parley *open_engine(struct harness *h, const struct engine_wish *wish)
 {
     parley_error error = PARLEY_ERROR_INIT;
+    struct engine_wish embeds = *wish;
     parley *e;
-    if (place_open(&h->place, wish, &e, &error) < 0)
+    embeds.settings[0] = "embeddings.provider=scripted";
+    if (place_open(&h->place, &embeds, &e, &error) < 0)
         give_up("engine: %s", error.message);
     return e;
 }
@@ -114,6 +120,9 @@ static void fill(struct harness *h)
         bool apart = i >= 20 && i < 20 + CANARY_CONSTRAINTS - CANARY_CONTEXTS;
         snprintf(text, sizeof(text), "The word of day %u is %s, Mr. Tulip.", i,
                  canary(h->seed, CANARY_MESSAGES + i, word));
+        if (i >= MAILS_AT && i < MAILS_AT + CANARY_STATES - CANARY_MAILS)
+            snprintf(text + strlen(text), sizeof(text) - strlen(text), " Write to %s@example.org.",
+                     canary(h->seed, CANARY_MAILS + i - MAILS_AT, word));
         if (apart)
             canary(h->seed, CANARY_CONTEXTS + i - 20, context);
         char key[CANARY_BYTES];
@@ -185,27 +194,6 @@ static void learn(struct harness *h)
     free(keys);
 }
 
-static void harness_up(struct harness *h)
-{
-    memset(h, 0, sizeof(*h));
-    h->seed = fault_seed();
-    canary(h->seed, CANARY_USER, h->user);
-    place_make_light(&h->place);
-    place_write(&h->place, "policies/fault.lua",
-                "local history = require \"parley.history\"\n"
-                "return { system = \"Be brief.\", history = history.hybrid { keep_turns = 4, "
-                "slack_turns = 4, summary_tokens = 400, recall = 2 } }\n");
-    place_write(&h->place, "reply.lua",
-                "return function(request)\n"
-                "    return \"I heard: \" .. request.messages[#request.messages].text\n"
-                "end\n");
-    fill(h);
-    back_up(h);
-    learn(h);
-    for (unsigned i = 0; i < FILES; i++)
-        h->bytes[i] = read_file(h, files[i], &h->bytes_len[i]);
-}
-
 static void harness_down(struct harness *h)
 {
     for (unsigned i = 0; i < FILES; i++)
@@ -235,11 +223,18 @@ static void look_at_files(struct harness *h, struct sighting *s)
         char *bytes = read_file(h, all[i], &len);
         struct slice s_bytes = slice_of(bytes ? bytes : "", len);
         look_for(s, h->seed, s_bytes);
+        look_for_vectors(s, s_bytes);
         for (unsigned n = 0; n < h->ids_len; n++)
             s->ids += copies_of(s_bytes, h->ids[n]);
         s->key_lines += copies_of(s_bytes, h->key_line);
         free(bytes);
     }
+}
+
+// Nothing seen yet.
+static struct sighting sighting_of(const struct harness *h)
+{
+    return (struct sighting){.marks = &h->marks};
 }
 
 // A store and a keyring, copied aside first.
@@ -267,6 +262,46 @@ static struct slice old_keyring(const struct harness *h)
     return slice_of(h->bytes[2], h->bytes_len[2]);
 }
 
+// It notes a word of its own at some messages.
+static void write_policy(struct harness *h)
+{
+    char text[2048], word[CANARY_BYTES];
+    size_t len = (size_t)snprintf(
+        text, sizeof(text), "local history = require \"parley.history\"\nlocal notes = {");
+    for (unsigned i = CANARY_STATES; i < CANARIES; i++)
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "[\"%u\"] = \"%s\", ",
+                                STATES_AT + i - CANARY_STATES, canary(h->seed, i, word));
+    snprintf(text + len, sizeof(text) - len, "}\n"
+             "return { system = \"Be brief.\", history = history.hybrid { keep_turns = 4, "
+             "slack_turns = 4, summary_tokens = 400, recall = 2 },\n"
+             "privacy = { redact = { \"email\" }, keep_originals = \"30d\" },\n"
+             "on_message = function(view)\n"
+             "    local day = view.text:match(\"of day (%%d+)\")\n"
+             "    if notes[day] then return { state = { [\"note\" .. day] = notes[day] } } end\n"
+             "end }\n");
+    place_write(&h->place, "policies/fault.lua", text);
+}
+
+static void harness_up(struct harness *h)
+{
+    memset(h, 0, sizeof(*h));
+    h->seed = fault_seed();
+    canary(h->seed, CANARY_USER, h->user);
+    place_make_light(&h->place);
+    write_policy(h);
+    place_write(&h->place, "reply.lua",
+                "return function(request)\n"
+                "    return \"I heard: \" .. request.messages[#request.messages].text\n"
+                "end\n");
+    fill(h);
+    back_up(h);
+    learn(h);
+    for (unsigned i = 0; i < FILES; i++)
+        h->bytes[i] = read_file(h, files[i], &h->bytes_len[i]);
+    struct sighting s = {.learnt = &h->marks};
+    look_into(h, "db", "db-wal", old_keyring(h), &s);
+}
+
 static void export_to_file(struct harness *h, parley *e, const char *user, FILE *out)
 {
     parley_scope scope = PARLEY_SCOPE_INIT;
@@ -292,13 +327,14 @@ static void export_to_file(struct harness *h, parley *e, const char *user, FILE 
 }
 
 struct findings {
-    uint64_t trials, killed, before_tombstone, resumed, copies, records, ids, key_lines, back, lost,
-        problems;
+    uint64_t trials, killed, before_tombstone, resumed, copies, vectors, records, ids, key_lines,
+        back, lost, problems, timed, timed_killed;
 };
 
 static void add(struct findings *f, const struct sighting *s)
 {
     f->copies += s->copies;
+    f->vectors += s->vectors;
     f->records += s->records;
     f->ids += s->ids;
     f->key_lines += s->key_lines;
@@ -332,15 +368,15 @@ static bool has_tombstone(struct harness *h)
 // All that is said above, of the files as they are.
 static void look_everywhere(struct harness *h, struct findings *f)
 {
-    struct sighting s = {0};
+    struct sighting s = sighting_of(h);
     size_t len;
     char *keys = read_file(h, "parley.keys", &len);
     look_at_files(h, &s);
     look_into(h, "db", "db-wal", old_keyring(h), &s);
     add(f, &s);
-    s = (struct sighting){0};
+    s = sighting_of(h);
     look_into(h, "backup", NULL, slice_of(keys, len), &s);
-    f->back += s.copies;
+    f->back += s.copies + s.vectors;
     free(keys);
 }
 
@@ -448,7 +484,9 @@ static void each_step(struct harness *h, struct findings *f)
         trial(h, NULL, n, 0, f, &killed);
 }
 
-static void any_microsecond(struct harness *h, struct findings *f, unsigned times)
+// Until so many were killed. How long an erasure takes is learnt as the machine's load changes: one
+// that came through took no longer than that; and a bit more is tried after each that did not.
+static void any_microsecond(struct harness *h, struct findings *f, unsigned kills)
 {
     struct chance c = {h->seed};
     bool killed;
@@ -456,15 +494,43 @@ static void any_microsecond(struct harness *h, struct findings *f, unsigned time
     int64_t from = now_us();
     erase_in_child(h, NULL, 0, 0);
     int64_t whole = now_us() - from;
-    for (unsigned i = 0; i < times; i++)
-        trial(h, NULL, 0, 1 + (int64_t)draw(&c, (uint64_t)whole), f, &killed);
+    while (f->timed_killed < kills && f->timed < 4 * (uint64_t)kills) {
+        int64_t kill_us = 1 + (int64_t)draw(&c, (uint64_t)whole);
+        trial(h, NULL, 0, kill_us, f, &killed);
+        whole = killed ? whole + whole / 64 + 1 : kill_us;
+        f->timed++;
+        f->timed_killed += killed;
+    }
+}
+
+// Where the user's canaries are, as who has the keyring reads the store: each place has some.
+static void expect_in_each_place(const struct sighting *kept)
+{
+    static const char *const texts[] = {"turns", "sessions", "summaries", "originals", "recall"};
+    static const char *const others[] = {"masks", "audit_notes", "message_keys", "attempts"};
+    char said[512] = "";
+    for (unsigned kind = 0; kind < RECORD_KINDS; kind++) {
+        const char *name = record_kinds[kind].name;
+        if (kept->of_kind[kind])
+            snprintf(said + strlen(said), sizeof(said) - strlen(said), ", %s %llu/%llu", name,
+                     (unsigned long long)kept->in_kind[kind],
+                     (unsigned long long)kept->of_kind[kind]);
+        for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+            if (strcmp(texts[i], name) == 0 && !kept->in_kind[kind])
+                give_up("no canary in the %s", name);
+        for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+            if (strcmp(others[i], name) == 0 && !kept->of_kind[kind])
+                give_up("no %s", name);
+    }
+    summary("erasure, before: canaries in records, by kind%s; copies of vectors %llu", said,
+            (unsigned long long)kept->vectors);
 }
 
 // What was there before, as one finds it: by asking, and with the keyring.
 static unsigned control_before(struct harness *h)
 {
     struct engine_wish wish = {0};
-    struct sighting told = {0}, kept = {0}, raw = {0};
+    struct sighting told = {0}, kept = sighting_of(h), raw = sighting_of(h);
     char path[NAME_BYTES];
     size_t len;
     put_back(h);
@@ -482,7 +548,9 @@ static unsigned control_before(struct harness *h)
     unsigned hashed = CANARY_KEYS_END - CANARY_KEYS;
     assert_int_equal(seen_canaries(&kept), CANARIES - hashed);
     assert_int_equal(seen_canaries(&told), CANARIES - hashed);
-    assert_int_equal(raw.copies, 0);  // sealed
+    assert_int_equal(raw.copies + raw.vectors, 0);  // sealed
+    assert_true(kept.vectors >= VECTOR_MARKS);
+    expect_in_each_place(&kept);
     assert_true(raw.ids > 0 && raw.key_lines == 1 && kept.records > 2 * MESSAGES);
     return (unsigned)kept.copies;
 }
@@ -498,17 +566,19 @@ static void test_erasure__killed_at_every_phase(void **state)
     each_step(h, &f);
     any_microsecond(h, &f, fault_long() ? 1000 : 15);
     summary("erasure: %llu trials, %llu killed (%llu before the tombstone, %llu resumed by the "
-            "next start); of %d canaries in %u places: copies left %llu, in a backup from before "
-            "with the keyring %llu; records %llu, sessions named %llu, keys %llu; others harmed "
-            "%llu, problems %llu (seed %llu)",
+            "next start; %llu of %llu at any microsecond); of %d canaries in %u places: copies "
+            "left %llu, of vectors %llu, in a backup from before with the keyring %llu; records "
+            "%llu, sessions named %llu, keys %llu; others harmed %llu, problems %llu (seed %llu)",
             (unsigned long long)f.trials, (unsigned long long)f.killed,
-            (unsigned long long)f.before_tombstone, (unsigned long long)f.resumed, CANARIES, before,
-            (unsigned long long)f.copies, (unsigned long long)f.back,
+            (unsigned long long)f.before_tombstone, (unsigned long long)f.resumed,
+            (unsigned long long)f.timed_killed, (unsigned long long)f.timed, CANARIES, before,
+            (unsigned long long)f.copies, (unsigned long long)f.vectors,
+            (unsigned long long)f.back,
             (unsigned long long)f.records, (unsigned long long)f.ids,
             (unsigned long long)f.key_lines, (unsigned long long)f.lost,
             (unsigned long long)f.problems, (unsigned long long)h->seed);
     assert_true(f.killed > 20 && f.resumed > 5 && f.before_tombstone > 3);
-    assert_int_equal(f.copies + f.records + f.ids + f.key_lines, 0);
+    assert_int_equal(f.copies + f.vectors + f.records + f.ids + f.key_lines, 0);
     assert_int_equal(f.back + f.lost + f.problems, 0);
 }
 
@@ -519,7 +589,7 @@ static void test_erasure__restored_backup(void **state)
     char store[NAME_BYTES + 8], path[NAME_BYTES], *report = NULL;
     parley_copy_options how = PARLEY_COPY_OPTIONS_INIT;
     parley_error error = PARLEY_ERROR_INIT;
-    struct sighting s = {0};
+    struct sighting s = sighting_of(h);
     struct findings f = {0};
     parley_options o;
     put_back(h);
@@ -541,7 +611,7 @@ static void test_erasure__restored_backup(void **state)
     parley *e = open_engine(h, &wish);
     f.lost += !others_are_there(e);
     parley_close(e);
-    s = (struct sighting){0};
+    s = sighting_of(h);
     look_at_files(h, &s);
     look_into(h, "db", "db-wal", old_keyring(h), &s);
     add(&f, &s);
@@ -549,7 +619,7 @@ static void test_erasure__restored_backup(void **state)
             "others harmed %llu (seed %llu)", (unsigned long long)f.copies,
             (unsigned long long)f.records, (unsigned long long)f.ids, (unsigned long long)f.lost,
             (unsigned long long)h->seed);
-    assert_int_equal(f.copies + f.records + f.ids + f.key_lines + f.lost, 0);
+    assert_int_equal(f.copies + f.vectors + f.records + f.ids + f.key_lines + f.lost, 0);
 }
 
 // A turn of the user's that is long, and has begun to be answered.
@@ -595,10 +665,10 @@ static void expect_erased(parley_event *event)
 
 static void expect_nothing_left(struct harness *h)
 {
-    struct sighting s = {0};
+    struct sighting s = sighting_of(h);
     look_at_files(h, &s);
     look_into(h, "db", "db-wal", old_keyring(h), &s);
-    assert_int_equal(s.ids + s.key_lines + s.records, 0);
+    assert_int_equal(s.ids + s.key_lines + s.records + s.copies + s.vectors, 0);
 }
 
 // The same engine is answering the user.
@@ -647,20 +717,21 @@ static void test_erasure__turn_under_way_elsewhere(void **state)
 static void test_erasure__control_keys_kept(void **state)
 {
     struct harness *h = *state;
-    struct sighting s = {0};
+    struct sighting s = sighting_of(h);
     put_back(h);
     erase_in_child(h, NULL, 0, 0);
     look_into(h, "backup", NULL, old_keyring(h), &s);
     summary("control, erased but for the keys: %u of %d canaries in a backup from before (seed "
             "%llu)", seen_canaries(&s), CANARIES, (unsigned long long)h->seed);
     assert_int_equal(seen_canaries(&s), CANARIES - (CANARY_KEYS_END - CANARY_KEYS));
+    assert_true(s.vectors >= VECTOR_MARKS);
 }
 
 // Without secure_delete: what was deleted is still in the file.
 static void test_erasure__control_plain_delete(void **state)
 {
     struct harness *h = *state;
-    struct sighting s = {0};
+    struct sighting s = sighting_of(h);
     char path[NAME_BYTES], sql[512];
     sqlite3 *db = NULL;
     put_back(h);
