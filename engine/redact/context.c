@@ -30,6 +30,8 @@ static bool has_one(const struct view *v, size_t from, size_t end, const char *w
 
 int context_score(const struct view *v, size_t at, const struct recogniser *rec)
 {
+    if (!rec->raise && !rec->lower)
+        return 0;
     size_t from = words_from(slice_of(v->ptr, v->len), at);
 
     return (has_one(v, from, at, rec->raise) ? CONTEXT_RAISE : 0) -

@@ -42,6 +42,7 @@ struct number {
     bool follows;   // digits stand right before it, or behind it, with a blank between
     bool marked;    // '#' or '=' stands right before it
     int says;       // enum phone_saying, once it was asked; -1
+    const struct phone_plan *plan;  // of the region that is configured; NULL
 };
 
 // ---- reading
@@ -450,25 +451,27 @@ static bool is_bare_national(const struct number *num, size_t k, size_t len)
 // Where nothing but words in front can tell.
 static unsigned judge_by_words(const struct view *v, struct number *num, size_t k, size_t len)
 {
-    enum phone_saying says = words_say(v, num);
-    bool valid = phone_accepts(phone_common, num->digits, len) ||
-                 (len == 10 && phone_valid_in_america(num->digits));
-
     if (len > INTERNATIONAL_MAX || all_same(num->digits, len))
         return 0;
     if (k > 1 && num->follows && all_marked(num, k, ' '))  // the rest of something
         return 0;
+    enum phone_saying says = words_say(v, num);
+    if (says != SAYS_PHONE && says != SAYS_VAGUELY)
+        return 0;
+    bool valid = phone_accepts(phone_common, num->digits, len) ||
+                 (len == 10 && phone_valid_in_america(num->digits));
+
     if (says == SAYS_PHONE && len >= DIGITS_MIN)
         return k > 1 || valid ? SURE_WORDS : SURE_LIKELY;
     if (says == SAYS_PHONE)
         return k > 1 && len >= PHONE_DIGITS_MIN && num->of[k - 1].len > 1 ? SURE_LIKELY : 0;
     bool plain = len >= 9 ? valid || k > 1 : len == 8 && valid && k > 1 && !is_amount(num, k);
-    return says == SAYS_VAGUELY && plain && !num->marked ? SURE_LIKELY : 0;
+    return plain && !num->marked ? SURE_LIKELY : 0;
 }
 
 static unsigned judge(struct view *v, struct number *num, size_t k)
 {
-    const struct phone_plan *plan = phone_plan_of(v->region, strlen(v->region));
+    const struct phone_plan *plan = num->plan;
     size_t len = 0;
     unsigned score = 0;
 
@@ -514,6 +517,7 @@ bool phone_at(struct view *v, size_t at, struct match *out)
 
     if (!read_number(v, at, &num) || !begins_well(v, &num))
         return false;
+    num.plan = phone_plan_of(v->region, strlen(v->region));
     out->score = 0;
     for (size_t k = num.n; k > 0 && out->score < SURE_SHAPE; k--) {
         size_t last = num.of[k - 1].end, end;

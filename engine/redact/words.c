@@ -47,6 +47,12 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
+// What stands between the digits of one number.
+static bool is_between(char c)
+{
+    return c == ' ' || c == '-' || c == '.' || c == '/' || c == '(' || c == ')';
+}
+
 size_t words_from(struct slice text, size_t at)
 {
     size_t last = at > WORDS_BYTES ? at - WORDS_BYTES : 0, i = at;
@@ -60,7 +66,7 @@ size_t words_from(struct slice text, size_t at)
             continue;
         }
         size_t end = i, digits = 0;
-        for (; i > last && (is_digit(text.ptr[i - 1]) || strchr(" -./()", text.ptr[i - 1])); i--)
+        for (; i > last && (is_digit(text.ptr[i - 1]) || is_between(text.ptr[i - 1])); i--)
             digits += is_digit(text.ptr[i - 1]);
         if (digits < WORDS_NUMBER_DIGITS)
             continue;
