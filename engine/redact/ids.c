@@ -304,6 +304,31 @@ REDACT_IDS(ID)
 
 _Static_assert(RULES <= 64, "a rule is a bit");
 
+// A shape that begins with so many digits. What stands behind them tells its next group, unless a
+// letter does, or the shape ends there.
+static void index_digits(struct ids_index *x, const char *shape, size_t digits, uint64_t bit)
+{
+    const char *behind = shape + digits;
+    size_t next = *behind ? strspn(behind + 1, "d") : 0;
+
+    for (size_t i = 0; i <= IDS_NEXT_DIGITS; i++)
+        if (next == 0 || i == next || (*behind == 's' && i == 0))
+            x->digits[digits][i] |= bit;
+}
+
+// How many digits stand behind the separator or the sign at i; 0: it is none.
+static size_t next_digits(struct view *v, size_t i)
+{
+    int c = view_at(v, i);
+    size_t n = 0;
+
+    if (!is_separator(c) && c != '+')
+        return 0;
+    while (n < IDS_NEXT_DIGITS && is_digit(view_at(v, i + 1 + n)))
+        n++;
+    return n;
+}
+
 void ids_index_init(struct ids_index *x, uint64_t kinds)
 {
     *x = (struct ids_index){.run = 0};
@@ -319,9 +344,9 @@ void ids_index_init(struct ids_index *x, uint64_t kinds)
             } else if (letters) {
                 x->letters[letters] |= bit;
             } else {
-                x->digits[digits] |= bit;
+                index_digits(x, s->text, digits, bit);
                 if (s->text[digits] == 'x' && digits < IDS_DIGITS)
-                    x->digits[digits + 1] |= bit;
+                    index_digits(x, s->text, digits + 1, bit);
             }
         }
     }
@@ -334,7 +359,7 @@ uint64_t ids_which(const struct ids_index *x, struct view *v, size_t at)
     if (is_digit(view_at(v, at))) {
         while (digits <= IDS_DIGITS && is_digit(view_at(v, at + digits)))
             digits++;
-        return digits <= IDS_DIGITS ? x->digits[digits] : 0;
+        return digits <= IDS_DIGITS ? x->digits[digits][next_digits(v, at + digits)] : 0;
     }
     while (letters <= IDS_LETTERS && is_letter(view_at(v, at + letters)))
         letters++;

@@ -44,11 +44,12 @@
 REDACT_IDS(ID)
 #undef ID
 
-// Which of them are written with so many digits, or letters, at their beginning: so that most
-// places are passed by at once. Made once, then read-only.
-enum { IDS_DIGITS = 18, IDS_LETTERS = 2, IDS_LETTERS_RUN = 16 };
+// Which of them are written with so many digits, or letters, at their beginning, and so many digits
+// behind these: so that most places are passed by at once. Made once, then read-only.
+enum { IDS_DIGITS = 18, IDS_NEXT_DIGITS = 8, IDS_LETTERS = 2, IDS_LETTERS_RUN = 16 };
 struct ids_index {
-    uint64_t digits[IDS_DIGITS + 1];    // a bit for each rule
+    // A bit for each rule: by the digits at the beginning, and those behind a separator.
+    uint64_t digits[IDS_DIGITS + 1][IDS_NEXT_DIGITS + 1];
     uint64_t letters[IDS_LETTERS + 1];  // then a digit, or a separator and a digit
     uint64_t run;                       // more letters: IDS_LETTERS_RUN letters and digits in all
 };
