@@ -6,6 +6,8 @@
 // by one. `next` of an anchor is the first place of which it was not told yet.
 #include "redact/prefilter.h"
 
+#include "redact/ids.h"
+
 #include <string.h>
 
 enum { BATCH = 32, KEPT = 4, REACH = 64, RUN_BYTES = 16 };
@@ -15,7 +17,7 @@ struct pass {
     int digits_min;
     place_fn *tell;
     void *user;
-    size_t next_at, next_colon, next_dot, next_run, next_digits;
+    size_t next_at, next_colon, next_dot, next_run;
     uint64_t starts[KEPT];  // of the last blocks: where a match may begin
 };
 
@@ -23,6 +25,26 @@ struct pass {
 static uint64_t later(uint64_t block, uint64_t before, unsigned by)
 {
     return block << by | before >> (64 - by);
+}
+
+// Each `by` places earlier; the last ones come from the block behind.
+static uint64_t earlier(uint64_t block, uint64_t behind, unsigned by)
+{
+    return block >> by | behind << (64 - by);
+}
+
+// Where an id of letters and digits may begin: a digit is near, or IDS_LETTERS_RUN of both begin.
+static uint64_t id_heads(const struct block *b, const struct block *behind)
+{
+    uint64_t near = earlier(b->digit, behind->digit, 1) | earlier(b->digit, behind->digit, 2) |
+                    earlier(b->digit, behind->digit, 3);
+    uint64_t run = b->alnum, rest = behind->alnum;
+
+    for (unsigned by = 1; by < IDS_LETTERS_RUN; by *= 2) {
+        run &= earlier(run, rest, by);
+        rest &= rest >> by;
+    }
+    return near | run;
 }
 
 static size_t take_bit(uint64_t *bits)
@@ -109,9 +131,20 @@ static void see_dots(struct pass *p, size_t base, uint64_t bits)
 static void see_run(struct pass *p, size_t base, uint64_t bits)
 {
     while (bits) {
-        size_t at = base + take_bit(&bits) - (RUN_BYTES - 1);
-        tell_range(p, minus(at, REACH - 1), at + 1, &p->next_run, ANCHOR_RUN);
+        size_t at = base + take_bit(&bits) - (RUN_BYTES - 1), from = at;
+        size_t least = minus(at, REACH - 1);
+        least = least > p->next_run ? least : p->next_run;
+        while (from > least && byte_at(p, from - 1) > ' ')
+            from--;
+        tell_range(p, from, at + 1, &p->next_run, ANCHOR_RUN);
     }
+}
+
+// `bits`: where a match with digits may begin.
+static void see_digits(struct pass *p, size_t base, uint64_t bits)
+{
+    while (bits)
+        p->tell(p->user, base + take_bit(&bits), ANCHOR_DIGITS);
 }
 
 // `bits`: `bytes` that a match begins with end here.
@@ -177,7 +210,8 @@ static void see(struct pass *p, size_t base, const struct block *b, const struct
     uint64_t any = before->digit | b->digit;
     if (any && base &&
         __builtin_popcountll(before->digit) + __builtin_popcountll(b->digit) >= p->digits_min)
-        tell_range(p, base - BLOCK_BYTES, base, &p->next_digits, ANCHOR_DIGITS);
+        see_digits(p, base - BLOCK_BYTES, p->starts[(base / BLOCK_BYTES - 1) % KEPT] &
+                                          (~letter_before | id_heads(before, b)));
 }
 
 void prefilter(enum classify_level level, struct slice text, unsigned digits_min, place_fn *tell,
