@@ -4,10 +4,10 @@
 #include "redact/recognise.h"
 #include "redact/words.h"
 
-// Whether `word`, len bytes, stands whole at i of v, all of it before `end`.
+// Whether `word`, len bytes, stands at i of v, where a word begins, all of it before `end`.
 static bool stands_at(const struct view *v, size_t i, size_t end, const char *word, size_t len)
 {
-    if (i + len > end || view_word_before(v, i))
+    if (i + len > end)
         return false;
     for (size_t k = 0; k < len; k++)
         if (to_lower((unsigned char)v->ptr[i + k]) != word[k])
@@ -18,12 +18,15 @@ static bool stands_at(const struct view *v, size_t i, size_t end, const char *wo
 // Whether one of "a|b|c" stands in [from, end).
 static bool has_one(const struct view *v, size_t from, size_t end, const char *words)
 {
-    for (const char *word = words; word && *word;) {
-        size_t len = strcspn(word, "|");
-        for (size_t i = from; i < end; i++)
+    for (size_t i = from; words && i < end; i++) {
+        if (!is_letter((unsigned char)v->ptr[i]) || view_word_before(v, i))
+            continue;
+        for (const char *word = words; *word;) {
+            size_t len = strcspn(word, "|");
             if (stands_at(v, i, end, word, len))
                 return true;
-        word += len + (word[len] == '|');
+            word += len + (word[len] == '|');
+        }
     }
     return false;
 }

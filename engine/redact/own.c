@@ -119,7 +119,7 @@ static int try_out(const struct own_patterns *o, const struct own_pattern *p, st
     int code = own_matcher_new(&m, o, err);
     for (int c = ' '; code == E_OK && c < 0x7F; c++) {
         for (int pair = 0; pair < 3; pair++) {
-            struct view v = {.ptr = text, .len = sizeof(text), .region = ""};
+            struct view v = {.ptr = text, .len = sizeof(text)};
             for (size_t i = 0; i < sizeof(text); i++)
                 text[i] = (char)(pair && i % 2 ? others[pair] : c);
             text[sizeof(text) - 2] = '\1';

@@ -42,7 +42,6 @@ struct number {
     bool follows;   // digits stand right before it, or behind it, with a blank between
     bool marked;    // '#' or '=' stands right before it
     int says;       // enum phone_saying, once it was asked; -1
-    const struct phone_plan *plan;  // of the region that is configured; NULL
 };
 
 // ---- reading
@@ -104,7 +103,10 @@ static bool read_number(struct view *v, size_t at, struct number *num)
     bool open = false;
     char mark = 0;
 
-    *num = (struct number){.start = at, .says = -1};
+    num->n = num->len = 0;  // the arrays have no more than these say
+    num->start = at;
+    num->plus = num->bracket = num->follows = num->marked = false;
+    num->says = -1;
     if (view_at(v, i) == '(')
         open = num->bracket = true, i++;
     if (view_at(v, i) == '+') {
@@ -259,6 +261,15 @@ static bool stands_alone(struct view *v, const struct number *num, size_t end)
 
 // ---- where a number may begin and end
 
+// Digits that follow others and a mark: a part of something, whatever they are.
+static bool is_rest(struct view *v, size_t at)
+{
+    int c = view_before(v, at);
+
+    return is_digit(view_at(v, at)) && (c == '-' || c == '.' || c == ',' || c == ':') &&
+           is_digit(view_before(v, at - 1));
+}
+
 static bool begins_well(const struct view *v, struct number *num)
 {
     int c = view_before(v, num->start);
@@ -273,11 +284,9 @@ static bool begins_well(const struct view *v, struct number *num)
     if (i > 2 && view_before(v, i - 1) == 0x82 && c == 0xac)  // €
         return false;
     if (c == '-' || c == '.' || c == '/' || c == ',' || c == ':' || c == '(') {
-        int before = view_before(v, i - 1);
-
-        if (is_digit(before))  // but "415-555-0132/415-555-0133"
+        if (is_digit(view_before(v, i - 1)))  // but "415-555-0132/415-555-0133"
             return c == '/' && num->n >= 3;
-        if (c == '-' && is_letter(before))
+        if (c == '-' && is_letter(view_before(v, i - 1)))
             return phone_words(v, i) == SAYS_PHONE;
     }
     if (c == '/' && num->n == 1)  // of a path
@@ -314,6 +323,8 @@ static size_t after_extension(struct view *v, size_t end)
 
     while (i < end + 2 && (view_at(v, i) == ' ' || view_at(v, i) == ',' || view_at(v, i) == ';'))
         i++;
+    if (!is_letter(view_at(v, i)) && view_at(v, i) != '#')
+        return end;
     for (size_t n = 0; n < sizeof(names) / sizeof(*names); n++) {
         size_t at = i, len;
 
@@ -471,7 +482,7 @@ static unsigned judge_by_words(const struct view *v, struct number *num, size_t 
 
 static unsigned judge(struct view *v, struct number *num, size_t k)
 {
-    const struct phone_plan *plan = num->plan;
+    const struct phone_plan *plan = v->plan;
     size_t len = 0;
     unsigned score = 0;
 
@@ -515,9 +526,8 @@ bool phone_at(struct view *v, size_t at, struct match *out)
 {
     struct number num;
 
-    if (!read_number(v, at, &num) || !begins_well(v, &num))
+    if (is_rest(v, at) || !read_number(v, at, &num) || !begins_well(v, &num))
         return false;
-    num.plan = phone_plan_of(v->region, strlen(v->region));
     out->score = 0;
     for (size_t k = num.n; k > 0 && out->score < SURE_SHAPE; k--) {
         size_t last = num.of[k - 1].end, end;

@@ -15,8 +15,7 @@
 #include "redact/view.h"
 
 // Is there a number whose first byte ('+', '(' or a digit) is at `at`? Its score says how sure that
-// is, words in front taken into account. v->region may name a region by its ISO 3166 code, in
-// either case; "" or one without a plan is none.
+// is, words in front taken into account.
 bool phone_at(struct view *v, size_t at, struct match *out);
 
 // Has the region a numbering plan? For whoever reads a configuration.

@@ -17,6 +17,7 @@
 #include "redact/ids.h"
 #include "redact/own.h"
 #include "redact/phone.h"
+#include "redact/phone_plan.h"
 #include "redact/prefilter.h"
 #include "redact/recognise.h"
 
@@ -38,7 +39,7 @@ struct redactor {
     struct own_patterns *own;
     char *allow[REDACT_ALLOW_MAX];  // small letters
     size_t n_allow;
-    char region[8];
+    const struct phone_plan *plan;  // of the region; NULL
     unsigned digits_min;  // of what has ANCHOR_DIGITS
 };
 
@@ -82,11 +83,10 @@ static int copy_rules(struct redactor *r, const struct redact_rules *rules, stru
         }
     }
     bool region = rules && rules->region && *rules->region;
-    if (region && !phone_region_known(slice_str(rules->region)))
+    r->plan = region ? phone_plan_of(rules->region, strlen(rules->region)) : NULL;
+    if (region && !r->plan)
         return err_set(err, E_POLICY, "'%s' is no region: two letters, such as US", rules->region);
-    if (region)
-        memcpy(r->region, rules->region, strlen(rules->region) + 1);
-    r->digits_min = phone_digits_min(r->region);
+    r->digits_min = phone_digits_min(region ? rules->region : "");
     if (rules && rules->n_allow > REDACT_ALLOW_MAX)
         return err_set(err, E_POLICY, "%zu entries are allowed: %d at most", rules->n_allow,
                        REDACT_ALLOW_MAX);
@@ -456,7 +456,7 @@ int redact_scan_open(const struct redactor *r, struct slice text, size_t from, b
     if (code != E_OK)
         return code;
     s.view = (struct view){
-        .ptr = s.folded.text.ptr, .len = s.folded.text.len, .open = !at_end, .region = r->region,
+        .ptr = s.folded.text.ptr, .len = s.folded.text.len, .open = !at_end, .plan = r->plan,
     };
     s.from = fold_find(&s.folded, from);
     BUG_ON(s.from > s.view.len);

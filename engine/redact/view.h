@@ -24,7 +24,7 @@ struct view {
     size_t len;
     bool open;           // more may follow
     bool hit;            // the end of an open text was looked at
-    const char *region;  // of national telephone numbers; "": none
+    const struct phone_plan *plan;  // of national telephone numbers; NULL: none
 };
 
 struct match {

@@ -4,6 +4,7 @@
 // texts, and in pieces, cut anywhere.
 #include "redact/fold.h"
 #include "redact/own.h"
+#include "redact/phone_plan.h"
 #include "redact/recognise.h"
 #include "redact/scan.h"
 #include "support/redact_gen.h"
@@ -185,7 +186,8 @@ static void ask_oracle(struct slice text, struct redact_spans *out)
         assert_int_equal(own_patterns_new(&patterns, own_rules, rules.n_own, NULL), E_OK);
     assert_int_equal(own_matcher_new(&matcher, patterns, NULL), E_OK);
     assert_int_equal(fold_text(&o.folded, text, false, NULL), E_OK);
-    o.view = (struct view){.ptr = o.folded.text.ptr, .len = o.folded.text.len, .region = "US"};
+    o.view = (struct view){.ptr = o.folded.text.ptr, .len = o.folded.text.len,
+                           .plan = phone_plan_of("US", 2)};
     o.n = 0;
     find_all(matcher);
     sort_found();
