@@ -9,8 +9,8 @@
 // So that a scan need not ask everywhere, each has an anchor: what every match must have.
 //   ANCHOR_AT      an '@' at most ANCHOR_BYTES behind its beginning
 //   ANCHOR_DIGITS  six digits in its first 64 bytes (fewer where the region's numbers are shorter);
-//                  if it begins with a letter, a digit at most three bytes behind that, or it begins
-//                  with sixteen letters and digits
+//                  if it begins with a letter: a digit at most three bytes behind that, or
+//                  sixteen letters and digits in one piece
 //   ANCHOR_RUN     sixteen of [A-Za-z0-9_+/-] in a row, that begin in its first 64 bytes, and no
 //                  blank in front of them
 //   ANCHOR_COLON   a ':' in its first 64 bytes
