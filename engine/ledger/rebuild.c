@@ -46,6 +46,15 @@ static void refuse(struct work *w, const char *why)
     work_end(w, E_CORRUPT);
 }
 
+// What could not be read for lack of memory may be whole.
+static void refuse_or_end(struct work *w, int code, const char *why)
+{
+    if (code == E_NOMEM)
+        work_end(w, code);
+    else
+        refuse(w, why);
+}
+
 // ---- the head
 
 static void rebuilt(struct work *w)
@@ -108,10 +117,12 @@ static void attempts_read(struct work *w)
         struct attempt a = {0};
 
         safe_buf_clear(&s->body);
-        if (key_ordinals(row->key, &session, at) != 2 ||
-            ledger_unseal(w->ledger, w->key, row, &s->body, NULL) ||
-            attempt_read_meta(&a, row->meta, NULL) || strcmp(a.bot, s->asked.bot) != 0) {
-            refuse(w, "an attempt cannot be read, or is another bot's");
+        int code = ledger_unseal(w->ledger, w->key, row, &s->body, &w->op->err);
+        if (!code)
+            code = attempt_read_meta(&a, row->meta, &w->op->err);
+        if (code || key_ordinals(row->key, &session, at) != 2 ||
+            strcmp(a.bot, s->asked.bot) != 0) {
+            refuse_or_end(w, code, "an attempt cannot be read, or is another bot's");
             return;
         }
         if (a.kind == ATTEMPT_SUMMARY)
@@ -126,7 +137,7 @@ static void attempts_read(struct work *w)
 
 // ---- events: what does not count any more
 
-static bool take_event(struct rebuilding *s, struct json meta)
+static int take_event(struct rebuilding *s, struct json meta, struct err *err)
 {
     static const char *const kinds[] = {"undo", "edit", "regenerate", "moved"};
     int64_t first = json_i64(json_get(meta, "turn"), 0), upto = json_i64(json_get(meta, "upto"), 0);
@@ -135,9 +146,10 @@ static bool take_event(struct rebuilding *s, struct json meta)
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
         supersedes |= json_is_string(json_get(meta, "kind"), kinds[i]);
     if (!supersedes)
-        return true;
-    return first >= 1 && upto >= first && upto <= (int64_t)s->tokens.len &&
-           session_supersede(&s->head, (uint32_t)first, (uint32_t)upto, NULL) == E_OK;
+        return E_OK;
+    if (first < 1 || upto < first || upto > (int64_t)s->tokens.len)
+        return E_CORRUPT;
+    return session_supersede(&s->head, (uint32_t)first, (uint32_t)upto, err);
 }
 
 static void events_read(struct work *w)
@@ -154,11 +166,11 @@ static void events_read(struct work *w)
 
         if (key_ordinals(row->key, &session, at) != 1)
             continue;  // a further part of one
-        bool good = at[0] == s->head.events + 1 &&
-                    ledger_read_json(w->ledger, w->key, row, &meta, NULL) == E_OK &&
-                    take_event(s, meta);
-        if (!good) {
-            refuse(w, "an event cannot be read, or does not say what it undid");
+        int code = ledger_read_json(w->ledger, w->key, row, &meta, &w->op->err);
+        if (!code)
+            code = take_event(s, meta, &w->op->err);
+        if (code || at[0] != s->head.events + 1) {
+            refuse_or_end(w, code, "an event cannot be read, or does not say what it undid");
             return;
         }
         s->head.events = at[0];
@@ -210,12 +222,8 @@ static void turns_read(struct work *w)
         return;
     if (!code)
         code = reader_end(&s->reader, &w->op->err);
-    if (code == E_CORRUPT) {
-        refuse(w, "a turn is damaged, too");
-        return;
-    }
     if (code) {
-        work_end(w, code);
+        refuse_or_end(w, code, "a turn is damaged, too");
         return;
     }
     key_events(&w->prefix, s->asked.session);
@@ -225,17 +233,20 @@ static void turns_read(struct work *w)
 
 // ---- the head that is there
 
-static bool reads(struct work *w, const struct record *row)
+// E_NOMEM is not damage: a head that was made anew for lack of memory would lose what only it knows.
+static int reads(struct work *w, const struct record *row)
 {
     struct rebuilding *s = w->state;
     struct session_head h = {0};
 
     safe_buf_clear(&s->body);
-    bool fine = ledger_unseal(w->ledger, w->key, row, &s->body, NULL) == E_OK &&
-                session_read_meta(&h, row->meta, NULL) == E_OK &&
-                session_read_body(&h, safe_buf_text(&s->body), NULL) == E_OK;
+    int code = ledger_unseal(w->ledger, w->key, row, &s->body, &w->op->err);
+    if (!code)
+        code = session_read_meta(&h, row->meta, &w->op->err);
+    if (!code)
+        code = session_read_body(&h, safe_buf_text(&s->body), &w->op->err);
     session_head_release(&h);
-    return fine;
+    return code;
 }
 
 static void head_read(struct work *w)
@@ -245,9 +256,13 @@ static void head_read(struct work *w)
 
     if (!damaged && !work_store_ok(w, "reading a session's head"))
         return;
-    if (!damaged && w->store.rows_len && reads(w, &w->store.rows[0])) {
-        work_end(w, E_OK);  // somebody was faster
-        return;
+    if (!damaged && w->store.rows_len) {
+        int code = reads(w, &w->store.rows[0]);
+
+        if (code == E_OK || code == E_NOMEM) {
+            work_end(w, code);  // whole: somebody was faster
+            return;
+        }
     }
     s->version = !damaged && w->store.rows_len ? w->store.rows[0].version : 0;
     key_turn_prefix(&w->prefix, s->asked.session);

@@ -197,11 +197,78 @@ static void test_rebuild__meddled_with(void **state)
     assert_true(answers > 100 && made_anew > 50);
 }
 
+// A head that there was no memory to read is not damaged: made anew, it would lose what only it knows.
+static void test_rebuild__no_memory_is_no_damage(void **state)
+{
+    unsigned failures = 0;
+
+    (void)state;
+    for (int damaged = 0; damaged < 2; damaged++) {
+        int code = E_NOMEM;
+        for (uint64_t n = 1; code && n < 500; n++) {
+            struct heads h;
+            uint32_t made;
+            int read;
+            make(&h);
+            if (damaged)
+                kit_spoil(&h.k, h.key, "{}");
+            mem_fail_at(n, 0);
+            code = rebuild(&h, "hello", &made);
+            mem_fail_at(0, 0);
+            failures += code == E_NOMEM;
+            assert_true(code == E_OK || code == E_NOMEM);
+            assert_int_equal(made, damaged && code == E_OK);
+            struct chat *c = kit_again(&h.k, h.id, &read);
+            assert_int_equal(read, damaged && code ? E_CORRUPT : E_OK);
+            if (!read)
+                assert_int_equal(c->head.events, h.was.events + damaged);
+            chat_free(c);
+            drop(&h);
+        }
+        assert_int_equal(code, E_OK);
+    }
+    assert_true(failures > 20);
+}
+
+// Turns of a session that was answering when its head was damaged: open, and so is their attempt.
+static void test_rebuild__of_one_that_is_answering(void **state)
+{
+    struct ledger_op op;
+
+    (void)state;
+    for (unsigned lost = 0; lost < 2; lost++) {
+        struct heads h;
+        uint32_t made;
+        char key[128];
+        int code;
+        make(&h);
+        struct chat *c = kit_chat(&h.k, "kitchen");
+        memcpy(h.id, c->head.id, sizeof(h.id));
+        snprintf(h.key, sizeof(h.key), "session/%s", h.id);
+        assert_int_equal(kit_accept(&h.k, c, "answer this"), E_OK);
+        chat_free(c);
+        kit_spoil(&h.k, h.key, "{}");
+        snprintf(key, sizeof(key), "attempt/%s/0000000001/0000000001", h.id);
+        if (lost)
+            kit_delete(&h.k, key);
+        assert_int_equal(rebuild(&h, "hello", &made), lost ? E_CORRUPT : E_OK);
+        c = kit_again(&h.k, h.id, &code);
+        assert_int_equal(code, lost ? E_CORRUPT : E_OK);
+        if (!lost) {
+            assert_int_equal(c->head.open_turn, 1);
+            assert_int_equal(kit_settle_op(&h.k, c, TURN_DONE, "at last", &op), E_OK);
+        }
+        chat_free(c);
+        drop(&h);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test(test_rebuild__##name)
     const struct CMUnitTest tests[] = {TEST(what_the_turns_tell), TEST(not_of_what_is_damaged),
-                                       TEST(somebody_was_faster), TEST(meddled_with)};
+                                       TEST(somebody_was_faster), TEST(meddled_with),
+                                       TEST(no_memory_is_no_damage), TEST(of_one_that_is_answering)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
