@@ -233,7 +233,7 @@ static void turns_read(struct work *w)
 
 // ---- the head that is there
 
-// E_NOMEM is not damage: a head that was made anew for lack of memory would lose what only it knows.
+// E_NOMEM is no damage: a head that is made anew for lack of memory loses what only it knows.
 static int reads(struct work *w, const struct record *row)
 {
     struct rebuilding *s = w->state;

@@ -197,7 +197,7 @@ static void test_rebuild__meddled_with(void **state)
     assert_true(answers > 100 && made_anew > 50);
 }
 
-// A head that there was no memory to read is not damaged: made anew, it would lose what only it knows.
+// A head that there was no memory to read is not damaged: made anew, it loses what only it knows.
 static void test_rebuild__no_memory_is_no_damage(void **state)
 {
     unsigned failures = 0;
