@@ -46,10 +46,15 @@ static void refuse(struct work *w, const char *why)
     work_end(w, E_CORRUPT);
 }
 
-// What could not be read for lack of memory may be whole.
+// What could not be read for lack of memory may be whole; what is erased meanwhile is nobody's.
+static bool is_damage(int code)
+{
+    return code && code != E_NOMEM && code != E_ERASED;
+}
+
 static void refuse_or_end(struct work *w, int code, const char *why)
 {
-    if (code == E_NOMEM)
+    if (code && !is_damage(code))
         work_end(w, code);
     else
         refuse(w, why);
@@ -233,7 +238,6 @@ static void turns_read(struct work *w)
 
 // ---- the head that is there
 
-// E_NOMEM is no damage: a head that is made anew for lack of memory loses what only it knows.
 static int reads(struct work *w, const struct record *row)
 {
     struct rebuilding *s = w->state;
@@ -259,8 +263,8 @@ static void head_read(struct work *w)
     if (!damaged && w->store.rows_len) {
         int code = reads(w, &w->store.rows[0]);
 
-        if (code == E_OK || code == E_NOMEM) {
-            work_end(w, code);  // whole: somebody was faster
+        if (!is_damage(code)) {
+            work_end(w, code);  // E_OK: somebody was faster
             return;
         }
     }
