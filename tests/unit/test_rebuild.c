@@ -268,7 +268,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test(test_rebuild__##name)
     const struct CMUnitTest tests[] = {TEST(what_the_turns_tell), TEST(not_of_what_is_damaged),
                                        TEST(somebody_was_faster), TEST(meddled_with),
-                                       TEST(no_memory_is_no_damage), TEST(of_one_that_is_answering)};
+                                       TEST(no_memory_is_no_damage),
+                                       TEST(of_one_that_is_answering)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
