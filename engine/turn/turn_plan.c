@@ -71,6 +71,9 @@ static void moved(struct ledger_op *op)
         turn_fail(run, op->code, &op->err);
         return;
     }
+    // The window stays as the session before has learned it: it is the same server's.
+    to->took_tokens = run->live->took_tokens;
+    to->took_at_ms = run->live->took_at_ms;
     live_swap(run, to);
     run->turn = 1;
     run->gap_ms = 0;
