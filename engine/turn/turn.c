@@ -334,7 +334,7 @@ static void accepted(struct ledger_op *op);
 
 static bool resumes(const struct run *run)
 {
-    return session_resume(&resume_default, 0, run->gap_ms) != RESUME_RESTORE;
+    return session_resume(&run->policy->info.resume, 0, run->gap_ms) != RESUME_RESTORE;
 }
 
 void turn_fill_accept(const struct run *run, struct ledger_accept *a)

@@ -85,6 +85,22 @@ code 2
 run audit forge
 code 2
 
+it audit__who_comes_back_does_by_the_policys_rules
+mkdir -p policies
+cat >policies/hasty.lua <<'LUA'
+return { resume = { restore_within = false } }
+LUA
+for bot in plain hasty; do
+    run ask --bot $bot --user "back-$bot" "One."
+    run sessions --user "back-$bot" -o json
+    back=$(sed 's/.*"session":"\([^"]*\)".*/\1/' out)
+    run ask --bot $bot --user "back-$bot" --session "$back" "Two."
+    code 0
+    run audit --user "back-$bot" -o json
+    if [ $bot = hasty ]; then resumed=1; else resumed=0; fi
+    expect "$bot" test "$(grep -o session_resumed out | wc -l)" = $resumed
+done
+
 it audit__what_is_cut_off_is_told
 cp parley.db whole.db
 last=$(sqlite3 parley.db "SELECT max(key) FROM records WHERE key LIKE 'entry/%'")
