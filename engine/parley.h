@@ -257,7 +257,8 @@ PARLEY_API int parley_sweep(parley *engine, unsigned flags, uint64_t *request,
  * the receipt again (`again`). A turn of theirs that is under way, in whatever process, ends with
  * PARLEY_E_ERASED, and nothing of it is kept. Who comes back is a new user. PARLEY_E_NOT_FOUND:
  * nothing is kept of them; PARLEY_E_BUSY: the keys are destroyed, and copies of what can no longer
- * be read are left in the store's files until a backup under way is through: repeat it. */
+ * be read are left in the store's files until a backup under way is through; or nothing was erased,
+ * as another process is writing the audit trail: the message tells; repeat it. */
 PARLEY_API int parley_erase(parley *engine, const parley_scope *scope, uint64_t *request,
                             parley_error *error);
 /** The audit trail, oldest entry first: [{n, at, action, actor, subject?, detail?, bot?, policy?,

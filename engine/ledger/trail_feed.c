@@ -9,8 +9,10 @@
 //      │ enough, or stop       └────────────── taken/… deleted, one commit ◀───────┘
 //      └──────── the head follows ◀────────────────┘
 //
-// One thread, see ledger_int.h.
+// The lease of a process that died is taken over. One thread, see ledger_int.h.
 #include "ledger/trail_int.h"
+
+#include <stdio.h>
 
 enum {
     BATCH_NOTES = TRAIL_BATCH_NOTES,
@@ -28,6 +30,7 @@ struct feeding {
     struct chain chain;              // first
     struct trail_feed *f;
     uint64_t epoch;                  // of the lease; 0: it is not held
+    char holder[64];                 // who has it instead of us
     bool has_end;
     struct store_op page;            // of notes, kept while its rows are worked on
     uint32_t row;
@@ -413,12 +416,32 @@ static void read_marks(struct work *w)
     work_scan(w, AUDIT_PARTITION, marks_read);
 }
 
+static void lease_from(struct work *w, uint64_t epoch);
+
+// The lease of one who died is taken over: an erasure would wait for it, and the notes with it.
+static void holder_told(struct work *w)
+{
+    if (!work_store_ok(w, "asking who feeds the audit trail"))
+        return;
+    if (w->store.alive)
+        work_fail(w, E_BUSY, "another process is feeding the audit trail");
+    else
+        lease_from(w, UINT64_MAX);
+}
+
 static void leased(struct work *w)
 {
     struct feeding *s = w->state;
+    bool refused = w->store.code == E_REFUSED;
 
-    if (w->store.code == E_REFUSED) {
-        work_fail(w, E_BUSY, "another process is feeding the audit trail");
+    if (refused && strcmp(w->store.holder_now, store_claim(w->ledger->env.store)) == 0) {
+        work_fail(w, E_BUSY, "another thread is feeding the audit trail");
+        return;
+    }
+    if (refused) {
+        snprintf(s->holder, sizeof(s->holder), "%s", w->store.holder_now);
+        work_store_op(w, STORE_CLAIM_ALIVE, NULL)->key = slice_str(s->holder);
+        work_submit(w, holder_told);
         return;
     }
     if (!work_store_ok(w, "beginning to feed the audit trail"))
@@ -427,14 +450,20 @@ static void leased(struct work *w)
     read_marks(w);
 }
 
-static void acquire(struct work *w)
+static void lease_from(struct work *w, uint64_t epoch)
 {
     struct store_op *op = work_store_op(w, STORE_LEASE, AUDIT_PARTITION);
 
     op->key = lease;
     op->holder = slice_str(store_claim(w->ledger->env.store));
     op->ttl_ms = LEASE_MS;
+    op->epoch = epoch;
     work_submit(w, leased);
+}
+
+static void acquire(struct work *w)
+{
+    lease_from(w, 0);
 }
 
 static void looked_for_marks(struct work *w)

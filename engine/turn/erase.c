@@ -95,6 +95,14 @@ static void note(struct run *run)
 {
     struct erasing *x = run->extra;
     struct err err = ERR_INIT;
+    // The notes of who read or exported would go with the user. A damaged trail holds up nobody.
+    if (run->feed_code && run->feed_code != E_CORRUPT) {
+        err_set(&err, run->feed_code, "nothing was erased: what the audit trail is to tell of user "
+                "%s could not be moved into it yet, as another process writes it, or the store "
+                "failed: try again in a minute", run->job->user);
+        emit_error(run, run->feed_code, &err);
+        return;
+    }
     x->note = (struct audit_note){.action = AUDIT_USER_ERASED,
                                   .at_ms = clock_wall_ms(run->w->env.clock)};
     snprintf(x->note.actor, sizeof(x->note.actor), "%s", run->w->env.actor);

@@ -77,6 +77,7 @@ static void fed(struct ledger_op *op)
     while (served) {
         struct run *run = served;
         served = run->feed_next;
+        run->feed_code = op->code;
         run->feed_then(run);
     }
     next(w);

@@ -332,6 +332,7 @@ struct run {
     int64_t query_wait_ms;
     struct run *feed_next;         // feeder->line
     void (*feed_then)(struct run *run);
+    int feed_code;                 // how the pass that it waited for went
     void *extra;                   // of the job's own file (list, usage, import …)
     void (*extra_free)(void *extra);
 };

@@ -197,6 +197,22 @@ code 0
 has '$.deleted.turns' integer 2
 expect "another receipt" sh -c "! cmp -s out receipt"
 
+it erase__takes_no_note_of_an_export_along
+# Whoever fed the trail was killed, and its lease has an hour to go.
+"$parley" ask --user dan "Hello." >/dev/null 2>&1
+"$parley" audit >/dev/null 2>&1
+sqlite3 parley.db "INSERT OR REPLACE INTO leases SELECT id, 'feeder', 1000, 'nobody', 9000000000000
+    FROM partitions WHERE name = '~audit'"
+run export --user dan
+code 0
+run erase --user dan --yes
+code 0
+run audit -o csv
+expect "the export, then the erasure" \
+    test "$(tail -n 2 out | cut -d, -f3 | tr '\n' ' ')" = "user_exported user_erased "
+run audit verify
+code 0
+
 it erase__an_old_backup_brings_nobody_back
 run restore old
 code 0
