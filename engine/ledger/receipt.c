@@ -45,8 +45,8 @@ void erasure_write_meta(const struct vault *v, const struct erasure_record *e, s
     jw_kv_i64(&w, "completed_at", e->completed_at_ms);
     write_deleted(e, &w);
     write_sum(v, buf_slice(&key), &w);
-    if (!buf_ok(&key))
-        out->failed = true;
+    if (!buf_ok(&key))  // for lack of memory: no partition's name is too long
+        out->failed = out->no_memory = true;
     buf_release(&key);
 }
 
