@@ -164,8 +164,9 @@ static struct lua_policy *take_state(struct lua_policy *p, struct err *err)
                 return NULL;
         } else if (!p->env.way.wait || clock_mono_ns(p->clock) >= until_ns ||
                    !p->env.way.wait(p->env.way.user)) {
-            err_set(err, E_POLICY, "%s: not run, for %u calls of this policy's hooks are under way",
-                    p->file, p->states);
+            err_set(err, E_REFUSED,
+                    "%s: not run, for %u calls of this policy's hooks are under way", p->file,
+                    p->states);
             return NULL;
         }
     }
@@ -207,8 +208,8 @@ static int call_hook(struct lua_policy *p, struct hook_call *call, struct err *e
     int64_t rest_ns = hook->strikes ? hook->rests_until_ns - clock_mono_ns(p->clock) : 0;
 
     if (rest_ns > 0)
-        return err_set(err, E_POLICY, "%s: not run, for it was stopped %u times in a row; it is "
-                                      "tried again in %lld ms (in %s)", hook->where, hook->strikes,
+        return err_set(err, E_REFUSED, "%s: not run, for it was stopped %u times in a row; it is "
+                                       "tried again in %lld ms (in %s)", hook->where, hook->strikes,
                        (long long)(rest_ns / 1000000 + 1), hook->name);
     int code = run_in_state(p, call, &strikes, &own);
     if (code != E_OK && strikes)
@@ -218,7 +219,9 @@ static int call_hook(struct lua_policy *p, struct hook_call *call, struct err *e
     if (code == E_OK)
         return E_OK;
     name_place(p->file, &own);
-    return err_set(err, E_POLICY, "%s (in %s)", own.message, hook->name);
+    if (code == E_POLICY && strikes)
+        code = E_REFUSED;
+    return err_set(err, code, "%s (in %s)", own.message, hook->name);
 }
 
 static int plan_hook(struct policy *base, int hook, const struct policy_view *view,

@@ -70,9 +70,11 @@ struct policy_info {
 
 struct policy;
 struct policy_ops {
-    // Each hook: 0, or E_POLICY with file:line in err, the plan then as plain's. Never longer than
-    // the deadline; a hook that takes long may be put aside meanwhile (lua_env.pause), so what it
-    // borrows must stay until it returns, and the same policy may be called again.
+    // Each hook: 0, or with file:line in err, the plan then as plain's: E_POLICY, in words of the
+    // script's, which may be what people said; E_REFUSED, it ran out of fuel, time or memory, or
+    // rests, and E_NOMEM, in words of ours. Never longer than the deadline; a hook that takes long
+    // may be put aside meanwhile (lua_env.pause), so what it borrows must stay until it returns,
+    // and the same policy may be called again.
     // on_message and on_reply are called only if info says that there is one.
     int (*on_message)(struct policy *p, const struct policy_view *view, struct plan *plan,
                       struct err *err);

@@ -37,10 +37,11 @@ static size_t place_bytes(const char *message)
 
 void turn_hook_failed(struct run *run, const char *hook, const struct err *err)
 {
-    // The warning tells whoever asked; the log says where, as what a script says in its error may
-    // be what the user said.
+    // The warning tells whoever asked; of a script's own words the log has but the place, as they
+    // may be what the user said.
+    size_t len = err->code == E_POLICY ? place_bytes(err->message) : strlen(err->message);
     log_line(run->w->env.log, LOG_INFO, "policy: %s: %s failed at %.*s", run->policy->info.version,
-             hook, (int)place_bytes(err->message), err->message);
+             hook, (int)len, err->message);
     emit_warning(run, "policy %s: %s failed (%s); the plain policy stood in",
                  run->policy->info.name, hook, err->message);
 }

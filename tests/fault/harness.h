@@ -54,7 +54,8 @@ static inline void place_make_under(struct place *p, const char *base)
         give_up("%s: %s", p->dir, strerror(errno));
     place_write(p, "policies/fault.lua",
                 "local history = require \"parley.history\"\n"
-                "return { system = \"Be brief.\", history = history.window { keep_turns = 4 } }\n");
+                "return { system = \"Be brief.\", history = history.window { keep_turns = 4 },\n"
+                "         privacy = { redact = false } }  -- texts are compared to the byte\n");
     place_write(p, "reply.lua",
                 "local tail = (\"" REPLY_TAIL "\"):rep(100)\n"
                 "return function(request)\n"

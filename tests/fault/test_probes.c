@@ -336,7 +336,7 @@ static void on_line(void *user, parley_log_level level, const char *line)
     struct told *told = user;
 
     (void)level;
-    if (strstr(line, " failed: "))
+    if (strstr(line, " failed at "))
         snprintf(told->line, sizeof(told->line), "%s", line);
 }
 
