@@ -40,6 +40,9 @@ static void reserved(void *user, struct budget_hold *hold, int code, const struc
     struct run *run = user;
     run->hold = hold;
     if (code) {
+        if (run->attempt.n == 1 && (run->job->edit_turn || (run->job->flags & JOB_REGENERATE)))
+            emit_warning(run, "what turn %u replaces stays replaced: regenerate it once there is "
+                         "room", run->turn);
         run->settle.free_key = run->attempt.n == 1 && code == E_REFUSED && run->key_name
                                    ? run->key_hash : NULL;
         turn_fail(run, code, err);
