@@ -2,7 +2,7 @@
 // A user's masks in the store: durable before they are used, never given twice, whatever another
 // process does or wherever this one dies; originals with a lifetime.
 #include "ledger/masks.h"
-#include "unit/ledger_kit.h"
+#include "unit/ledger_meddler.h"
 
 #include <string.h>
 
@@ -360,6 +360,65 @@ static void test_masks__nomem(void **state)
     }
 }
 
+// One that says things, keeps them, and reads them again, beside another process that was there.
+static int say_and_keep(struct kit *k, unsigned values)
+{
+    struct masks *m;
+    char value[32];
+    int code = masks_new(&m, k->ledger, k->partition, k->key, NULL);
+
+    if (!code)
+        code = load(k, m, true);
+    for (unsigned i = 0; !code && i < values; i++) {
+        snprintf(value, sizeof(value), "v%u", i);
+        number_of(m, value);
+        masks_keep(m, 0);
+    }
+    if (!code && masks_to_commit(m))
+        code = commit(k, m);
+    masks_free(m);
+    return code;
+}
+
+// Whatever a store answers: what was told is there, and where nobody lied all numbers are in order.
+static void test_masks__meddled_with(void **state)
+{
+    enum { BEFORE = 120, AFTER = 170 };
+    unsigned answers = 0, failures = 0;
+
+    (void)state;
+    for (unsigned how = 0; how < MEDDLINGS; how++) {
+        bool hit = true;
+        for (long n = 1; hit && n < 40; n++) {
+            struct kit k;
+            struct meddler m;
+
+            kit_open(&k, "memory:");
+            assert_int_equal(say_and_keep(&k, BEFORE), E_OK);
+            meddler_init(&m, &k);
+            m.how = (enum meddling)how;
+            m.countdown = n;
+            m.last_row = n % 2;
+            int code = say_and_keep(&k, AFTER);
+            hit = m.hit;
+            m.countdown = 0;
+            answers += hit;
+            failures += code != E_OK;
+            if (how < MEDDLINGS_HONEST) {
+                assert_int_equal(say_and_keep(&k, AFTER), E_OK);
+                struct masks *again = opened(&k, true);
+                assert_int_equal(mask_book_len(masks_book(again)), AFTER);
+                assert_int_equal(number_of(again, "v0"), 1);
+                masks_free(again);
+            }
+            meddler_release(&m);
+            kit_close(&k);
+        }
+    }
+    printf("# masks, meddled with: %u answers, %u failures told\n", answers, failures);
+    assert_true(answers > 100 && failures > 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -371,6 +430,7 @@ int main(void)
         cmocka_unit_test(test_masks__originals_last_as_long_as_they_may),
         cmocka_unit_test(test_masks__a_damaged_page_is_told),
         cmocka_unit_test(test_masks__nomem),
+        cmocka_unit_test(test_masks__meddled_with),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
