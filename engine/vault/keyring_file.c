@@ -354,7 +354,14 @@ static int sync_folder(struct vault *v, struct err *err)
     return rc;
 }
 
-static void forget_append(struct keyring *r)
+void keyring_begin_file(struct keyring *r)
+{
+    buf_clear(&r->append);
+    buf_reserve(&r->append, KEYRING_HEAD_BYTES);
+    buf_add_str(&r->append, keyring_header);
+}
+
+void keyring_forget_append(struct keyring *r)
 {
     if (r->append.ptr)
         sodium_memzero(r->append.ptr, r->append.cap);
@@ -398,8 +405,7 @@ static int make_file(struct vault *v, struct err *err)
     rand_fill(v->rand, house->sign_seed, KEY_BYTES);
     sign_keys_derive(house);
     house->has_operator = house->has_index = true;
-    buf_clear(&r->append);
-    buf_add_str(&r->append, keyring_header);
+    keyring_begin_file(r);
     if (house->apart)
         keyring_add_apart(v, house->operator_key);
     else
@@ -407,7 +413,7 @@ static int make_file(struct vault *v, struct err *err)
     keyring_add_house(v, "index", house->index_key, true);
     keyring_add_house(v, "sign", house->sign_seed, true);
     rc = keyring_append(v, err);
-    forget_append(r);
+    keyring_forget_append(r);
     if (!rc)
         log_line(v->log, LOG_INFO, "keyring: event=made path=%s", r->path);
     return rc;
@@ -572,7 +578,7 @@ void keyring_release(struct keyring *r)
         close(r->fd);
     if (r->use_fd >= 0)
         close(r->use_fd);
-    forget_append(r);
+    keyring_forget_append(r);
     buf_release(&r->append);
     vec_release(&r->half);
     vec_release(&r->doomed);

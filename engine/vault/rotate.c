@@ -148,18 +148,21 @@ static int write_keyring(struct rewriting *w, const unsigned char *operator_key)
     struct vault *v = w->v;
     struct house_keys *house = v->house;
 
-    buf_clear(&v->ring.append);
-    buf_add_str(&v->ring.append, keyring_header);
+    keyring_begin_file(&v->ring);
     if (v->ring.source.spec)
         keyring_add_apart(v, operator_key);
     else
         keyring_add_house(v, "operator", operator_key, false);
+    int rc = flush(w, 1);
+    keyring_forget_append(&v->ring);  // what follows is wrapped, and may move
+    if (rc)
+        return rc;
     v->ring.wrap_key = operator_key;
     keyring_add_house(v, "index", house->index_key, true);
     keyring_add_house(v, "sign", house->sign_seed, true);
     for (size_t i = 0; i < v->ring.stores.len; i++)
         keyring_add_store(v, vec_at(&v->ring.stores, i));
-    int rc = v->ring.rotation ? write_users(w, false) : E_OK;
+    rc = v->ring.rotation ? write_users(w, false) : E_OK;
     if (v->ring.rotation)
         keyring_add_rotation(v, "rotate", v->ring.rotation);
     if (!rc)
@@ -240,9 +243,7 @@ static int replace_keyring(struct vault *v, const unsigned char *operator_key, s
     if (rc)
         return rc;
     rc = write_keyring(&w, operator_key);
-    if (v->ring.append.ptr)
-        sodium_memzero(v->ring.append.ptr, v->ring.append.cap);
-    buf_clear(&v->ring.append);
+    keyring_forget_append(&v->ring);
     if (!rc)
         rc = check_keyring(v, w.file.part, err);
     int old = fcntl(v->ring.fd, F_DUPFD_CLOEXEC, 0);

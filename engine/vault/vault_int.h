@@ -180,6 +180,11 @@ bool keyring_changed(struct vault *v);
 // With the exclusive lock held and all read: appends what was added, durably, or leaves the file as
 // it was.
 int keyring_append(struct vault *v, struct err *err);
+// Begins a new keyring's lines. The operator key may stand in them as it is: up to so many bytes
+// they stay where they are in memory, so that keyring_forget_append wipes all that there was.
+enum { KEYRING_HEAD_BYTES = 4096 };
+void keyring_begin_file(struct keyring *r);
+void keyring_forget_append(struct keyring *r);
 // The same: overwrites the lines that are doomed, durably. What fails stays doomed.
 int keyring_destroy(struct vault *v, struct err *err);
 
