@@ -4,6 +4,7 @@
 //
 // What fails is told; what was acknowledged is in the trail, once. The head never says more than
 // there is, and whoever comes next finishes what was left. Who dies between: fault/test_audit.c.
+#include "ledger/house.h"
 #include "unit/ledger_meddler.h"
 #include "unit/trail_kit.h"
 
@@ -225,11 +226,72 @@ static void test_trail_faults__the_store_lies(void **state)
     assert_true(answers > 500);
 }
 
+// ---- records, one by one
+
+static int verdict(struct trail_kit *t, const char *partition, const char *key, const char *meta,
+                   int64_t due_at_ms)
+{
+    struct record r = {.partition = slice_str(partition), .key = slice_str(key),
+                       .meta = slice_str(meta), .due_at_ms = due_at_ms};
+    struct err err = ERR_INIT;
+
+    return house_check(t->k.vault, &r, &err);
+}
+
+// What is stored in the trail is ours, and nothing that says or stands otherwise; without memory
+// nobody calls it damaged.
+static void test_trail_faults__what_is_a_record(void **state)
+{
+    struct kit_store_op w = {.op = {.verb = STORE_SCAN, .key = SLICE_LIT(""), .limit = 100}};
+    struct trail_kit t;
+
+    (void)state;
+    prepare(&t, &scenes[0]);
+    assert_int_equal(load_policy(&t, "hello@2", AUDIT_REDACTION_OFF), E_OK);
+    memcpy(t.k.partition, AUDIT_PARTITION, sizeof(AUDIT_PARTITION));
+    kit_submit(&t.k, &w);
+    assert_int_equal(w.op.rows_len, ENTRIES + 1 + 1);
+    for (uint32_t i = 0; i < w.op.rows_len; i++) {
+        struct record r = w.op.rows[i];
+        struct err err = ERR_INIT;
+        int code = E_NOMEM;
+
+        for (uint64_t n = 1; code && n < 100; n++) {
+            mem_fail_at(n, 0);
+            code = house_check(t.k.vault, &r, &err);
+            mem_fail_at(0, 0);
+            assert_true(code == E_OK || code == E_NOMEM);
+        }
+        assert_int_equal(code, E_OK);
+        r.meta.len--;
+        assert_int_equal(house_check(t.k.vault, &r, &err), E_CORRUPT);
+        r.meta = SLICE_LIT("{}");
+        assert_int_equal(house_check(t.k.vault, &r, &err), E_CORRUPT);
+        r = w.op.rows[i];
+        r.partition = SLICE_LIT(HOUSE_PARTITION);
+        assert_int_equal(house_check(t.k.vault, &r, &err), E_CORRUPT);
+        r = w.op.rows[i];
+        r.key = SLICE_LIT("policy/other");
+        assert_int_equal(house_check(t.k.vault, &r, &err), E_CORRUPT);
+    }
+    store_op_release(&w.op);
+    assert_int_equal(verdict(&t, AUDIT_PARTITION, "taken/p/1", "{}", 0), E_OK);
+    assert_int_equal(verdict(&t, AUDIT_PARTITION, "taken/p/1", "{\"x\":1}", 0), E_CORRUPT);
+    assert_int_equal(verdict(&t, AUDIT_PARTITION, "taken/p", "{}", 0), E_CORRUPT);
+    assert_int_equal(verdict(&t, AUDIT_PARTITION, "other", "{}", 0), E_CORRUPT);
+    assert_int_equal(verdict(&t, HOUSE_PARTITION, "erasures", "{}", 0), E_CORRUPT);
+    assert_int_equal(verdict(&t, HOUSE_PARTITION, "erased/p", "{}", 0), E_CORRUPT);
+    assert_int_equal(verdict(&t, HOUSE_PARTITION, "keyring", "{}", 0), E_OK);
+    assert_int_equal(verdict(&t, HOUSE_PARTITION, "other", "{}", 0), E_CORRUPT);
+    assert_int_equal(verdict(&t, "~nothing", "erasures", "{}", 0), E_CORRUPT);
+    trail_close(&t);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test(test_trail_faults__##name)
     static const struct CMUnitTest tests[] = {TEST(no_memory), TEST(the_store_fails),
-                                              TEST(the_store_lies)};
+                                              TEST(the_store_lies), TEST(what_is_a_record)};
     // Thousands of small keyrings, each synced: in memory, where there is such a folder.
     if (access("/dev/shm", W_OK) == 0)
         setenv("TMPDIR", "/dev/shm", 0);
