@@ -209,6 +209,34 @@ static void test_trail__a_head_that_is_gone_is_told(void **state)
     trail_close(&t);
 }
 
+// Who wrote the first entries died before they were signed: the head is of nothing yet.
+static void test_trail__first_entries_without_a_head(void **state)
+{
+    struct buf text = BUF_INIT(4096);
+    struct trail_kit t;
+
+    (void)state;
+    trail_open(&t, "memory:", true);
+    for (uint32_t i = 1; i <= 3; i++)
+        assert_int_equal(trail_append_one(&t, i), E_OK);
+    struct audit_head none = {0};
+    memcpy(none.hash, audit_first, sizeof(none.hash));
+    trail_sound(&t, 3);
+    memcpy(none.store, t.check.head.store, sizeof(none.store));
+    vault_head_write(t.k.vault, &none, &text);
+    buf_add_char(&text, '\n');
+    FILE *file = fopen(t.head, "w");
+    assert_non_null(file);
+    assert_int_equal(fwrite(text.ptr, 1, text.len, file), text.len);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(trail_problems(&t, NULL), 0);
+    assert_int_equal(t.check.head.n, 0);
+    assert_int_equal(trail_append_one(&t, 4), E_OK);
+    trail_sound(&t, 4);
+    buf_release(&text);
+    trail_close(&t);
+}
+
 static void accept_it(struct trail_kit *t, enum audit_detail why)
 {
     struct ledger_op op;
@@ -334,6 +362,7 @@ int main(void)
         cmocka_unit_test(test_trail__a_tail_that_is_cut_off_is_told_by_the_head),
         cmocka_unit_test(test_trail__a_tail_is_not_missed_without_a_head),
         cmocka_unit_test(test_trail__a_head_that_is_gone_is_told),
+        cmocka_unit_test(test_trail__first_entries_without_a_head),
         cmocka_unit_test(test_trail__it_can_be_accepted_which_is_an_entry),
         cmocka_unit_test(test_trail__a_head_of_another_keyring),
         cmocka_unit_test(test_trail__a_head_is_signed),
