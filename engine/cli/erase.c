@@ -103,21 +103,25 @@ static int read_file(struct cli *cli, const char *name, struct buf *out)
     return code ? cli_fail_err(cli, &err) : PARLEY_OK;
 }
 
-static void print_verdict(struct cli *cli, const struct report *report)
+// Prints what was found; a receipt of another house's is refused.
+static int print_verdict(struct cli *cli, const struct report *report)
 {
     struct json root = json_root(&report->doc), ours = json_get(root, "ours");
+    bool known = json_type(ours) != JSON_NULL;
+    int code = known && !json_bool(ours, false) ? PARLEY_E_REFUSED : PARLEY_OK;
     struct buf key = BUF_INIT(TEXT_BYTES_MAX);
 
     if (cli->options.format == FORMAT_JSON) {
         output_line(&cli->output, report->text);
-        return;
+        return code;
     }
     json_string(json_get(root, "public_key"), &key);
     outputf(&cli->output, "the signature holds: nothing in the receipt was changed since it was "
             "signed\nsigned with %s%s\n", buf_ok(&key) && key.len ? key.ptr : "",
-            json_type(ours) == JSON_NULL ? "" : json_bool(ours, false)
-                ? ", the key of this house" : ", which is not the key of this house");
+            !known ? "" : code ? ", which is not the key of this house"
+                               : ", the key of this house");
     buf_release(&key);
+    return code;
 }
 
 static int verify_receipt(struct cli *cli, const char *name)
@@ -138,9 +142,9 @@ static int verify_receipt(struct cli *cli, const char *name)
     buf_release(&text);
     if (code < 0)
         return code;
-    print_verdict(cli, &report);
+    code = print_verdict(cli, &report);
     cli_report_free(&report);
-    return PARLEY_OK;
+    return code;
 }
 
 int command_erase(struct cli *cli)

@@ -203,7 +203,8 @@ const struct flag flag_table[FLAGS] = {
     [FLAG_YES] = {"yes", 0, FLAG_SWITCH, NULL, OFFER_NOTHING, 1 << CMD_ERASE,
                   "does not ask whether it is meant"},
     [FLAG_VERIFY_RECEIPT] = {"verify-receipt", 0, FLAG_TEXT, "FILE", OFFER_FILES, 1 << CMD_ERASE,
-                             "erases nothing: checks the signature of a receipt"},
+                             "erases nothing: checks the signature of a receipt (exit 5: it is "
+                             "another house's)"},
     [FLAG_OPERATOR_KEY] = {"operator-key", 0, FLAG_TEXT, "FILE", OFFER_FILES, 1 << CMD_KEYS,
                            "where the key is that wraps the others: a file, fd:N or "
                            "credential:NAME (as the setting operator_key)"},
