@@ -29,6 +29,7 @@
 #define HAS_FEATURE(x) 0
 #endif
 #if defined(__SANITIZE_ADDRESS__) || HAS_FEATURE(address_sanitizer)
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #define WITH_ASAN 1
 #endif
@@ -88,6 +89,10 @@ static void tell_made(struct fiber *f)
 
 static void tell_gone(struct fiber *f)
 {
+#ifdef WITH_ASAN
+    // The frame that it rests in would stay forbidden to whoever gets these addresses next.
+    __asan_unpoison_memory_region(f->map + f->guard_bytes, STACK_BYTES);
+#endif
 #ifdef VALGRIND_STACK_DEREGISTER
     VALGRIND_STACK_DEREGISTER(f->valgrind_id);
 #endif
