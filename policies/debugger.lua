@@ -86,6 +86,11 @@ likeliest cause that is left; the smallest experiment that would tell. Quote err
 and line numbers exactly as they were given, and never fill in one that you were not given: ask for
 it. Say how sure you are. Change one thing at a time, and say what each change is expected to do.]],
 
+    -- Addresses of machines are evidence here, to the letter; what else is personal is masked.
+    privacy = {
+        redact = { "email", "phone", "ssn", "card", "iban", "url", "secret", "wallet" },
+    },
+
     -- The first turn, where the problem is told; the evidence; the newest 10 to 20 turns.
     history = function(view)
         return { last = KEEP, slack = KEEP, pin_first = 1, pin = evidence(view) }

@@ -546,6 +546,7 @@ useless 4 "parley.keys is not a keyring"
 expect "it is as it was" test "$(cat parley.keys)" = garbage
 
 it bad__after_all_that_nothing_is_lost
+chmod go-w .  # somebody else had to try
 restore
 run ask "What is my name?" --session "$session"
 code 0
