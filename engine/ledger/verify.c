@@ -165,7 +165,7 @@ static void check_call(struct verify *s, const struct record *row)
     if (!opens(s, row, &err) || !fine(s, attempt_read_meta(&a, row->meta, &err)))
         problem(s, "%.*s: not an attempt: %s; what it cost is unknown", SLICE_FMT(row->key),
                 err.message);
-    else if (a.kind != ATTEMPT_EMBEDDING)
+    else if (!attempt_of_no_turn(a.kind))
         problem(s, "%.*s: an attempt of kind %s, of no turn; harmless", SLICE_FMT(row->key),
                 attempt_kind_word(a.kind));
     else if ((a.status == ATTEMPT_OPEN) != (row->due_at_ms != 0))

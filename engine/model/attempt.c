@@ -14,6 +14,9 @@ static const char *const kind_words[] = {
     [ATTEMPT_REPLY] = "reply",
     [ATTEMPT_SUMMARY] = "summary",
     [ATTEMPT_EMBEDDING] = "embedding",
+    [ATTEMPT_EXTRACTION] = "extraction",
+    [ATTEMPT_JOURNAL] = "journal",
+    [ATTEMPT_REFLECTION] = "reflection",
 };
 enum { KIND_WORDS = sizeof(kind_words) / sizeof(kind_words[0]) };
 

@@ -17,9 +17,14 @@ enum attempt_status { ATTEMPT_OPEN, ATTEMPT_DONE, ATTEMPT_CUT, ATTEMPT_FAILED, A
 const char *attempt_status_word(enum attempt_status s);
 
 // What a call is for. A reply's attempts, and those of what is made after it for its session, are
-// of a turn; an embedding's are of none (turn 0): it has an id of its own in the session's place.
-enum attempt_kind { ATTEMPT_REPLY, ATTEMPT_SUMMARY, ATTEMPT_EMBEDDING };
+// of a turn; the others' are of none (turn 0): each has an id of its own in the session's place.
+enum attempt_kind { ATTEMPT_REPLY, ATTEMPT_SUMMARY, ATTEMPT_EMBEDDING,
+                    ATTEMPT_EXTRACTION /* of facts */, ATTEMPT_JOURNAL, ATTEMPT_REFLECTION };
 const char *attempt_kind_word(enum attempt_kind k);
+static inline bool attempt_of_no_turn(enum attempt_kind k)
+{
+    return k >= ATTEMPT_EMBEDDING;
+}
 
 enum { CLAIM_BYTES = 48 };
 

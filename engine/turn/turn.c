@@ -35,6 +35,7 @@
 //   2. After A1 the run ends with DONE and nothing else.
 //   3. While run->op is under way (op_busy) no other ledger op of this chat is started.
 #include "base/utf8.h"
+#include "turn/background.h"
 #include "turn/feeder.h"
 #include "turn/gauge.h"
 #include "turn/mask.h"
@@ -519,6 +520,7 @@ static void accepted(struct ledger_op *op)
 void turn_stop(struct run *run)
 {
     run->stopped = true;
+    background_stop(run);
     if (live_waits(run)) {
         refuse_stopped(run);
     } else if (run->count_busy) {

@@ -23,6 +23,7 @@
 //   recall.c    recall indexes: loaded, made true to the ledger, kept up; recall_keep.c: their
 //               records; recall_embed.c: their embeddings; recall_turn.c: what a turn recalls;
 //               recall_ask.c: `parley recall`
+//   background.c calls of a model that no turn waits for (background.h)
 //   embedding.c calls for embeddings: recorded, and resting where they fail
 //   summary.c   summaries: when one is due, those under way; summary_make.c: how one is made;
 //               summary_text.c: what a model is asked; summary_turn.c: what a turn sends of it
@@ -67,6 +68,7 @@ enum {
     MASK_TRIES_MAX = 32,          // how often one text is redacted for other processes' sake
 };
 
+struct background;
 struct gauge;
 struct run;
 struct walk;
@@ -330,6 +332,7 @@ struct run {
     void (*query_then)(struct run *run);
     struct safe_text query_text;   // borrowed
     int64_t query_wait_ms;
+    struct background *background; // background.c's call under way; NULL: none
     struct run *feed_next;         // feeder->line
     void (*feed_then)(struct run *run);
     int feed_code;                 // how the pass that it waited for went

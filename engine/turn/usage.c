@@ -65,6 +65,8 @@ static void name_of(const struct run *run, const struct record *r, const struct 
         snprintf(out, USAGE_NAME_BYTES, "%s", walk_user(run));
     } else if (strcmp(by, "session") == 0 && a->kind == ATTEMPT_EMBEDDING) {
         snprintf(out, USAGE_NAME_BYTES, "(no session: embeddings)");
+    } else if (strcmp(by, "session") == 0 && attempt_of_no_turn(a->kind)) {
+        snprintf(out, USAGE_NAME_BYTES, "(no session: %s)", attempt_kind_word(a->kind));
     } else if (strcmp(by, "session") == 0 && key_split(r->key, parts, 3) == 3) {
         snprintf(out, USAGE_NAME_BYTES, "%.*s", SLICE_FMT(parts[1]));
     } else {

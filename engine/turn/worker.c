@@ -172,7 +172,8 @@ void worker_check_idle(struct worker *w)
 void worker_run_over(struct run *run)
 {
     struct worker *w = run->w;
-    BUG_ON(run->op_busy || run->mask_busy || run->call_busy || run->count_busy || run->hold);
+    BUG_ON(run->op_busy || run->mask_busy || run->call_busy || run->count_busy || run->hold ||
+           run->background);
     if (run->next)
         run->next->prev = run->prev;
     if (run->prev)

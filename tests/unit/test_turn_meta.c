@@ -207,7 +207,8 @@ static void test_turn_meta__attempt(void **state)
 
 static void test_turn_meta__attempt_kinds(void **state)
 {
-    static const char *const words[] = {"reply", "summary", "embedding"};
+    static const char *const words[] = {"reply", "summary", "embedding",
+                                        "extraction", "journal", "reflection"};
     struct attempt a = {.status = ATTEMPT_DONE, .at_ms = 5}, back;
     struct buf out = BUF_INIT(4096);
     struct err err = ERR_INIT;
