@@ -8,8 +8,8 @@
 //      then: E_REFUSED ◀──────────────────────┘        then: an answer, made safe ◀─ settled
 //
 // Invariants:
-//      then: E_REFUSED ◀──────────────────────┘       then: an answer, made safe ◀─ settled
-//      it is sent, settled before `then` is called; recovery settles those of dead processes.
+//   1. Every call is an attempt of no turn, of its own kind (model/attempt.h), committed before it
+//      is sent, settled before `then` is called; recovery settles those of dead processes.
 //   2. It passes the budgets of its user, bot and house (turn/budget.h).
 //   3. One at a time for a run. It is not tried again here: who asked knows what it is worth.
 //   4. It ends within BACKGROUND_MS, and at once when the run is stopped (worker_drain).
