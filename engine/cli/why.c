@@ -96,21 +96,30 @@ static void add_recalled(struct table *t, struct json root)
 {
     struct json_iter it = {0};
     struct json key, item;
-    struct buf session = BUF_INIT(64);
+    struct buf id = BUF_INIT(64), kind = BUF_INIT(16);
     int64_t tokens = json_i64(json_get(root, "recalled_tokens"), 0);
-    char turn[96], sum[24];
+    char what[128], sum[24];
 
     while (json_next(json_get(root, "recalled"), &it, &key, &item)) {
-        struct slice id = json_text(json_get(item, "session"), &session);
-        snprintf(turn, sizeof turn, "%" PRId64 " of %.*s (%.3f)", number_of(item),
-                 (int)id.len, id.ptr, json_double(json_get(item, "score"), 0));
+        struct json fact = json_get(item, "fact");
+        bool is_turn = json_type(json_get(item, "turn")) != JSON_NONE;
+        double score = json_double(json_get(item, "score"), 0);
+        struct slice word = json_text(json_get(item, "kind"), &kind);
+        struct slice of = json_text(json_type(fact) == JSON_NONE ? json_get(item, "session") : fact,
+                                    &id);
+        if (is_turn)
+            snprintf(what, sizeof what, "%" PRId64 " of %.*s (%.3f)", number_of(item),
+                     SLICE_FMT(of), score);
+        else
+            snprintf(what, sizeof what, "%.*s %.*s (%.3f)", SLICE_FMT(word), SLICE_FMT(of), score);
         snprintf(sum, sizeof sum, "%" PRId64, tokens);
         table_add_str(t, "recalled");
-        table_add_str(t, turn);
+        table_add_str(t, what);
         table_add_str(t, tokens ? sum : "");
         tokens = 0;
     }
-    buf_release(&session);
+    buf_release(&id);
+    buf_release(&kind);
 }
 
 static void add_constraints(struct table *t, struct json root)

@@ -10,6 +10,18 @@ static const char *const why_words[] = {
 };
 enum { WHY_WORDS = sizeof(why_words) / sizeof(why_words[0]) };
 
+static const char *const kind_words[] = {
+    [SENT_TURN] = "turn", [SENT_FACT] = "fact", [SENT_KNOWLEDGE] = "knowledge",
+    [SENT_JOURNAL] = "journal",
+};
+enum { KIND_WORDS = sizeof(kind_words) / sizeof(kind_words[0]) };
+
+const char *sent_kind_word(enum sent_kind kind)
+{
+    BUG_ON((unsigned)kind >= KIND_WORDS);
+    return kind_words[kind];
+}
+
 const char *sent_why_word(enum sent_why why)
 {
     BUG_ON((unsigned)why >= WHY_WORDS);
@@ -51,10 +63,13 @@ static void write_recalled(const struct sent *s, struct json_writer *w)
     jw_key(w, "recalled");
     jw_array(w);
     for (uint32_t i = 0; i < s->recalled_len; i++) {
+        const struct sent_recalled *r = &s->recalled[i];
         jw_array(w);
-        jw_str(w, s->recalled[i].session);
-        jw_i64(w, s->recalled[i].turn);
-        jw_i64(w, s->recalled[i].score);
+        jw_str(w, r->id);
+        jw_i64(w, r->turn);
+        jw_i64(w, r->score);
+        if (r->kind != SENT_TURN)
+            jw_str(w, sent_kind_word(r->kind));
         jw_array_end(w);
     }
     jw_array_end(w);
@@ -144,17 +159,40 @@ static void read_runs(struct sent *s, struct meta *m)
     }
 }
 
-static bool read_recalled_turn(struct json v, struct sent_recalled *out)
+// Of a turn nothing is said; false: it is no kind.
+static bool read_kind(struct json v, enum sent_kind *out)
+{
+    *out = SENT_TURN;
+    for (unsigned i = SENT_TURN + 1; i < KIND_WORDS && *out == SENT_TURN; i++)
+        if (json_is_string(v, kind_words[i]))
+            *out = (enum sent_kind)i;
+    return *out != SENT_TURN || json_type(v) == JSON_NONE;
+}
+
+// A session, or what may be the id of a fact or the name of a part of the journal.
+static bool names_kind(struct slice id, enum sent_kind kind)
+{
+    if (kind == SENT_TURN)
+        return id_valid(id);
+    for (size_t i = 0; i < id.len; i++)
+        if (id.ptr[i] <= ' ' || id.ptr[i] > '~')
+            return false;
+    return id.len > 0 && id.len < ID_TEXT_BYTES;
+}
+
+static bool read_one_recalled(struct json v, struct sent_recalled *out)
 {
     struct buf scratch = BUF_INIT(ID_TEXT_BYTES);
-    struct slice session = json_text(json_at(v, 0), &scratch);
-    int64_t turn = json_i64(json_at(v, 1), 0), score = json_i64(json_at(v, 2), -1);
-    bool good = id_valid(session) && turn > 0 && turn <= UINT32_MAX && score >= 0 &&
+    struct slice id = json_text(json_at(v, 0), &scratch);
+    int64_t turn = json_i64(json_at(v, 1), -1), score = json_i64(json_at(v, 2), -1);
+    enum sent_kind kind;
+    bool good = read_kind(json_at(v, 3), &kind) && names_kind(id, kind) &&
+                turn >= (kind == SENT_TURN) && turn <= UINT32_MAX && score >= 0 &&
                 score <= UINT32_MAX;
 
-    *out = (struct sent_recalled){.turn = (uint32_t)turn, .score = (uint32_t)score};
+    *out = (struct sent_recalled){.kind = kind, .turn = (uint32_t)turn, .score = (uint32_t)score};
     if (good)
-        memcpy(out->session, session.ptr, session.len);
+        memcpy(out->id, id.ptr, id.len);
     buf_release(&scratch);
     return good;
 }
@@ -167,12 +205,12 @@ static void read_recalled(struct sent *s, struct meta *m)
 
     if (m->code || json_type(list) == JSON_NONE)
         return;
-    if (json_type(list) != JSON_ARRAY || json_count(list) > PLAN_RECALL_MAX) {
+    if (json_type(list) != JSON_ARRAY || json_count(list) > SENT_RECALLED_MAX) {
         meta_fail(m, "recalled");
         return;
     }
     while (json_next(list, &it, &key, &v)) {
-        if (!read_recalled_turn(v, &s->recalled[s->recalled_len])) {
+        if (!read_one_recalled(v, &s->recalled[s->recalled_len])) {
             meta_fail(m, "recalled");
             return;
         }

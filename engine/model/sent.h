@@ -24,14 +24,20 @@ struct sent_run {
     enum sent_why why;
 };
 
-// A turn, of whichever session, that was quoted in front of the message, and its score in the
-// ranking, in thousandths.
+// What was quoted in front of the message: turns of whichever session, and what is remembered.
+enum sent_kind { SENT_TURN, SENT_FACT, SENT_KNOWLEDGE, SENT_JOURNAL };
+const char *sent_kind_word(enum sent_kind kind);  // "turn", "fact", "knowledge", "journal"
+
 struct sent_recalled {
-    char session[ID_TEXT_BYTES];
-    uint32_t turn, score;
+    enum sent_kind kind;
+    char id[ID_TEXT_BYTES];  // of a turn, or of what the journal says, its session's; else the
+                             // fact's own
+    uint32_t turn;           // of what is no turn, 0
+    uint32_t score;          // in the ranking, in thousandths; 0: it is always sent
 };
 
-enum { SENT_RUNS_MAX = 96 };
+enum { SENT_RUNS_MAX = 96, SENT_MEMORIES_MAX = 32,
+       SENT_RECALLED_MAX = PLAN_RECALL_MAX + SENT_MEMORIES_MAX };
 
 struct sent {
     char strategy[PLAN_STRATEGY_BYTES];
@@ -39,7 +45,8 @@ struct sent {
     struct sent_run runs[SENT_RUNS_MAX];
     uint32_t runs_len;                  // ascending, disjoint
     bool more;                          // there were more runs than are kept: the last ones lack
-    struct sent_recalled recalled[PLAN_RECALL_MAX];  // oldest first
+    struct sent_recalled recalled[SENT_RECALLED_MAX];  // what is remembered, as it was sent; then
+                                                       // turns, oldest first
     uint32_t recalled_len;
     uint64_t recalled_tokens;           // of the whole quotation
     uint32_t summary_upto;              // a summary stood for the turns up to this one; 0: none
@@ -56,9 +63,10 @@ void sent_add(struct sent *s, uint32_t n, enum sent_why why);
 bool sent_has(const struct sent *s, uint32_t n);
 
 // Member "sent" of an attempt's meta, into the writer's open object: {"strategy","by",
-// "runs":[[first,last,"newest"],…],"more":true,"recalled":[["session",turn,score],…],
-// "recalled_tokens":n,"summary":[upto,tokens],"constraints":[n,tokens],"cut":true,"system":n,
-// "history":n,"predicted":{usage members}}; what is false or empty is left out.
+// "runs":[[first,last,"newest"],…],"more":true,"recalled":[["session",turn,score],
+// ["id",0,score,"fact"],…],"recalled_tokens":n,"summary":[upto,tokens],
+// "constraints":[n,tokens],"cut":true,"system":n,"history":n,"predicted":{usage members}}; what is
+// false or empty is left out.
 void sent_write_meta(const struct sent *s, struct json_writer *w);
 // Reads it out of the attempt's meta. E_NOT_FOUND: it has none (nothing was sent, or the process
 // died first); E_CORRUPT names the member.

@@ -72,7 +72,7 @@ static int catch_up(struct lane *lane, struct err *err)
 static const struct turn *turn_of(void *user, const struct sent_recalled *which)
 {
     const struct lane *lane = user;
-    return &lane->turns[strtoul(which->session, NULL, 10) + which->turn - 1];
+    return &lane->turns[strtoul(which->id, NULL, 10) + which->turn - 1];
 }
 
 int lane_recall(struct lane *lane, struct slice text, struct err *err)
@@ -88,7 +88,7 @@ bool lane_recalled(const struct lane *lane, uint32_t index)
 {
     const struct recalled *r = lane->run.context.recalled;
     for (uint32_t i = 0; r && i < r->len; i++) {
-        if (strtoul(r->list[i].session, NULL, 10) + r->list[i].turn - 1 == index)
+        if (strtoul(r->list[i].id, NULL, 10) + r->list[i].turn - 1 == index)
             return true;
     }
     return false;

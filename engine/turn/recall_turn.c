@@ -88,7 +88,7 @@ static int oldest_first(const void *a, const void *b)
     const struct quoted *x = a, *y = b;
     if (x->at_ms != y->at_ms)
         return x->at_ms < y->at_ms ? -1 : 1;
-    int order = strcmp(x->which.session, y->which.session);
+    int order = strcmp(x->which.id, y->which.id);
     return order ? order : (x->which.turn > y->which.turn) - (x->which.turn < y->which.turn);
 }
 
@@ -196,7 +196,7 @@ static void read_next(struct run *run)
     }
     const struct quoted *q = &r->list[r->at];
     struct ledger_pick pick = {.partition = run->partition,
-                               .session = q->which.session,
+                               .session = q->which.id,
                                .key = run->user_key,
                                .first = q->which.turn,
                                .last = q->which.turn,
@@ -246,7 +246,7 @@ static int choose_hits(struct run *run, struct recall *index, struct slice text,
         const struct recall_hit *h = &r->hits[taken[r->len]];
         struct quoted *quoted = &r->list[r->len];
         *quoted = (struct quoted){.which = {.turn = h->turn, .score = h->score}};
-        snprintf(quoted->which.session, sizeof(quoted->which.session), "%.*s",
+        snprintf(quoted->which.id, sizeof(quoted->which.id), "%.*s",
                  SLICE_FMT(h->session));
         safe_buf_init(&quoted->text, QUOTE_BYTES_MAX);
     }

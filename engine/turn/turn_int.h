@@ -179,7 +179,7 @@ enum run_state {
 // What recall_turn.c found for a turn.
 struct recalled {
     struct step step;              // the quotation, to stand before the user's step; not stored
-    struct sent_recalled list[PLAN_RECALL_MAX];  // oldest first
+    struct sent_recalled list[SENT_RECALLED_MAX];  // as in struct sent
     uint32_t len;
 };
 

@@ -49,7 +49,8 @@ static bool was_recalled(const struct run *run, const struct sent *sent, uint32_
 {
     for (uint32_t i = 0; i < sent->recalled_len; i++) {
         const struct sent_recalled *r = &sent->recalled[i];
-        if (r->turn == n && strcmp(r->session, run->live->chat->head.id) == 0)
+        if (r->kind == SENT_TURN && r->turn == n &&
+            strcmp(r->id, run->live->chat->head.id) == 0)
             return true;
     }
     return false;
@@ -97,12 +98,15 @@ static void write_recalled(struct json_writer *w, const struct sent *sent)
     jw_key(w, "recalled");
     jw_array(w);
     for (uint32_t i = 0; i < sent->recalled_len; i++) {
-        snprintf(number, sizeof(number), "%u", sent->recalled[i].turn);
+        const struct sent_recalled *r = &sent->recalled[i];
+        snprintf(number, sizeof(number), "%u", r->turn);
         jw_object(w);
-        jw_kv_str(w, "session", sent->recalled[i].session);
-        jw_kv_str(w, "turn", number);
-        jw_kv_double(w, "score", (double)sent->recalled[i].score / 1000);
-        jw_kv_str(w, "why", "shares words with the message");
+        jw_kv_str(w, "kind", sent_kind_word(r->kind));
+        jw_kv_str(w, r->kind == SENT_FACT || r->kind == SENT_KNOWLEDGE ? "fact" : "session", r->id);
+        if (r->kind == SENT_TURN)
+            jw_kv_str(w, "turn", number);
+        jw_kv_double(w, "score", (double)r->score / 1000);
+        jw_kv_str(w, "why", r->score ? "shares words with the message" : "kept at hand");
         jw_object_end(w);
     }
     jw_array_end(w);

@@ -234,7 +234,8 @@ static void test_turn_meta__attempt_kinds(void **state)
 
 static void assert_same_recalled(const struct sent_recalled *a, const struct sent_recalled *b)
 {
-    assert_string_equal(a->session, b->session);
+    assert_int_equal(a->kind, b->kind);
+    assert_string_equal(a->id, b->id);
     assert_int_equal(a->turn, b->turn);
     assert_int_equal(a->score, b->score);
 }
@@ -274,8 +275,14 @@ static void test_turn_meta__what_was_sent(void **state)
     assert_true(s.more);
     for (; s.recalled_len < PLAN_RECALL_MAX; s.recalled_len++)
         s.recalled[s.recalled_len] = (struct sent_recalled){
-            .session = "0192f0c1-2345-4678-9abc-def012345678",
+            .id = "0192f0c1-2345-4678-9abc-def012345678",
             .turn = UINT32_MAX - s.recalled_len, .score = s.recalled_len};
+    for (; s.recalled_len < SENT_RECALLED_MAX; s.recalled_len++) {
+        struct sent_recalled *r = &s.recalled[s.recalled_len];
+        *r = (struct sent_recalled){.kind = SENT_FACT + s.recalled_len % 3, .score = UINT32_MAX};
+        snprintf(r->id, sizeof(r->id), "%s", r->kind == SENT_JOURNAL
+                     ? "0192f0c1-2345-4678-9abc-def012345678" : "0123456789ab");
+    }
     s.recalled_tokens = 999;
     s.constraints = 2 * CONSTRAINTS_MAX;
     s.constraints_tokens = 77;
@@ -284,13 +291,19 @@ static void test_turn_meta__what_was_sent(void **state)
     assert_true(buf_ok(&out));
     assert_int_equal(sent_read_meta(&back, buf_slice(&out), &err), E_OK);
     assert_true(back.more);
-    assert_int_equal(back.recalled_len, PLAN_RECALL_MAX);
-    for (uint32_t i = 0; i < PLAN_RECALL_MAX; i++)
+    assert_int_equal(back.recalled_len, SENT_RECALLED_MAX);
+    for (uint32_t i = 0; i < SENT_RECALLED_MAX; i++)
         assert_same_recalled(&back.recalled[i], &s.recalled[i]);
     assert_int_equal(back.recalled_tokens, 999);
     assert_int_equal(back.constraints, 2 * CONSTRAINTS_MAX);
     assert_int_equal(back.constraints_tokens, 77);
+    buf_release(&out);
+}
 
+static void test_turn_meta__bad_words_of_what_was_sent(void **state)
+{
+    static struct sent back;
+    struct err err = ERR_INIT;
     static const char *const bad[] = {
         "{\"sent\":{\"strategy\":\"s\",\"by\":\"x\",\"runs\":[],\"recalled\":7}}",
         "{\"sent\":{\"strategy\":\"s\",\"by\":\"x\",\"runs\":[],\"constraints\":7}}",
@@ -298,6 +311,12 @@ static void test_turn_meta__what_was_sent(void **state)
         "{\"sent\":{\"strategy\":\"s\",\"by\":\"x\",\"runs\":[],\"constraints\":[33,1]}}",
         "{\"sent\":{\"strategy\":\"s\",\"by\":\"x\",\"runs\":[],\"constraints\":[1]}}",
         "{\"sent\":{\"strategy\":\"s\",\"by\":\"x\",\"runs\":[],\"recalled\":[[\"x\",1,1]]}}",
+        "{\"sent\":{\"strategy\":\"s\",\"by\":\"x\",\"runs\":[],"
+        "\"recalled\":[[\"0123456789ab\",0,1,\"turn\"]]}}",
+        "{\"sent\":{\"strategy\":\"s\",\"by\":\"x\",\"runs\":[],"
+        "\"recalled\":[[\"01 3456789ab\",0,1,\"fact\"]]}}",
+        "{\"sent\":{\"strategy\":\"s\",\"by\":\"x\",\"runs\":[],"
+        "\"recalled\":[[\"\",0,1,\"journal\"]]}}",
         "{\"sent\":7}", "{\"sent\":{\"by\":\"x\"}}",
         "{\"sent\":{\"strategy\":\"s\",\"by\":\"x\"}}",
         "{\"sent\":{\"strategy\":\"s\",\"by\":\"x\",\"runs\":[[2,1,\"newest\"]]}}",
@@ -308,7 +327,7 @@ static void test_turn_meta__what_was_sent(void **state)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_int_equal(sent_read_meta(&back, slice_str(bad[i]), &err), E_CORRUPT);
     assert_int_equal(sent_read_meta(&back, SLICE_LIT("{}"), &err), E_NOT_FOUND);
-    buf_release(&out);
+    (void)state;
 }
 
 static void test_turn_meta__no_memory(void **state)
@@ -373,6 +392,7 @@ int main(void)
         cmocka_unit_test(test_turn_meta__attempt),
         cmocka_unit_test(test_turn_meta__attempt_kinds),
         cmocka_unit_test(test_turn_meta__what_was_sent),
+        cmocka_unit_test(test_turn_meta__bad_words_of_what_was_sent),
         cmocka_unit_test(test_turn_meta__gist),
         cmocka_unit_test(test_turn_meta__no_memory),
     };
