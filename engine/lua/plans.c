@@ -135,6 +135,17 @@ LJMP static void read_state(lua_State *L, const char *where, struct plan *plan)
         luaL_error(L, "%s: state: larger than %d KiB as JSON", where, PLAN_STATE_BYTES_MAX >> 10);
 }
 
+LJMP void plans_read_state(lua_State *L, const char *where, struct plan *plan)
+{
+    freeze_reveal(L);
+    snprintf(plan->by, sizeof(plan->by), "%s", where);
+    if (lua_istable(L, -1))
+        read_state(L, where, plan);
+    else if (!lua_isnil(L, -1))
+        luaL_error(L, "%s: must return nil or what the state becomes, such as { topic = \"…\" }, "
+                      "not %s", where, sandbox_value_word(L, -1));
+}
+
 // ---- plans
 
 struct verb {

@@ -11,6 +11,8 @@
 // Reads the value on top, nil or a table such as { say = … }, into a plan that is as after
 // plan_init. `where` is "file:line" of the hook, for messages and plan->by.
 LJMP void plans_read(lua_State *L, const char *where, struct plan *plan);
+// Reads nil or a table that is the state itself, { topic = … }, into plan->state.
+LJMP void plans_read_state(lua_State *L, const char *where, struct plan *plan);
 // Reads nil or { last = …, pin = {…}, pin_first = …, constraints = {…}, … }. Turns from `turn` on
 // do not exist yet and cannot be pinned.
 LJMP void plans_read_history(lua_State *L, const char *where, uint32_t turn,

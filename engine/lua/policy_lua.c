@@ -23,6 +23,7 @@
 #include "lua/freeze.h"
 #include "lua/life.h"
 #include "lua/limits.h"
+#include "lua/memory.h"
 #include "lua/plans.h"
 #include "lua/privacy.h"
 #include "lua/policy_int.h"
@@ -37,7 +38,7 @@
 enum { WHERE_BYTES = 128,
        STRIKES = 3, REST_MS = 1000, REST_DOUBLINGS = 6, STATES_MAX = 4, ASIDE_CALLS = 100 };
 
-enum { ON_MESSAGE, ON_REPLY, HISTORY, EXPIRY, GREET, HOOKS };
+enum { ON_MESSAGE, ON_REPLY, HISTORY, EXPIRY, GREET, STATE, HOOKS };
 
 // One hook of a policy: its function and where it stands.
 struct hook {
@@ -99,6 +100,8 @@ LJMP static int run_hook(lua_State *L)
         life_take_expiry(L, hook->where, call->expiry);
     else if (call->greeting)
         life_take_greeting(L, hook->where, call->greeting);
+    else if (call->hook == STATE)
+        plans_read_state(L, hook->where, call->plan);
     else
         plans_read(L, hook->where, call->plan);
     return 0;
@@ -247,6 +250,12 @@ static int on_reply(struct policy *base, const struct policy_view *view, struct 
     return plan_hook(base, ON_REPLY, view, reply.ptr ? reply : SAFE_LIT(""), plan, err);
 }
 
+static int on_state(struct policy *base, const struct policy_view *view, struct safe_text reply,
+                    struct plan *plan, struct err *err)
+{
+    return plan_hook(base, STATE, view, reply.ptr ? reply : SAFE_LIT(""), plan, err);
+}
+
 static int on_history(struct policy *base, const struct policy_view *view,
                       struct history_plan *plan, struct err *err)
 {
@@ -297,6 +306,7 @@ static void policy_free(struct policy *base)
         sandbox_free(p->sandbox);
         redactor_free(p->redactor);
         safe_buf_release(&p->system);
+        memory_rules_release(&p->base.info.memory);
         buf_release(&p->text);
         mem_free(p->file);
         mem_free(p->title);
@@ -312,6 +322,7 @@ static const struct policy_ops lua_policy_ops = {
     .on_reply = on_reply,
     .expiry = on_expiry,
     .greet = on_greet,
+    .state = on_state,
     .free = policy_free,
 };
 
@@ -378,6 +389,7 @@ LJMP static int load_policy(lua_State *L)
     const struct sandbox_budget *most = &p->limits.hook;
     struct shape_source source = {
         p->file, load->text, {most->ms, most->fuel, (int64_t)load->memory_bytes}};
+    struct memory_hooks hooks;
     struct shape shape;
     struct err err = ERR_INIT;
 
@@ -390,7 +402,9 @@ LJMP static int load_policy(lua_State *L)
     lua_pushvalue(L, -1);
     shape_read(L, &source, &shape);
     privacy_read(L, lua_gettop(L), &source, p->env.region, &p->base.info.privacy, &p->redactor);
+    memory_read(L, lua_gettop(L), &source, &p->base.info.memory, &hooks);
     keep_shape(L, load, &shape);
+    set_hook(L, &p->hooks[STATE], "memory.state", hooks.state);
     lua_settop(L, 2);
     freeze_value(L);
     for (unsigned i = 0; load->log && i < shape.idle_len; i++)
@@ -458,6 +472,7 @@ static int policy_new(struct lua_policy **out, const struct lua_env *env, const 
     buf_init(&p->text, LUA_FILE_BYTES_MAX);
     buf_add_slice(&p->text, text);
     safe_buf_init(&p->system, LUA_FILE_BYTES_MAX);
+    memory_rules_init(&p->base.info.memory);
     file = source_shown(file);
     p->file = mem_strdup(file);
     int code = p->file ? buf_check(&p->text, "its text", &own)

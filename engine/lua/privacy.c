@@ -5,19 +5,16 @@
 
 #include "base/clock.h"
 #include "base/hint.h"
-#include "lua/freeze.h"
+#include "lua/keys.h"
 #include "redact/phone.h"
 #include "redact/redact.h"
 
 #include <stdio.h>
 
-enum { DEPTH_MAX = 3, PATH_BYTES = 160 };
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 struct reading {
-    const struct shape_source *source;
-    const char *path[DEPTH_MAX];
-    unsigned depth;
+    struct keys at;
     struct privacy *out;
     struct redact_rules rules;
     struct redact_own own[REDACT_OWN_MAX];
@@ -25,48 +22,6 @@ struct reading {
     char region[8];
     bool default_rules;
 };
-
-LJMP static void complain(lua_State *L, const struct reading *r, const char *what)
-{
-    char path[PATH_BYTES] = "";
-    size_t len = 0;
-
-    for (unsigned i = 0; i < r->depth && len < sizeof(path); i++)
-        len += (size_t)snprintf(path + len, sizeof(path) - len, "%s%s", i ? "." : "", r->path[i]);
-    luaL_error(L, "%s:%d: %s: %s", r->source->file,
-               source_key_line(r->source->text, r->path, r->depth), path, what);
-}
-
-// Pushes table[name], and goes down to it for what is complained of; climb comes after.
-LJMP static int go_down(lua_State *L, struct reading *r, int idx, const char *name)
-{
-    r->path[r->depth++] = name;
-    return shape_field(L, idx, name);
-}
-
-static void climb(lua_State *L, struct reading *r)
-{
-    lua_pop(L, 1);
-    r->depth--;
-}
-
-LJMP static void check_keys(lua_State *L, struct reading *r, int idx, const char *const *names,
-                            size_t len)
-{
-    for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) {
-        const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "[item]";
-        bool known = false;
-
-        for (size_t i = 0; i < len && !known; i++)
-            known = strcmp(names[i], name) == 0;
-        if (known)
-            continue;
-        const char *near = hint_nearest(slice_str(name), names, len);
-        r->path[r->depth++] = name;
-        lua_pushfstring(L, near ? "unknown key (did you mean %s?)" : "unknown key", near);
-        complain(L, r, lua_tostring(L, -1));
-    }
-}
 
 // Item i of the list on top; pushed. NULL: the list is over. What is not in the list's row, as in
 // { email = true }, would be passed over without a word: it is told.
@@ -79,11 +34,11 @@ LJMP static struct slice item(lua_State *L, struct reading *r, lua_Integer i)
         lua_Integer n = 0;
         for (lua_pushnil(L); lua_next(L, -3); lua_pop(L, 1))
             if (++n == i)
-                complain(L, r, "must be a list of texts, such as { \"a\", \"b\" }");
+                keys_complain(L, &r->at, "must be a list of texts, such as { \"a\", \"b\" }");
         return text;
     }
     if (type != LUA_TSTRING)
-        complain(L, r, "must be a list of texts");
+        keys_complain(L, &r->at, "must be a list of texts");
     text.ptr = lua_tolstring(L, -1, &text.len);
     return text;
 }
@@ -107,12 +62,12 @@ LJMP static void read_kind(lua_State *L, struct reading *r, struct slice word)
     else
         lua_pushfstring(L, "'%s' is no kind: `parley help redact` lists them; patterns of your "
                         "own go into privacy.patterns", word.ptr);
-    complain(L, r, lua_tostring(L, -1));
+    keys_complain(L, &r->at, lua_tostring(L, -1));
 }
 
 LJMP static void read_kinds(lua_State *L, struct reading *r, int idx)
 {
-    int type = go_down(L, r, idx, "redact");
+    int type = keys_down(L, &r->at, idx, "redact");
 
     if (type == LUA_TBOOLEAN && !lua_toboolean(L, -1)) {
         r->out->off = true;
@@ -124,67 +79,68 @@ LJMP static void read_kinds(lua_State *L, struct reading *r, int idx)
             read_kind(L, r, word);
         lua_pop(L, 1);
     } else if (type != LUA_TNIL) {
-        complain(L, r, "must be a list of kinds such as { \"email\", \"phone\" }, or false: "
-                       "nothing is masked");
+        keys_complain(L, &r->at, "must be a list of kinds such as { \"email\", \"phone\" }, or "
+                                 "false: nothing is masked");
     }
-    climb(L, r);
+    keys_up(L, &r->at);
 }
 
 LJMP static void read_patterns(lua_State *L, struct reading *r, int idx)
 {
-    int type = go_down(L, r, idx, "patterns");
+    int type = keys_down(L, &r->at, idx, "patterns");
 
     if (type != LUA_TNIL && type != LUA_TTABLE)
-        complain(L, r, "must be a table of names and PCRE2 patterns such as { order = "
-                       "[[ORD-\\d+]] }");
+        keys_complain(L, &r->at, "must be a table of names and PCRE2 patterns such as { order = "
+                                 "[[ORD-\\d+]] }");
     if (type == LUA_TTABLE) {
         for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
             struct redact_own *own = &r->own[r->rules.n_own];
 
             if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
-                complain(L, r, "must have names, and patterns as text");
+                keys_complain(L, &r->at, "must have names, and patterns as text");
             if (r->rules.n_own == REDACT_OWN_MAX)
-                complain(L, r, "too many patterns: at most 32");
+                keys_complain(L, &r->at, "too many patterns: at most 32");
             own->name.ptr = lua_tolstring(L, -2, &own->name.len);
             own->pattern.ptr = lua_tolstring(L, -1, &own->pattern.len);
             r->rules.n_own++;
         }
         r->default_rules &= r->rules.n_own == 0;
     }
-    climb(L, r);
+    keys_up(L, &r->at);
 }
 
 LJMP static void read_allow(lua_State *L, struct reading *r, int idx)
 {
-    int type = go_down(L, r, idx, "allow");
+    int type = keys_down(L, &r->at, idx, "allow");
 
     if (type != LUA_TNIL && type != LUA_TTABLE)
-        complain(L, r, "must be a list of what is never masked, such as { \"help@example.org\" }");
+        keys_complain(L, &r->at, "must be a list of what is never masked, such as { "
+                                 "\"help@example.org\" }");
     if (type == LUA_TTABLE) {
         lua_Integer n = 0;
         for (struct slice text; (text = item(L, r, ++n)).ptr; lua_pop(L, 1)) {
             if (r->rules.n_allow == REDACT_ALLOW_MAX)
-                complain(L, r, "too many entries: at most 256");
+                keys_complain(L, &r->at, "too many entries: at most 256");
             r->allow[r->rules.n_allow++] = text;
         }
         lua_pop(L, 1);
         r->default_rules &= r->rules.n_allow == 0;
     }
-    climb(L, r);
+    keys_up(L, &r->at);
 }
 
 LJMP static void read_region(lua_State *L, struct reading *r, int idx)
 {
-    int type = go_down(L, r, idx, "region");
+    int type = keys_down(L, &r->at, idx, "region");
     const char *text = type == LUA_TSTRING ? lua_tostring(L, -1) : "";
 
     if (type != LUA_TNIL && !phone_region_known(slice_str(text)))
-        complain(L, r, "must be a country's two letters, such as \"US\"");
+        keys_complain(L, &r->at, "must be a country's two letters, such as \"US\"");
     snprintf(r->region, sizeof(r->region), "%s", text);
     if (type != LUA_TNIL)
         r->rules.region = r->region;
     r->default_rules &= type == LUA_TNIL;
-    climb(L, r);
+    keys_up(L, &r->at);
 }
 
 // Which of the rules is wrong: each of a policy's own is tried alone, so that its line is told.
@@ -202,18 +158,21 @@ LJMP static void compile(lua_State *L, struct reading *r, struct redactor **reda
         redactor_free(alone);
         if (good)
             continue;
-        r->path[r->depth++] = "patterns";
-        r->path[r->depth++] = r->own[i].name.ptr;
+        r->at.path[r->at.depth++] = "patterns";
+        r->at.path[r->at.depth++] = r->own[i].name.ptr;
         break;
     }
-    complain(L, r, err.message);
+    keys_complain(L, &r->at, err.message);
 }
 
 // ---- what is kept, and who reads what
 
+#define KEEP_WORDS \
+    "must be a duration such as \"30d\", true: as long as the user's data, or false"
+
 LJMP static void read_keep(lua_State *L, struct reading *r, int idx)
 {
-    int type = go_down(L, r, idx, "keep_originals");
+    int type = keys_down(L, &r->at, idx, "keep_originals");
     struct err err = ERR_INIT;
     struct slice text = SLICE_NONE;
 
@@ -222,48 +181,47 @@ LJMP static void read_keep(lua_State *L, struct reading *r, int idx)
     } else if (type == LUA_TSTRING) {
         text.ptr = lua_tolstring(L, -1, &text.len);
         if (clock_parse_span(text, &r->out->keep_ms, &err) || r->out->keep_ms <= 0)
-            complain(L, r, "must be a duration such as \"30d\", true: as long as the user's data, "
-                           "or false");
+            keys_complain(L, &r->at, KEEP_WORDS);
         r->out->keep_originals = true;
     } else if (type != LUA_TNIL) {
-        complain(L, r, "must be a duration such as \"30d\", true: as long as the user's data, or "
-                       "false");
+        keys_complain(L, &r->at, KEEP_WORDS);
     }
-    climb(L, r);
+    keys_up(L, &r->at);
 }
 
 LJMP static bool read_sink(lua_State *L, struct reading *r, int idx, const char *name,
                            bool fallback)
 {
-    int type = go_down(L, r, idx, name);
+    int type = keys_down(L, &r->at, idx, name);
     const char *word = type == LUA_TSTRING ? lua_tostring(L, -1) : "";
     bool original = type == LUA_TNIL ? fallback : strcmp(word, "original") == 0;
 
     if (type != LUA_TNIL && !original && strcmp(word, "masked") != 0)
-        complain(L, r, "must be \"masked\" or \"original\"");
+        keys_complain(L, &r->at, "must be \"masked\" or \"original\"");
     if (original && strcmp(name, "log") == 0)
-        complain(L, r, "can only be \"masked\": logs never have text");
-    climb(L, r);
+        keys_complain(L, &r->at, "can only be \"masked\": logs never have text");
+    keys_up(L, &r->at);
     return original;
 }
 
 LJMP static void read_sinks(lua_State *L, struct reading *r, int idx)
 {
     static const char *const names[] = {"model", "client", "tool", "log", "operator"};
-    int type = go_down(L, r, idx, "sinks");
+    int type = keys_down(L, &r->at, idx, "sinks");
     int sinks = lua_gettop(L);
 
     if (type != LUA_TNIL && type != LUA_TTABLE)
-        complain(L, r, "must be a table such as { model = \"masked\", client = \"original\" }");
+        keys_complain(L, &r->at, "must be a table such as { model = \"masked\", client = "
+                                 "\"original\" }");
     if (type == LUA_TTABLE) {
-        check_keys(L, r, sinks, names, COUNT_OF(names));
+        keys_only(L, &r->at, sinks, names, COUNT_OF(names));
         r->out->model_original = read_sink(L, r, sinks, "model", false);
         r->out->client_masked = !read_sink(L, r, sinks, "client", true);
         r->out->tool_original = read_sink(L, r, sinks, "tool", false);
         read_sink(L, r, sinks, "log", false);
         r->out->operator_original = read_sink(L, r, sinks, "operator", false);
     }
-    climb(L, r);
+    keys_up(L, &r->at);
 }
 
 LJMP void privacy_read(lua_State *L, int idx, const struct shape_source *source, const char *region,
@@ -271,16 +229,16 @@ LJMP void privacy_read(lua_State *L, int idx, const struct shape_source *source,
 {
     static const char *const names[] = {"redact", "patterns", "allow", "keep_originals", "region",
                                         "sinks"};
-    struct reading r = {.source = source, .out = out, .default_rules = true};
+    struct reading r = {.at = {.source = source}, .out = out, .default_rules = true};
 
     *out = (struct privacy){0};
     *redactor = NULL;
     r.rules = (struct redact_rules){.kinds = redact_kinds_default(), .own = r.own,
                                     .allow = r.allow, .region = region};
-    if (go_down(L, &r, idx, "privacy") == LUA_TTABLE) {
+    if (keys_down(L, &r.at, idx, "privacy") == LUA_TTABLE) {
         int at = lua_gettop(L);
 
-        check_keys(L, &r, at, names, COUNT_OF(names));
+        keys_only(L, &r.at, at, names, COUNT_OF(names));
         read_kinds(L, &r, at);
         read_patterns(L, &r, at);
         read_allow(L, &r, at);
@@ -291,5 +249,5 @@ LJMP void privacy_read(lua_State *L, int idx, const struct shape_source *source,
         if (!out->off && !r.default_rules)
             compile(L, &r, redactor);
     }
-    climb(L, &r);
+    keys_up(L, &r.at);
 }

@@ -38,7 +38,7 @@ static const struct key policy_keys[] = {
     {"expiry", T_TABLE | T_FUNCTION, false},
     {"resume", T_TABLE, false},
     {"privacy", T_TABLE, false},
-    {"memory", T_TABLE, true},
+    {"memory", T_ANY, false},
     {"tools", T_TABLE, true},
     {"devices", T_TABLE, true},
     {"flows", T_TABLE, true},

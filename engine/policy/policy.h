@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "ledger/ledger.h"
+#include "model/memory_rules.h"
 #include "model/plan.h"
 #include "model/spend.h"
 #include "session/resume.h"
@@ -66,8 +67,10 @@ struct policy_info {
     struct resume_rules resume;
     const struct redactor *redactor;  // finds what is personal; NULL: by the default rules
     struct privacy privacy;
+    struct memory_rules memory;       // its texts are the policy's
 };
 
+struct fact_candidates;
 struct policy;
 struct policy_ops {
     // Each hook: 0, or with file:line in err, the plan then as plain's: E_POLICY, in words of the
@@ -90,6 +93,20 @@ struct policy_ops {
     // nothing being no greeting.
     int (*greet)(struct policy *p, const struct policy_view *view, struct safe_buf *out,
                  struct err *err);
+    // The memory's hooks; each is called only if info.memory says that there is one.
+    //
+    // What turn `turn` of the chat in the view, one that is loaded, says of the user, appended to
+    // out; nothing if it fails.
+    int (*extract)(struct policy *p, const struct policy_view *view, uint32_t turn,
+                   struct fact_candidates *out, struct err *err);
+    // What the session's state becomes with this turn: plan->state alone is filled. It is merged
+    // before on_reply's, whose keys win.
+    int (*state)(struct policy *p, const struct policy_view *view, struct safe_text reply,
+                 struct plan *plan, struct err *err);
+    // What several sessions together say, by the facts in the view; each cites some. Appended to
+    // out; nothing if it fails.
+    int (*reflect)(struct policy *p, const struct policy_view *view, struct fact_candidates *out,
+                   struct err *err);
     void (*free)(struct policy *p);
 };
 struct policy {
