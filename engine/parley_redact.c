@@ -59,7 +59,8 @@ static int mask(const struct redactor *r, struct slice text, const struct redact
         add_plain(slice_of(text.ptr + at, spans->ptr[i].start - at), out);
         buf_clear(&value);
         redact_value(spans->ptr[i].kind, match, &value);
-        uint32_t number = mask_book_number(book, kind, buf_slice(&value), match, false);
+        uint32_t number = mask_book_number(book, "", kind, buf_slice(&value), match,
+                                           false);
         mask_write(out, kind, number);
         at = spans->ptr[i].end;
     }

@@ -18,7 +18,7 @@ const struct record_kind record_kinds[RECORD_KINDS] = {
     {"spend/", "spending", {"day", "unit", "bot"}, KIND_NO_BODY, NULL},
     {"head/", "newest_sessions", {"bot", "context_digest"}, KIND_NO_BODY, NULL},
     {"masks/", "masks", {"page"}, KIND_JSON, "masks"},
-    {"original/", "originals", {"kind", "number"}, KIND_TEXT, "text"},
+    {"original/", "originals", {"kind", "number", "bot"}, KIND_TEXT, "text"},
     {"key/", "message_keys", {"key_digest"}, KIND_NO_BODY, NULL},
     {AUDIT_OUTBOX, "audit_notes", {"for", "note"}, KIND_NO_BODY, NULL},
     {"recall/", "recall", {"bot", "segment", "stamp", "part"}, KIND_BYTES, NULL},

@@ -25,7 +25,7 @@
 
 #include <stdio.h>
 
-enum { PAGE_MASKS = 100, ORIGINALS_PER_COMMIT = 40, KEY_PARTS = 3 };
+enum { PAGE_MASKS = 100, ORIGINALS_PER_COMMIT = 40, KEY_PARTS = 4 };
 
 struct masks {
     struct ledger *ledger;
@@ -44,7 +44,8 @@ struct masks {
     struct masks_wait *queue;
     uint32_t upto;                 // the masks that the commit under way settles
     bool next_page, puts_page;     // it has a page, which is a new one
-    uint32_t storing[ORIGINALS_PER_COMMIT], storing_len;  // indices whose originals it has
+    struct mask_original *storing[ORIGINALS_PER_COMMIT];  // that it has; borrowed from the book
+    uint32_t storing_len;
 };
 
 // ---- the digest of a value: keyed, and apart by user and kind
@@ -255,14 +256,17 @@ static int read_original(struct work *w, struct masks *m, const struct record *r
 
     if (row->due_at_ms && row->due_at_ms <= ledger_now(m->ledger))
         return E_OK;
-    if (key_split(row->key, parts, KEY_PARTS) != KEY_PARTS || !key_number(parts[2], &number))
+    unsigned len = key_split(row->key, parts, KEY_PARTS);
+    if (len < KEY_PARTS - 1 || !key_number(parts[2], &number))
         return E_OK;
+    struct slice bot = len == KEY_PARTS ? parts[3] : SLICE_NONE;
     safe_buf_init(&body, BODY_BYTES_MAX);
     // Sealed as bytes: this is no text that may leave, and goes nowhere but into the book.
     int code = ledger_unseal(m->ledger, m->key, row, &body, &w->op->err);
     if (!code)
-        code = mask_book_load_original(m->book, parts[1], number, safe_slice(safe_buf_text(&body)),
-                                       row->due_at_ms, &w->op->err);
+        code = mask_book_load_original(m->book, parts[1], number, bot,
+                                       safe_slice(safe_buf_text(&body)), row->due_at_ms,
+                                       &w->op->err);
     safe_buf_release(&body);
     // One that is damaged stays a mask; verify tells.
     return code == E_NOMEM ? code : E_OK;
@@ -338,17 +342,17 @@ static void load_originals(struct masks *m)
 
 // ---- writing
 
-void masks_keep(struct masks *m, int64_t until_ms)
+void masks_keep(struct masks *m, const char *bot, int64_t until_ms)
 {
-    for (struct mask *at; (at = mask_book_take_said(m->book));) {
+    for (struct mask_original *at; (at = mask_book_take_said(m->book, bot));) {
         at->keep = m->keeping = true;
         at->until_ms = until_ms;
     }
 }
 
-void masks_keep_none(struct masks *m)
+void masks_keep_none(struct masks *m, const char *bot)
 {
-    while (mask_book_take_said(m->book))
+    while (mask_book_take_said(m->book, bot))
         continue;
 }
 
@@ -357,9 +361,12 @@ bool masks_to_commit(const struct masks *m)
     return m->busy || m->keeping || mask_book_waits(m->book);
 }
 
-static bool is_to_store(const struct mask *mask)
+// The next one from there on that is to be stored, or NULL.
+static struct mask_original *to_store(struct mask_original *o)
 {
-    return mask->keep && !mask->kept && mask->original;
+    while (o && (!o->keep || o->kept))
+        o = o->next;
+    return o;
 }
 
 static void add_page(struct masks *m, struct work *w)
@@ -396,17 +403,26 @@ static void add_page(struct masks *m, struct work *w)
     buf_release(&json);
 }
 
-static void add_original(struct masks *m, struct work *w, uint32_t i)
+static void add_original(struct masks *m, struct work *w, struct mask_original *o)
 {
     struct commit *b = &w->commit;
-    const struct mask *mask = mask_book_at(m->book, i);
+    const struct mask *mask = mask_book_at(m->book, o->mask);
 
-    key_original(&b->name, mask->kind, mask->number);
+    key_original(&b->name, mask->kind, mask->number, o->bot);
     buf_add_str(&b->meta, "{}");
-    uint32_t at = commit_add_bytes(b, STORE_PUT, 0, slice_str(mask->original));
+    uint32_t at = commit_add_bytes(b, STORE_PUT, 0, slice_str(o->text));
     if (!b->code)
-        b->items[at].due_at_ms = mask->until_ms;
-    m->storing[m->storing_len++] = i;
+        b->items[at].due_at_ms = o->until_ms;
+    m->storing[m->storing_len++] = o;
+}
+
+// As many originals of a mask that is durable as there is room for.
+static void add_originals(struct masks *m, struct work *w, const struct mask *mask)
+{
+    struct mask_original *o = to_store(mask->originals);
+
+    for (; o && m->storing_len < ORIGINALS_PER_COMMIT; o = to_store(o->next))
+        add_original(m, w, o);
 }
 
 static void page_written(struct work *w)
@@ -439,10 +455,8 @@ static void round_over(struct ledger_op *op)
     if (op->code == E_OK) {
         mask_book_settle(m->book, m->upto);
         for (uint32_t i = 0; i < m->storing_len; i++) {
-            struct mask *mask = mask_book_at(m->book, m->storing[i]);
-
-            mask->kept = true;
-            mask_book_note_until(m->book, mask->until_ms);
+            m->storing[i]->kept = true;
+            mask_book_note_until(m->book, m->storing[i]->until_ms);
         }
         go_on(m);
         return;
@@ -468,16 +482,15 @@ static void write_round(struct masks *m)
     m->puts_page = m->next_page = false;
     if (mask_book_waits(m->book))
         add_page(m, w);
-    for (uint32_t i = 0; m->keeping && i < m->upto && m->storing_len < ORIGINALS_PER_COMMIT; i++)
-        if (is_to_store(mask_book_at(m->book, i)))
-            add_original(m, w, i);
+    for (uint32_t i = 0; m->keeping && i < m->upto; i++)
+        add_originals(m, w, mask_book_at(m->book, i));
     work_commit(w, page_written);
 }
 
 static bool originals_to_store(struct masks *m)
 {
     for (uint32_t i = 0; m->keeping && i < mask_book_len(m->book); i++)
-        if (is_to_store(mask_book_at(m->book, i)))
+        if (to_store(mask_book_at(m->book, i)->originals))
             return true;
     m->keeping = false;
     return false;

@@ -2,8 +2,10 @@
 // masks.h: a user's mask book in the store, so that a number never stands for two values.
 //
 //   masks/<page>         up to 100 masks in the order of being given: [["email",1,"<digest>"], …]
-//   original/<kind>/<n>  what a mask stands for, if a policy keeps originals; due when that
-//                        ends, which is when the sweep deletes it (jobs/sweep.h)
+//   original/<kind>/<n>/<bot>
+//                        what a mask stands for, if the bot's policy keeps originals; due when that
+//                        ends, which is when the sweep deletes it (jobs/sweep.h). One without a
+//                        bot is of a store of before, and no bot's
 //
 // Whatever new number a text has is durable before the text is: a commit of its own, of the newest
 // page at its version (or of the next one, which must not be there), so two processes that mask for
@@ -42,10 +44,10 @@ void masks_look_again(struct masks *m, struct masks_wait *wait);
 // Whether masks_load has nothing to read.
 bool masks_loaded(const struct masks *m, bool originals);
 
-// What becomes of the originals of values that were said since the last masks_commit or
-// masks_keep_none: kept until then (0: as long as the user's data).
-void masks_keep(struct masks *m, int64_t until_ms);
-void masks_keep_none(struct masks *m);
+// What becomes of the originals of values that were said to a bot since the last of these: kept for
+// it until then (0: as long as the user's data), or not.
+void masks_keep(struct masks *m, const char *bot, int64_t until_ms);
+void masks_keep_none(struct masks *m, const char *bot);
 // Whether there is anything to make durable.
 bool masks_to_commit(const struct masks *m);
 // Makes it so. E_CONFLICT: another process was first; the pages were read again, and what has

@@ -139,10 +139,12 @@ void key_masks(struct buf *out, uint32_t page)
     add_number(out, page);
 }
 
-void key_original(struct buf *out, const char *kind, uint32_t n)
+void key_original(struct buf *out, const char *kind, uint32_t n, const char *bot)
 {
     begin(out, SLICE_LIT("original/"), kind);
     add_number(out, n);
+    buf_add_char(out, '/');
+    buf_add_str(out, bot);
 }
 
 void key_erased(struct buf *out, const char *partition)

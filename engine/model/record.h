@@ -53,7 +53,8 @@ void key_recall_parts(struct buf *out, const char *bot);                    // r
 void key_recall_part(struct buf *out, const char *bot, uint32_t number, const char *stamp,
                      uint32_t part);
 void key_masks(struct buf *out, uint32_t page);                             // masks/<page>
-void key_original(struct buf *out, const char *kind, uint32_t n);           // original/<kind>/<n>
+// original/<kind>/<n>/<bot>
+void key_original(struct buf *out, const char *kind, uint32_t n, const char *bot);
 // tokens/<provider>/<model>, of the house
 void key_tokens(struct buf *out, const char *provider, const char *model);
 void key_erased(struct buf *out, const char *partition);  // erased/<partition>, of the house

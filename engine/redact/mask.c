@@ -4,7 +4,8 @@
 // Invariants:
 //   1. list holds masks in the order of being given; the first `settled` are durable.
 //   2. by_value and by_name hold every mask of the list, and none else.
-//   3. A kind's highest number is that of its newest mask: numbers are never given twice, unless
+//   3. said holds the originals with `said`, and none else.
+//   4. A kind's highest number is that of its newest mask: numbers are never given twice, unless
 //      what was given and never settled is dropped.
 #include "redact/mask.h"
 
@@ -33,7 +34,7 @@ struct mask_book {
     struct map *by_value;          // "email <digest>" -> index + 1
     struct map *by_name;           // "EMAIL_1" -> index + 1
     size_t originals_bytes;
-    struct vec said;               // of uint32_t: indices
+    struct vec said;               // of struct mask_original *
     int64_t first_until_ms;        // of the kept originals; 0: none ends
 };
 
@@ -47,7 +48,7 @@ int mask_book_new(struct mask_book **out, mask_digest_fn *digest, void *user, st
     b->digest = digest;
     b->user = user;
     vec_init(&b->list, sizeof(struct mask), MASKS_MAX);
-    vec_init(&b->said, sizeof(uint32_t), MASKS_MAX);
+    vec_init(&b->said, sizeof(struct mask_original *), MASKS_MAX);
     if (map_new(&b->by_value, MASKS_MAX) || map_new(&b->by_name, MASKS_MAX)) {
         mask_book_free(b);
         return err_set(err, E_NOMEM, "out of memory for a user's masks");
@@ -56,25 +57,50 @@ int mask_book_new(struct mask_book **out, mask_digest_fn *digest, void *user, st
     return E_OK;
 }
 
-static void forget_original(struct mask_book *b, struct mask *m)
+static void leave_said(struct mask_book *b, struct mask_original *o)
 {
-    if (!m->original)
-        return;
-    size_t len = strlen(m->original);
+    for (size_t i = b->said.len; o->said && i > 0; i--) {
+        if (*VEC_AT(&b->said, struct mask_original *, i - 1) == o) {
+            vec_remove(&b->said, i - 1);
+            o->said = false;
+        }
+    }
+}
+
+// Forgets the one that *at points to; *at is the next one then.
+static void forget_original(struct mask_book *b, struct mask_original **at)
+{
+    struct mask_original *o = *at;
+    size_t len = strlen(o->text);
+
+    leave_said(b, o);
+    *at = o->next;
     b->originals_bytes -= len;
-    sodium_memzero(m->original, len);
-    mem_free(m->original);
-    m->original = NULL;
-    m->kept = m->keep = false;
-    m->until_ms = 0;
+    sodium_memzero(o->text, len);
+    mem_free(o->text);
+    mem_free(o);
+}
+
+static void forget_originals(struct mask_book *b, struct mask *m)
+{
+    while (m->originals)
+        forget_original(b, &m->originals);
+}
+
+static void clear_said(struct mask_book *b)
+{
+    for (size_t i = 0; i < b->said.len; i++)
+        (*VEC_AT(&b->said, struct mask_original *, i))->said = false;
+    vec_clear(&b->said);
 }
 
 void mask_book_free(struct mask_book *b)
 {
     if (!b)
         return;
+    clear_said(b);
     for (size_t i = 0; i < b->list.len; i++)
-        forget_original(b, vec_at(&b->list, i));
+        forget_originals(b, vec_at(&b->list, i));
     vec_release(&b->list);
     vec_release(&b->said);
     map_free(b->by_value);
@@ -144,6 +170,24 @@ const struct mask *mask_book_find(const struct mask_book *b, struct slice name, 
     return find(b, name, number);
 }
 
+static struct mask_original *original_of(const struct mask *m, struct slice bot)
+{
+    struct mask_original *o = m->originals;
+
+    while (o && !slice_is(bot, o->bot))
+        o = o->next;
+    return o;
+}
+
+const struct mask_original *mask_original(const struct mask *m, const char *bot, bool kept_only)
+{
+    const struct mask_original *o = m->originals;
+
+    while (o && ((bot && strcmp(bot, o->bot) != 0) || (kept_only && !o->kept)))
+        o = o->next;
+    return o;
+}
+
 static struct mask_kind *kind_of(struct mask_book *b, struct slice word)
 {
     for (uint32_t i = 0; i < b->kinds_len; i++)
@@ -200,51 +244,67 @@ int mask_book_load(struct mask_book *b, struct slice kind, uint32_t number, stru
     return code;
 }
 
-static int know(struct mask_book *b, struct mask *m, struct slice original)
+// *out: the original of the mask at i for a bot, known already or from now on; NULL: too much.
+static int know(struct mask_book *b, size_t i, struct slice bot, struct slice original,
+                struct mask_original **out)
 {
-    if (m->original || original.len == 0 || memchr(original.ptr, '\0', original.len) ||
-        b->originals_bytes + original.len > MASK_ORIGINALS_BYTES)
+    struct mask *m = vec_at(&b->list, i);
+
+    *out = original_of(m, bot);
+    if (*out || original.len == 0 || memchr(original.ptr, '\0', original.len) ||
+        bot.len >= MASK_BOT_BYTES || b->originals_bytes + original.len > MASK_ORIGINALS_BYTES)
         return E_OK;
-    m->original = mem_slicedup(original);
-    if (!m->original)
+    struct mask_original *o = mem_zalloc(sizeof(*o));
+    char *text = mem_slicedup(original);
+    if (!o || !text) {
+        mem_free(o);
+        mem_free(text);
         return E_NOMEM;
+    }
+    *o = (struct mask_original){.next = m->originals, .text = text, .mask = (uint32_t)i};
+    memcpy(o->bot, bot.ptr ? bot.ptr : "", bot.len);
+    m->originals = o;
     b->originals_bytes += original.len;
+    *out = o;
     return E_OK;
 }
 
 int mask_book_load_original(struct mask_book *b, struct slice kind, uint32_t number,
-                            struct slice original, int64_t until_ms, struct err *err)
+                            struct slice bot, struct slice original, int64_t until_ms,
+                            struct err *err)
 {
-    struct mask *m = find(b, kind, number);
+    uint32_t rank = mask_book_rank(b, kind, number);
+    struct mask_original *o;
 
-    if (!m)
+    if (rank == 0 || rank > b->settled)
         return E_OK;
-    if (know(b, m, original) != E_OK)
+    if (know(b, rank - 1, bot, original, &o) != E_OK)
         return err_set(err, E_NOMEM, "out of memory for an original");
-    m->kept = m->original != NULL;
-    m->until_ms = until_ms;
-    if (m->kept)
+    if (o) {
+        o->kept = true;
+        o->until_ms = until_ms;
         mask_book_note_until(b, until_ms);
+    }
     return E_OK;
 }
 
 // The value of the mask at i was said now. Without memory its original stays unknown, or unkept.
-static uint32_t say(struct mask_book *b, size_t i, struct slice original)
+static uint32_t say(struct mask_book *b, size_t i, const char *bot, struct slice original)
 {
-    struct mask *m = vec_at(&b->list, i);
+    struct mask_original *o;
+    int code = know(b, i, slice_str(bot ? bot : ""), original, &o);
 
-    know(b, m, original);
-    if (m->original && !m->kept && !m->said) {
-        uint32_t *index = vec_push(&b->said);
-        m->said = index != NULL;
-        if (index)
-            *index = (uint32_t)i;
+    if (code == E_OK && o && !o->kept && !o->said) {
+        struct mask_original **said = vec_push(&b->said);
+        o->said = said != NULL;
+        if (said)
+            *said = o;
     }
-    return m->number;
+    return mask_book_at(b, (uint32_t)i)->number;
 }
 
-uint32_t mask_book_number(struct mask_book *b, struct slice kind, struct slice value,
-                          struct slice original, bool known_only)
+uint32_t mask_book_number(struct mask_book *b, const char *bot, struct slice kind,
+                          struct slice value, struct slice original, bool known_only)
 {
     char digest[MASK_DIGEST_BYTES], key[KEY_BYTES];
 
@@ -257,23 +317,27 @@ uint32_t mask_book_number(struct mask_book *b, struct slice kind, struct slice v
     if (index && known_only && (uintptr_t)index > b->settled)
         return 0;
     if (index)
-        return say(b, (size_t)(uintptr_t)index - 1, original);
+        return say(b, (size_t)(uintptr_t)index - 1, bot, original);
     struct mask_kind *known = known_only ? NULL : kind_of(b, kind);
     if (!known || add(b, kind, known->highest + 1, digest, NULL) != E_OK)
         return 0;
-    return say(b, b->list.len - 1, original);
+    return say(b, b->list.len - 1, bot, original);
 }
 
 // ---- what was said, and what ends
 
-struct mask *mask_book_take_said(struct mask_book *b)
+struct mask_original *mask_book_take_said(struct mask_book *b, const char *bot)
 {
-    if (b->said.len == 0)
-        return NULL;
-    struct mask *m = vec_at(&b->list, *VEC_AT(&b->said, uint32_t, b->said.len - 1));
-    vec_remove(&b->said, b->said.len - 1);
-    m->said = false;
-    return m;
+    for (size_t i = b->said.len; i > 0; i--) {
+        struct mask_original *o = *VEC_AT(&b->said, struct mask_original *, i - 1);
+
+        if (strcmp(o->bot, bot) != 0)
+            continue;
+        vec_remove(&b->said, i - 1);
+        o->said = false;
+        return o;
+    }
+    return NULL;
 }
 
 bool mask_book_any_said(const struct mask_book *b)
@@ -293,12 +357,17 @@ void mask_book_expire(struct mask_book *b, int64_t now_ms)
         return;
     b->first_until_ms = 0;
     for (size_t i = 0; i < b->list.len; i++) {
-        struct mask *m = vec_at(&b->list, i);
+        struct mask_original **at = &VEC_AT(&b->list, struct mask, i)->originals;
 
-        if (m->kept && m->until_ms && m->until_ms <= now_ms)
-            forget_original(b, m);
-        else if (m->kept)
-            mask_book_note_until(b, m->until_ms);
+        while (*at) {
+            if ((*at)->kept && (*at)->until_ms && (*at)->until_ms <= now_ms) {
+                forget_original(b, at);
+                continue;
+            }
+            if ((*at)->kept)
+                mask_book_note_until(b, (*at)->until_ms);
+            at = &(*at)->next;
+        }
     }
 }
 
@@ -306,9 +375,6 @@ void mask_book_expire(struct mask_book *b, int64_t now_ms)
 
 void mask_book_drop(struct mask_book *b)
 {
-    for (size_t i = b->said.len; i > 0; i--)
-        if (*VEC_AT(&b->said, uint32_t, i - 1) >= b->settled)
-            vec_remove(&b->said, i - 1);
     while (b->list.len > b->settled) {
         struct mask *m = vec_at(&b->list, b->list.len - 1);
         char key[KEY_BYTES];
@@ -316,21 +382,24 @@ void mask_book_drop(struct mask_book *b)
         map_remove(b->by_value, value_key(key, slice_str(m->kind), m->digest));
         map_remove(b->by_name, name_key(key, slice_str(m->kind), m->number));
         kind_of(b, slice_str(m->kind))->highest--;  // they were given in a row
-        forget_original(b, m);
+        forget_originals(b, m);
         vec_remove(&b->list, b->list.len - 1);
     }
 }
 
 void mask_book_forget_originals(struct mask_book *b)
 {
+    clear_said(b);
     for (size_t i = 0; i < b->list.len; i++) {
-        struct mask *m = vec_at(&b->list, i);
+        struct mask_original **at = &VEC_AT(&b->list, struct mask, i)->originals;
 
-        if (!m->kept)
-            forget_original(b, m);
-        m->said = false;
+        while (*at) {
+            if ((*at)->kept)
+                at = &(*at)->next;
+            else
+                forget_original(b, at);
+        }
     }
-    vec_clear(&b->said);
 }
 
 // ---- the shape

@@ -60,7 +60,7 @@ static void put_mask(struct writing *w, const struct redact_span *span)
     redact_value(span->kind, match, &w->value);
     uint32_t number = 0;
     if (buf_ok(&w->value))
-        number = mask_book_number(w->how->book, word, buf_slice(&w->value), match,
+        number = mask_book_number(w->how->book, w->how->bot, word, buf_slice(&w->value), match,
                                   w->how->known_only);
     if (w->out)
         mask_write(safe_buf_bytes(w->out), word, number);

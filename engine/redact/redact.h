@@ -20,6 +20,7 @@ enum redact_from { REDACT_PEOPLE, REDACT_MODEL };
 struct redact_how {
     const struct redactor *redactor;  // borrowed; NULL: redaction is off, text is only checked
     struct mask_book *book;           // borrowed; NULL only without a redactor
+    const char *bot;                  // whom it is said to, or who says it; borrowed; NULL: none
     enum redact_from from;
     bool known_only;                  // no new numbers: other values get the number 0
     // The text may speak of the first `known` masks of the book, and of those that it brings up

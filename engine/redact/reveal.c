@@ -18,9 +18,10 @@
 enum { TEXT, BRACKET, SLASH };
 enum { OUT_BYTES_MAX = 256 << 20 };
 
-void reveal_init(struct reveal_stream *s, const struct mask_book *book, enum mask_form form)
+void reveal_init(struct reveal_stream *s, const struct mask_book *book, const char *bot,
+                 enum mask_form form)
 {
-    *s = (struct reveal_stream){.book = book, .form = form};
+    *s = (struct reveal_stream){.book = book, .bot = bot, .form = form};
     buf_init(&s->work, OUT_BYTES_MAX);
     buf_init(&s->out, OUT_BYTES_MAX);
 }
@@ -64,8 +65,10 @@ static void add_mask(struct reveal_stream *s, const struct mask_shape *shape, st
     const struct mask *m = s->state == BRACKET
                                ? mask_book_find(s->book, shape->name, shape->number) : NULL;
 
-    if (m && m->original && (m->kept || !s->kept_only)) {
-        add_original(s, m->original);
+    const struct mask_original *o = m ? mask_original(m, s->bot, s->kept_only) : NULL;
+
+    if (o) {
+        add_original(s, o->text);
         s->state = TEXT;
         return;
     }
@@ -154,8 +157,8 @@ int reveal_end(struct reveal_stream *s, struct slice *out, struct err *err)
     return run(s, SLICE_NONE, true, out, err);
 }
 
-uint32_t reveal_text(const struct mask_book *book, enum mask_form form, bool kept_only,
-                     struct slice text, struct buf *out)
+uint32_t reveal_text(const struct mask_book *book, const char *bot, enum mask_form form,
+                     bool kept_only, struct slice text, struct buf *out)
 {
     struct reveal_stream s;
     struct slice part;
@@ -164,7 +167,7 @@ uint32_t reveal_text(const struct mask_book *book, enum mask_form form, bool kep
         buf_add_slice(out, text);
         return 0;
     }
-    reveal_init(&s, book, form);
+    reveal_init(&s, book, bot, form);
     s.kept_only = kept_only;
     if (reveal_feed(&s, text, &part, NULL) == E_OK)
         buf_add_slice(out, part);

@@ -209,6 +209,7 @@ struct redact_how mask_how(const struct run *run, enum redact_from from)
     // A stranger has no masks, and says nothing that is kept.
     return (struct redact_how){.redactor = run->masks ? redactor : NULL,
                                .book = user_masks_book(run->masks),
+                               .bot = run->job->bot,
                                .from = from};
 }
 
@@ -235,10 +236,10 @@ void mask_commit(struct run *run, mask_committed *then)
     }
     struct masks *masks = run->masks->masks;
     if (privacy->keep_originals)
-        masks_keep(masks, privacy->keep_ms
-                              ? clock_wall_ms(run->w->env.clock) + privacy->keep_ms : 0);
+        masks_keep(masks, run->job->bot, privacy->keep_ms ? clock_wall_ms(run->w->env.clock) +
+                                                                privacy->keep_ms : 0);
     else
-        masks_keep_none(masks);
+        masks_keep_none(masks, run->job->bot);
     if (!masks_to_commit(masks)) {
         then(run, E_OK, &fine);
         return;
@@ -329,7 +330,8 @@ struct slice mask_shown(const struct run *run, struct safe_text text, struct buf
 {
     if (!mask_reveals(run) || !text.len || !memchr(text.ptr, '[', text.len))
         return safe_slice(text);
-    reveal_text(user_masks_book(run->masks), MASK_PLAIN, false, safe_slice(text), scratch);
+    reveal_text(user_masks_book(run->masks), run->job->bot, MASK_PLAIN, false, safe_slice(text),
+                scratch);
     return buf_slice(scratch);
 }
 
@@ -338,7 +340,7 @@ struct slice mask_shown(const struct run *run, struct safe_text text, struct buf
 static void reveal_body(void *user, struct slice body, struct buf *out)
 {
     const struct run *run = user;
-    reveal_text(user_masks_book(run->masks), MASK_JSON, false, body, out);
+    reveal_text(user_masks_book(run->masks), run->job->bot, MASK_JSON, false, body, out);
 }
 
 void mask_reveal_to_model(struct run *run, struct llm_request *request)

@@ -37,8 +37,10 @@ static void reveal(struct run *run)
         emit_result(run, &s->json);
         return;
     }
-    uint32_t n = reveal_text(user_masks_book(run->masks), MASK_JSON, true, buf_slice(&s->json),
-                             &s->revealed);
+    // What a policy lets its operators read is what its own bot kept; who asks for it reads all.
+    const char *bot = run->job->flags & JOB_REVEAL ? NULL : run->job->bot;
+    uint32_t n = reveal_text(user_masks_book(run->masks), bot, MASK_JSON, true,
+                             buf_slice(&s->json), &s->revealed);
     if (n == 0) {
         emit_result(run, &s->revealed);
         return;

@@ -54,7 +54,7 @@ void reply_shown(const struct run *run, struct buf *out)
 {
     struct reveal_stream s;
     struct slice all = safe_slice(safe_buf_text(&run->reply)), shown = all;
-    reveal_init(&s, user_masks_book(run->masks), MASK_PLAIN);
+    reveal_init(&s, user_masks_book(run->masks), run->job->bot, MASK_PLAIN);
     if (!mask_reveals(run) || reveal_feed(&s, all, &shown, NULL) == E_OK)
         buf_add_slice(out, shown);
     reveal_release(&s);
@@ -68,7 +68,7 @@ void reply_init(struct run *run)
     how.asks = !run->masks_looked;
     run->masks_known = how.book ? mask_book_len(how.book) : 0;
     redact_stream_init(&run->stream, &how);
-    reveal_init(&run->reveal, how.book, MASK_PLAIN);
+    reveal_init(&run->reveal, how.book, how.bot, MASK_PLAIN);
     run->replying = true;
     safe_buf_init(&run->reply, CONTENT_BYTES_MAX);
     run->kept = 0;

@@ -163,6 +163,7 @@ static int safe_answer(struct summing *s, struct safe_buf *out, struct err *err)
     struct redact_how how = {
         .redactor = info->redactor ? info->redactor : s->w->env.redactor,
         .book = user_masks_book(s->masks),
+        .bot = s->head.bot,
         .from = REDACT_MODEL,
         .known_only = true,
     };

@@ -141,9 +141,12 @@ static void describe_failure(struct run *run, const char *why)
     char status[24] = "";
     if (run->call.http_status && run->call.http_status != 200)
         snprintf(status, sizeof(status), " (HTTP %d)", run->call.http_status);
+    // A provider may quote what it was sent: where that was originals, they are told to none but
+    // those who read originals.
+    const char *detail = run->request.reveal && !mask_reveals(run) ? "" : reply->detail;
     run->code = E_PROVIDER;
     snprintf(run->message, sizeof(run->message), "%s%s: %s%s%s", run->provider, status, why,
-             reply->detail[0] ? ": " : "", reply->detail);
+             detail[0] ? ": " : "", detail);
 }
 
 // Down the ladder: with less of the history, while there is any. False: the message was alone.

@@ -233,4 +233,30 @@ code 0
 expect "no record" test "$(sqlite3 parley.db "SELECT count(*) FROM records r JOIN partitions p
     ON p.id = r.partition_id WHERE p.name = '$partition'")" = 0
 
+it show__reveals_what_a_bot_kept_to_that_bots_operators
+fresh
+mkdir policies
+cat >policies/keeper.lua <<'E2'
+return { privacy = { keep_originals = true } }
+E2
+cat >policies/nosy.lua <<'E2'
+return { privacy = { keep_originals = true, sinks = { operator = "original" } } }
+E2
+printf 'return function() return "It is [EMAIL_1]." end\n' >say.lua
+for bot in keeper nosy; do
+    "$parley" ask --bot "$bot" --user eve "I am $bot, at eve@example.org" >/dev/null 2>&1
+    [ "$bot" = keeper ] && "$parley" ask --bot nosy --user eve --set providers.scripted.script=say.lua \
+        "Who am I?" >/dev/null 2>&1 && run show -c --bot nosy --user eve
+done
+code 0
+prints "It is [EMAIL_1]."
+run show -c --bot nosy --user eve
+prints "at eve@example.org"
+run show -c --bot keeper --user eve
+prints "at [EMAIL_1]"
+run show -c --bot keeper --user eve --reveal
+prints "at eve@example.org"
+run audit -o json
+expect "noted, each time" test "$(grep -o originals_revealed out | wc -l)" = 2
+
 plan

@@ -562,9 +562,10 @@ static bool check_error(struct talk *t, const struct line *line)
     const char *said = parley_code_word(t->now->code);
 
     t->now->outcome_seen = true;
-    bool ok = t->now->over && t->now->code && strlen(said) == word &&
-              memcmp(said, line->text.ptr, word) == 0 &&
-              (!*rest || (t->now->error.ptr && strstr(t->now->error.ptr, rest)));
+    bool not = strncmp(line->text.ptr, "not ", 4) == 0;
+    bool has = !*rest || (t->now->error.ptr && strstr(t->now->error.ptr, rest));
+    bool ok = t->now->over && t->now->code &&
+              (not ? !has : has && strlen(said) == word && !memcmp(said, line->text.ptr, word));
     buf_addf(&actual, "%s %s", t->now->code ? said : "(no error)",
              t->now->error.ptr ? t->now->error.ptr : "");
     if (!ok)

@@ -58,8 +58,8 @@ static struct masks *opened(struct kit *k, bool originals)
 
 static uint32_t number_of(struct masks *m, const char *value)
 {
-    return mask_book_number(masks_book(m), SLICE_LIT("email"), slice_str(value), slice_str(value),
-                            false);
+    return mask_book_number(masks_book(m), "desk", SLICE_LIT("email"), slice_str(value),
+                            slice_str(value), false);
 }
 
 static void test_masks__are_there_again(void **state)
@@ -263,6 +263,13 @@ static void test_masks__store_fails_anywhere(void **state)
     }
 }
 
+static const char *original(const struct masks *m, uint32_t i)
+{
+    const struct mask_original *o = mask_original(mask_book_at(masks_book(m), i), "desk", false);
+
+    return o ? o->text : NULL;
+}
+
 static void test_masks__originals_last_as_long_as_they_may(void **state)
 {
     struct kit k;
@@ -272,24 +279,24 @@ static void test_masks__originals_last_as_long_as_they_may(void **state)
     struct masks *m = opened(&k, true);
     int64_t now_ms = clock_wall_ms(&k.clock->clock);
     number_of(m, "kept@x.org");
-    masks_keep(m, now_ms + 5000);
+    masks_keep(m, "desk", now_ms + 5000);
     assert_int_equal(commit(&k, m), E_OK);
     number_of(m, "dropped@x.org");
-    masks_keep_none(m);
+    masks_keep_none(m, "desk");
     assert_int_equal(commit(&k, m), E_OK);
     number_of(m, "always@x.org");
-    masks_keep(m, 0);
+    masks_keep(m, "desk", 0);
     assert_int_equal(commit(&k, m), E_OK);
     masks_free(m);
 
     m = opened(&k, true);
-    assert_string_equal(mask_book_at(masks_book(m), 0)->original, "kept@x.org");
-    assert_null(mask_book_at(masks_book(m), 1)->original);
-    assert_string_equal(mask_book_at(masks_book(m), 2)->original, "always@x.org");
+    assert_string_equal(original(m, 0), "kept@x.org");
+    assert_null(original(m, 1));
+    assert_string_equal(original(m, 2), "always@x.org");
     // Said again under a policy that keeps: kept from then on, without a new number.
     assert_int_equal(number_of(m, "dropped@x.org"), 2);
     assert_false(masks_to_commit(m));
-    masks_keep(m, now_ms + 9000);
+    masks_keep(m, "desk", now_ms + 9000);
     assert_true(masks_to_commit(m));
     assert_int_equal(commit(&k, m), E_OK);
     assert_false(masks_to_commit(m));
@@ -297,13 +304,59 @@ static void test_masks__originals_last_as_long_as_they_may(void **state)
 
     clock_sim_advance(k.clock, 6000);
     m = opened(&k, true);
-    assert_null(mask_book_at(masks_book(m), 0)->original);
-    assert_string_equal(mask_book_at(masks_book(m), 1)->original, "dropped@x.org");
+    assert_null(original(m, 0));
+    assert_string_equal(original(m, 1), "dropped@x.org");
     masks_free(m);
     clock_sim_advance(k.clock, 6000);
     m = opened(&k, true);
-    assert_string_equal(mask_book_at(masks_book(m), 2)->original, "always@x.org");
-    assert_null(mask_book_at(masks_book(m), 1)->original);
+    assert_string_equal(original(m, 2), "always@x.org");
+    assert_null(original(m, 1));
+    masks_free(m);
+    kit_close(&k);
+}
+
+// Two bots keep the same value: a record each, of their own lifetimes.
+static void test_masks__each_bot_keeps_for_itself(void **state)
+{
+    struct kit k;
+
+    (void)state;
+    kit_open(&k, "memory:");
+    struct masks *m = opened(&k, true);
+    int64_t now_ms = clock_wall_ms(&k.clock->clock);
+    number_of(m, "a@x.org");
+    mask_book_number(masks_book(m), "shop", SLICE_LIT("email"), SLICE_LIT("a@x.org"),
+                     SLICE_LIT("A@X.org"), false);
+    masks_keep(m, "shop", now_ms + 5000);
+    masks_keep_none(m, "desk");
+    assert_int_equal(commit(&k, m), E_OK);
+    masks_free(m);
+    m = opened(&k, true);
+    assert_null(original(m, 0));
+    const struct mask *mask = mask_book_at(masks_book(m), 0);
+    assert_string_equal(mask_original(mask, "shop", true)->text, "A@X.org");
+    number_of(m, "a@x.org");
+    masks_keep(m, "desk", 0);
+    assert_int_equal(commit(&k, m), E_OK);
+    masks_free(m);
+    clock_sim_advance(k.clock, 6000);
+    m = opened(&k, true);
+    assert_string_equal(original(m, 0), "a@x.org");
+    assert_null(mask_original(mask_book_at(masks_book(m), 0), "shop", true));
+    assert_int_equal(kit_count(&k, "original/email/0000000001/"), 2);
+    // As a store of before has it, it is kept, and no bot's.
+    struct vault_place place = {slice_str(k.partition), SLICE_LIT("original/email/0000000001"),
+                                SLICE_LIT("{}")};
+    struct buf sealing = BUF_INIT(256);
+    struct sealed sealed;
+    assert_int_equal(vault_seal_bytes(k.vault, k.key, &place, SLICE_LIT("old@x.org"), &sealing,
+                                      &sealed, NULL), E_OK);
+    kit_put(&k, "original/email/0000000001", "{}", sealed.bytes, 0);
+    buf_release(&sealing);
+    masks_free(m);
+    m = opened(&k, true);
+    assert_string_equal(mask_original(mask_book_at(masks_book(m), 0), "", true)->text,
+                        "old@x.org");
     masks_free(m);
     kit_close(&k);
 }
@@ -346,7 +399,7 @@ static void test_masks__nomem(void **state)
         if (masks_new(&m, k.ledger, k.partition, k.key, NULL) == E_OK &&
             load(&k, m, true) == E_OK) {
             number_of(m, "a@x.org");
-            masks_keep(m, 0);
+            masks_keep(m, "desk", 0);
             if (masks_to_commit(m))
                 commit(&k, m);
         }
@@ -372,7 +425,7 @@ static int say_and_keep(struct kit *k, unsigned values)
     for (unsigned i = 0; !code && i < values; i++) {
         snprintf(value, sizeof(value), "v%u", i);
         number_of(m, value);
-        masks_keep(m, 0);
+        masks_keep(m, "desk", 0);
     }
     if (!code && masks_to_commit(m))
         code = commit(k, m);
@@ -428,6 +481,7 @@ int main(void)
         cmocka_unit_test(test_masks__looks_again),
         cmocka_unit_test(test_masks__store_fails_anywhere),
         cmocka_unit_test(test_masks__originals_last_as_long_as_they_may),
+        cmocka_unit_test(test_masks__each_bot_keeps_for_itself),
         cmocka_unit_test(test_masks__a_damaged_page_is_told),
         cmocka_unit_test(test_masks__nomem),
         cmocka_unit_test(test_masks__meddled_with),

@@ -35,7 +35,14 @@ static struct mask_book *made(void)
 
 static uint32_t number(struct mask_book *b, const char *kind, const char *value)
 {
-    return mask_book_number(b, slice_str(kind), slice_str(value), slice_str(value), false);
+    return mask_book_number(b, "desk", slice_str(kind), slice_str(value), slice_str(value), false);
+}
+
+static const char *original(const struct mask_book *b, uint32_t i)
+{
+    const struct mask_original *o = mask_original(mask_book_at(b, i), "desk", false);
+
+    return o ? o->text : NULL;
 }
 
 static void test_mask__numbers_count_per_kind_and_stay(void **state)
@@ -50,10 +57,10 @@ static void test_mask__numbers_count_per_kind_and_stay(void **state)
     assert_true(mask_book_waits(b));
     mask_book_settle(b, 3);
     assert_false(mask_book_waits(b));
-    assert_int_equal(mask_book_number(b, SLICE_LIT("email"), SLICE_LIT("c"), SLICE_LIT("c"), true),
-                     0);
+    assert_int_equal(mask_book_number(b, "desk", SLICE_LIT("email"), SLICE_LIT("c"),
+                                      SLICE_LIT("c"), true), 0);
     assert_int_equal(mask_book_len(b), 3);
-    assert_string_equal(mask_book_find(b, SLICE_LIT("EMAIL"), 2)->original, "b@x.org");
+    assert_string_equal(original(b, 1), "b@x.org");
     assert_null(mask_book_find(b, SLICE_LIT("EMAIL"), 3));
     assert_null(mask_book_find(b, SLICE_LIT("EMAIL"), 0));
     mask_book_free(b);
@@ -106,18 +113,19 @@ static void test_mask__originals_are_forgotten_unless_kept(void **state)
     number(b, "email", "b");
     mask_book_settle(b, 2);
     assert_true(mask_book_any_said(b));
-    while (mask_book_take_said(b))
+    while (mask_book_take_said(b, "desk"))
         continue;
-    mask_book_load_original(b, SLICE_LIT("email"), 1, SLICE_LIT("a"), 1000, NULL);
+    mask_book_load_original(b, SLICE_LIT("email"), 1, SLICE_LIT("desk"), SLICE_LIT("a"), 1000,
+                            NULL);
     mask_book_forget_originals(b);
-    assert_string_equal(mask_book_at(b, 0)->original, "a");
-    assert_null(mask_book_at(b, 1)->original);
+    assert_string_equal(original(b, 0), "a");
+    assert_null(original(b, 1));
     mask_book_expire(b, 999);
-    assert_non_null(mask_book_at(b, 0)->original);
+    assert_non_null(original(b, 0));
     mask_book_expire(b, 1000);
-    assert_null(mask_book_at(b, 0)->original);
+    assert_null(original(b, 0));
     number(b, "email", "a");
-    assert_ptr_equal(mask_book_take_said(b), mask_book_at(b, 0));
+    assert_int_equal(mask_book_take_said(b, "desk")->mask, 0);
     mask_book_free(b);
 }
 
@@ -169,7 +177,7 @@ static void check(const struct mask_book *b, enum mask_form form, const char *in
     struct slice part;
     size_t len = strlen(in), cuts[] = {0, first, second, len};
 
-    reveal_init(&s, b, form);
+    reveal_init(&s, b, "desk", form);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(reveal_feed(&s, slice_of(in + cuts[i], cuts[i + 1] - cuts[i]), &part,
                                      NULL), E_OK);
@@ -213,10 +221,63 @@ static void test_mask__reveal_only_what_is_kept(void **state)
     number(b, "email", "a@x");
     number(b, "email", "b@x");
     mask_book_settle(b, 2);
-    mask_book_at(b, 1)->kept = true;
-    assert_int_equal(reveal_text(b, MASK_PLAIN, true, SLICE_LIT("[EMAIL_1] [EMAIL_2]"), &out), 1);
+    mask_book_at(b, 1)->originals->kept = true;
+    assert_int_equal(reveal_text(b, "desk", MASK_PLAIN, true, SLICE_LIT("[EMAIL_1] [EMAIL_2]"),
+                                 &out), 1);
     assert_true(slice_is(buf_slice(&out), "[EMAIL_1] b@x"));
     buf_release(&out);
+    mask_book_free(b);
+}
+
+// The same number for all of a user's bots; but what one was told is no other's to show.
+static void test_mask__an_original_is_of_the_bot_that_was_told(void **state)
+{
+    struct mask_book *b = made();
+    struct buf out = BUF_INIT(1 << 10);
+    const struct slice text = SLICE_LIT("[EMAIL_1] [EMAIL_2]");
+
+    (void)state;
+    number(b, "email", "a@x");
+    assert_int_equal(mask_book_number(b, "shop", SLICE_LIT("email"), SLICE_LIT("b@x"),
+                                      SLICE_LIT("B@X"), false), 2);
+    number(b, "email", "b@x");
+    mask_book_settle(b, 2);
+    assert_int_equal(reveal_text(b, "shop", MASK_PLAIN, false, text, &out), 1);
+    assert_true(slice_is(buf_slice(&out), "[EMAIL_1] B@X"));
+    buf_clear(&out);
+    assert_int_equal(reveal_text(b, "desk", MASK_PLAIN, false, text, &out), 2);
+    assert_true(slice_is(buf_slice(&out), "a@x b@x"));
+    // Each takes what was said to it, and an operator what any of them keeps.
+    struct mask_original *said = mask_book_take_said(b, "shop");
+    assert_string_equal(said->text, "B@X");
+    assert_null(mask_book_take_said(b, "shop"));
+    said->kept = true;
+    mask_book_forget_originals(b);
+    assert_null(mask_book_take_said(b, "desk"));
+    buf_clear(&out);
+    assert_int_equal(reveal_text(b, "desk", MASK_PLAIN, false, text, &out), 0);
+    assert_int_equal(reveal_text(b, NULL, MASK_PLAIN, true, text, &out), 1);
+    mask_book_drop(b);
+    buf_release(&out);
+    mask_book_free(b);
+}
+
+// What is said again while it is being kept is forgotten whole, once its time is over.
+static void test_mask__what_ends_leaves_nothing_behind(void **state)
+{
+    struct mask_book *b = made();
+
+    (void)state;
+    number(b, "email", "a");
+    mask_book_settle(b, 1);
+    struct mask_original *o = mask_book_take_said(b, "desk");
+    number(b, "email", "a");
+    o->kept = true;
+    o->until_ms = 1000;
+    mask_book_note_until(b, 1000);
+    mask_book_expire(b, 1000);
+    assert_false(mask_book_any_said(b));
+    assert_null(original(b, 0));
     mask_book_free(b);
 }
 
@@ -231,7 +292,7 @@ static void test_mask__nomem(void **state)
         if (mask_book_new(&b, digest, NULL, NULL) == E_OK) {
             number(b, "email", "a@x");
             number(b, "phone", "1");
-            reveal_text(b, MASK_JSON, false, SLICE_LIT("[EMAIL_1] [PHONE_1]"), &out);
+            reveal_text(b, "desk", MASK_JSON, false, SLICE_LIT("[EMAIL_1] [PHONE_1]"), &out);
             mask_book_drop(b);
         }
         mem_fail_at(0, 0);
@@ -250,6 +311,8 @@ int main(void)
         cmocka_unit_test(test_mask__shape),
         cmocka_unit_test(test_mask__reveal_cut_anywhere),
         cmocka_unit_test(test_mask__reveal_only_what_is_kept),
+        cmocka_unit_test(test_mask__an_original_is_of_the_bot_that_was_told),
+        cmocka_unit_test(test_mask__what_ends_leaves_nothing_behind),
         cmocka_unit_test(test_mask__nomem),
     };
 
