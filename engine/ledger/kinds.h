@@ -28,7 +28,7 @@ struct record_kind {
 };
 
 // In the order in which they are told; the last has no prefix and is what no other is.
-enum { RECORD_KINDS = 15 };
+enum { RECORD_KINDS = 21 };
 extern const struct record_kind record_kinds[RECORD_KINDS];
 
 // Which one; RECORD_KINDS - 1 for a key of none.

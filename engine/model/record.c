@@ -126,6 +126,46 @@ void key_recall_part(struct buf *out, const char *bot, uint32_t number, const ch
     add_number(out, part);
 }
 
+void key_memory(struct buf *out, const char *bot)
+{
+    begin(out, SLICE_LIT("memory/"), bot);
+}
+
+void key_slots(struct buf *out, const char *tier, const char *bot)
+{
+    begin(out, slice_str(tier), "/");
+    buf_add_str(out, bot);
+    buf_add_char(out, '/');
+}
+
+void key_slot(struct buf *out, const char *tier, const char *bot, const char *digest)
+{
+    key_slots(out, tier, bot);
+    buf_add_str(out, digest);
+}
+
+void key_journals(struct buf *out, const char *bot)
+{
+    begin(out, SLICE_LIT("journal/"), bot);
+    buf_add_char(out, '/');
+}
+
+void key_journal(struct buf *out, const char *bot, const char *session)
+{
+    key_journals(out, bot);
+    buf_add_str(out, session);
+}
+
+void key_core(struct buf *out, const char *bot)
+{
+    begin(out, SLICE_LIT("core/"), bot);
+}
+
+void key_learnt(struct buf *out, const char *session)
+{
+    begin(out, SLICE_LIT("learnt/"), session);
+}
+
 void key_tokens(struct buf *out, const char *provider, const char *model)
 {
     begin(out, SLICE_LIT("tokens/"), provider);

@@ -55,6 +55,15 @@ void key_recall_part(struct buf *out, const char *bot, uint32_t number, const ch
 void key_masks(struct buf *out, uint32_t page);                             // masks/<page>
 // original/<kind>/<n>/<bot>
 void key_original(struct buf *out, const char *kind, uint32_t n, const char *bot);
+// What outlives a conversation (memory.h). tier: "fact" or "knowledge".
+void key_memory(struct buf *out, const char *bot);                          // memory/<bot>
+void key_slots(struct buf *out, const char *tier, const char *bot);         // fact/<bot>/
+void key_slot(struct buf *out, const char *tier, const char *bot, const char *digest);
+                                                                            // fact/<bot>/<digest>
+void key_journals(struct buf *out, const char *bot);                        // journal/<bot>/
+void key_journal(struct buf *out, const char *bot, const char *session);  // journal/<bot>/<session>
+void key_core(struct buf *out, const char *bot);                            // core/<bot>
+void key_learnt(struct buf *out, const char *session);                      // learnt/<session>
 // tokens/<provider>/<model>, of the house
 void key_tokens(struct buf *out, const char *provider, const char *model);
 void key_erased(struct buf *out, const char *partition);  // erased/<partition>, of the house

@@ -34,6 +34,10 @@ static const struct builder {
     {"key_tokens", ""},              {"key_audit_note", "audit_notes"},
     {"key_audit_entry", ""},         {"key_audit_taken", ""},
     {"key_audit_taken_all", ""},     {"key_audit_policy", ""},
+    {"key_memory", "memory"},        {"key_core", "core_memory"},
+    {"key_slots", "facts"},          {"key_slot", "facts"},
+    {"key_journals", "journal"},     {"key_journal", "journal"},
+    {"key_learnt", "learnt"},
 };
 enum { BUILDERS = sizeof(builders) / sizeof(builders[0]) };
 
@@ -121,6 +125,20 @@ static void test_record_kinds__found_by_key(void **state)
     expect_kind(&key, "summaries");
     key_recall_part(&key, "bot", 1, "00", 1);
     expect_kind(&key, "recall");
+    key_memory(&key, "bot");
+    expect_kind(&key, "memory");
+    key_slot(&key, "fact", "bot", "00");
+    assert_string_equal(key.ptr, "fact/bot/00");
+    expect_kind(&key, "facts");
+    key_slot(&key, "knowledge", "bot", "00");
+    expect_kind(&key, "knowledge");
+    key_journal(&key, "bot", "s");
+    assert_string_equal(key.ptr, "journal/bot/s");
+    expect_kind(&key, "journal");
+    key_core(&key, "bot");
+    expect_kind(&key, "core_memory");
+    key_learnt(&key, "s");
+    expect_kind(&key, "learnt");
     key_audit_note(&key, "00");
     expect_kind(&key, "audit_notes");
     spend_key("2026-01-31", SPEND_USD, "bot", spend);
