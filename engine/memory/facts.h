@@ -30,6 +30,7 @@
 #define MEMORY_FACTS_H
 
 #include "model/fact.h"
+#include "model/memory_rules.h"
 
 struct fact_book;
 
@@ -73,7 +74,7 @@ bool fact_book_next_active(const struct fact_book *b, struct fact_at *at);
 int fact_book_find(const struct fact_book *b, struct slice id, struct fact_at *at, struct err *err);
 uint32_t fact_book_count(const struct fact_book *b, enum fact_tier tier, enum fact_status status);
 // Whether an active fact is so old, as nobody said it again, that it is a question.
-bool fact_is_stale(const struct fact *f, const struct fact_rules *rules, int64_t now_ms);
+bool fact_is_stale(const struct fact *f, const struct memory_rules *rules, int64_t now_ms);
 
 // ---- changing; only copies (or new books) are changed
 
@@ -96,18 +97,19 @@ struct fact_considered {
     const char *why;                 // refused: a constant, for people; else NULL
 };
 // What the candidate does to the book. supported: the gate found (memory/gate.h) that the user says
-// so; what it refused is no candidate. Rules are looked at for the predicate. E_NOMEM, and the
-// digest's errors: the book may then hold a part of it, and is to be freed.
+// so; what it refused is no candidate. Of the rules the predicates are looked at; one that is not
+// declared takes what the candidate says. E_NOMEM, and the digest's errors: the book may then hold
+// a part of it, and is to be freed.
 int fact_book_consider(struct fact_book *b, const struct fact_candidate *c, bool supported,
-                       const struct fact_rules *rules, int64_t now_ms, struct fact_considered *out,
-                       struct err *err);
+                       const struct memory_rules *rules, int64_t now_ms,
+                       struct fact_considered *out, struct err *err);
 // The same for knowledge that rests on facts, given by their ids. REFUSED unless each of them is an
 // active fact and their statements are of two sessions at least. The candidate's session, turn and
 // author are theirs.
 int fact_book_conclude(struct fact_book *b, const struct fact_candidate *c,
                        const char (*facts)[FACT_ID_BYTES], uint32_t facts_len,
-                       const struct fact_rules *rules, int64_t now_ms, struct fact_considered *out,
-                       struct err *err);
+                       const struct memory_rules *rules, int64_t now_ms,
+                       struct fact_considered *out, struct err *err);
 // Forgets a fact, with the knowledge that rests on it alone; *count of them in all. Knowledge that
 // rests on others too loses this evidence. E_NOT_FOUND: there is none, or it is forgotten already.
 int fact_book_forget(struct fact_book *b, const char *id, int64_t now_ms, uint32_t *count,

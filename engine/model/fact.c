@@ -264,22 +264,6 @@ uint32_t fact_slot_count(const struct fact_slot *s, enum fact_status status)
     return n;
 }
 
-// ---- rules
-
-const struct fact_predicate *fact_rules_find(const struct fact_rules *rules, const char *name)
-{
-    for (uint32_t i = 0; rules && i < rules->predicates_len; i++) {
-        const struct fact_predicate *p = &rules->predicates[i];
-
-        if (strcmp(p->name, name) == 0)
-            return p;
-        for (uint32_t k = 0; p->aliases && p->aliases[k]; k++)
-            if (strcmp(p->aliases[k], name) == 0)
-                return p;
-    }
-    return NULL;
-}
-
 // ---- candidates
 
 struct owned {

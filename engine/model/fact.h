@@ -89,7 +89,7 @@ struct fact {
     uint32_t confirmations;                // distinct turns in which the user said so, up to
                                            // FACT_TURNS_MAX
     char by[FACT_ID_BYTES];                // superseded: by which value of the slot; "": by none
-    struct vec evidence;                   // struct fact_evidence, by time: the first and the newest
+    struct vec evidence;                   // struct fact_evidence, by time: the first, the newest
     struct vec earlier;                    // struct fact_period, oldest first, before the newest
     struct vec turns;                      // uint32_t, hashes of the turns counted
 };
@@ -163,7 +163,7 @@ struct fact_candidate {
     enum fact_author author;
     int64_t at_ms;                 // when it was said
     int64_t valid_from_ms, valid_to_ms;  // 0: not said
-    bool one;                      // if the rules say nothing about the predicate
+    bool one;                      // if the policy does not declare the predicate
     bool negates;                  // "I no longer …": ends the value; without one, all of the slot
     char extractor[FACT_EXTRACTOR_BYTES];
     char policy[TURN_POLICY_BYTES];
@@ -184,22 +184,6 @@ struct fact_candidate *fact_candidates_at(const struct fact_candidates *c, size_
 int fact_candidates_add(struct fact_candidates *c, const struct fact_candidate *from,
                         struct err *err);
 
-// ---- rules (of a policy)
-
-struct fact_predicate {
-    const char *name;              // in normal form
-    const char *const *aliases;    // other names, in normal form; NULL ends them; NULL: none
-    bool one;                      // cardinality
-    enum fact_kind kind;
-};
-// Borrowed for as long as they are used.
-struct fact_rules {
-    const struct fact_predicate *predicates;
-    uint32_t predicates_len;
-    int64_t stale_ms;              // a fact that nobody confirmed for so long is; 0: none ever
-};
-// The predicate of this name or alias, or NULL. name is in normal form.
-const struct fact_predicate *fact_rules_find(const struct fact_rules *rules, const char *name);
 // A name's normal form: lower case, with '_' for runs of what is no letter or digit. False: nothing
 // is left, or it is too long.
 bool fact_name_normal(struct slice name, char out[FACT_NAME_BYTES]);

@@ -39,7 +39,7 @@ int memory_manifest_read(struct memory_manifest *m, struct slice meta, struct er
 // Meta: {"at"}; the body is the text.
 struct journal_entry {
     char session[ID_TEXT_BYTES];   // or JOURNAL_EARLIER
-    int64_t at_ms;                 // when the session was last active; of `earlier`: the newest in it
+    int64_t at_ms;                 // when its session was last active; `earlier`: its newest
     struct safe_buf text;
     uint64_t version;              // of the record; 0: not stored yet
 };
