@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: MIT
+// journal.c: a journal's entries and their stored form. Plain values; one thread at a time.
+//
+// Invariant: the list is in the order of time (of an entry's last turn, then of its session's id),
+// `earlier` first; no session is in it twice, but as one that is gone.
+#include "model/journal.h"
+
+#include "base/mem.h"
+#include "model/meta_int.h"
+#include "model/safe_text_int.h"
+
+#include <stdio.h>
+#include <string.h>
+
+// ---- an entry
+
+void journal_entry_init(struct journal_entry *e)
+{
+    *e = (struct journal_entry){.sessions = 1};
+    safe_buf_init(&e->text, JOURNAL_BYTES_MAX);
+}
+
+void journal_entry_release(struct journal_entry *e)
+{
+    safe_buf_release(&e->text);
+    journal_entry_init(e);
+}
+
+int journal_entry_copy(struct journal_entry *out, const struct journal_entry *e, struct err *err)
+{
+    *out = *e;
+    safe_buf_init(&out->text, JOURNAL_BYTES_MAX);
+    safe_buf_add(&out->text, safe_buf_text(&e->text));
+    int code = safe_buf_check(&out->text, "a journal's entry", err);
+    if (code)
+        journal_entry_release(out);
+    return code;
+}
+
+bool journal_entry_is_earlier(const struct journal_entry *e)
+{
+    return strcmp(e->session, JOURNAL_EARLIER) == 0;
+}
+
+void journal_date(struct safe_buf *out, int64_t at_ms)
+{
+    char text[CLOCK_TEXT_BYTES];
+
+    clock_format(at_ms, text);
+    safe_buf_add(out, safe_text_vouch(slice_of(text, sizeof("2026-03-01") - 1)));
+}
+
+static void add_count(struct safe_buf *out, uint32_t n, const char *one, const char *many)
+{
+    char text[32];
+
+    snprintf(text, sizeof(text), "%u %s", n, n == 1 ? one : many);
+    safe_buf_add(out, safe_text_vouch(slice_str(text)));
+}
+
+void journal_entry_tell(const struct journal_entry *e, struct safe_buf *out)
+{
+    char from[CLOCK_TEXT_BYTES], to[CLOCK_TEXT_BYTES];
+
+    clock_format(e->from_ms, from);
+    clock_format(e->to_ms, to);
+    journal_date(out, e->from_ms);
+    if (memcmp(from, to, sizeof("2026-03-01") - 1) != 0) {
+        safe_buf_add(out, SAFE_LIT(" to "));
+        journal_date(out, e->to_ms);
+    }
+    safe_buf_add(out, SAFE_LIT(", "));
+    if (journal_entry_is_earlier(e))
+        add_count(out, e->sessions, "session", "sessions");
+    else
+        add_count(out, e->turns, "turn", "turns");
+    safe_buf_add(out, safe_buf_text(&e->text).len ? SAFE_LIT(":\n") : SAFE_LIT(".\n"));
+    safe_buf_add(out, safe_buf_text(&e->text));
+}
+
+size_t journal_entry_bytes(const struct journal_entry *e)
+{
+    return JOURNAL_HEAD_BYTES + safe_buf_text(&e->text).len;
+}
+
+void journal_entry_write_meta(const struct journal_entry *e, struct buf *out)
+{
+    struct json_writer w;
+
+    jw_init(&w, out);
+    jw_object(&w);
+    jw_kv_i64(&w, "from", e->from_ms);
+    jw_kv_i64(&w, "to", e->to_ms);
+    jw_kv_i64(&w, "turns", e->turns);
+    jw_kv_i64(&w, "sessions", e->sessions);
+    jw_kv_str(&w, "by", e->by);
+    jw_object_end(&w);
+}
+
+int journal_entry_read_meta(struct journal_entry *e, struct slice meta, struct err *err)
+{
+    struct meta m;
+
+    meta_open(&m, meta, "journal", err);
+    e->from_ms = meta_i64(&m, "from", 0, INT64_MAX);
+    e->to_ms = meta_i64(&m, "to", e->from_ms, INT64_MAX);
+    e->turns = (uint32_t)meta_i64(&m, "turns", 0, UINT32_MAX);
+    e->sessions = (uint32_t)meta_i64(&m, "sessions", 1, UINT32_MAX);
+    meta_chars(&m, "by", true, e->by, sizeof(e->by));
+    return meta_close(&m);
+}
+
+int journal_entry_read_body(struct journal_entry *e, struct safe_text body, struct err *err)
+{
+    bool lines = body.len == 0 || body.ptr[body.len - 1] == '\n';
+
+    if (!lines || body.len > JOURNAL_BYTES_MAX)
+        return err_set(err, E_CORRUPT, "journal: the text is not lines, of %d bytes at most",
+                       JOURNAL_BYTES_MAX);
+    safe_buf_clear(&e->text);
+    safe_buf_add(&e->text, body);
+    return safe_buf_check(&e->text, "a journal's entry", err);
+}
+
+// ---- a journal
+
+void journal_init(struct journal *j)
+{
+    *j = (struct journal){0};
+}
+
+void journal_release(struct journal *j)
+{
+    for (uint32_t i = 0; i < j->len; i++)
+        journal_entry_release(&j->list[i]);
+    mem_free(j->list);
+    journal_init(j);
+}
+
+int journal_copy(struct journal *out, const struct journal *j, struct err *err)
+{
+    journal_init(out);
+    if (j->len == 0)
+        return E_OK;
+    out->list = mem_zalloc(JOURNAL_LIST_MAX * sizeof(*out->list));
+    if (!out->list)
+        return err_set(err, E_NOMEM, "out of memory for a journal");
+    out->cap = JOURNAL_LIST_MAX;
+    for (uint32_t i = 0; i < j->len; i++) {
+        int code = journal_entry_copy(&out->list[i], &j->list[i], err);
+
+        if (code) {
+            journal_release(out);
+            return code;
+        }
+        out->len++;
+    }
+    return E_OK;
+}
+
+static bool goes_before(const struct journal_entry *a, const struct journal_entry *b)
+{
+    bool earlier_a = journal_entry_is_earlier(a), earlier_b = journal_entry_is_earlier(b);
+
+    if (earlier_a != earlier_b)
+        return earlier_a;
+    if (a->to_ms != b->to_ms)
+        return a->to_ms < b->to_ms;
+    return strcmp(a->session, b->session) < 0;
+}
+
+// Out of the list, unreleased; what is behind it moves up.
+static struct journal_entry take(struct journal *j, uint32_t at)
+{
+    struct journal_entry e = j->list[at];
+
+    memmove(&j->list[at], &j->list[at + 1], (j->len - at - 1) * sizeof(*j->list));
+    j->len--;
+    return e;
+}
+
+int journal_put(struct journal *j, struct journal_entry *e, struct err *err)
+{
+    if (!j->list) {
+        j->list = mem_zalloc(JOURNAL_LIST_MAX * sizeof(*j->list));
+        if (!j->list)
+            return err_set(err, E_NOMEM, "out of memory for a journal");
+        j->cap = JOURNAL_LIST_MAX;
+    }
+    for (uint32_t i = 0; i < j->len; i++) {
+        if (strcmp(j->list[i].session, e->session) != 0)
+            continue;
+        struct journal_entry old = take(j, i);
+
+        // A record that is there is put, not inserted.
+        e->version = old.version ? old.version : e->version;
+        journal_entry_release(&old);
+        break;
+    }
+    if (j->len == j->cap)
+        return err_set(err, E_REFUSED, "a journal has %d entries at most", JOURNAL_LIST_MAX);
+    uint32_t at = j->len;
+    while (at > 0 && goes_before(e, &j->list[at - 1]))
+        at--;
+    memmove(&j->list[at + 1], &j->list[at], (j->len - at) * sizeof(*j->list));
+    j->list[at] = *e;
+    j->len++;
+    journal_entry_init(e);
+    return E_OK;
+}
+
+struct journal_entry *journal_find(const struct journal *j, const char *session)
+{
+    for (uint32_t i = 0; i < j->len; i++)
+        if (strcmp(j->list[i].session, session) == 0)
+            return j->list[i].gone ? NULL : &j->list[i];
+    return NULL;
+}
+
+size_t journal_bytes(const struct journal *j)
+{
+    size_t sum = 0;
+
+    for (uint32_t i = 0; i < j->len; i++)
+        sum += j->list[i].gone ? 0 : journal_entry_bytes(&j->list[i]);
+    return sum;
+}
+
+bool journal_is_dirty(const struct journal *j)
+{
+    for (uint32_t i = 0; i < j->len; i++)
+        if (j->list[i].dirty || j->list[i].gone)
+            return true;
+    return false;
+}
+
+void journal_settle(struct journal *j)
+{
+    for (uint32_t i = 0; i < j->len;) {
+        struct journal_entry *e = &j->list[i];
+
+        if (e->gone) {
+            struct journal_entry old = take(j, i);
+
+            journal_entry_release(&old);
+            continue;
+        }
+        e->version += e->dirty;
+        e->dirty = false;
+        i++;
+    }
+}

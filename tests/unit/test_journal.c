@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: MIT
+// test_journal.c: a journal's entries, their stored form, how they are kept within a size, and how
+// what was forgotten goes out of them; core memory's stored form. In one property test journals of
+// all sorts are condensed and made to forget.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/rand.h"
+#include "memory/journal.h"
+#include "model/core.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#define DAY_MS ((int64_t)24 * 3600 * 1000)
+#define MARCH_MS INT64_C(1772323200000)  // 2026-03-01
+
+enum { CASES = 2000 };
+
+static struct safe_text safe(const char *s)
+{
+    return (struct safe_text){s, strlen(s)};
+}
+
+static const char *text_of(const struct journal_entry *e)
+{
+    return e->text.inner.ptr ? e->text.inner.ptr : "";
+}
+
+static void add_entry(struct journal *j, const char *session, int64_t at_ms, const char *text)
+{
+    struct journal_entry e;
+    struct err err = ERR_INIT;
+
+    journal_entry_init(&e);
+    snprintf(e.session, sizeof(e.session), "%s", session);
+    strcpy(e.by, "rules");
+    e.from_ms = e.to_ms = at_ms;
+    e.turns = 3;
+    safe_buf_add(&e.text, safe(text));
+    assert_int_equal(journal_put(j, &e, &err), E_OK);
+}
+
+static void test_journal__composes(void **state)
+{
+    (void)state;
+    const struct safe_text open[] = {SAFE_LIT("Which school?"), SAFE_LIT("  ")};
+    const struct journal_fact facts[] = {
+        {JOURNAL_NEW, SAFE_NONE, SAFE_LIT("works_as"), SAFE_LIT("a nurse"), SAFE_NONE},
+        {JOURNAL_CHANGED, SAFE_NONE, SAFE_LIT("lives_in"), SAFE_LIT("Bergen"), SAFE_LIT("Oslo")},
+        {JOURNAL_DECIDED, SAFE_NONE, SAFE_LIT("decided"), SAFE_LIT("to take\nthe train"), SAFE_NONE},
+        {JOURNAL_NEW, SAFE_LIT("Ada"), SAFE_LIT("age"), SAFE_LIT("7"), SAFE_NONE},
+    };
+    const struct journal_source source = {
+        .session = "s1", .from_ms = MARCH_MS, .to_ms = MARCH_MS + DAY_MS, .turns = 14,
+        .topic = SAFE_LIT("the move"), .open = open, .open_len = 2,
+        .facts = facts, .facts_len = 4,
+        .summary = SAFE_LIT("They move in May. Ada is glad."),
+    };
+    struct journal_entry e;
+    struct safe_buf told;
+    struct err err = ERR_INIT;
+
+    journal_entry_init(&e);
+    safe_buf_init(&told, JOURNAL_BYTES_MAX);
+    assert_int_equal(journal_compose(&source, &e, &err), E_OK);
+    journal_entry_tell(&e, &told);
+    assert_string_equal(told.inner.ptr,
+                        "2026-03-01 to 2026-03-02, 14 turns:\n"
+                        "Topic: the move\n"
+                        "Decided: to take the train\n"
+                        "Changed: lives in: Bergen (before: Oslo)\n"
+                        "New: works as: a nurse\n"
+                        "New: Ada: age: 7\n"
+                        "Open: Which school?\n"
+                        "Said: They move in May.\n"
+                        "Said: Ada is glad.\n");
+    assert_true(safe_buf_text(&told).len <= journal_entry_bytes(&e));
+    safe_buf_release(&told);
+    journal_entry_release(&e);
+}
+
+static void test_journal__nothing_to_say(void **state)
+{
+    (void)state;
+    const struct journal_source source = {.session = "s1", .from_ms = MARCH_MS, .turns = 1};
+    struct journal_entry e;
+    struct safe_buf told;
+    struct err err = ERR_INIT;
+
+    journal_entry_init(&e);
+    safe_buf_init(&told, JOURNAL_BYTES_MAX);
+    assert_int_equal(journal_compose(&source, &e, &err), E_OK);
+    journal_entry_tell(&e, &told);
+    assert_string_equal(told.inner.ptr, "2026-03-01, 1 turn.\n");
+    safe_buf_release(&told);
+    journal_entry_release(&e);
+}
+
+// However much there is to say, an entry and its lines keep their sizes and cut no character.
+static void test_journal__entry_is_bounded(void **state)
+{
+    (void)state;
+    char words[1024];
+    struct safe_text open[16];
+    struct journal_fact facts[64];
+    struct journal_entry e;
+    struct err err = ERR_INIT;
+
+    for (size_t i = 0; i + 2 < sizeof(words); i += 2)
+        memcpy(words + i, "ø", 2);
+    words[sizeof(words) - 2] = '\0';
+    for (size_t i = 0; i < 16; i++)
+        open[i] = safe(words);
+    for (size_t i = 0; i < 64; i++)
+        facts[i] = (struct journal_fact){(enum journal_change)(i % 3), SAFE_NONE, SAFE_LIT("p"),
+                                         safe(words), safe(words)};
+    const struct journal_source source = {.session = "s1", .from_ms = MARCH_MS, .open = open,
+                                          .open_len = 16, .facts = facts, .facts_len = 64,
+                                          .topic = safe(words), .summary = safe(words)};
+    journal_entry_init(&e);
+    assert_int_equal(journal_compose(&source, &e, &err), E_OK);
+    size_t line = 0;
+    const char *text = text_of(&e);
+    assert_true(strlen(text) > 1000 && strlen(text) <= JOURNAL_ENTRY_BYTES_MAX);
+    for (const char *at = text; *at; at += line) {
+        line = (size_t)(strchr(at, '\n') + 1 - at);
+        assert_true(line <= JOURNAL_LINE_BYTES_MAX);
+    }
+    journal_entry_release(&e);
+}
+
+static void test_journal__stored(void **state)
+{
+    (void)state;
+    struct journal_entry e, back;
+    struct buf meta = BUF_INIT(4096);
+    struct err err = ERR_INIT;
+
+    journal_entry_init(&e);
+    journal_entry_init(&back);
+    e.from_ms = MARCH_MS;
+    e.to_ms = MARCH_MS + 5;
+    e.turns = 9;
+    e.sessions = 4;
+    strcpy(e.by, "model:p:m@00112233");
+    journal_entry_write_meta(&e, &meta);
+    assert_string_equal(meta.ptr, "{\"from\":1772323200000,\"to\":1772323200005,\"turns\":9,"
+                                  "\"sessions\":4,\"by\":\"model:p:m@00112233\"}");
+    assert_int_equal(journal_entry_read_meta(&back, buf_slice(&meta), &err), E_OK);
+    assert_int_equal(back.turns, 9);
+    assert_int_equal(back.sessions, 4);
+    assert_string_equal(back.by, e.by);
+    assert_int_equal(journal_entry_read_body(&back, SAFE_LIT("a\nb\n"), &err), E_OK);
+    assert_int_equal(journal_entry_read_body(&back, SAFE_NONE, &err), E_OK);
+    assert_int_equal(journal_entry_read_body(&back, SAFE_LIT("a\nb"), &err), E_CORRUPT);
+    static const char *const bad[] = {
+        "{\"from\":5,\"to\":4,\"turns\":1,\"sessions\":1,\"by\":\"rules\"}",
+        "{\"from\":5,\"to\":6,\"turns\":-1,\"sessions\":1,\"by\":\"rules\"}",
+        "{\"from\":5,\"to\":6,\"turns\":1,\"sessions\":0,\"by\":\"rules\"}",
+        "{\"from\":5,\"to\":6,\"turns\":1,\"sessions\":1}",
+        "[]",
+    };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_int_equal(journal_entry_read_meta(&back, slice_str(bad[i]), &err), E_CORRUPT);
+    buf_release(&meta);
+    journal_entry_release(&e);
+    journal_entry_release(&back);
+}
+
+static void test_journal__order_and_versions(void **state)
+{
+    (void)state;
+    struct journal j;
+
+    journal_init(&j);
+    add_entry(&j, "b", MARCH_MS + DAY_MS, "two\n");
+    add_entry(&j, "a", MARCH_MS, "one\n");
+    add_entry(&j, JOURNAL_EARLIER, MARCH_MS + 9 * DAY_MS, "old\n");
+    assert_string_equal(j.list[0].session, JOURNAL_EARLIER);
+    assert_string_equal(j.list[1].session, "a");
+    journal_find(&j, "a")->dirty = true;
+    journal_settle(&j);
+    assert_int_equal(journal_find(&j, "a")->version, 1);
+    add_entry(&j, "a", MARCH_MS + 2 * DAY_MS, "anew\n");  // takes the place of the one that is there
+    assert_int_equal(j.len, 3);
+    assert_int_equal(journal_find(&j, "a")->version, 1);
+    assert_string_equal(j.list[2].session, "a");
+    journal_find(&j, "b")->gone = true;
+    assert_null(journal_find(&j, "b"));
+    journal_settle(&j);
+    assert_int_equal(j.len, 2);
+    journal_release(&j);
+}
+
+static void test_journal__condenses(void **state)
+{
+    (void)state;
+    struct journal j;
+    struct err err = ERR_INIT;
+    char session[8], text[256];
+
+    journal_init(&j);
+    for (int i = 0; i < 10; i++) {
+        snprintf(session, sizeof(session), "s%d", i);
+        snprintf(text, sizeof(text), "Topic: topic %d\nNew: likes: thing %d\nDecided: plan %d\n", i,
+                 i, i);
+        add_entry(&j, session, MARCH_MS + i * DAY_MS, text);
+    }
+    assert_int_equal(journal_condense(&j, 800, &err), E_OK);
+    const struct journal_entry *earlier = journal_find(&j, JOURNAL_EARLIER);
+    assert_non_null(earlier);
+    assert_true(journal_bytes(&j) <= 800);
+    assert_int_equal(earlier->sessions, 6);
+    assert_int_equal(earlier->turns, 18);
+    // The newest of what was condensed, topics and decisions alone.
+    assert_string_equal(text_of(earlier),
+                        "2026-03-04 Decided: plan 3\n"
+                        "2026-03-05 Topic: topic 4\n2026-03-05 Decided: plan 4\n"
+                        "2026-03-06 Topic: topic 5\n2026-03-06 Decided: plan 5\n");
+    journal_release(&j);
+}
+
+static void test_journal__forgets(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *value;
+        bool goes;
+    } rows[] = {
+        {"New: lives in: Bergen\n", "Bergen", true},
+        {"New: lives in: bergen, by the harbour\n", "Bergen", true},
+        {"Said: She moved to a house in Bergen.\n", "a blue house in Bergen", true},
+        {"Topic: vegetarians\n", "vegetarian", true},
+        {"Decided: to stop eating meat\n", "eats no meat", true},
+        {"New: phone: [PHONE_12]\n", "[PHONE_12]", true},
+        {"New: works as: a nurse\n", "Bergen", false},
+        {"New: likes: the sea\n", "the mountains of the north", false},
+        {"Topic: room 7\n", "7 small children", false},
+        {"Said: 🙂🙂\n", "🙂🙂", true},
+        {"New: lives in: 大阪市\n", "大阪市", true},
+        {"New: lives in: 東京都\n", "大阪市", false},
+        {"New: says: to be\n", "to be", true},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct safe_buf out;
+        struct err err = ERR_INIT;
+        uint32_t lines;
+
+        safe_buf_init(&out, JOURNAL_BYTES_MAX);
+        assert_int_equal(journal_strip(safe(rows[i].line), safe(rows[i].value), &out, &lines, &err),
+                         E_OK);
+        if ((lines == 1) != rows[i].goes)
+            print_error("%s / %s\n", rows[i].line, rows[i].value);
+        assert_int_equal(lines, rows[i].goes);
+        assert_int_equal(safe_buf_text(&out).len, rows[i].goes ? 0 : strlen(rows[i].line));
+        safe_buf_release(&out);
+    }
+}
+
+// ---- the property: never over the cap, again is nothing, and nothing is left of what is forgotten
+
+static const char *const words[] = {"Bergen",  "nurse", "train",  "decided", "school",
+                                    "allergic", "nuts",  "winter", "Acme-42", "piano"};
+enum { WORDS = sizeof(words) / sizeof(words[0]) };
+
+static void random_journal(struct journal *j, struct rand_sim *r, uint32_t len)
+{
+    static const char *const labels[] = {"Topic: ", "Decided: ", "New: ", "Open: ", ""};
+    char session[16], text[4096];
+
+    for (uint32_t i = 0; i < len; i++) {
+        size_t at = 0;
+        uint64_t lines = rand_below(&r->rand, 12);
+
+        for (uint64_t l = 0; l < lines; l++) {
+            at += (size_t)snprintf(text + at, sizeof(text) - at, "%s",
+                                   labels[rand_below(&r->rand, 5)]);
+            uint64_t n = 1 + rand_below(&r->rand, 12);
+            while (n-- > 0)
+                at += (size_t)snprintf(text + at, sizeof(text) - at, "%s ",
+                                       words[rand_below(&r->rand, WORDS)]);
+            at += (size_t)snprintf(text + at, sizeof(text) - at, "\n");
+        }
+        text[at] = '\0';
+        snprintf(session, sizeof(session), "s%u", i);
+        add_entry(j, session, MARCH_MS + (int64_t)rand_below(&r->rand, 900) * DAY_MS, text);
+    }
+}
+
+static bool told_anywhere(const struct journal *j, const char *word)
+{
+    for (uint32_t i = 0; i < j->len; i++)
+        if (!j->list[i].gone && strcasestr(text_of(&j->list[i]), word))
+            return true;
+    return false;
+}
+
+static void test_journal__holds_for_all(void **state)
+{
+    (void)state;
+    struct rand_sim r;
+    uint32_t folded = 0, forgotten = 0;
+
+    rand_sim_init(&r, 20261121);
+    for (int i = 0; i < CASES; i++) {
+        struct journal j, again;
+        struct err err = ERR_INIT;
+        size_t cap = (size_t)rand_below(&r.rand, 9000);
+        const char *word = words[rand_below(&r.rand, WORDS)];
+        uint32_t lines = 0, before;
+
+        journal_init(&j);
+        random_journal(&j, &r, (uint32_t)rand_below(&r.rand, JOURNAL_LIST_MAX - 1));
+        before = j.len;
+        assert_int_equal(journal_condense(&j, cap, &err), E_OK);
+        assert_true(journal_bytes(&j) <= cap);
+        assert_true(j.len <= before + 1);
+        folded += journal_is_dirty(&j);
+        journal_settle(&j);
+        assert_true(j.len <= JOURNAL_ENTRIES_MAX + 1);
+        assert_int_equal(journal_copy(&again, &j, &err), E_OK);
+        assert_int_equal(journal_condense(&again, cap, &err), E_OK);
+        assert_false(journal_is_dirty(&again));
+        journal_release(&again);
+        assert_int_equal(journal_forget(&j, safe(word), &lines, &err), E_OK);
+        assert_false(told_anywhere(&j, word));
+        assert_true(journal_bytes(&j) <= cap);
+        forgotten += lines;
+        journal_release(&j);
+    }
+    assert_true(folded > CASES / 2 && forgotten > CASES);
+}
+
+static void test_core__stored(void **state)
+{
+    (void)state;
+    struct core_memory c, back;
+    struct safe_buf body;
+    struct buf meta = BUF_INIT(256);
+    struct err err = ERR_INIT;
+    static char long_text[CORE_TEXT_BYTES_MAX + 2];
+
+    core_init(&c);
+    core_init(&back);
+    safe_buf_init(&body, 64 << 10);
+    assert_int_equal(core_set(&c, CORE_HUMAN, SAFE_LIT("Has \"two\" cats."), 77, &err), E_OK);
+    assert_true(c.dirty);
+    c.dirty = false;
+    assert_int_equal(core_set(&c, CORE_HUMAN, SAFE_LIT("Has \"two\" cats."), 99, &err), E_OK);
+    assert_false(c.dirty);
+    assert_int_equal(c.at_ms, 77);
+    memset(long_text, 'x', sizeof(long_text) - 1);
+    assert_int_equal(core_set(&c, CORE_HUMAN, safe(long_text), 99, &err), E_REFUSED);
+    assert_string_equal(c.text[CORE_HUMAN].inner.ptr, "Has \"two\" cats.");
+    core_write_meta(&c, &meta);
+    core_write_body(&c, &body);
+    assert_string_equal(meta.ptr, "{\"at\":77}");
+    assert_string_equal(body.inner.ptr, "{\"human\":\"Has \\\"two\\\" cats.\"}");
+    assert_int_equal(core_read_meta(&back, buf_slice(&meta), &err), E_OK);
+    assert_int_equal(core_read_body(&back, safe_buf_text(&body), &err), E_OK);
+    assert_string_equal(back.text[CORE_HUMAN].inner.ptr, "Has \"two\" cats.");
+    assert_int_equal(core_text(&back, CORE_PERSONA).len, 0);
+    static const char *const bad[] = {"{\"human\":1}", "[]", "{", ""};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_int_equal(core_read_body(&back, safe(bad[i]), &err), E_CORRUPT);
+    safe_buf_release(&body);
+    buf_release(&meta);
+    core_release(&c);
+    core_release(&back);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_journal__composes),
+        cmocka_unit_test(test_journal__nothing_to_say),
+        cmocka_unit_test(test_journal__entry_is_bounded),
+        cmocka_unit_test(test_journal__stored),
+        cmocka_unit_test(test_journal__order_and_versions),
+        cmocka_unit_test(test_journal__condenses),
+        cmocka_unit_test(test_journal__forgets),
+        cmocka_unit_test(test_journal__holds_for_all),
+        cmocka_unit_test(test_core__stored),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
