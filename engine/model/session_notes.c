@@ -221,6 +221,30 @@ struct safe_text session_open_question(const struct session_head *h, uint32_t i)
     return found;
 }
 
+bool session_state_text(const struct session_head *h, const char *key, uint32_t i,
+                        struct safe_buf *out)
+{
+    struct json_doc doc = JSON_DOC_INIT;
+    struct buf text = BUF_INIT(SESSION_STATE_BYTES_MAX);
+    struct safe_text state = session_state(h);
+    bool found = false;
+
+    if (state.len && json_parse(&doc, safe_slice(state), 0, NULL) == E_OK) {
+        struct json value = json_get(json_root(&doc), key);
+
+        if (json_type(value) == JSON_ARRAY)
+            value = json_at(value, i);
+        else if (i > 0)
+            value = (struct json){0};
+        found = json_string(value, &text) && buf_ok(&text) && text.len;
+        if (found)
+            safe_buf_add(out, safe_text_vouch(buf_slice(&text)));
+    }
+    json_doc_release(&doc);
+    buf_release(&text);
+    return found;
+}
+
 // ---- time
 
 enum session_status session_status_at(const struct session_head *h, int64_t now_ms)

@@ -12,6 +12,7 @@
 #include "base/rand.h"
 #include "memory/journal.h"
 #include "model/core.h"
+#include "model/session.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -337,6 +338,31 @@ static void test_journal__holds_for_all(void **state)
     assert_true(folded > CASES / 2 && forgotten > CASES);
 }
 
+// What an entry is made of, out of a session's state.
+static void test_journal__reads_the_state(void **state)
+{
+    (void)state;
+    struct session_head h = {0};
+    struct safe_buf out;
+    struct err err = ERR_INIT;
+
+    safe_buf_init(&out, 4096);
+    assert_false(session_state_text(&h, "topic", 0, &out));
+    assert_int_equal(session_merge_state(&h, SAFE_LIT("{\"topic\":\"the \\\"move\\\"\","
+                                                      "\"open_questions\":[\"a?\",7,\"b?\"]}"),
+                                         &err), E_OK);
+    assert_true(session_state_text(&h, "topic", 0, &out));
+    assert_string_equal(out.inner.ptr, "the \"move\"");
+    assert_false(session_state_text(&h, "topic", 1, &out));
+    assert_true(session_state_text(&h, "open_questions", 2, &out));
+    assert_false(session_state_text(&h, "open_questions", 1, &out));
+    assert_false(session_state_text(&h, "open_questions", 3, &out));
+    assert_false(session_state_text(&h, "nothing", 0, &out));
+    assert_string_equal(out.inner.ptr, "the \"move\"b?");
+    safe_buf_release(&out);
+    session_head_release(&h);
+}
+
 static void test_core__stored(void **state)
 {
     (void)state;
@@ -386,6 +412,7 @@ int main(void)
         cmocka_unit_test(test_journal__condenses),
         cmocka_unit_test(test_journal__forgets),
         cmocka_unit_test(test_journal__holds_for_all),
+        cmocka_unit_test(test_journal__reads_the_state),
         cmocka_unit_test(test_core__stored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
