@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "memory/drift.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -172,8 +173,8 @@ int journal_compose(const struct journal_source *s, struct journal_entry *out, s
     struct safe_text all = safe_buf_text(&lines);
     safe_buf_clear(&out->text);
     safe_buf_add(&out->text, safe_text_part(all, 0, fit_lines(all, JOURNAL_ENTRY_BYTES_MAX)));
-    strncpy(out->session, s->session, sizeof(out->session) - 1);
-    strcpy(out->by, "rules");
+    snprintf(out->session, sizeof(out->session), "%s", s->session);
+    snprintf(out->by, sizeof(out->by), "rules");
     out->from_ms = s->from_ms;
     out->to_ms = s->to_ms > s->from_ms ? s->to_ms : s->from_ms;
     out->turns = s->turns;
@@ -343,8 +344,8 @@ int journal_fold(struct journal *j, const struct journal_fold *fold, struct safe
         left--;
     }
     if (!code && earlier.sessions) {
-        strcpy(earlier.session, JOURNAL_EARLIER);
-        strncpy(earlier.by, by, sizeof(earlier.by) - 1);
+        snprintf(earlier.session, sizeof(earlier.session), "%s", JOURNAL_EARLIER);
+        snprintf(earlier.by, sizeof(earlier.by), "%s", by);
         earlier.dirty = true;
         code = journal_put(j, &earlier, err);
     }

@@ -105,8 +105,8 @@ int session_inherit_state(struct session_head *h, const struct session_head *bef
 // The state's open_questions[i], as it is written there (with its escapes); empty past the last.
 struct safe_text session_open_question(const struct session_head *h, uint32_t i);
 struct safe_text session_state(const struct session_head *h);
-// The state's member `key` as text, appended to out: a string, or the i-th of a list of them. False:
-// there is none, and nothing is appended.
+// The state's member `key` as text, appended to out: a string, or the i-th of a list of them.
+// False: there is none, and nothing is appended.
 bool session_state_text(const struct session_head *h, const char *key, uint32_t i,
                         struct safe_buf *out);
 struct safe_text session_primer(const struct session_head *h);

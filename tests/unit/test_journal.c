@@ -54,7 +54,8 @@ static void test_journal__composes(void **state)
     const struct journal_fact facts[] = {
         {JOURNAL_NEW, SAFE_NONE, SAFE_LIT("works_as"), SAFE_LIT("a nurse"), SAFE_NONE},
         {JOURNAL_CHANGED, SAFE_NONE, SAFE_LIT("lives_in"), SAFE_LIT("Bergen"), SAFE_LIT("Oslo")},
-        {JOURNAL_DECIDED, SAFE_NONE, SAFE_LIT("decided"), SAFE_LIT("to take\nthe train"), SAFE_NONE},
+        {JOURNAL_DECIDED, SAFE_NONE, SAFE_LIT("decided"), SAFE_LIT("to take\nthe train"),
+         SAFE_NONE},
         {JOURNAL_NEW, SAFE_LIT("Ada"), SAFE_LIT("age"), SAFE_LIT("7"), SAFE_NONE},
     };
     const struct journal_source source = {
@@ -188,7 +189,7 @@ static void test_journal__order_and_versions(void **state)
     journal_find(&j, "a")->dirty = true;
     journal_settle(&j);
     assert_int_equal(journal_find(&j, "a")->version, 1);
-    add_entry(&j, "a", MARCH_MS + 2 * DAY_MS, "anew\n");  // takes the place of the one that is there
+    add_entry(&j, "a", MARCH_MS + 2 * DAY_MS, "anew\n");  // in the place of the first
     assert_int_equal(j.len, 3);
     assert_int_equal(journal_find(&j, "a")->version, 1);
     assert_string_equal(j.list[2].session, "a");
