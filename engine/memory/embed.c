@@ -46,10 +46,9 @@ static uint32_t lacking_in(const struct recall *r, const struct segment *s,
 
     for (uint32_t i = 0; i < s->docs_len && n < max; i++) {
         const struct doc *d = &s->docs[i];
-        if (s->dead[i] || d->kind != RECALL_TURN ||
-            (same && d->flags & (DOC_HAS_VECTOR | DOC_NO_VECTOR)))
+        if (s->dead[i] || (same && d->flags & (DOC_HAS_VECTOR | DOC_NO_VECTOR)))
             continue;
-        out[n++] = (struct recall_message){s->sessions[d->session].id, d->turn, d->step};
+        out[n++] = (struct recall_message){d->kind, s->sessions[d->session].id, d->turn, d->step};
     }
     return n;
 }
@@ -80,7 +79,7 @@ static void gift_release(struct gift *g)
 static bool is_message(const struct segment *s, const struct doc *d,
                        const struct recall_message *m)
 {
-    return d->turn == m->turn && d->step == m->step && d->kind == RECALL_TURN &&
+    return d->turn == m->turn && d->step == m->step && d->kind == m->kind &&
            slice_eq(s->sessions[d->session].id, m->session);
 }
 
@@ -214,8 +213,9 @@ uint32_t recall_trust(struct recall *r)
     if (r->trust != TRUST_UNKNOWN)
         return r->trust;
     for (uint32_t at = 0; at + 1 < docs; at += step) {
-        if (r->places[at].run == r->places[at + 1].run)
-            compare(r, at, at + 1, &beside);
+        uint32_t next = recall_after(r, at);
+        if (next != PLACE_NONE)
+            compare(r, at, next, &beside);
         compare(r, at, (uint32_t)(((uint64_t)at * 7919 + docs / 2) % docs), &any);
     }
     int64_t seen = 0;

@@ -56,6 +56,8 @@ const struct rank_rules rank_rules_default = {
     .asking = 51,  // 0.2: what ends in a question tells little
     .recent = 8,   // 1/32: decides between equals
     .recent_ms = 30LL * 24 * 3600 * 1000,
+    .confirmed = 32,  // 1/8: of two memories that say as much the one that was borne out of late;
+    .confirmed_ms = 90LL * 24 * 3600 * 1000,  // by when one is stale, half of it is gone
     .cosine = 192,  // with a trust of about a half: word vectors' and hashed letters' alike
 };
 
@@ -88,24 +90,22 @@ static uint32_t saturated(const struct tables *t, uint32_t x)
 static void spread(const struct recall *r, uint32_t at, uint32_t own, uint32_t *x)
 {
     const struct rank_rules *rules = r->rules;
-    const struct place *places = r->places;
-    uint32_t run = places[at].run, fading;
+    uint32_t fading = own * rules->before / ONE;
+    uint32_t part = r->places[at].flags & DOC_ASKS ? own * rules->asked_before / ONE : fading;
 
     x[at] += own;
-    fading = own * rules->before / ONE;
-    uint32_t next = places[at].flags & DOC_ASKS ? own * rules->asked_before / ONE : fading;
-    for (uint32_t i = 1; i <= rules->reach && at + i < r->docs_len; i++) {
-        if (places[at + i].run != run)
-            break;
-        x[at + i] += next;
-        next = fading = fading * rules->fade / ONE;
+    uint32_t next = recall_after(r, at);
+    for (uint32_t i = 1; i <= rules->reach && next != PLACE_NONE; i++) {
+        x[next] += part;
+        part = fading = fading * rules->fade / ONE;
+        next = recall_after(r, next);
     }
     fading = own * rules->after / ONE;
-    for (uint32_t i = 1; i <= rules->reach && i <= at; i++) {
-        if (places[at - i].run != run)
-            break;
-        x[at - i] += fading;
+    next = recall_before(r, at);
+    for (uint32_t i = 1; i <= rules->reach && next != PLACE_NONE; i++) {
+        x[next] += fading;
         fading = fading * rules->fade / ONE;
+        next = recall_before(r, next);
     }
 }
 
@@ -169,16 +169,17 @@ static uint32_t date_factor(const struct rank_rules *rules, const struct ask *a,
     return ONE + (a->month ? rules->month : rules->year);
 }
 
-static uint32_t recency_factor(const struct rank_rules *rules, int64_t now_ms, int64_t at_ms)
+// What is gained now halves with every half_ms that passed since.
+static uint32_t recency_factor(uint32_t gained, int64_t half_ms, int64_t now_ms, int64_t at_ms)
 {
     uint64_t age = now_ms > at_ms ? (uint64_t)now_ms - (uint64_t)at_ms : 0;
-    uint64_t halvings = age / (uint64_t)rules->recent_ms, rest = age % (uint64_t)rules->recent_ms;
+    uint64_t halvings = age / (uint64_t)half_ms, rest = age % (uint64_t)half_ms;
 
     if (halvings > 16)
         return ONE;
     // A straight line between two halvings.
-    uint32_t gain = rules->recent * ONE >> halvings;
-    gain -= (uint32_t)(gain / 2 * rest / (uint64_t)rules->recent_ms);
+    uint32_t gain = gained * ONE >> halvings;
+    gain -= (uint32_t)(gain / 2 * rest / (uint64_t)half_ms);
     return ONE + gain / ONE;
 }
 
@@ -186,13 +187,17 @@ static struct factors factors_of(const struct recall *r, const struct ask *a, in
                                  const struct piece *p, const struct doc *d)
 {
     const struct segment *s = p->segment;
-    struct factors f = {ONE, date_factor(r->rules, a, d->at_ms),
-                        recency_factor(r->rules, now_ms, d->at_ms), ONE};
+    const struct rank_rules *rules = r->rules;
+    bool turn = d->kind == RECALL_TURN;
+    uint32_t recency = recency_factor(turn ? rules->recent : rules->confirmed,
+                                      turn ? rules->recent_ms : rules->confirmed_ms, now_ms,
+                                      d->at_ms);
+    struct factors f = {ONE, date_factor(rules, a, d->at_ms), recency, ONE};
 
     if (a->speaker.len && d->speaker && slice_eq(s->speakers[d->speaker - 1], a->speaker))
-        f.speaker += r->rules->speaker;
+        f.speaker += rules->speaker;
     if (d->flags & DOC_ENDS_ASKING)
-        f.asking -= r->rules->asking;
+        f.asking -= rules->asking;
     return f;
 }
 
@@ -213,13 +218,13 @@ static bool turned_away(const struct recall_query *q, const struct doc *d,
 {
     if (q->kinds && !(q->kinds & 1U << d->kind))
         return true;
-    if (q->scope.context.ptr && !slice_eq(q->scope.context, session->context))
+    struct slice context = d->kind == RECALL_TURN ? q->scope.context : q->scope.context_key;
+    bool everywhere = d->kind != RECALL_TURN && session->context.len == 0;
+    if (q->scope.context.ptr && !everywhere && !slice_eq(context, session->context))
         return true;
     return q->not_session.len && d->kind == RECALL_TURN && d->turn >= q->not_from &&
            slice_eq(q->not_session, session->id);
 }
-
-enum { PLACE_AWAY = 128 };  // of place.flags, during a query: may not be found
 
 static void mark_away(struct recall *r, const struct recall_query *q)
 {
@@ -230,7 +235,7 @@ static void mark_away(struct recall *r, const struct recall_query *q)
         for (uint32_t k = 0; k < s->docs_len; k++, place++) {
             const struct doc *d = &s->docs[k];
             bool away = place->dead || turned_away(q, d, &s->sessions[d->session]);
-            place->flags = (uint8_t)(d->flags | (away ? PLACE_AWAY : 0));
+            place->flags = (uint8_t)((place->flags & ~PLACE_AWAY) | (away ? PLACE_AWAY : 0));
         }
     }
 }
@@ -362,17 +367,15 @@ static uint32_t tokens_of_turn(const struct recall *r, uint32_t at, const struct
 {
     const struct piece *p;
     uint64_t sum = d->tokens;
-    uint32_t run = r->places[at].run;
-    const struct doc *other;
 
-    for (uint32_t i = at; i > 0 && r->places[i - 1].run == run; i--) {
-        other = recall_doc(r, i - 1, &p);
+    for (uint32_t i = recall_before(r, at); i != PLACE_NONE; i = recall_before(r, i)) {
+        const struct doc *other = recall_doc(r, i, &p);
         if (other->turn != d->turn)
             break;
-        sum += r->places[i - 1].dead ? 0 : other->tokens;
+        sum += r->places[i].dead ? 0 : other->tokens;
     }
-    for (uint32_t i = at + 1; i < r->docs_len && r->places[i].run == run; i++) {
-        other = recall_doc(r, i, &p);
+    for (uint32_t i = recall_after(r, at); i != PLACE_NONE; i = recall_after(r, i)) {
+        const struct doc *other = recall_doc(r, i, &p);
         if (other->turn != d->turn)
             break;
         sum += r->places[i].dead ? 0 : other->tokens;

@@ -167,8 +167,10 @@ int recall_add(struct recall *r, const struct recall_item *item, struct err *err
         .kind = (uint8_t)item->kind,
         .tokens = item->tokens,
     };
-    doc.flags |= asks(item->text, false) ? DOC_ASKS : 0;
-    doc.flags |= asks(item->text, true) ? DOC_ENDS_ASKING : 0;
+    if (item->kind == RECALL_TURN) {
+        doc.flags |= asks(item->text, false) ? DOC_ASKS : 0;
+        doc.flags |= asks(item->text, true) ? DOC_ENDS_ASKING : 0;
+    }
     const int8_t *vector = NULL;
     if (item->vector && r->about.dims) {
         vector_quantise(item->vector, r->about.dims, r->quantised);
@@ -239,12 +241,20 @@ static int make_room(struct recall *r, uint32_t docs, struct err *err)
     return E_OK;
 }
 
-// Documents of one session that follow each other are one run; facts and the like stand alone.
+// A memory joins those in front of it.
+static void place_memory(struct place *places, uint32_t at)
+{
+    uint32_t first = at > 0 && places[at - 1].flags & PLACE_ALONE ? places[at - 1].run : at;
+    places[at].flags |= PLACE_ALONE;
+    places[at].run = first;
+    places[first].run = at;
+}
+
+// Messages of one session that follow each other are one run; memories stand alone.
 static void number_places(struct recall *r)
 {
     struct slice session = SLICE_NONE;
     uint32_t run = 0, n = 0;
-    bool alone = true;
 
     r->live = 0;
     r->words = 0;
@@ -255,14 +265,16 @@ static void number_places(struct recall *r)
         for (uint32_t k = 0; k < s->docs_len; k++, n++) {
             const struct doc *d = &s->docs[k];
             struct slice id = s->sessions[d->session].id;
-            if (alone || d->kind != RECALL_TURN ||
-                (id.ptr != session.ptr && !slice_eq(id, session)))
-                run++;
-            session = id;
-            alone = d->kind != RECALL_TURN;
-            r->places[n] = (struct place){run, d->words, d->flags, s->dead[k]};
+            r->places[n] = (struct place){0, d->words, d->flags, s->dead[k]};
             r->live += !s->dead[k];
             r->words += s->dead[k] ? 0 : d->words;
+            if (d->kind != RECALL_TURN) {
+                place_memory(r->places, n);
+                continue;
+            }
+            run += run == 0 || (id.ptr != session.ptr && !slice_eq(id, session));
+            r->places[n].run = run;
+            session = id;
         }
     }
     r->docs_len = n;
@@ -304,7 +316,7 @@ static uint32_t forget_in(struct segment *s, struct slice session, uint32_t firs
     uint32_t n = 0;
     for (uint32_t i = 0; i < s->docs_len; i++) {
         const struct doc *d = &s->docs[i];
-        if (s->dead[i] || d->turn < first || d->turn > last ||
+        if (s->dead[i] || d->kind != RECALL_TURN || d->turn < first || d->turn > last ||
             !slice_eq(s->sessions[d->session].id, session))
             continue;
         s->dead[i] = 1;

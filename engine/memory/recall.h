@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
-// recall.h: which past messages of this user bear on what is being asked, best first, and why.
+// recall.h: which past messages of this user bear on what is being asked, and what of all that is
+// remembered of them, best first, and why.
 //
-// A `struct recall` is the index of one user with one bot. Messages are added in order; a query
-// gives a ranking, by words alone or by words and an embedding. It does no I/O: the owner keeps the
-// index's segments (bytes) where it keeps records, and hands them back later. Synchronous; owned by
-// one thread at a time (a worker's: the user's data is never shared).
+// A `struct recall` is the index of one user with one bot. Its documents are messages, and
+// memories: facts, knowledge, and lines of the journal (enum recall_kind). A memory stands alone:
+// what is said around a message is what messages of its session say. Messages are added in order; a
+// query gives a ranking, by words alone or by words and an embedding. It does no I/O: the owner
+// keeps the index's segments (bytes) where it keeps records, and hands them back later.
+// Synchronous; owned by one thread at a time (a worker's: the user's data is never shared).
 //
 // Ranking (rank.c says how, and what each part is worth): BM25 over a message and, faded, what was
 // said around it, since talk carries its subject over several messages and answers a question in
@@ -46,6 +49,9 @@ struct recall_scope {
     struct slice partition;  // the user's
     struct slice bot;
     struct slice context;  // of a query: only this one's; ptr NULL: all contexts of user and bot
+    // Of a query with a context: the word that memories of it are kept under. A memory without a
+    // context holds in all of them; others are for their own only.
+    struct slice context_key;
 };
 
 // What its embeddings are: vectors of different models do not compare.
@@ -55,6 +61,8 @@ struct recall_space {
 };
 
 enum recall_kind { RECALL_TURN, RECALL_FACT, RECALL_KNOWLEDGE, RECALL_JOURNAL };
+enum { RECALL_KINDS = 4,
+       RECALL_MEMORIES = 1 << RECALL_FACT | 1 << RECALL_KNOWLEDGE | 1 << RECALL_JOURNAL };
 
 struct recall;
 // All is copied. E_USAGE (names or dimensions out of range), E_NOMEM.
@@ -66,12 +74,12 @@ void recall_free(struct recall *r);  // NULL allowed
 
 struct recall_item {
     enum recall_kind kind;
-    struct slice session;  // or the fact's id …: what names it, together with turn and step
-    struct slice context;
-    uint32_t turn;
+    struct slice session;  // of a memory: its name, a fact's id …
+    struct slice context;  // of a memory: its scope's key, empty: it holds in all contexts
+    uint32_t turn;         // of a memory: its stamp, which says what of it this is (recall_sync.h)
     uint8_t step;
     struct slice speaker;  // a name or a role; may be empty
-    int64_t at_ms;
+    int64_t at_ms;    // of a memory: when it was confirmed last
     uint32_t tokens;  // of the message, for recall_fit
     struct slice text;
     const float *vector;  // space.dims of them, or NULL: not embedded (yet)
@@ -81,9 +89,9 @@ struct recall_item {
 // long a name), E_NOMEM; then the index is as it was.
 int recall_add(struct recall *r, const struct recall_item *item, struct err *err);
 // From now on turns first … last of the session are not found: superseded, forgotten or erased.
-// Counts them. What is loaded later is not affected: load first, forget then.
+// Counts their messages. What is loaded later is not affected: load first, forget then.
 uint32_t recall_forget(struct recall *r, struct slice session, uint32_t first, uint32_t last);
-uint32_t recall_docs(const struct recall *r);  // messages that can be found
+uint32_t recall_docs(const struct recall *r);  // documents that can be found
 // Tells of what was loaded which sessions are in it, and up to which turn; a session may
 // come several times.
 void recall_covers(const struct recall *r,
@@ -125,13 +133,14 @@ int recall_drop(struct recall *r, struct recall_change *change);
 int recall_set_space(struct recall *r, const struct recall_space *space, struct err *err);
 uint32_t recall_dims(const struct recall *r);
 
-// A message: which one. session is borrowed from the index until it changes.
+// A document: which one. session is borrowed from the index until it changes.
 struct recall_message {
+    enum recall_kind kind;
     struct slice session;
     uint32_t turn;
     uint8_t step;
 };
-// Messages of segments that have no embedding and were not refused one, up to max of one segment:
+// Documents of segments that have no embedding and were not refused one, up to max of one segment:
 // of the newest that lacks some, oldest message first. Returns how many; 0: none lacks any.
 uint32_t recall_lacking(const struct recall *r, struct recall_message *out, uint32_t max);
 struct recall_embedded {

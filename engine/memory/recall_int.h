@@ -15,10 +15,17 @@ struct piece {
 
 // What ranking asks of a document at every turn, close together.
 struct place {
-    uint32_t run;  // neighbours with the same number are of one session's talk
+    // Messages with the same number are of one session's talk, neighbours in it but for memories
+    // between them. Of the first of some memories in a row it is the place of the last, and of the
+    // last that of the first, so that a walk over messages passes them in one step.
+    uint32_t run;
     uint16_t words;
-    uint8_t flags;  // enum doc_flags
+    uint8_t flags;  // enum doc_flags, enum place_flags
     uint8_t dead;
+};
+enum place_flags {
+    PLACE_ALONE = 64,  // a memory: what is around it is not about it
+    PLACE_AWAY = 128,  // during a query: may not be found
 };
 
 // What the parts of the ranking are worth; rank.c has the ones in use and their reasons. In 1/256
@@ -36,6 +43,8 @@ struct rank_rules {
     uint32_t asking;                     // lost by a message that ends in a question
     uint32_t recent;                     // gained now; half of it after recent_ms
     int64_t recent_ms;
+    uint32_t confirmed;                  // the same of memories, by when they were confirmed
+    int64_t confirmed_ms;
     uint32_t cosine;  // the best cosine beside the best lexical score, with full trust
 };
 extern const struct rank_rules rank_rules_default;
@@ -73,6 +82,25 @@ const struct doc *recall_doc(const struct recall *r, uint32_t number, const stru
 // How far the index's embeddings are to be believed, in 1/256. The view is true.
 enum { TRUST_UNKNOWN = UINT32_MAX / 2 };
 uint32_t recall_trust(struct recall *r);
+
+// The message of the same talk after this one, before it; PLACE_NONE: there is none.
+#define PLACE_NONE UINT32_MAX
+static inline uint32_t recall_after(const struct recall *r, uint32_t at)
+{
+    uint32_t next = at + 1;
+    if (next < r->docs_len && r->places[next].flags & PLACE_ALONE)
+        next = r->places[next].run + 1;
+    bool same = next < r->docs_len && r->places[next].run == r->places[at].run;
+    return same && !(r->places[at].flags & PLACE_ALONE) ? next : PLACE_NONE;
+}
+static inline uint32_t recall_before(const struct recall *r, uint32_t at)
+{
+    uint32_t next = at;
+    if (next > 0 && r->places[next - 1].flags & PLACE_ALONE)
+        next = r->places[next - 1].run;
+    bool same = next > 0 && r->places[next - 1].run == r->places[at].run;
+    return same && !(r->places[at].flags & PLACE_ALONE) ? next - 1 : PLACE_NONE;
+}
 
 // ---- a query, read
 

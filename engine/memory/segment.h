@@ -156,8 +156,11 @@ void segment_builder_clear(struct segment_builder *b);
 int segment_builder_add(struct segment_builder *b, const struct doc *doc, struct slice session,
                         struct slice context, struct slice speaker, const struct terms *terms,
                         const int8_t *vector, struct err *err);
+// A document, and the name of its session. Borrowed until something is added.
+const struct doc *segment_builder_doc(const struct segment_builder *b, uint32_t i,
+                                      struct slice *session);
 // Marks turns first … last of a session in dead (a byte for each document); counts those that were
-// not marked yet.
+// not marked yet. Documents of kind 0 are turns.
 uint32_t segment_builder_forget(const struct segment_builder *b, struct slice session,
                                 uint32_t first, uint32_t last, uint8_t *dead);
 // What vectors are from now on; those that there are go.

@@ -249,6 +249,14 @@ int segment_builder_add(struct segment_builder *b, const struct doc *doc, struct
     return err_set(err, E_NOMEM, "memory: out of memory while adding to the recall index");
 }
 
+const struct doc *segment_builder_doc(const struct segment_builder *b, uint32_t i,
+                                      struct slice *session)
+{
+    const struct doc *d = VEC_AT(&b->docs, struct doc, i);
+    *session = name_text(b, VEC_AT(&b->sessions, struct name, d->session));
+    return d;
+}
+
 uint32_t segment_builder_forget(const struct segment_builder *b, struct slice session,
                                 uint32_t first, uint32_t last, uint8_t *dead)
 {
@@ -257,7 +265,8 @@ uint32_t segment_builder_forget(const struct segment_builder *b, struct slice se
     for (size_t i = 0; i < b->docs.len; i++) {
         const struct doc *d = VEC_AT(&b->docs, struct doc, i);
         const struct name *id = VEC_AT(&b->sessions, struct name, d->session);
-        if (dead[i] || d->turn < first || d->turn > last || !slice_eq(name_text(b, id), session))
+        if (dead[i] || d->kind || d->turn < first || d->turn > last ||
+            !slice_eq(name_text(b, id), session))
             continue;
         dead[i] = 1;
         n++;

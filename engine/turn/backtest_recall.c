@@ -54,7 +54,7 @@ static int catch_up(struct lane *lane, struct err *err)
 {
     struct recall_change change;
     struct recall_scope scope = {slice_str(lane->run.partition), slice_str(lane->job.bot),
-                                 SLICE_NONE};
+                                 SLICE_NONE, SLICE_NONE};
     struct recall_space none = {0};
     uint32_t end = lane->base + lane->run.turn - 1;
     int code = lane->index ? E_OK : recall_new(&lane->index, &scope, &none, err);

@@ -184,7 +184,7 @@ static void asked(struct run *run)
     struct slice text = safe_slice(safe_buf_text(&run->text));
     struct recall_query q = {
         .scope = {slice_str(run->partition), slice_str(run->job->bot),
-                  slice_str(run->job->context)},
+                  slice_str(run->job->context), slice_str(run->context_hash)},
         .text = slice_of(text.ptr, text.len < RECALL_QUERY_BYTES_MAX ? text.len
                                                                      : RECALL_QUERY_BYTES_MAX),
         .vector = query_vector(run, r),

@@ -76,6 +76,7 @@ const float *query_vector(const struct run *run, const struct recall *index)
 // ---- of what is indexed
 
 struct lacking {
+    enum recall_kind kind;
     char session[ID_TEXT_BYTES];
     uint32_t turn;
     uint8_t step;
@@ -191,7 +192,8 @@ int batch_attach(struct shelf *s, struct recall_change *change)
     int any = 0;
     for (uint32_t i = 0; i < b->len; i++) {
         const struct lacking *l = &b->list[i];
-        list[i] = (struct recall_embedded){{slice_str(l->session), l->turn, l->step}, NULL};
+        list[i].message = (struct recall_message){l->kind, slice_str(l->session), l->turn, l->step};
+        list[i].vector = NULL;
         if (l->len && b->end == EMBEDDING_OK)
             list[i].vector = b->vectors + (size_t)k++ * b->dims;
     }
@@ -217,7 +219,7 @@ static struct lacking *find(struct batch *b, uint32_t turn, uint32_t step)
 {
     for (uint32_t i = b->read; i < b->len; i++) {
         struct lacking *l = &b->list[i];
-        if (l->turn == turn && l->step == step &&
+        if (l->kind == RECALL_TURN && l->turn == turn && l->step == step &&
             strcmp(l->session, b->list[b->read].session) == 0)
             return l;
     }
@@ -343,7 +345,8 @@ bool batch_begin(struct shelf *s, void (*then)(struct shelf *s))
         return false;
     for (uint32_t i = 0; i < b->len; i++) {
         struct lacking *l = &b->list[i];
-        *l = (struct lacking){.turn = lacking[i].turn, .step = lacking[i].step};
+        *l = (struct lacking){.kind = lacking[i].kind, .turn = lacking[i].turn,
+                              .step = lacking[i].step};
         snprintf(l->session, sizeof(l->session), "%.*s", SLICE_FMT(lacking[i].session));
     }
     b->read = 0;

@@ -228,7 +228,7 @@ static int choose_hits(struct run *run, struct recall *index, struct slice text,
         text.len = RECALL_QUERY_BYTES_MAX;
     struct recall_query q = {
         .scope = {slice_str(run->partition), slice_str(run->job->bot),
-                  slice_str(run->job->context)},
+                  slice_str(run->job->context), slice_str(run->context_hash)},
         .text = text,
         .vector = query_vector(run, index),
         .now_ms = clock_wall_ms(run->w->env.clock),

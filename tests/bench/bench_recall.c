@@ -41,7 +41,7 @@ static double cpu_ms(void)
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
-static const struct recall_scope scope = {SLICE_LIT("u"), SLICE_LIT("bot"), SLICE_NONE};
+static const struct recall_scope scope = {SLICE_LIT("u"), SLICE_LIT("bot"), SLICE_NONE, SLICE_NONE};
 
 // ---- recall on LoCoMo
 

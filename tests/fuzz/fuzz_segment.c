@@ -42,7 +42,7 @@ static void check_rewriting(struct segment *s)
 
 static void check_asking(const struct segment *s, struct slice bytes)
 {
-    const struct recall_scope scope = {s->partition, s->bot, SLICE_NONE};
+    const struct recall_scope scope = {s->partition, s->bot, SLICE_NONE, SLICE_NONE};
     const struct recall_space space = {s->dims, s->space};
     struct recall_hit hits[5];
     struct recall_change change;

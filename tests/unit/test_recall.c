@@ -19,7 +19,7 @@
 #define NOW 1700000000000
 #define DAY 86400000LL
 
-static const struct recall_scope scope = {SLICE_LIT("user"), SLICE_LIT("bot"), SLICE_NONE};
+static const struct recall_scope scope = {.partition = SLICE_LIT("user"), .bot = SLICE_LIT("bot")};
 
 static struct recall *open_index(uint32_t dims)
 {
@@ -284,9 +284,9 @@ static void test_recall__is_not_asked_without_its_scope(void **state)
     struct recall_hit hits[3];
     uint32_t len;
     const struct recall_scope wrong[] = {
-        {SLICE_LIT("other"), SLICE_LIT("bot"), SLICE_NONE},
-        {SLICE_LIT("user"), SLICE_LIT("other"), SLICE_NONE},
-        {SLICE_NONE, SLICE_NONE, SLICE_NONE},
+        {SLICE_LIT("other"), SLICE_LIT("bot"), SLICE_NONE, SLICE_NONE},
+        {SLICE_LIT("user"), SLICE_LIT("other"), SLICE_NONE, SLICE_NONE},
+        {SLICE_NONE, SLICE_NONE, SLICE_NONE, SLICE_NONE},
     };
 
     (void)state;
@@ -327,7 +327,9 @@ static void test_recall__leaves_out_what_was_not_asked_for(void **state)
     struct recall_query q = query_of("tea", 9);
     assert_int_equal(strlen(turns(r, &q)), strlen("1 2 3 4 5"));
     q.scope.context = SLICE_LIT("work");
-    assert_string_equal(turns(r, &q), "5 3");
+    assert_string_equal(turns(r, &q), "4 3");
+    q.scope.context_key = SLICE_LIT("work");
+    assert_string_equal(turns(r, &q), "5 4 3");
     q.kinds = 1U << RECALL_TURN;
     assert_string_equal(turns(r, &q), "3");
     q.scope.context = SLICE_LIT("");
@@ -613,10 +615,8 @@ static void test_recall__loads_only_what_is_its_own_and_in_order(void **state)
     struct err err = ERR_INIT;
 
     (void)state;
-    assert_int_equal(
-        recall_new(&other, &(struct recall_scope){SLICE_LIT("user"), SLICE_LIT("b2"), SLICE_NONE},
-                   &(struct recall_space){0}, NULL),
-        E_OK);
+    struct recall_scope b2 = {.partition = SLICE_LIT("user"), .bot = SLICE_LIT("b2")};
+    assert_int_equal(recall_new(&other, &b2, &(struct recall_space){0}, NULL), E_OK);
     add(r, "a", 1, "u", "tea");
     assert_int_equal(recall_seal(r, 1, &change, NULL), 1);
     assert_int_equal(recall_load(other, 1, mem_slicedup(change.bytes), change.bytes.len, &err),
@@ -830,7 +830,7 @@ static void test_recall__embeddings_come_later(void **state)
     // Some are embedded, then all is merged, then the rest is.
     float v[DIMS];
     vector_of(TURNS - 5, DIMS, v);
-    struct recall_embedded one = {{SLICE_LIT("s19"), TURNS - 5, 0}, v};
+    struct recall_embedded one = {{RECALL_TURN, SLICE_LIT("s19"), TURNS - 5, 0}, v};
     assert_int_equal(recall_embed(r, &one, 1, &change, NULL), 1);
     assert_int_equal(recall_merge(r, &change, NULL), 1);
     assert_meant(r, TURNS - 5);
@@ -839,7 +839,7 @@ static void test_recall__embeddings_come_later(void **state)
         if (turn != 3 && turn != 8)
             assert_meant(r, turn);
     // What is gone meanwhile gets nothing.
-    struct recall_embedded gone = {{SLICE_LIT("s3"), 3, 0}, v};
+    struct recall_embedded gone = {{RECALL_TURN, SLICE_LIT("s3"), 3, 0}, v};
     assert_int_equal(recall_embed(r, &gone, 1, &change, NULL), 0);
     // It is all in the bytes, the refusal too; an index that does not know the dimensions yet
     // learns them.
@@ -985,7 +985,7 @@ static int whole_life(struct err *err)
     }
     if (!rc)
         rc = recall_set_space(r, &(struct recall_space){3, 2}, err);
-    struct recall_embedded late = {{SLICE_LIT("s"), 5, 0}, v};
+    struct recall_embedded late = {{RECALL_TURN, SLICE_LIT("s"), 5, 0}, v};
     if (!rc)
         rc = recall_embed(r, &late, 1, &change, err) < 0 ? E_NOMEM : E_OK;
     if (!rc)
