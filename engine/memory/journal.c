@@ -172,11 +172,11 @@ int journal_compose(const struct journal_source *s, struct journal_entry *out, s
     add_said(&lines, s->summary);
     struct safe_text all = safe_buf_text(&lines);
     safe_buf_clear(&out->text);
-    safe_buf_add(&out->text, safe_text_part(all, 0, fit_lines(all, JOURNAL_ENTRY_BYTES_MAX)));
+    safe_buf_add(&out->text, safe_text_part(all, 0, fit_lines(all, JOURNAL_SESSION_BYTES_MAX)));
     snprintf(out->session, sizeof(out->session), "%s", s->session);
     snprintf(out->by, sizeof(out->by), "rules");
     out->from_ms = s->from_ms;
-    out->to_ms = s->to_ms > s->from_ms ? s->to_ms : s->from_ms;
+    out->at_ms = s->to_ms > s->from_ms ? s->to_ms : s->from_ms;
     out->turns = s->turns;
     out->sessions = 1;
     out->dirty = true;
@@ -212,9 +212,9 @@ bool journal_over(const struct journal *j, size_t cap, struct journal_fold *fold
     size_t sum = 0, share = cap / 4;
 
     *fold = (struct journal_fold){0};
-    if (journal_bytes(j) <= cap && all <= JOURNAL_ENTRIES_MAX)
+    if (journal_bytes(j) <= cap && all <= JOURNAL_KEPT_MAX)
         return false;
-    for (uint32_t i = j->len; i > 0 && kept < JOURNAL_ENTRIES_MAX / 2; i--) {
+    for (uint32_t i = j->len; i > 0 && kept < JOURNAL_KEPT_MAX / 2; i--) {
         const struct journal_entry *e = &j->list[i - 1];
 
         if (!counts(e))
@@ -290,8 +290,8 @@ static void take_in(struct journal_entry *earlier, const struct journal_entry *e
 {
     if (earlier->sessions == 0 || e->from_ms < earlier->from_ms)
         earlier->from_ms = e->from_ms;
-    if (earlier->sessions == 0 || e->to_ms > earlier->to_ms)
-        earlier->to_ms = e->to_ms;
+    if (earlier->sessions == 0 || e->at_ms > earlier->at_ms)
+        earlier->at_ms = e->at_ms;
     earlier->turns += e->turns;
     earlier->sessions += e->sessions;
 }
@@ -307,7 +307,7 @@ static void cut_newest(struct journal *j, size_t cap)
     size_t others = journal_bytes(j) - journal_entry_bytes(e);
     size_t room = cap > others + JOURNAL_HEAD_BYTES ? cap - others - JOURNAL_HEAD_BYTES : 0;
     struct safe_text text = safe_buf_text(&e->text);
-    safe_buf_init(&kept, JOURNAL_BYTES_MAX);
+    safe_buf_init(&kept, JOURNAL_ENTRY_BYTES_MAX);
     safe_buf_add(&kept, safe_text_part(text, 0, fit_lines(text, room)));
     safe_buf_release(&e->text);
     e->text = kept;

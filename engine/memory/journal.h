@@ -38,7 +38,7 @@ struct journal_source {
     uint32_t facts_len;
     struct safe_text summary;    // empty: there is none
 };
-// Fills *out, which is empty, within JOURNAL_ENTRY_BYTES_MAX: what comes first counts most.
+// Fills *out, which is empty, within JOURNAL_SESSION_BYTES_MAX: what comes first counts most.
 // E_NOMEM.
 int journal_compose(const struct journal_source *s, struct journal_entry *out, struct err *err);
 // Appends text as one line of at most JOURNAL_LINE_BYTES_MAX: what ends lines becomes spaces. Empty

@@ -156,7 +156,7 @@ int journal_forget(struct journal *j, struct safe_text value, uint32_t *lines, s
 
         if (e->gone)
             continue;
-        safe_buf_init(&kept, JOURNAL_BYTES_MAX);
+        safe_buf_init(&kept, JOURNAL_ENTRY_BYTES_MAX);
         int code = journal_strip(safe_buf_text(&e->text), value, &kept, &told, err);
         if (code || told == 0) {
             safe_buf_release(&kept);

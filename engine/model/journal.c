@@ -1,41 +1,18 @@
 // SPDX-License-Identifier: MIT
-// journal.c: a journal's entries and their stored form. Plain values; one thread at a time.
+// journal.c: a journal's entries in order. Plain values; one thread at a time.
 //
 // Invariant: the list is in the order of time (of an entry's last turn, then of its session's id),
 // `earlier` first; no session is in it twice, but as one that is gone.
 #include "model/journal.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
-#include "model/meta_int.h"
 #include "model/safe_text_int.h"
 
 #include <stdio.h>
 #include <string.h>
 
 // ---- an entry
-
-void journal_entry_init(struct journal_entry *e)
-{
-    *e = (struct journal_entry){.sessions = 1};
-    safe_buf_init(&e->text, JOURNAL_BYTES_MAX);
-}
-
-void journal_entry_release(struct journal_entry *e)
-{
-    safe_buf_release(&e->text);
-    journal_entry_init(e);
-}
-
-int journal_entry_copy(struct journal_entry *out, const struct journal_entry *e, struct err *err)
-{
-    *out = *e;
-    safe_buf_init(&out->text, JOURNAL_BYTES_MAX);
-    safe_buf_add(&out->text, safe_buf_text(&e->text));
-    int code = safe_buf_check(&out->text, "a journal's entry", err);
-    if (code)
-        journal_entry_release(out);
-    return code;
-}
 
 bool journal_entry_is_earlier(const struct journal_entry *e)
 {
@@ -63,11 +40,11 @@ void journal_entry_tell(const struct journal_entry *e, struct safe_buf *out)
     char from[CLOCK_TEXT_BYTES], to[CLOCK_TEXT_BYTES];
 
     clock_format(e->from_ms, from);
-    clock_format(e->to_ms, to);
+    clock_format(e->at_ms, to);
     journal_date(out, e->from_ms);
     if (memcmp(from, to, sizeof("2026-03-01") - 1) != 0) {
         safe_buf_add(out, SAFE_LIT(" to "));
-        journal_date(out, e->to_ms);
+        journal_date(out, e->at_ms);
     }
     safe_buf_add(out, SAFE_LIT(", "));
     if (journal_entry_is_earlier(e))
@@ -81,45 +58,6 @@ void journal_entry_tell(const struct journal_entry *e, struct safe_buf *out)
 size_t journal_entry_bytes(const struct journal_entry *e)
 {
     return JOURNAL_HEAD_BYTES + safe_buf_text(&e->text).len;
-}
-
-void journal_entry_write_meta(const struct journal_entry *e, struct buf *out)
-{
-    struct json_writer w;
-
-    jw_init(&w, out);
-    jw_object(&w);
-    jw_kv_i64(&w, "from", e->from_ms);
-    jw_kv_i64(&w, "to", e->to_ms);
-    jw_kv_i64(&w, "turns", e->turns);
-    jw_kv_i64(&w, "sessions", e->sessions);
-    jw_kv_str(&w, "by", e->by);
-    jw_object_end(&w);
-}
-
-int journal_entry_read_meta(struct journal_entry *e, struct slice meta, struct err *err)
-{
-    struct meta m;
-
-    meta_open(&m, meta, "journal", err);
-    e->from_ms = meta_i64(&m, "from", 0, INT64_MAX);
-    e->to_ms = meta_i64(&m, "to", e->from_ms, INT64_MAX);
-    e->turns = (uint32_t)meta_i64(&m, "turns", 0, UINT32_MAX);
-    e->sessions = (uint32_t)meta_i64(&m, "sessions", 1, UINT32_MAX);
-    meta_chars(&m, "by", true, e->by, sizeof(e->by));
-    return meta_close(&m);
-}
-
-int journal_entry_read_body(struct journal_entry *e, struct safe_text body, struct err *err)
-{
-    bool lines = body.len == 0 || body.ptr[body.len - 1] == '\n';
-
-    if (!lines || body.len > JOURNAL_BYTES_MAX)
-        return err_set(err, E_CORRUPT, "journal: the text is not lines, of %d bytes at most",
-                       JOURNAL_BYTES_MAX);
-    safe_buf_clear(&e->text);
-    safe_buf_add(&e->text, body);
-    return safe_buf_check(&e->text, "a journal's entry", err);
 }
 
 // ---- a journal
@@ -164,8 +102,8 @@ static bool goes_before(const struct journal_entry *a, const struct journal_entr
 
     if (earlier_a != earlier_b)
         return earlier_a;
-    if (a->to_ms != b->to_ms)
-        return a->to_ms < b->to_ms;
+    if (a->at_ms != b->at_ms)
+        return a->at_ms < b->at_ms;
     return strcmp(a->session, b->session) < 0;
 }
 

@@ -44,7 +44,7 @@ int memory_manifest_read(struct memory_manifest *m, struct slice meta, struct er
 
 void journal_entry_init(struct journal_entry *e)
 {
-    *e = (struct journal_entry){0};
+    *e = (struct journal_entry){.sessions = 1};
     safe_buf_init(&e->text, JOURNAL_ENTRY_BYTES_MAX);
 }
 
@@ -74,7 +74,11 @@ void journal_entry_write_meta(const struct journal_entry *e, struct buf *out)
 
     jw_init(&w, out);
     jw_object(&w);
+    jw_kv_i64(&w, "from", e->from_ms);
     jw_kv_i64(&w, "at", e->at_ms);
+    jw_kv_i64(&w, "turns", e->turns);
+    jw_kv_i64(&w, "sessions", e->sessions);
+    jw_kv_str(&w, "by", e->by);
     jw_object_end(&w);
 }
 
@@ -83,7 +87,11 @@ int journal_entry_read_meta(struct journal_entry *e, struct slice meta, struct e
     struct meta m;
 
     meta_open(&m, meta, "journal", err);
-    e->at_ms = meta_i64(&m, "at", 0, INT64_MAX);
+    e->from_ms = meta_i64(&m, "from", 0, INT64_MAX);
+    e->at_ms = meta_i64(&m, "at", e->from_ms, INT64_MAX);
+    e->turns = (uint32_t)meta_i64(&m, "turns", 0, UINT32_MAX);
+    e->sessions = (uint32_t)meta_i64(&m, "sessions", 1, UINT32_MAX);
+    meta_chars(&m, "by", true, e->by, sizeof(e->by));
     return meta_close(&m);
 }
 

@@ -19,6 +19,7 @@
 enum {
     JOURNAL_ENTRY_BYTES_MAX = 32 << 10,
     JOURNAL_ENTRIES_MAX = 256,
+    JOURNAL_BY_BYTES = 160,
     CORE_BYTES_MAX = 8 << 10,      // of each of its two texts
 };
 
@@ -36,12 +37,19 @@ void memory_manifest_write(const struct memory_manifest *m, struct buf *out);
 int memory_manifest_read(struct memory_manifest *m, struct slice meta, struct err *err);
 
 #define JOURNAL_EARLIER "earlier"
-// Meta: {"at"}; the body is the text.
+// What is told of a session. The text is lines, each ending in "\n", or empty: that there was a
+// session is told all the same (journal_entry_tell). Meta: {"from","at","turns","sessions","by"};
+// the body is the text.
 struct journal_entry {
     char session[ID_TEXT_BYTES];   // or JOURNAL_EARLIER
+    int64_t from_ms;               // when it began
     int64_t at_ms;                 // when its session was last active; `earlier`: its newest
+    uint32_t turns;                // that counted
+    uint32_t sessions;             // 1; of `earlier`: how many it was condensed from
+    char by[JOURNAL_BY_BYTES];     // who wrote it: "rules", "model:provider:model@hash of prompt"
     struct safe_buf text;
     uint64_t version;              // of the record; 0: not stored yet
+    bool dirty, gone;              // in a struct journal: to be written, to be deleted
 };
 void journal_entry_init(struct journal_entry *e);
 void journal_entry_release(struct journal_entry *e);

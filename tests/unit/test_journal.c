@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // test_journal.c: a journal's entries, their stored form, how they are kept within a size, and how
-// what was forgotten goes out of them; core memory's stored form. In one property test journals of
-// all sorts are condensed and made to forget.
+// what was forgotten goes out of them. In one property test journals of all sorts are condensed and
+// made to forget.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +11,6 @@
 
 #include "base/rand.h"
 #include "memory/journal.h"
-#include "model/core.h"
 #include "model/session.h"
 
 #include <stdio.h>
@@ -41,7 +40,7 @@ static void add_entry(struct journal *j, const char *session, int64_t at_ms, con
     journal_entry_init(&e);
     snprintf(e.session, sizeof(e.session), "%s", session);
     strcpy(e.by, "rules");
-    e.from_ms = e.to_ms = at_ms;
+    e.from_ms = e.at_ms = at_ms;
     e.turns = 3;
     safe_buf_add(&e.text, safe(text));
     assert_int_equal(journal_put(j, &e, &err), E_OK);
@@ -129,7 +128,7 @@ static void test_journal__entry_is_bounded(void **state)
     assert_int_equal(journal_compose(&source, &e, &err), E_OK);
     size_t line = 0;
     const char *text = text_of(&e);
-    assert_true(strlen(text) > 1000 && strlen(text) <= JOURNAL_ENTRY_BYTES_MAX);
+    assert_true(strlen(text) > 1000 && strlen(text) <= JOURNAL_SESSION_BYTES_MAX);
     for (const char *at = text; *at; at += line) {
         line = (size_t)(strchr(at, '\n') + 1 - at);
         assert_true(line <= JOURNAL_LINE_BYTES_MAX);
@@ -147,25 +146,22 @@ static void test_journal__stored(void **state)
     journal_entry_init(&e);
     journal_entry_init(&back);
     e.from_ms = MARCH_MS;
-    e.to_ms = MARCH_MS + 5;
+    e.at_ms = MARCH_MS + 5;
     e.turns = 9;
     e.sessions = 4;
     strcpy(e.by, "model:p:m@00112233");
     journal_entry_write_meta(&e, &meta);
-    assert_string_equal(meta.ptr, "{\"from\":1772323200000,\"to\":1772323200005,\"turns\":9,"
+    assert_string_equal(meta.ptr, "{\"from\":1772323200000,\"at\":1772323200005,\"turns\":9,"
                                   "\"sessions\":4,\"by\":\"model:p:m@00112233\"}");
     assert_int_equal(journal_entry_read_meta(&back, buf_slice(&meta), &err), E_OK);
     assert_int_equal(back.turns, 9);
     assert_int_equal(back.sessions, 4);
     assert_string_equal(back.by, e.by);
-    assert_int_equal(journal_entry_read_body(&back, SAFE_LIT("a\nb\n"), &err), E_OK);
-    assert_int_equal(journal_entry_read_body(&back, SAFE_NONE, &err), E_OK);
-    assert_int_equal(journal_entry_read_body(&back, SAFE_LIT("a\nb"), &err), E_CORRUPT);
     static const char *const bad[] = {
-        "{\"from\":5,\"to\":4,\"turns\":1,\"sessions\":1,\"by\":\"rules\"}",
-        "{\"from\":5,\"to\":6,\"turns\":-1,\"sessions\":1,\"by\":\"rules\"}",
-        "{\"from\":5,\"to\":6,\"turns\":1,\"sessions\":0,\"by\":\"rules\"}",
-        "{\"from\":5,\"to\":6,\"turns\":1,\"sessions\":1}",
+        "{\"from\":5,\"at\":4,\"turns\":1,\"sessions\":1,\"by\":\"rules\"}",
+        "{\"from\":5,\"at\":6,\"turns\":-1,\"sessions\":1,\"by\":\"rules\"}",
+        "{\"from\":5,\"at\":6,\"turns\":1,\"sessions\":0,\"by\":\"rules\"}",
+        "{\"from\":5,\"at\":6,\"turns\":1,\"sessions\":1}",
         "[]",
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -325,7 +321,7 @@ static void test_journal__holds_for_all(void **state)
         assert_true(j.len <= before + 1);
         folded += journal_is_dirty(&j);
         journal_settle(&j);
-        assert_true(j.len <= JOURNAL_ENTRIES_MAX + 1);
+        assert_true(j.len <= JOURNAL_KEPT_MAX + 1);
         assert_int_equal(journal_copy(&again, &j, &err), E_OK);
         assert_int_equal(journal_condense(&again, cap, &err), E_OK);
         assert_false(journal_is_dirty(&again));
@@ -364,44 +360,6 @@ static void test_journal__reads_the_state(void **state)
     session_head_release(&h);
 }
 
-static void test_core__stored(void **state)
-{
-    (void)state;
-    struct core_memory c, back;
-    struct safe_buf body;
-    struct buf meta = BUF_INIT(256);
-    struct err err = ERR_INIT;
-    static char long_text[CORE_TEXT_BYTES_MAX + 2];
-
-    core_init(&c);
-    core_init(&back);
-    safe_buf_init(&body, 64 << 10);
-    assert_int_equal(core_set(&c, CORE_HUMAN, SAFE_LIT("Has \"two\" cats."), 77, &err), E_OK);
-    assert_true(c.dirty);
-    c.dirty = false;
-    assert_int_equal(core_set(&c, CORE_HUMAN, SAFE_LIT("Has \"two\" cats."), 99, &err), E_OK);
-    assert_false(c.dirty);
-    assert_int_equal(c.at_ms, 77);
-    memset(long_text, 'x', sizeof(long_text) - 1);
-    assert_int_equal(core_set(&c, CORE_HUMAN, safe(long_text), 99, &err), E_REFUSED);
-    assert_string_equal(c.text[CORE_HUMAN].inner.ptr, "Has \"two\" cats.");
-    core_write_meta(&c, &meta);
-    core_write_body(&c, &body);
-    assert_string_equal(meta.ptr, "{\"at\":77}");
-    assert_string_equal(body.inner.ptr, "{\"human\":\"Has \\\"two\\\" cats.\"}");
-    assert_int_equal(core_read_meta(&back, buf_slice(&meta), &err), E_OK);
-    assert_int_equal(core_read_body(&back, safe_buf_text(&body), &err), E_OK);
-    assert_string_equal(back.text[CORE_HUMAN].inner.ptr, "Has \"two\" cats.");
-    assert_int_equal(core_text(&back, CORE_PERSONA).len, 0);
-    static const char *const bad[] = {"{\"human\":1}", "[]", "{", ""};
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        assert_int_equal(core_read_body(&back, safe(bad[i]), &err), E_CORRUPT);
-    safe_buf_release(&body);
-    buf_release(&meta);
-    core_release(&c);
-    core_release(&back);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -414,7 +372,6 @@ int main(void)
         cmocka_unit_test(test_journal__forgets),
         cmocka_unit_test(test_journal__holds_for_all),
         cmocka_unit_test(test_journal__reads_the_state),
-        cmocka_unit_test(test_core__stored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
