@@ -148,7 +148,10 @@ enum {
     PARLEY_AS_OPERATOR = 16,
     /** of parley_show: what masks stand for is shown instead of them, as far as it is kept; the
      * audit trail has how much was. */
-    PARLEY_REVEAL = 32
+    PARLEY_REVEAL = 32,
+    /** the session goes on on this device, although another one has it (a policy's `devices`): of
+     * parley_send, parley_resume, and what else adds to a session */
+    PARLEY_CONTINUE_HERE = 64
 };
 
 /** One user message. */
@@ -165,9 +168,16 @@ typedef struct parley_message {
     size_t text_bytes;            /**< 0: strlen(text) */
     uint32_t edit_turn;           /**< 0, or: replaces this turn and all after it, in the newest
                                        session unless one is named */
+    /** which of the user's devices (tab, terminal, telephone) this is, as it is to be called: at
+     * most 64 bytes, without control characters. Where the policy says `devices = { one_active =
+     * true }`, a session goes on on one device at a time: another one is refused (E_REFUSED, the
+     * message says which has it and since when) until it comes with PARLEY_CONTINUE_HERE, or the
+     * first was not active for the policy's lapse_after. NULL: none said, which is one device too.
+     * Since version 2. */
+    const char *device;
 } parley_message;
-#define PARLEY_MESSAGE_VERSION 1
-#define PARLEY_MESSAGE_INIT {PARLEY_MESSAGE_VERSION, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define PARLEY_MESSAGE_VERSION 2
+#define PARLEY_MESSAGE_INIT {PARLEY_MESSAGE_VERSION, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /** Starts a turn; its events carry *request. Refuses (E_USAGE) bad text at once; everything else
  * comes as an event. At most 1,024 requests at a time (E_BUSY). */
@@ -183,9 +193,10 @@ typedef struct parley_scope {
     unsigned version; /**< PARLEY_SCOPE_VERSION */
     unsigned flags;   /**< PARLEY_CONTINUE, PARLEY_ALL_USERS, PARLEY_AS_OPERATOR, PARLEY_REVEAL */
     const char *user, *bot, *context, *session, *provider, *model; /**< as in parley_message */
+    const char *device; /**< as in parley_message; since version 2 */
 } parley_scope;
-#define PARLEY_SCOPE_VERSION 1
-#define PARLEY_SCOPE_INIT {PARLEY_SCOPE_VERSION, 0, 0, 0, 0, 0, 0, 0}
+#define PARLEY_SCOPE_VERSION 2
+#define PARLEY_SCOPE_INIT {PARLEY_SCOPE_VERSION, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /** {session, turns, bot, title, provider, model, window{tokens, limit, percent}}: the session that
  * a message with this scope would go to. session is "" when it would be a new one. */
@@ -199,12 +210,14 @@ PARLEY_API int parley_session(parley *engine, const parley_scope *scope, uint64_
  * parley_send with PARLEY_CONTINUE does by itself; its DONE then has origin, before, greeting. */
 PARLEY_API int parley_resume(parley *engine, const parley_scope *scope, uint64_t *request,
                              parley_error *error);
-/** [{session, user, bot, context, status, turns, created_at, last_active_at, expires_at}], newest
- * first. */
+/** [{session, user, bot, context, status, turns, created_at, last_active_at, expires_at, device,
+ * since}], newest first; device: the one that the session goes on on, since then (null: none was
+ * said). */
 PARLEY_API int parley_sessions(parley *engine, const parley_scope *scope, uint64_t *request,
                                parley_error *error);
 /** {session, user, bot, context, status, constraints[], turns[{turn, status, stop, policy, at,
- * superseded, pinned, usage{}, steps[{role, content[], tokens}]}]} */
+ * superseded, pinned, epoch, usage{}, steps[{role, content[], tokens}]}]}; epoch, where the policy
+ * has one device at a time: turns of one epoch are one device's */
 PARLEY_API int parley_show(parley *engine, const parley_scope *scope, uint64_t *request,
                            parley_error *error);
 /** What a turn's request was made of (turn 0: the session's newest): {session, turn, status,
@@ -325,7 +338,9 @@ typedef enum parley_event_type {
                           no whole reply. PARLEY_E_NOMEM: json tells session and turn only,
                           parley_show the rest */
     PARLEY_EVENT_RESULT, /**< json: the answer to a question */
-    PARLEY_EVENT_ERROR   /**< code and text: nothing was accepted */
+    PARLEY_EVENT_ERROR,  /**< code and text: nothing was accepted */
+    PARLEY_EVENT_MOVED   /**< the session goes on on another device: text is its name, json
+                              {session, device, since}; the reply under way comes all the same */
 } parley_event_type;
 
 typedef struct parley_event {

@@ -25,8 +25,18 @@ static int copy(char *out, size_t size, const char *value, const char *what, str
 }
 
 struct names {
-    const char *user, *bot, *context, *session, *provider, *model;
+    const char *user, *bot, *context, *session, *provider, *model, *device;
 };
+
+// It is shown to people, on terminals too.
+static int check_device(const char *device, struct err *err)
+{
+    for (; *device; device++)
+        if ((unsigned char)*device < ' ' || *device == 0x7f)
+            return err_set(err, E_USAGE, "device: has a control character: give it a name such as "
+                           "\"laptop\"");
+    return E_OK;
+}
 
 static int copy_names(struct job *job, const struct names *n, struct err *err)
 {
@@ -47,7 +57,9 @@ static int copy_names(struct job *job, const struct names *n, struct err *err)
         code = copy(job->provider, sizeof(job->provider), n->provider, "provider", err);
     if (!code)
         code = copy(job->model, sizeof(job->model), n->model, "model", err);
-    return code;
+    if (!code)
+        code = copy(job->device, sizeof(job->device), n->device, "device", err);
+    return code ? code : check_device(job->device, err);
 }
 
 // A job with the ticket for its events.
@@ -116,7 +128,7 @@ int parley_send(parley *e, const parley_message *m, uint64_t *request, parley_er
 {
     struct err err = ERR_INIT;
     struct job *job;
-    if (m->version != PARLEY_MESSAGE_VERSION) {
+    if (m->version < 1 || m->version > PARLEY_MESSAGE_VERSION) {
         err_set(&err, E_USAGE, "parley_message: begin with PARLEY_MESSAGE_INIT");
         return public_error(error, &err);
     }
@@ -128,7 +140,8 @@ int parley_send(parley *e, const parley_message *m, uint64_t *request, parley_er
                 "edit the turn");
         return public_error(error, &err);
     }
-    struct names names = {m->user, m->bot, m->context, m->session, m->provider, m->model};
+    struct names names = {m->user,     m->bot,   m->context, m->session,
+                          m->provider, m->model, m->version >= 2 ? m->device : NULL};
     int code = check_text(text, &err);
     if (code || new_job(&job, JOB_SEND, &err))
         return public_error(error, &err);
@@ -168,13 +181,14 @@ static int ask_about(parley *e, enum job_verb verb, const parley_scope *s,
 {
     struct err err = ERR_INIT;
     struct job *job;
-    if (s->version != PARLEY_SCOPE_VERSION) {
+    if (s->version < 1 || s->version > PARLEY_SCOPE_VERSION) {
         err_set(&err, E_USAGE, "parley_scope: begin with PARLEY_SCOPE_INIT");
         return public_error(error, &err);
     }
     if (new_job(&job, verb, &err))
         return public_error(error, &err);
-    struct names names = {s->user, s->bot, s->context, s->session, s->provider, s->model};
+    struct names names = {s->user,     s->bot,   s->context, s->session,
+                          s->provider, s->model, s->version >= 2 ? s->device : NULL};
     job->flags = s->flags;
     job->turn = q->turn;
     job->backtest = q->backtest;

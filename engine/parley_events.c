@@ -86,6 +86,8 @@ static parley_event_type public_type(enum event_type type)
         return PARLEY_EVENT_RESULT;
     case EVENT_ERROR:
         return PARLEY_EVENT_ERROR;
+    case EVENT_MOVED:
+        return PARLEY_EVENT_MOVED;
     }
     BUG("unknown event %d", (int)type);
 }

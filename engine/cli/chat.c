@@ -12,6 +12,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 static bool is_interrupt(int signal_number)
 {
@@ -173,6 +174,8 @@ void chat_say(struct chat *chat, struct slice text, unsigned flags, uint32_t edi
     if (exchange.done)
         read_done(chat, exchange.done);
     keep_code(chat, exchange.code);
+    if (exchange.done)  // from now on it is this device's as long as no other one takes it
+        chat->cli->options.value[FLAG_HERE] = NULL;
     if (exchange.signal)
         take_signal(chat, exchange.signal, exchange.impatient, "stopped; what came is kept");
     exchange_release(&exchange);
@@ -237,11 +240,28 @@ static int take_option(struct cli *cli, enum flag_id flag, char **out)
     return cli_fail_err(cli, &err);
 }
 
+// Two terminals are two devices, unless the person says which they are.
+static void name_device(struct chat *chat)
+{
+    struct options *o = &chat->cli->options;
+    const char *name = chat->prompt.interactive ? ttyname(STDIN_FILENO) : NULL;
+
+    if (o->value[FLAG_DEVICE] || !name)
+        return;
+    if (strncmp(name, "/dev/", 5) == 0)
+        name += 5;
+    if (strlen("terminal ") + strlen(name) >= sizeof chat->device)
+        return;
+    snprintf(chat->device, sizeof chat->device, "terminal %s", name);
+    o->value[FLAG_DEVICE] = chat->device;
+}
+
 int command_chat(struct cli *cli)
 {
     struct chat chat = {.cli = cli, .tokens = -1};
 
     prompt_init(&chat.prompt, cli);
+    name_device(&chat);
     int code = take_option(cli, FLAG_BOT, &chat.bot);
     if (code == PARLEY_OK)
         code = take_option(cli, FLAG_CONTEXT, &chat.context);

@@ -7,11 +7,14 @@
 #include "cli/cli.h"
 #include "cli/prompt.h"
 
+enum { DEVICE_NAME_BYTES = 64 };
+
 struct chat {
     struct cli *cli;
     struct prompt prompt;
     char session[SESSION_BYTES]; // "": the engine chooses
     char *bot, *context;         // owned; NULL: the default
+    char device[DEVICE_NAME_BYTES]; // the terminal's name, where --device gives none
     char *greeting;              // what the policy said first; owned; NULL or "": nothing
     int64_t tokens, limit;       // the window's, as last heard; tokens -1: not heard yet
     int percent;

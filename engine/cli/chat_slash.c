@@ -298,6 +298,22 @@ static void slash_resume(struct chat *chat, struct slice wanted)
     cli_answer_free(&answer);
 }
 
+static void slash_here(struct chat *chat)
+{
+    struct answer answer;
+    parley_scope scope;
+
+    if (!has_session(chat))
+        return;
+    chat_scope(chat, &scope);
+    scope.flags |= PARLEY_CONTINUE_HERE;
+    if (cli_ask_engine(chat->cli, parley_resume, &scope, &answer) < 0)
+        return;
+    cli_answer_free(&answer);
+    output_str(&chat->cli->output, "Going on here.\n");
+    look_again(chat);
+}
+
 static int write_all(int fd, struct slice text)
 {
     while (text.len) {
@@ -374,22 +390,8 @@ static void slash_policy(struct chat *chat)
     cli_answer_free(&answer);
 }
 
-void chat_slash(struct chat *chat, struct slice line)
+static void run_slash(struct chat *chat, const struct slash *slash, struct slice argument)
 {
-    struct err err = ERR_INIT;
-    struct slice argument;
-    const struct slash *slash = slash_find(line, &argument, &err);
-
-    if (!slash) {
-        cli_fail_err(chat->cli, &err);
-        return;
-    }
-    // "/undo 3" is no /undo: nothing is done but what was meant.
-    if (argument.len && !*slash->argument && slash->id != SLASH_LATER) {
-        output_error(&chat->cli->output, "'%.*s' is too much: write %s", SLICE_FMT(argument),
-                     slash->name);
-        return;
-    }
     switch (slash->id) {
     case SLASH_HELP:
         slash_help(chat);
@@ -432,6 +434,9 @@ void chat_slash(struct chat *chat, struct slice line)
     case SLASH_RESUME:
         slash_resume(chat, argument);
         break;
+    case SLASH_HERE:
+        slash_here(chat);
+        break;
     case SLASH_SAVE:
         slash_save(chat, argument);
         break;
@@ -446,4 +451,23 @@ void chat_slash(struct chat *chat, struct slice line)
                      parley_version());
         break;
     }
+}
+
+void chat_slash(struct chat *chat, struct slice line)
+{
+    struct err err = ERR_INIT;
+    struct slice argument;
+    const struct slash *slash = slash_find(line, &argument, &err);
+
+    if (!slash) {
+        cli_fail_err(chat->cli, &err);
+        return;
+    }
+    // "/undo 3" is no /undo: nothing is done but what was meant.
+    if (argument.len && !*slash->argument && slash->id != SLASH_LATER) {
+        output_error(&chat->cli->output, "'%.*s' is too much: write %s", SLICE_FMT(argument),
+                     slash->name);
+        return;
+    }
+    run_slash(chat, slash, argument);
 }

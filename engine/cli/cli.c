@@ -75,7 +75,9 @@ void cli_scope(const struct cli *cli, parley_scope *scope)
 
     *scope = (parley_scope)PARLEY_SCOPE_INIT;
     scope->flags = (option_on(o, FLAG_CONTINUE) ? PARLEY_CONTINUE : 0) |
-                   (is_operator(o) ? PARLEY_AS_OPERATOR : 0);
+                   (is_operator(o) ? PARLEY_AS_OPERATOR : 0) |
+                   (option_on(o, FLAG_HERE) ? PARLEY_CONTINUE_HERE : 0);
+    scope->device = o->value[FLAG_DEVICE];
     scope->user = o->value[FLAG_USER];
     scope->bot = o->value[FLAG_BOT];
     scope->context = o->value[FLAG_CONTEXT];
@@ -99,7 +101,9 @@ void cli_message(const struct cli *cli, parley_message *message)
 
     *message = (parley_message)PARLEY_MESSAGE_INIT;
     message->flags = (option_on(o, FLAG_CONTINUE) ? PARLEY_CONTINUE : 0) |
-                     (option_on(o, FLAG_STATELESS) ? PARLEY_STATELESS : 0);
+                     (option_on(o, FLAG_STATELESS) ? PARLEY_STATELESS : 0) |
+                     (option_on(o, FLAG_HERE) ? PARLEY_CONTINUE_HERE : 0);
+    message->device = o->value[FLAG_DEVICE];
     message->user = o->value[FLAG_USER];
     message->bot = o->value[FLAG_BOT];
     message->context = o->value[FLAG_CONTEXT];

@@ -51,6 +51,10 @@ static void print_event(struct watch *w, parley_event_type as, const parley_even
             jw_kv_str(&jw, "event", "accepted");
             jw_kv_str(&jw, "session", event->session);
             jw_kv_str(&jw, "turn", turn);
+        } else if (as == PARLEY_EVENT_MOVED) {
+            jw_kv_str(&jw, "event", "moved");
+            jw_kv_str(&jw, "session", event->session);
+            jw_kv_str(&jw, "device", event->text);
         } else if (as == PARLEY_EVENT_DELTA) {
             jw_kv_str(&jw, "event", "delta");
             jw_kv_slice(&jw, "text", slice_of(event->text, event->text_bytes));
@@ -179,6 +183,12 @@ static bool handle(struct watch *w, parley_event *event)
             output_end_line(&cli->output);
         output_flush(&cli->output);
         output_note(&cli->output, "%s", event->text);
+        break;
+    case PARLEY_EVENT_MOVED:
+        if (cli->output.terminal && !cli->output.quiet)
+            output_end_line(&cli->output);
+        output_note(&cli->output, "this session goes on on %s%s; /here or --here takes it back",
+                    *event->text ? "device " : "a device without a name", event->text);
         break;
     case PARLEY_EVENT_ACCEPTED:
     case PARLEY_EVENT_RESULT:

@@ -26,6 +26,8 @@ static const struct column session_columns[] = {
     {"last_active_at", "LAST ACTIVE", KIND_TIME},
     {"expires_at", "EXPIRES", KIND_TIME},
     {"quarantined", "QUARANTINED", KIND_FLAG},
+    {"device", "DEVICE", KIND_TEXT},
+    {"since", "SINCE", KIND_TIME},
 };
 
 // The first is filled in with what makes a row.
@@ -220,6 +222,8 @@ int listing_sessions(struct cli *cli, const struct answer *answer, bool with_use
         enum kind kind = session_columns[i].kind;
         bool last_active = strcmp(session_columns[i].key, "last_active_at") == 0;
         bool user = strcmp(session_columns[i].key, "user") == 0;
+        if (!csv && strcmp(session_columns[i].key, "device") == 0)
+            continue;
         bool shown = kind != KIND_FLAG && (kind != KIND_TIME || last_active);
         if (csv || (shown && (!user || with_user)))
             columns[n++] = session_columns[i];

@@ -96,6 +96,7 @@ const struct command command_table[] = {
 
 enum {
     TALKS = 1 << CMD_CHAT | 1 << CMD_ASK,
+    WRITES = TALKS | 1 << CMD_UNDO | 1 << CMD_PIN | 1 << CMD_CONSTRAINT,
     LISTS_USERS = 1 << CMD_SESSIONS | 1 << CMD_USAGE | 1 << CMD_VERIFY,
 };
 
@@ -214,6 +215,11 @@ const struct flag flag_table[FLAGS] = {
                     "rotates the users' keys alone"},
     [FLAG_DESTROY] = {"destroy", 0, FLAG_SWITCH, NULL, OFFER_NOTHING, 1 << CMD_KEYS,
                       "destroys older keys although other stores were sealed with this keyring"},
+    [FLAG_DEVICE] = {"device", 0, FLAG_TEXT, "NAME", OFFER_NOTHING, WRITES,
+                     "which of the user's devices this is, where a bot goes on on one at a time "
+                     "(chat on a terminal: its name)"},
+    [FLAG_HERE] = {"here", 0, FLAG_SWITCH, NULL, OFFER_NOTHING, WRITES,
+                   "goes on on this device, although another one has the session"},
 };
 
 // In the order of enum format, as in the table above.

@@ -103,6 +103,8 @@ enum flag_id {
     FLAG_OPERATOR_ONLY,
     FLAG_USERS,
     FLAG_DESTROY,
+    FLAG_DEVICE,
+    FLAG_HERE,
     FLAGS
 };
 

@@ -16,6 +16,7 @@ const struct slash slash_table[] = {
     {"/history", SLASH_HISTORY, "", "this session's transcript"},
     {"/sessions", SLASH_SESSIONS, "", "your sessions"},
     {"/resume", SLASH_RESUME, "[SESSION]", "goes on in another session; the newest other one"},
+    {"/here", SLASH_HERE, "", "goes on here, where another device has the session"},
     {"/why", SLASH_WHY, "[TURN]", "what was sent for a turn, the newest one, and why"},
     {"/pin", SLASH_PIN, "[TURN]", "keeps a turn, the newest one, in every request from now on"},
     {"/unpin", SLASH_UNPIN, "[TURN]", "lets it go again"},

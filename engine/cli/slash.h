@@ -23,6 +23,7 @@ enum slash_id {
     SLASH_HISTORY,
     SLASH_SESSIONS,
     SLASH_RESUME,
+    SLASH_HERE,
     SLASH_SAVE,
     SLASH_POLICY,
     SLASH_BYE,

@@ -11,6 +11,7 @@
 #include "ledger/ledger_int.h"
 
 #include "base/mem.h"
+#include <stdio.h>
 
 static void created(struct work *w)
 {
@@ -150,6 +151,11 @@ int work_ask(struct work *w, const struct ledger_accept *a, uint32_t n, struct e
     asked->a.key_hash = a->key_hash ? asked->key_hash : NULL;
     asked->a.text_digest = asked->text_digest;
     asked->a.content = NULL;  // the turn has a copy
+    if (a->by.holder) {
+        snprintf(asked->holder, sizeof(asked->holder), "%s", a->by.holder);
+        snprintf(asked->device, sizeof(asked->device), "%s", a->by.device);
+        asked->a.by = (struct lease_asker){asked->holder, asked->device};
+    }
     asked->expiry = a->expiry ? *a->expiry : w->chat->head.expiry;
     asked->a.expiry = NULL;
     // Later a prompt changes with the cut, when a turn settles.
@@ -269,6 +275,7 @@ static int build(struct work *w, struct err *err)
     w->head.expiry = w->asked.expiry;
     w->head.status = SESSION_ACTIVE;
     w->head.archived_at_ms = 0;
+    work_lease(w);
     attempt_open(&w->attempt, c->ledger, &w->head, w->turn.n, 1);
 
     commit_begin(&w->commit, c->ledger->env.vault, c->key, c->head.partition);
@@ -280,6 +287,8 @@ static int build(struct work *w, struct err *err)
         work_add_superseding(w, a->regenerate ? "regenerate" : "edit", a->edit_from,
                              c->head.turns, NULL);
     work_add_system(w);
+    if (w->op->moved)
+        work_add_moved(w);
     work_add_head(w);
     if (fresh) {
         work_add_pointer(w, &w->head, a->context_hash);
@@ -340,6 +349,8 @@ void ledger_accept(struct chat *c, const struct ledger_accept *a, struct ledger_
         code = work_ask(w, a, c->head.turns + 1, &op->err);
     if (code) {
         work_end(w, code);
+    } else if (work_held(w)) {
+        return;
     } else if (c->head.open_turn && a->key_hash) {
         key_idem(&w->prefix, a->key_hash);
         work_get(w, c->head.partition, &w->prefix, open_key_read);

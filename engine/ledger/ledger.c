@@ -147,7 +147,7 @@ struct work *work_begin(struct ledger *l, struct chat *c, struct ledger_op *op)
     op->code = E_OK;
     op->err.code = E_OK;
     op->err.message[0] = '\0';
-    op->ambiguous = op->key_taken = op->key_same_text = false;
+    op->ambiguous = op->key_taken = op->key_same_text = op->moved = false;
     op->key_session[0] = '\0';
     op->key_turn = op->turns = op->sessions = op->orphans = 0;
     struct work *w = work_take(l);

@@ -17,7 +17,7 @@
 //   settle  A2   insert turn/…/1, put attempt (settled, not due), put session/…, delete part/…;
 //                when the cut moves, the system prompt changes or the turn is pinned: insert
 //                event/…; of a turn that a budget refused: delete key/…   — one commit
-//   undo, pin, constrain   insert event/…, put session/…    — one commit
+//   undo, pin, constrain, take   insert event/…, put session/…    — one commit
 //   summary      insert attempt/…/k (of a closed turn; open, due, owned), before it is sent; then
 //                put it (settled), and with it summary/…, delete older ones   — one commit each
 // A closed turn always has turn/…/1: without any reply it holds no content, only how it ended.
@@ -74,6 +74,7 @@ struct ledger_op {
     // recover, verify, import: counts
     uint32_t turns, sessions;
     bool more;                      // purge: there is more to be deleted
+    bool moved;                     // accept, take: from another device
     bool state_refused;             // settle: with a state too large, which stays as it was
     uint32_t orphans;               // verify: how many of the problems may be of a half import
     struct loop_task task;          // private
@@ -160,11 +161,19 @@ struct ledger_accept {
     const struct expiry *expiry;     // the policy's now; borrowed during the call; NULL: as it was
     bool regenerate;                 // edit_from is asked again, in the same words: its pin stays
     bool resumed;                    // the user comes back after a gap, which is noted
+    struct lease_asker by;           // the device; holder NULL: nobody asks which (model/lease.h)
+    struct device_rules devices;     // the policy's now
 };
 // A1. All of *a is copied. On success the chat has the new open turn (head.turns). E_CONFLICT:
-// key_taken, or the head moved (reload and try again); E_REFUSED: a turn is open (somebody is
-// answering; says which turn).
+// key_taken, or the head moved (reload and try again); E_REFUSED: another device has the session
+// as far as this chat knows (reload to be sure), or a turn is open (somebody is answering; says
+// which turn). That the session moved to another device is an event and a note for
+// the audit trail in the same commit (op->moved).
 void ledger_accept(struct chat *c, const struct ledger_accept *a, struct ledger_op *op);
+// The session goes on on this device from now on, although another one has it and may have a turn
+// under way, which is settled as it would be: an event, a note and the head, one commit. op->moved:
+// it was held by another; else there is nothing to do.
+void ledger_take(struct chat *c, const struct lease_asker *by, struct ledger_op *op);
 // Whether a key is taken, without accepting: fills key_* (E_OK) or E_NOT_FOUND. partition is
 // borrowed until done.
 void ledger_find_key(struct ledger *l, const char *partition, const struct user_key *key,

@@ -97,6 +97,7 @@ struct asked {
     char user[USER_BYTES];
     struct expiry expiry;
     char key_hash[VAULT_DIGEST_BYTES], text_digest[VAULT_DIGEST_BYTES];
+    char holder[DEVICE_HOLDER_BYTES], device[DEVICE_BYTES];
 };
 
 struct work {
@@ -224,6 +225,15 @@ void work_apply_head(struct work *w);
 // The attempt of a turn that is accepted now.
 void attempt_open(struct attempt *a, const struct ledger *l, const struct session_head *h,
                   uint32_t turn, uint32_t n);
+
+// ---- take.c: which device the session goes on on
+
+// Whether another device than w->asked's has the chat's session; then w is ended.
+bool work_held(struct work *w);
+// w->head, and the turn that begins, are w->asked's device's; w->op->moved: it was another's.
+void work_lease(struct work *w);
+// Adds what tells of it to the batch.
+void work_add_moved(struct work *w);
 
 // ---- audit.c: notes for the audit trail
 

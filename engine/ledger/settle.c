@@ -142,6 +142,7 @@ static void settled(struct work *w)
         t->steps_len = 1;
         w->turn.superseded = t->superseded;
         w->turn.at_ms = t->at_ms;
+        w->turn.epoch = t->epoch;
         turn_release(t);
         *t = w->turn;
         w->turn = (struct turn){0};

@@ -136,6 +136,7 @@ static void build_arriving(struct work *w, struct moving *s)
     w->head.tokens = a->tokens;
     w->head.last_active_at_ms = w->turn.at_ms;
     w->head.expiry = w->asked.expiry;
+    work_lease(w);
     w->attempt = w->chat->attempt;
     w->attempt.turn = w->attempt.n = 1;
     if (a->key_hash)

@@ -9,6 +9,7 @@
 const char *const life_expiry_keys[LIFE_EXPIRY_KEYS] = {"kind", "soft", "hard", "ttl", "purge"};
 const char *const life_resume_keys[LIFE_RESUME_KEYS] = {"restore_within", "fresh_after", "offer",
                                                         "greet"};
+const char *const life_device_keys[LIFE_DEVICE_KEYS] = {"one_active", "lapse_after"};
 
 #define SPAN_WORDS "must be a duration such as \"30m\", \"2h\" or \"30d\", or false: never"
 
@@ -37,6 +38,17 @@ LJMP static const char *read_span(lua_State *L, int idx, const char *name, int64
     if (*out <= 0 || *out > EXPIRY_MS_MAX)
         return lua_pushfstring(L, "%s: must be more than nothing and at most 100 years; false is "
                                   "never", name);
+    lua_pop(L, 1);
+    return NULL;
+}
+
+LJMP static const char *read_switch(lua_State *L, int idx, const char *name, bool *out)
+{
+    int type = shape_field(L, idx, name);
+
+    if (type != LUA_TNIL && type != LUA_TBOOLEAN)
+        return lua_pushfstring(L, "%s: must be true or false", name);
+    *out = lua_toboolean(L, -1);
     lua_pop(L, 1);
     return NULL;
 }
@@ -97,12 +109,15 @@ LJMP const char *life_read_resume(lua_State *L, int idx, struct resume_rules *ou
         wrong = lua_pushstring(L, "fresh_after: is shorter than restore_within");
     if (wrong)
         return wrong;
-    int type = shape_field(L, idx, "offer");
-    if (type != LUA_TNIL && type != LUA_TBOOLEAN)
-        return lua_pushstring(L, "offer: must be true or false");
-    out->offer = lua_toboolean(L, -1);
-    lua_pop(L, 1);
-    return NULL;
+    return read_switch(L, idx, "offer", &out->offer);
+}
+
+LJMP const char *life_read_devices(lua_State *L, int idx, struct device_rules *out)
+{
+    *out = device_rules_default;
+    const char *wrong = read_switch(L, idx, "one_active", &out->one_active);
+
+    return wrong ? wrong : read_span(L, idx, "lapse_after", &out->lapse_ms);
 }
 
 LJMP void life_take_expiry(lua_State *L, const char *where, struct expiry *out)

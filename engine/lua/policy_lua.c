@@ -378,6 +378,7 @@ LJMP static void keep_shape(lua_State *L, struct load *load, const struct shape 
     set_hook(L, &p->hooks[HISTORY], "history", shape->history);
     p->base.info.expiry = shape->expiry;
     p->base.info.resume = shape->resume;
+    p->base.info.devices = shape->devices;
     set_hook(L, &p->hooks[EXPIRY], "expiry", shape->expiry_hook);
     set_hook(L, &p->hooks[GREET], "resume.greet", shape->greet);
 }

@@ -40,7 +40,7 @@ static const struct key policy_keys[] = {
     {"privacy", T_TABLE, false},
     {"memory", T_ANY, false},
     {"tools", T_TABLE, true},
-    {"devices", T_TABLE, true},
+    {"devices", T_TABLE, false},
     {"flows", T_TABLE, true},
 };
 
@@ -470,6 +470,15 @@ LJMP static void read_life(lua_State *L, int idx, struct place *at, struct shape
             wrong = "greet: must be a function, as in greet.returning {}, or function(view) … end";
         else if (!wrong)
             out->greet = read_hook(L, idx + 1, "greet");
+    }
+    if (wrong)
+        complain(L, at, wrong);
+    lua_settop(L, idx);
+    at->keys[0] = "devices";
+    out->devices = device_rules_default;
+    if (shape_field(L, idx, "devices") == LUA_TTABLE) {
+        check_names(L, idx + 1, at, life_device_keys, LIFE_DEVICE_KEYS);
+        wrong = life_read_devices(L, idx + 1, &out->devices);
     }
     if (wrong)
         complain(L, at, wrong);

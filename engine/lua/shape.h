@@ -8,6 +8,7 @@
 #include "lua/sandbox.h"
 #include "lua/source.h"
 #include "model/expiry.h"
+#include "model/lease.h"
 #include "model/spend.h"
 #include "session/resume.h"
 
@@ -34,6 +35,7 @@ struct shape {
     int on_message, on_reply, history, expiry_hook, greet;  // LUA_NOREF where there is none
     struct expiry expiry;                // what it says when it is no function
     struct resume_rules resume;
+    struct device_rules devices;
     struct history_plan plan;            // what `history` says when it is no function
     // Keys that are known but not in effect yet, with their lines.
     struct {

@@ -229,6 +229,7 @@ void session_write_meta(const struct session_head *h, struct buf *out)
     if (h->pins.len)
         write_pins(&w, &h->pins);
     session_life_write(h, &w);
+    lease_write(&h->lease, &w);
     jw_object_end(&w);
 }
 
@@ -379,6 +380,7 @@ int session_read_meta(struct session_head *h, struct slice meta, struct err *err
     h->last_active_at_ms = meta_i64_or(&m, "last_active_at", 0, INT64_MAX, 0);
     h->expires_at_ms = meta_i64_or(&m, "expires_at", 0, INT64_MAX, 0);
     session_life_read(h, &m);
+    lease_read(&h->lease, &m);
     read_superseded(h, &m);
     read_pins(h, &m);
     return meta_close(&m);
@@ -388,12 +390,14 @@ void session_write_body(const struct session_head *h, struct safe_buf *out)
 {
     struct json_writer w;
 
-    if (h->context[0] == '\0' && !h->constraints && session_notes_empty(h->notes))
+    if (!h->context[0] && !h->lease.device[0] && !h->constraints && session_notes_empty(h->notes))
         return;
     jw_init(&w, safe_buf_bytes(out));
     jw_object(&w);
     if (h->context[0])
         jw_kv_str(&w, "context", h->context);
+    if (h->lease.device[0])
+        jw_kv_str(&w, "device", h->lease.device);
     if (h->constraints) {
         jw_key(&w, "constraints");
         constraints_write(h->constraints, &w);
@@ -420,7 +424,7 @@ int session_read_body(struct session_head *h, struct safe_text body, struct err 
 {
     struct meta m;
 
-    h->context[0] = '\0';
+    h->context[0] = h->lease.device[0] = '\0';
     constraints_free(h->constraints);
     h->constraints = NULL;
     session_notes_free(h->notes);
@@ -429,6 +433,7 @@ int session_read_body(struct session_head *h, struct safe_text body, struct err 
         return E_OK;
     meta_open(&m, safe_slice(body), "session", err);
     meta_chars(&m, "context", false, h->context, sizeof(h->context));
+    meta_chars(&m, "device", false, h->lease.device, sizeof(h->lease.device));
     read_constraints(h, &m);
     session_notes_read(&h->notes, &m);
     return meta_close(&m);

@@ -6,6 +6,7 @@
 #include "base/id.h"
 #include "model/constraints.h"
 #include "model/expiry.h"
+#include "model/lease.h"
 #include "model/pins.h"
 #include "model/turn.h"
 
@@ -73,6 +74,7 @@ struct session_head {
     int64_t archived_at_ms;           // as the sweep counts time; with SESSION_ARCHIVED
     uint32_t purged;                  // turns that were deleted, which are all; 0: none
     bool purging;                     // some of them are there yet
+    struct session_lease lease;       // which device it goes on on
     enum session_origin origin;
     char before[ID_TEXT_BYTES];       // the session that went before; empty: none
     struct session_notes *notes;      // owned; NULL: none
@@ -122,9 +124,10 @@ int session_supersede(struct session_head *h, uint32_t first, uint32_t last, str
 // (hex string), "cut":[first,turn,"plan (hex)",summary (if any),pins_end (if it is not first)],
 // "created_at","last_active_at","expires_at" (ms; 0 left out), "superseded":[[first,last],…],
 // "pins":[[turn,"user"],…],"expiry":["sliding",soft,hard,purge],"archived_at","purged","purging",
-// "origin","before" (what is 0 or empty left out)}; body: {"context":"…","constraints":
-// [[n,since,"text"],…],"v":1,"state":{…},"primer":"…","greeting":"…"}, what is empty left out (no
-// body when all is).
+// "origin","before","lease":{"holder","epoch","since","lapse" (where the policy has one device; 0:
+// never),"before"} (what is 0 or empty left out)}; body: {"context":"…","device":"…" (the lease's),
+// "constraints":[[n,since,"text"],…],"v":1,"state":{…},"primer":"…","greeting":"…"}, what is empty
+// left out (no body when all is).
 void session_write_meta(const struct session_head *h, struct buf *out);
 int session_read_meta(struct session_head *h, struct slice meta, struct err *err);
 void session_write_body(const struct session_head *h, struct safe_buf *out);

@@ -14,5 +14,8 @@ void session_notes_read(struct session_notes **out, struct meta *m);
 // Members of the meta, after `turns`.
 void session_life_write(const struct session_head *h, struct json_writer *w);
 void session_life_read(struct session_head *h, struct meta *m);
+// A member of the meta, of a lease that somebody had; the device's name is of the body. (lease.c)
+void lease_write(const struct session_lease *l, struct json_writer *w);
+void lease_read(struct session_lease *l, struct meta *m);
 
 #endif

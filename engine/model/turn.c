@@ -111,6 +111,8 @@ void turn_write_user_meta(const struct turn *t, struct buf *out)
 
     BUG_ON(t->steps_len == 0);
     begin_meta(&w, out, &t->steps[0]);
+    if (t->epoch)
+        jw_kv_i64(&w, "epoch", t->epoch);
     jw_object_end(&w);
 }
 
@@ -144,6 +146,7 @@ int turn_read_meta(struct turn *t, struct step *s, struct slice meta, struct err
         if (s->role != ROLE_USER)
             meta_fail(&m, "policy");
         t->at_ms = s->at_ms;
+        t->epoch = (uint32_t)meta_i64_or(&m, "epoch", 0, UINT32_MAX, 0);
         return meta_close(&m);
     }
     if (meta_has(&m, "status"))

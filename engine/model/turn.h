@@ -62,6 +62,7 @@ struct turn {
     struct step *steps;       // owned
     struct turn_gist gist;    // turn_gist
     int64_t at_ms;
+    uint32_t epoch;           // of the one device that said it (model/lease.h); 0: of any
     struct usage usage;       // of all its calls
     char policy[TURN_POLICY_BYTES];    // "hello@1f2e3d4c": name and version that handled it
     char provider[MODEL_NAME_BYTES];   // empty while unknown or when the policy answered itself
@@ -83,7 +84,7 @@ static inline const struct turn_gist *turn_gist(struct turn *t)
 }
 
 // Meta of a step's record (key turn/<session>/<n>/<step>).
-// Step 0:     {"role":"user","at":ms,"tokens":n}
+// Step 0:     {"role":"user","at":ms,"tokens":n,"epoch":n (if there is one)}
 // Later ones: {"role":"assistant","at":ms,"tokens":n,"status":"done","stop":"end","policy":"…",
 //              "provider":"…","model":"…", usage members}; status on the turn's last step only.
 void turn_write_user_meta(const struct turn *t, struct buf *out);

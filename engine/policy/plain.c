@@ -42,6 +42,7 @@ struct policy *policy_plain(void)
         .info = {.name = "plain", .version = "plain@builtin", .file = "(built in)", .title = "",
                  .expiry = {.kind = EXPIRY_SLIDING, .soft_ms = EXPIRY_SOFT_DEFAULT_MS,
                             .hard_ms = EXPIRY_HARD_DEFAULT_MS},
+                 .devices = {.lapse_ms = LEASE_LAPSE_DEFAULT_MS},
                  .resume = {.restore_within_ms = (int64_t)2 * 3600 * 1000,
                             .fresh_after_ms = (int64_t)21 * 24 * 3600 * 1000}},
     };

@@ -65,6 +65,7 @@ struct policy_info {
     bool has_on_message, has_on_reply, has_expiry, has_greet;  // hooks
     struct expiry expiry;             // where there is no hook for it
     struct resume_rules resume;
+    struct device_rules devices;
     const struct redactor *redactor;  // finds what is personal; NULL: by the default rules
     struct privacy privacy;
     struct memory_rules memory;       // its texts are the policy's

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // ask.c: the small questions and commands: which session, show, reset, undo, recover.
 #include "ledger/erase.h"
+#include "turn/device.h"
 #include "turn/feeder.h"
 #include "turn/gauge.h"
 #include "turn/mask.h"
@@ -317,8 +318,11 @@ static void undo_have(struct run *run)
 static void undo_reloaded(struct ledger_op *op)
 {
     struct run *run = turn_op_over(op);
-    if (op->code)
-        emit_error(run, op->code, &op->err);
+    int code = op->code;
+    if (!code && device_held(run, &run->live->chat->head.lease.rules, &op->err))
+        code = E_REFUSED;
+    if (code)
+        emit_error(run, code, &op->err);
     else
         undo_have(run);
 }
@@ -330,11 +334,16 @@ static void undo_look(struct run *run)
     ledger_reload(run->live->chat, &run->op);
 }
 
+static void undo_entered(struct run *run)
+{
+    live_take(run, undo_look);
+}
+
 static void undo_located(struct run *run)
 {
     struct err err = ERR_INIT;
     if (run->target) {
-        live_take(run, undo_look);
+        device_enter(run, undo_entered);
         return;
     }
     err_set(&err, E_NOT_FOUND, "there is no session to undo a turn of");

@@ -281,6 +281,8 @@ static void write_turn(struct json_writer *w, const struct turn *t, const struct
     write_time(w, "at", t->at_ms);
     jw_kv_bool(w, "superseded", t->superseded);
     jw_kv_str(w, "pinned", pin ? pin_by_word(pin->by) : NULL);
+    if (t->epoch)
+        jw_kv_i64(w, "epoch", t->epoch);
     jw_key(w, "usage");
     jw_object(w);
     usage_write_public(&t->usage, w);
@@ -319,6 +321,29 @@ void emit_times(struct json_writer *w, const struct session_head *head)
     write_time(w, "last_active_at", head->last_active_at_ms);
     write_time(w, "expires_at",
                expiry_hard_at(&head->expiry, head->created_at_ms, head->last_active_at_ms));
+}
+
+void emit_lease(struct json_writer *w, const struct session_head *head)
+{
+    jw_kv_str(w, "device", head->lease.device[0] ? head->lease.device : NULL);
+    write_time(w, "since", head->lease.since_ms);
+}
+
+void emit_moved(struct run *run, const struct session_head *head)
+{
+    struct buf json = BUF_INIT(RESULT_BYTES_MAX);
+    struct json_writer w;
+    jw_init(&w, &json);
+    jw_object(&w);
+    jw_kv_str(&w, "session", head->id);
+    emit_lease(&w, head);
+    jw_object_end(&w);
+    if (buf_ok(&json))
+        send_event(run, (struct event){.type = EVENT_MOVED,
+                                       .session = head->id,
+                                       .text = slice_str(head->lease.device),
+                                       .json = buf_slice(&json)});
+    buf_release(&json);
 }
 
 void emit_pins(struct json_writer *w, const struct session_head *head)

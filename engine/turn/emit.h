@@ -14,6 +14,11 @@ void emit_delta(struct run *run, struct slice text);
 // A delta of safe text, as the client is due it.
 void emit_reply(struct run *run, struct safe_text text);
 void emit_warning(struct run *run, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+// The session goes on on the device that its head names.
+void emit_moved(struct run *run, const struct session_head *head);
+// Members of an open object: the device that it goes on on, and since when; null where none was
+// said.
+void emit_lease(struct json_writer *w, const struct session_head *head);
 // Tells a joiner what `first` has told so far.
 void emit_join(struct run *run, const struct run *first);
 // Ends the run. DONE with the turn as it stands.

@@ -94,6 +94,7 @@ static void end(struct run *run)
         emit_head(&w, &row->head, row->user, clock_wall_ms(run->w->env.clock));
         jw_kv_i64(&w, "turns", row->head.turns);
         emit_times(&w, &row->head);
+        emit_lease(&w, &row->head);
         jw_kv_bool(&w, "quarantined", row->head.quarantined);
         jw_object_end(&w);
     }

@@ -2,6 +2,7 @@
 // pin.c: what a session keeps in every request, wherever the cut is: the user pins turns, states
 // constraints, and takes back both.
 #include "base/utf8.h"
+#include "turn/device.h"
 #include "turn/mask.h"
 
 static void reloaded(struct ledger_op *op);
@@ -68,8 +69,11 @@ static void have(struct run *run)
 static void reloaded(struct ledger_op *op)
 {
     struct run *run = turn_op_over(op);
-    if (op->code)
-        emit_error(run, op->code, &op->err);
+    int code = op->code;
+    if (!code && device_held(run, &run->live->chat->head.lease.rules, &op->err))
+        code = E_REFUSED;
+    if (code)
+        emit_error(run, code, &op->err);
     else
         have(run);
 }
@@ -95,11 +99,16 @@ static void owned(struct run *run)
         look(run);
 }
 
+static void entered(struct run *run)
+{
+    live_take(run, owned);
+}
+
 static void located(struct run *run)
 {
     struct err err = ERR_INIT;
     if (run->target) {
-        live_take(run, owned);
+        device_enter(run, entered);
         return;
     }
     err_set(&err, E_NOT_FOUND, "there is no session to pin anything in: say something first");

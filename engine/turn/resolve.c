@@ -28,6 +28,8 @@ void resolve_user(struct run *run, bool create, void (*then)(struct run *run))
     struct slice context = slice_str(run->job->context);
     vault_partition(w->env.vault, slice_str(run->job->user), run->partition);
     vault_digest(w->env.vault, "context", &context, 1, run->context_hash);
+    struct slice device[] = {slice_str(run->partition), slice_str(run->job->device)};
+    vault_digest(w->env.vault, "device", device, 2, run->holder);
     run->user_key = vault_find_key(w->env.vault, run->partition);
     if (run->user_key) {
         then(run);

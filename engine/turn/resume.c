@@ -13,6 +13,7 @@
 // greeting is a step in front of the first turn: an event of the ledger, and part of the primer, as
 // a request's first message is the user's.
 #include "turn/choose.h"
+#include "turn/device.h"
 #include "turn/mask.h"
 #include "turn/resume.h"
 
@@ -384,10 +385,15 @@ static void take(struct run *run)
     aside_run(run, prepare);
 }
 
+static void entered(struct run *run)
+{
+    live_take(run, take);
+}
+
 static void located(struct run *run)
 {
     if (run->target)
-        live_take(run, take);
+        device_enter(run, entered);
     else
         answer(run);
 }

@@ -36,6 +36,7 @@
 //   3. While run->op is under way (op_busy) no other ledger op of this chat is started.
 #include "base/utf8.h"
 #include "turn/background.h"
+#include "turn/device.h"
 #include "turn/feeder.h"
 #include "turn/gauge.h"
 #include "turn/mask.h"
@@ -114,15 +115,9 @@ static void key_looked_up(struct ledger_op *op)
         emit_error(run, op->code, &op->err);
 }
 
-static void located(struct run *run)
+static void entered(struct run *run)
 {
     struct job *job = run->job;
-    if (!run->target) {
-        struct err err = ERR_INIT;
-        err_set(&err, E_NOT_FOUND, "there is no session yet, and no reply to regenerate");
-        emit_error(run, E_NOT_FOUND, &err);
-        return;
-    }
     if (!job->key[0]) {
         live_take(run, owned);
         return;
@@ -147,6 +142,17 @@ static void located(struct run *run)
     turn_op_start(run, key_looked_up);
     ledger_find_key(run->w->ledger, run->partition, run->user_key, run->key_hash, run->text_digest,
                     &run->op);
+}
+
+static void located(struct run *run)
+{
+    if (run->target) {
+        device_enter(run, entered);
+        return;
+    }
+    struct err err = ERR_INIT;
+    err_set(&err, E_NOT_FOUND, "there is no session yet, and no reply to regenerate");
+    emit_error(run, E_NOT_FOUND, &err);
 }
 
 static void have_user(struct run *run)
@@ -352,6 +358,8 @@ void turn_fill_accept(const struct run *run, struct ledger_accept *a)
         .edit_from = turn_replaces(run),
         .regenerate = run->job->flags & JOB_REGENERATE,
         .resumed = resumes(run),
+        .by = device_of(run),
+        .devices = run->policy->info.devices,
     };
     memcpy(a->context_hash, run->context_hash, sizeof(a->context_hash));
 }
@@ -456,6 +464,18 @@ void turn_recover(struct run *run, void (*done)(struct ledger_op *op))
         ledger_recover_own(chat, &run->op);
 }
 
+// Which device has the session is for its head to say as it is now.
+static void refuse_device(struct run *run, const struct err *err)
+{
+    if (run->lease_looked) {
+        emit_error(run, E_REFUSED, err);
+        return;
+    }
+    run->lease_looked = true;
+    turn_op_start(run, accept_again);
+    ledger_reload(run->live->chat, &run->op);
+}
+
 static void begin_accept(struct run *run)
 {
     struct chat *chat = run->live->chat;
@@ -469,6 +489,11 @@ static void begin_accept(struct run *run)
     if (run->tries == 1 && turn_edits(run)) {
         turn_op_start(run, accept_again);
         ledger_reload(chat, &run->op);
+        return;
+    }
+    struct err err = ERR_INIT;
+    if (device_held(run, &run->policy->info.devices, &err)) {
+        refuse_device(run, &err);
         return;
     }
     if (chat->head.open_turn) {
@@ -504,9 +529,12 @@ static void accepted(struct ledger_op *op)
     run->turn = run->live->chat->head.turns;
     run->attempt = run->live->chat->attempt;
     run->tries = 0;
+    run->moved_epoch = run->live->chat->head.lease.epoch;
     emit_accepted(run);
     feeder_policy(run);
-    if (run->turn == 1 || resumes(run))
+    if (op->moved)
+        device_moved(run->w, &run->live->chat->head);
+    if (run->turn == 1 || op->moved || resumes(run))
         feeder_wake(run->w);
     // Failing to index it costs the next turn a read, not the turn.
     if (live_map(run->w, run->live, &err))

@@ -18,6 +18,7 @@
 //   mask.c      the masks of a run's user
 //   reply.c     the reply chain: redact, keep, show
 //   replay.c    a key that was used before: the stored turn answers
+//   device.c    which device a session goes on on, and who hears that it moved (device.h)
 //   aside.c     turns whose hooks take long, put aside so that others go on
 //   emit.c      events and their JSON
 //   recall.c    recall indexes: loaded, made true to the ledger, kept up; recall_keep.c: their
@@ -230,6 +231,7 @@ struct run {
     char partition[PARTITION_BYTES];
     char context_hash[VAULT_DIGEST_BYTES];
     char key_hash[VAULT_DIGEST_BYTES];
+    char holder[DEVICE_HOLDER_BYTES];  // a digest of user and device
     char text_digest[VAULT_DIGEST_BYTES];
     char *key_name;                // its key in worker->keys, owned
     const struct user_key *user_key;
@@ -242,6 +244,9 @@ struct run {
     int64_t found_active_ms;       // when the session was last active, as it was found; or 0
     uint64_t pointer_version;      // of the record that says which is the newest; 0: not known
     struct resuming *resuming;     // resume.c's; owned
+    void (*device_then)(struct run *run);
+    bool lease_looked;             // the head was read again, as another device has the session
+    uint32_t moved_epoch;          // of the lease: it was told that the session moved
     bool rebuilt;                  // the session's head was damaged, and made anew
     bool resumed;                  // a new session began, as the one before is too old
     struct live *target;           // found and pinned, not ours yet
@@ -305,6 +310,7 @@ struct run {
     bool was_reset;                // the policy has moved the turn to a new session
     struct live *moving;           // the session that it is being moved to
     // how it ends
+    bool settle_overtaken;         // the head was not what it was here: it is written anew at once
     struct ledger_settle settle;
     struct safe_buf states[2];     // what on_message and on_reply say of the state; or empty
     struct content reply_content;

@@ -2,6 +2,7 @@
 // turn_plan.c: PLANNING (turn.c draws the machine). The policy sees the message and decides; its
 // plan and the ledger become a request. A hook that fails is stood in for by the plain policy: no
 // turn is lost.
+#include "turn/device.h"
 #include "turn/gauge.h"
 #include "turn/mask.h"
 #include "turn/resume.h"
@@ -61,12 +62,33 @@ static void answered(struct run *run, int code, const struct err *err)
     turn_settle(run);
 }
 
+static void move(struct run *run);
+
+static void move_reloaded(struct ledger_op *op)
+{
+    struct run *run = turn_op_over(op);
+    if (op->code) {
+        turn_fail(run, op->code, &op->err);
+        return;
+    }
+    device_look(run);
+    move(run);
+}
+
 static void moved(struct ledger_op *op)
 {
     struct run *run = turn_op_over(op);
     struct live *to = run->moving;
     struct err err = ERR_INIT;
     run->moving = NULL;
+    // The session before was moved to another device meanwhile.
+    if (op->code == E_CONFLICT && !op->ambiguous && run->tries++ < CONFLICT_TRIES_MAX) {
+        live_discard(run->w, to);
+        turn_op_start(run, move_reloaded);
+        ledger_reload(run->live->chat, &run->op);
+        return;
+    }
+    run->tries = 0;
     if (op->code) {
         live_discard(run->w, to);
         turn_fail(run, op->code, &op->err);
@@ -87,15 +109,20 @@ static void moved(struct ledger_op *op)
 
 static void reset(struct run *run)
 {
-    struct worker *w = run->w;
-    struct err err = ERR_INIT;
-    struct session_head head = {0};
     const struct constraints *kept = run->live->chat->head.constraints;
     if (kept && kept->len)
         emit_warning(run, "policy %s begins a new session: the %u constraint%s of session %s "
                      "stay%s there", run->policy->info.name, kept->len, kept->len == 1 ? "" : "s",
                      run->live->chat->head.id, kept->len == 1 ? "s" : "");
     run->was_reset = true;
+    move(run);
+}
+
+static void move(struct run *run)
+{
+    struct worker *w = run->w;
+    struct err err = ERR_INIT;
+    struct session_head head = {0};
     int code = session_head_new(&head, &w->session_env, run->partition, run->job->bot,
                                 run->job->context, &err);
     if (!code)

@@ -44,7 +44,8 @@ enum { JOB_CONTINUE = 1 /* the newest session of bot and context */, JOB_STATELE
        JOB_ALL_USERS = 4,
        JOB_REGENERATE = 8 /* edit_turn, or the newest turn, is asked again in the same words */,
        JOB_AS_OPERATOR = 16 /* not the user asks: what is read of the user is noted */,
-       JOB_REVEAL = 32 /* SHOW: with originals, as far as they are kept */ };
+       JOB_REVEAL = 32 /* SHOW: with originals, as far as they are kept */,
+       JOB_HERE = 64 /* the session goes on on this device, whoever has it */ };
 
 enum { MESSAGE_BYTES_MAX = 256 << 10, JOB_TEXT_BYTES_MAX = 16 << 20, KEY_BYTES_MAX = 256 };
 
@@ -60,6 +61,7 @@ struct job {
     char context[CONTEXT_BYTES];
     char session[ID_TEXT_BYTES];   // empty: a new one, or the newest with JOB_CONTINUE
     char key[KEY_BYTES_MAX];       // idempotency key; empty: none
+    char device[DEVICE_BYTES];     // as whoever asks calls it; empty: they do not say
     char provider[MODEL_NAME_BYTES], model[MODEL_NAME_BYTES];  // empty: policy, then configuration
     char by[16];                   // usage: day bot model user session
     char import_id[256];           // IMPORT: the conversation's id; empty: a new one
@@ -82,6 +84,7 @@ void job_free(struct job *j);
 
 enum event_type {
     EVENT_ACCEPTED, EVENT_DELTA, EVENT_WARNING, EVENT_DONE, EVENT_RESULT, EVENT_ERROR,
+    EVENT_MOVED,                   // the session goes on on another device
 };
 
 // Instead of a RESULT that there is no memory for.
@@ -93,10 +96,12 @@ struct event {
     enum event_type type;
     uint64_t request;
     void *ticket;                  // the job's
-    const char *session;           // ACCEPTED, DONE
+    const char *session;           // ACCEPTED, DONE, MOVED
     uint32_t turn;
-    struct slice text;             // DELTA: for the client's eyes; WARNING: one sentence
-    struct slice json;             // DONE, RESULT: as INTERFACES.md shapes it; DONE: empty when
+    struct slice text;             // DELTA: for the client's eyes; WARNING: one sentence; MOVED:
+                                   // the device, as it was called; or empty
+    struct slice json;             // DONE, RESULT: as INTERFACES.md shapes it; MOVED: {session,
+                                   // device, since}; DONE: empty when
                                    // there was no memory for it
     int code;                      // ERROR; DONE: E_OK, E_PROVIDER, E_CANCELLED, E_STORE …
     const char *message;           // with code

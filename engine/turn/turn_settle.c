@@ -2,6 +2,7 @@
 // turn_settle.c: SETTLING (turn.c draws the machine). The reply, its usage and the session's new
 // state in one commit: A2. If the store fails, the ledger is read again before anything is written
 // again.
+#include "turn/device.h"
 #include "turn/mask.h"
 
 void turn_outcome(struct run *run, int code, const char *text)
@@ -78,6 +79,8 @@ static void looked_again(struct ledger_op *op)
     const struct turn *turn = op->code ? NULL : chat_turn(run->live->chat, run->turn);
     if (turn && turn->status != TURN_OPEN)
         end_turn(run, run->code, run->message);
+    else if (turn && run->settle_overtaken)
+        write_end(run);
     else
         write_again(run);
 }
@@ -89,6 +92,7 @@ static void reloaded(struct ledger_op *op)
         write_again(run);
         return;
     }
+    device_look(run);
     turn_op_start(run, looked_again);
     ledger_load(run->live->chat, run->turn, &run->op);
 }
@@ -110,8 +114,11 @@ static void settled(struct ledger_op *op)
                  "is kept");
         return;
     }
-    log_line(run->w->env.log, LOG_ERROR, "turn: storing the end of turn %u of %s: %s", run->turn,
-             run->live->chat->head.id, op->err.message);
+    // Somebody wrote to the session meanwhile: it was moved to another device, if the turn is open.
+    run->settle_overtaken = op->code == E_CONFLICT && !op->ambiguous;
+    if (!run->settle_overtaken)
+        log_line(run->w->env.log, LOG_ERROR, "turn: storing the end of turn %u of %s: %s",
+                 run->turn, run->live->chat->head.id, op->err.message);
     if (++run->tries == SETTLE_TRIES_MAX) {
         char message[ERR_MESSAGE_BYTES];
         snprintf(message, sizeof(message),

@@ -20,7 +20,7 @@ error("Cannot require a meta file")
 ---@field privacy? parley.Privacy
 ---@field memory? table              Later.
 ---@field tools? table               Later.
----@field devices? table             Later.
+---@field devices? parley.Devices
 ---@field flows? table               Later.
 
 -- What is personal: which of it is masked, what is kept of it, and who reads what. Without it all
@@ -55,6 +55,11 @@ error("Cannot require a meta file")
 ---@field fresh_after? string | false     "21d": a new one is told nothing of the one before.
 ---@field offer? boolean   In between, a new one is told only once a plan says { resume = true }.
 ---@field greet? fun(view: parley.View): (string | { say: string } | nil)  Said first in a new one.
+
+-- Devices that say which they are (--device), and those that do not, which count as one.
+---@class parley.Devices
+---@field one_active? boolean         One at a time; another one continues with --here.
+---@field lapse_after? string | false "10m": without activity for so long, any device may go on.
 
 ---@class parley.Limits
 ---@field max_output_tokens? integer   Absent: the model's default.

@@ -32,6 +32,8 @@ static bool said_expected(struct talk *t, const struct said *s)
         return talk_fail(t, s->n,
                          "it ended with '%s: %s', and no status: or error: line expects that",
                          parley_code_word(s->code), s->error.ptr ? s->error.ptr : "");
+    if (s->moved[0] && !s->moved_seen)
+        return talk_fail(t, s->n, "no moved: line expects '%s'", s->moved);
     for (unsigned i = 0; i < s->warnings_len; i++) {
         if (!(s->warnings_seen >> i & 1))
             return talk_fail(t, s->n, "no warning: line expects '%s'", s->warnings[i]);
@@ -98,7 +100,7 @@ static struct said *say(struct talk *t)
 static void said_once(struct talk *t)
 {
     t->key[0] = t->with_provider[0] = t->with_model[0] = '\0';
-    t->fresh = t->stateless = false;
+    t->fresh = t->stateless = t->here = false;
     t->in_session = 0;
 }
 
@@ -125,7 +127,9 @@ static bool send_message(struct talk *t, const struct line *line)
     talk_tell(t, "user:", line->text);
     m.flags = (t->fresh || t->in_session ? 0u : (unsigned)PARLEY_CONTINUE) |
               (t->stateless ? (unsigned)PARLEY_STATELESS : 0u) |
-              (line->word == W_REGENERATE ? (unsigned)PARLEY_REGENERATE : 0u);
+              (line->word == W_REGENERATE ? (unsigned)PARLEY_REGENERATE : 0u) |
+              (t->here ? (unsigned)PARLEY_CONTINUE_HERE : 0u);
+    m.device = t->device[0] ? t->device : NULL;
     m.user = t->user;
     m.bot = t->bot;
     m.context = t->context;
@@ -152,6 +156,8 @@ static bool command(struct talk *t, const struct line *line)
     scope.user = t->user;
     scope.bot = t->bot;
     scope.context = t->context;
+    scope.device = t->device[0] ? t->device : NULL;
+    scope.flags = t->here ? PARLEY_CONTINUE_HERE : 0;
     scope.session = t->in_session ? t->sessions[t->in_session - 1] : NULL;
     uint64_t *request = &s->request;
     int code;
@@ -417,6 +423,12 @@ static bool settle(struct talk *t, const struct line *line)
         return true;
     case W_BOT:
         set_name(t->bot, value);
+        return true;
+    case W_DEVICE:
+        set_name(t->device, strcmp(value, "none") == 0 ? "" : value);
+        return true;
+    case W_HERE:
+        t->here = true;
         return true;
     case W_NEW:
         t->fresh = true;
@@ -807,6 +819,11 @@ static bool check(struct talk *t, const struct line *line)
         return check_why(t, line);
     case W_SWEPT:
         return check_counts(t, line);
+    case W_MOVED:
+        t->now->moved_seen = true;
+        return strcmp(t->now->moved, line->text.ptr) == 0
+                   ? true
+                   : talk_differs(t, line->n, "moved", line->text, slice_str(t->now->moved));
     case W_GREETING:
         return check_member(t, line, "greeting");
     case W_RESUMED:

@@ -27,12 +27,14 @@ enum word {
     W_AS,
     W_CONTEXT,
     W_BOT,
+    W_DEVICE,
     // for the next message only
     W_NEW,
     W_IN,
     W_KEY,
     W_STATELESS,
     W_WITH,
+    W_HERE,
     // what happens
     W_USER,
     W_EDIT,
@@ -76,6 +78,7 @@ enum word {
     W_STATUSES,
     W_GREETING,
     W_RESUMED,
+    W_MOVED,
     W_VERIFY,
     WORDS
 };
@@ -96,11 +99,13 @@ static const struct {
     [W_AS] = {"as", K_SETTING, F_ARGUMENT},
     [W_CONTEXT] = {"context", K_SETTING, F_ARGUMENT},
     [W_BOT] = {"bot", K_SETTING, F_ARGUMENT},
+    [W_DEVICE] = {"device", K_SETTING, F_ARGUMENT},
     [W_NEW] = {"new", K_SETTING, F_ALONE},
     [W_IN] = {"in", K_SETTING, F_ARGUMENT},
     [W_KEY] = {"key", K_SETTING, F_ARGUMENT},
     [W_STATELESS] = {"stateless", K_SETTING, F_ALONE},
     [W_WITH] = {"with", K_SETTING, F_ARGUMENT},
+    [W_HERE] = {"here", K_SETTING, F_ALONE},
     [W_USER] = {"user", K_ACTION, F_TEXT},
     [W_EDIT] = {"edit", K_ACTION, F_BOTH},
     [W_REGENERATE] = {"regenerate", K_ACTION, F_ARGUMENT},
@@ -141,6 +146,7 @@ static const struct {
     [W_STATUSES] = {"statuses", K_CHECK, F_TEXT},
     [W_GREETING] = {"greeting", K_CHECK, F_TEXT},
     [W_RESUMED] = {"resumed", K_CHECK, F_TEXT},
+    [W_MOVED] = {"moved", K_CHECK, F_TEXT},
     [W_VERIFY] = {"verify", K_CHECK, F_ALONE},
 };
 

@@ -54,6 +54,8 @@ struct said {
     char *warnings[SAID_WARNINGS_MAX];
     unsigned warnings_len, warnings_seen; // how many there are; bits of those the dialogue expects
     bool outcome_seen;
+    char moved[NAME_MAX_BYTES]; // to which device the session moved meanwhile
+    bool moved_seen;
 };
 
 struct talk {
@@ -78,7 +80,8 @@ struct talk {
     // for messages
     char bot[NAME_MAX_BYTES], user[NAME_MAX_BYTES], context[NAME_MAX_BYTES];
     char with_provider[NAME_MAX_BYTES], with_model[NAME_MAX_BYTES], key[NAME_MAX_BYTES];
-    bool fresh, stateless;
+    char device[NAME_MAX_BYTES];
+    bool fresh, stateless, here;
     unsigned in_session; // 0: none named
     // what happened
     struct said said[SAID_MAX];
@@ -486,7 +489,8 @@ static void see_result(struct talk *t, struct said *s, const parley_event *e)
 
 static void see_event(struct talk *t, const parley_event *e)
 {
-    static const char *const names[] = {"accepted", "delta", "warning", "done", "result", "error"};
+    static const char *const names[] = {"accepted", "delta", "warning", "done", "result", "error",
+                                        "moved"};
     struct said *s = said_of(t, e->request);
 
     if (e->request == t->asked) {
@@ -511,6 +515,9 @@ static void see_event(struct talk *t, const parley_event *e)
     case PARLEY_EVENT_WARNING:
         if (s->warnings_len < SAID_WARNINGS_MAX)
             s->warnings[s->warnings_len++] = mem_strdup(e->text);
+        break;
+    case PARLEY_EVENT_MOVED:
+        snprintf(s->moved, sizeof(s->moved), "%s", e->text[0] ? e->text : "(no name)");
         break;
     case PARLEY_EVENT_DONE:
         s->done = true;

@@ -89,6 +89,11 @@ static void test_session_head__the_longest_is_a_record(void **state)
 
     (void)state;
     memset(h.bot, 'b', sizeof(h.bot) - 1);
+    memset(h.lease.holder, 'f', sizeof(h.lease.holder) - 1);
+    memset(h.lease.before, 'e', sizeof(h.lease.before) - 1);
+    h.lease.epoch = UINT32_MAX;
+    h.lease.since_ms = INT64_MAX;
+    h.lease.rules = (struct device_rules){true, EXPIRY_MS_MAX};
     for (uint32_t i = 0; i < SUPERSEDED_RANGES_MAX; i++) {
         uint32_t last = SESSION_TURNS_MAX - 3 * i;
 
