@@ -13,7 +13,7 @@
 // that requests begin alike; what is newer stands in the newest message, in front of the user's
 // words, until the cut moves. One that is taken back makes the cut anew. Data of the request alone,
 // quoted as what is recalled is (quote.c), and never system text.
-#include "turn/turn_int.h"
+#include "turn/constrain.h"
 
 enum { CONSTRAINTS_TEXT_MAX = 64 << 10 };
 

@@ -11,8 +11,10 @@
 //
 // Work grows with what is sent, not with what is behind.
 #include "turn/choose.h"
+#include "turn/constrain.h"
 #include "turn/gauge.h"
 #include "turn/mask.h"
+#include "turn/predict.h"
 
 // All of a history may be sent: its turns bound the messages.
 enum { CONTEXT_STEPS_MAX = 1 << 22 };

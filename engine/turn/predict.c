@@ -6,6 +6,7 @@
 // Of the output, the mean of the replies that are sent along. An estimate, and marked as one. And
 // the most that it can be, for the budgets.
 #include "turn/gauge.h"
+#include "turn/predict.h"
 
 // Providers keep a prompt for five minutes unless asked for longer (Anthropic: ttl 5m).
 enum { CACHE_WARM_MS = 5 * 60 * 1000 };

@@ -40,6 +40,7 @@
 #include "turn/feeder.h"
 #include "turn/gauge.h"
 #include "turn/mask.h"
+#include "turn/predict.h"
 #include "turn/resume.h"
 
 static void begin_accept(struct run *run);

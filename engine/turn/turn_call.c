@@ -3,6 +3,7 @@
 // one is committed before it is sent. What may have been accepted (and billed) is not sent again.
 #include "turn/gauge.h"
 #include "turn/mask.h"
+#include "turn/predict.h"
 
 static void call_over(struct llm_call *call);
 

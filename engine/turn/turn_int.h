@@ -416,16 +416,6 @@ void query_open(struct run *run, struct safe_text text, int64_t wait_ms,
 const float *query_vector(const struct run *run, const struct recall *index);
 void query_release(struct run *run);
 
-// constrain.c
-// What run's request is to keep to, into its context: what was stated before turn `cut_turn` for
-// the front, what is newer for the newest message. E_NOMEM.
-int constraints_compose(struct run *run, uint32_t cut_turn, struct err *err);
-void constraints_release(struct context *c);
-static inline uint64_t constraints_tokens(const struct context *c)
-{
-    return (uint64_t)c->constraints_front.tokens + c->constraints_fresh.tokens;
-}
-
 // recall_ask.c
 void recall_start(struct run *run);
 
@@ -551,15 +541,6 @@ bool context_smaller(struct run *run);
 // How many of a turn's steps may be sent: those before the first tool call that is not answered as
 // providers want it.
 uint32_t sendable_steps(const struct turn *t);
-
-// predict.c
-// What run's request, which is assembled, will use and cost.
-void predict_usage(const struct run *run, struct usage *out);
-// The most that it can cost; and the least that `most` will be for any request of run's, known once
-// policy and model are.
-void predict_most(const struct run *run, struct usage *out);
-void predict_least(const struct run *run, struct usage *out);
-
 
 // replay.c: run's key was used before; the turn that op names answers.
 void replay_start(struct run *run, const struct ledger_op *taken);

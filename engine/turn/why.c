@@ -4,6 +4,7 @@
 // Told from what the turn's last attempt kept (model/sent.h) and from the turns themselves: what is
 // not among those that were sent, or quoted, was left out. A turn that sent nothing (its policy
 // answered, or its process died) says so with an empty strategy.
+#include "turn/constrain.h"
 #include "turn/turn_int.h"
 
 static void why_user(struct run *run);
