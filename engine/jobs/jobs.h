@@ -32,6 +32,12 @@ struct jobs_env {
     // done(arg, code) once, when that is durable. NULL: nothing remembers.
     void (*forget)(void *user, const char *partition, const char *bot,
                    void (*done)(void *arg, int code), void *arg);
+    // Has a session that is over learnt from, by the worker of its user, and calls done(arg, code)
+    // once: E_OK: it is, or nothing more will come of it; E_NOT_FOUND: its policy remembers
+    // nothing; E_BUSY: it failed lately and rests. Others: it failed, and is asked again by a later
+    // pass. NULL: nobody learns.
+    void (*learn)(void *user, const char *partition, const char *session,
+                  void (*done)(void *arg, int code), void *arg);
     void *user;
     bool believe_clock;      // for negative controls: the clock is the time, whatever it does
 };

@@ -2,13 +2,14 @@
 // sweep.c: one pass of the sweep.
 //
 //   clock record ─▶ time moved on (trust.h), written ─▶ page of what is due by then
-//      each session: not archived ─▶ archived
+//      each session: not archived ─▶ learnt from ─▶ archived
 //                    archived     ─▶ turns deleted ─▶ recall forgets ─▶ its head is due no more
 //
 // What is handled leaves the list of what is due, as its head says when it is due next; so the page
-// after begins at the last record that was left. A session that cannot be handled (damaged, written
-// to meanwhile) is left, and harms no other. Originals that a policy kept for a while
-// (ledger/masks.h) are due when that ends, and deleted as they come up.
+// after begins at the last record that was left, also in the pass after one that ended early. A
+// session that cannot be handled (damaged, written to meanwhile) is left, and harms no other. One
+// that was not learnt from is not archived: who learns says when it gives up. Originals that a
+// policy kept for a while (ledger/masks.h) are due when that ends, and deleted as they come up.
 #include "jobs/sweep.h"
 
 #include "base/mem.h"
@@ -27,6 +28,9 @@ struct sweep {
     unsigned clock_tries;
     int64_t now_ms;                // the earlier of the clock and the trusted time
     uint32_t sessions, records;    // what this pass may still do
+    int64_t until_ns;              // and how long, of the monotonic clock
+    bool goes_on;                  // from the cursor: the pass before ended there
+    bool behind;                   // something was left as this pass may do no more
     struct store_op op, page;
     struct store_item item;
     struct buf text, cursor;
@@ -49,6 +53,7 @@ static void end(struct sweep *s, int code)
     store_op_release(&s->page);
     s->op = s->page = (struct store_op){0};
     s->pass = NULL;
+    s->goes_on = s->goes_on && !code;
     p->code = code;
     p->over(p);
 }
@@ -163,7 +168,7 @@ static void turns_deleted(struct ledger_op *op)
         return;
     }
     if (op->more) {
-        s->pass->more = true;
+        s->behind = true;
         leave(s, NULL);
         return;
     }
@@ -184,6 +189,29 @@ static void archived(struct ledger_op *op)
         handled(s);
     else
         leave(s, NULL);  // a message came, or it is listed late
+}
+
+static void archive(struct sweep *s)
+{
+    begin_op(s, archived);
+    ledger_archive(s->chat, s->now_ms, s->trust.trusted_ms, &s->ledger_op);
+}
+
+static void learnt(void *arg, int code)
+{
+    struct sweep *s = arg;
+
+    s->report.learnt += code == E_OK;
+    if (code == E_OK || code == E_NOT_FOUND) {
+        archive(s);
+    } else if (code == E_STORE || code == E_NOMEM) {
+        err_set(&s->pass->err, code, "session %s could not be learnt from", s->session);
+        end(s, code);
+    } else {
+        // Who learns has told the log.
+        s->report.failed += code != E_BUSY && code != E_CANCELLED && code != E_ERASED;
+        leave(s, NULL);
+    }
 }
 
 // Which of the two it is, the row tells; whether it is so, the head that is read then.
@@ -208,10 +236,12 @@ static void handle(struct sweep *s)
         s->pass->err = err;
         end(s, code);
     } else if (!says_archived(&s->page.rows[s->row])) {
-        begin_op(s, archived);
-        ledger_archive(s->chat, s->now_ms, s->trust.trusted_ms, &s->ledger_op);
+        if (s->env.learn)
+            s->env.learn(s->env.user, s->partition, s->session, learnt, s);
+        else
+            archive(s);
     } else if (s->records == 0) {
-        s->pass->more = true;
+        s->behind = true;
         leave(s, NULL);
     } else {
         begin_op(s, turns_deleted);
@@ -302,28 +332,31 @@ static void next_row(struct sweep *s)
         return;
     }
     if (s->row == s->page.rows_len) {
-        if (s->page.more)
+        if (s->page.more) {
             next_page(s);
-        else
-            end(s, E_OK);
+            return;
+        }
+        s->pass->more = s->behind;
+        s->goes_on = s->behind = false;
+        end(s, E_OK);
+        return;
+    }
+    if (s->sessions == 0 || clock_mono_ns(s->env.clock) > s->until_ns) {
+        s->pass->more = s->goes_on = true;
+        end(s, E_OK);
         return;
     }
     if (is_original(&s->page.rows[s->row])) {
         if (s->records) {
             delete_original(s);
         } else {
-            s->pass->more = true;
+            s->behind = true;
             leave(s, NULL);
         }
         return;
     }
     if (!read_row(s, &s->page.rows[s->row])) {
         leave(s, NULL);
-        return;
-    }
-    if (s->sessions == 0) {
-        s->pass->more = true;
-        end(s, E_OK);
         return;
     }
     s->sessions--;
@@ -377,8 +410,10 @@ static void clock_written(struct store_op *op)
         err_prefix(&s->pass->err, "keeping the time: ");
         end(s, op->code);
     } else {
-        buf_clear(&s->cursor);
-        s->cursor_partition[0] = '\0';
+        if (!s->goes_on) {
+            buf_clear(&s->cursor);
+            s->cursor_partition[0] = '\0';
+        }
         next_page(s);
     }
 }
@@ -442,6 +477,7 @@ static void pass(void *self, struct job_pass *p)
     s->clock_tries = 0;
     s->sessions = SWEEP_SESSIONS_MAX;
     s->records = SWEEP_RECORDS_MAX;
+    s->until_ns = clock_mono_ns(s->env.clock) + SWEEP_MS_MAX * INT64_C(1000000);
     read_clock(s);
 }
 

@@ -213,7 +213,9 @@ struct ledger_settle {
     struct safe_text system;
     uint64_t system_hash;
     bool pin;                        // the policy pins the turn (an event); not over the limit
-    struct safe_text states[2];      // JSON objects that go into the session's state, or empty
+    // JSON objects that go into the session's state, or empty; where keys are the same the later
+    // one's is kept.
+    struct safe_text states[3];
     bool resume;                     // the session was offered what was before, and takes it
 };
 // A2. On success the turn is closed and the head has no open turn.

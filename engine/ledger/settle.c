@@ -244,10 +244,13 @@ static void add_cut(struct work *w, const struct ledger_settle *s)
 // turn: it stays as it was.
 static int build_head(struct work *w, const struct ledger_settle *s, struct err *err)
 {
-    bool notes = s->resume || s->states[0].len || s->states[1].len;
-    int code = work_head(w, notes, err);
+    enum { STATES = sizeof(s->states) / sizeof(s->states[0]) };
+    bool notes = s->resume;
 
-    for (unsigned i = 0; i < 2 && !code; i++) {
+    for (unsigned i = 0; i < STATES; i++)
+        notes |= s->states[i].len > 0;
+    int code = work_head(w, notes, err);
+    for (unsigned i = 0; i < STATES && !code; i++) {
         struct err why = ERR_INIT;
 
         if (s->states[i].len)

@@ -186,6 +186,8 @@ void learnt_write_meta(const struct learnt *l, struct buf *out)
     jw_init(&w, out);
     jw_object(&w);
     jw_kv_i64(&w, "upto", l->upto);
+    write_unless_0(&w, "model", l->model_upto);
+    write_unless_0(&w, "past", l->past);
     if (l->extractor[0])
         jw_kv_str(&w, "extractor", l->extractor);
     if (l->journal)
@@ -201,6 +203,8 @@ int learnt_read_meta(struct learnt *l, struct slice meta, struct err *err)
 
     meta_open(&m, meta, "learning", err);
     l->upto = (uint32_t)meta_i64(&m, "upto", 0, SESSION_TURNS_MAX);
+    l->model_upto = (uint32_t)meta_i64_or(&m, "model", 0, SESSION_TURNS_MAX, 0);
+    l->past = (unsigned)meta_i64_or(&m, "past", 0, 255, 0);
     meta_chars(&m, "extractor", false, l->extractor, sizeof(l->extractor));
     struct json journal = m.code ? (struct json){0} : json_get(m.root, "journal");
     l->journal = json_bool(journal, false);

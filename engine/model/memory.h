@@ -70,10 +70,13 @@ void core_memory_write(const struct core_memory *c, struct buf *meta, struct saf
 int core_memory_read(struct core_memory *c, struct slice meta, struct safe_text body,
                      struct err *err);
 
-// Meta: {"upto","extractor"?,"journal"?,"tries"?,"at"}; no body.
+// Meta: {"upto","model"?,"past"?,"extractor"?,"journal"?,"tries"?,"at"}; no body.
 struct learnt {
     char session[ID_TEXT_BYTES];
     uint32_t upto;                 // the last turn that was learnt from; 0: none
+    uint32_t model_upto;           // the last one that a model was asked about; 0: none
+    unsigned past;                 // what the turns up to `upto` began and did not end: bits of
+                                   // who judges (turn/learn.c)
     char extractor[FACT_EXTRACTOR_BYTES];  // which did; "": none yet
     bool journal;                  // its entry is written, up to this turn
     uint32_t tries;                // that failed, in a row

@@ -177,6 +177,9 @@ enum run_state {
     RUN_OVER,
 };
 
+// Who says something of a session's state; of one key the later one's word is kept.
+enum { STATE_OF_PASS, STATE_OF_MESSAGE, STATE_OF_REPLY, STATES };
+
 // What recall_turn.c found for a turn.
 struct recalled {
     struct step step;              // the quotation, to stand before the user's step; not stored
@@ -312,7 +315,7 @@ struct run {
     // how it ends
     bool settle_overtaken;         // the head was not what it was here: it is written anew at once
     struct ledger_settle settle;
-    struct safe_buf states[2];     // what on_message and on_reply say of the state; or empty
+    struct safe_buf states[STATES];  // what is said of the session's state; or empty
     struct content reply_content;
     struct attempt attempt;
     int code;
@@ -481,7 +484,7 @@ void turn_view(const struct run *run, struct policy_view *view);
 void turn_history(struct run *run);
 // Does what a hook's plan says of pinning the turn under way.
 void turn_pin(struct run *run, const struct plan *p);
-// Keeps what a plan says of the session's state: on_message's (0), on_reply's (1).
+// Keeps what a plan says of the session's state: which of STATES it is.
 void turn_keep_state(struct run *run, unsigned which, const struct plan *p);
 // Tells the operator and the person that a hook failed and the plain policy stood in for it.
 void turn_hook_failed(struct run *run, const char *hook, const struct err *err);

@@ -318,7 +318,7 @@ static void ask_policy(struct run *run)
     if (run->policy->ops->on_message(run->policy, &view, &p, &err))
         turn_hook_failed(run, "on_message", &err);
     turn_pin(run, &p);
-    turn_keep_state(run, 0, &p);
+    turn_keep_state(run, STATE_OF_MESSAGE, &p);
     switch (p.verb) {
     case PLAN_SAY:
     case PLAN_HANDOFF:

@@ -30,25 +30,42 @@ void turn_stopped(struct run *run, enum attempt_status how)
     turn_settle(run);
 }
 
-static void run_on_reply(struct run *run)
+// What a hook says to the reply: of the session's state, as which of STATES, and of pinning.
+static void ask_hook(struct run *run, struct safe_text reply, const char *name, unsigned which,
+                     int (*hook)(struct policy *p, const struct policy_view *view,
+                                 struct safe_text reply, struct plan *plan, struct err *err))
 {
     struct policy_view view;
     struct err err = ERR_INIT;
     struct plan p;
+    plan_init(&p);
+    turn_view(run, &view);
+    if (hook(run->policy, &view, reply, &p, &err))
+        turn_hook_failed(run, name, &err);
+    turn_pin(run, &p);
+    turn_keep_state(run, which, &p);
+    plan_release(&p);
+}
+
+static void run_on_reply(struct run *run)
+{
+    const struct policy *policy = run->policy;
+    struct err err = ERR_INIT;
     struct safe_buf text;
     if (content_empty(&run->reply_content))
         return;
-    plan_init(&p);
     safe_buf_init(&text, CONTENT_BYTES_MAX);
     content_text(&run->reply_content, &text);
-    turn_view(run, &view);
-    if (safe_buf_check(&text, "the reply", &err) ||
-        run->policy->ops->on_reply(run->policy, &view, safe_buf_text(&text), &p, &err))
+    if (safe_buf_check(&text, "the reply", &err)) {
         turn_hook_failed(run, "on_reply", &err);
-    turn_pin(run, &p);
-    turn_keep_state(run, 1, &p);
+    } else {
+        struct safe_text reply = safe_buf_text(&text);
+        if (policy->info.memory.has_state)
+            ask_hook(run, reply, "memory.state", STATE_OF_PASS, policy->ops->state);
+        if (policy->info.has_on_reply)
+            ask_hook(run, reply, "on_reply", STATE_OF_REPLY, policy->ops->on_reply);
+    }
     safe_buf_release(&text);
-    plan_release(&p);
 }
 
 static void write_end(struct run *run);
@@ -156,7 +173,7 @@ void turn_settle(struct run *run)
     run->state = RUN_SETTLING;
     run->tries = 0;
     reply_stop_keeping(run);
-    if (run->policy->info.has_on_reply)
+    if (run->policy->info.has_on_reply || run->policy->info.memory.has_state)
         aside_run(run, finish);
     else
         write_end(run);

@@ -139,8 +139,8 @@ static struct run *run_new(struct worker *w, struct job *job)
     run->policy = policy_plain();
     policy_ref(run->policy);
     history_plan_full(&run->plan);
-    safe_buf_init(&run->states[0], PLAN_STATE_BYTES_MAX);
-    safe_buf_init(&run->states[1], PLAN_STATE_BYTES_MAX);
+    for (unsigned i = 0; i < STATES; i++)
+        safe_buf_init(&run->states[i], PLAN_STATE_BYTES_MAX);
     context_init(&run->context);
     run->next = w->runs;
     if (w->runs)
@@ -198,8 +198,8 @@ void worker_run_over(struct run *run)
     policy_unref(run->policy);
     safe_buf_release(&run->text);
     safe_buf_release(&run->says);
-    safe_buf_release(&run->states[0]);
-    safe_buf_release(&run->states[1]);
+    for (unsigned i = 0; i < STATES; i++)
+        safe_buf_release(&run->states[i]);
     content_release(&run->content);
     content_release(&run->reply_content);
     context_release(&run->context);
