@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "lua/freeze.h"
 #include "model/expiry.h"
+#include "model/fact.h"
 #include "redact/redact.h"
 
 #include <sodium.h>
@@ -19,10 +20,6 @@
 #define PREDICATE_WORDS \
     "is no predicate's name: it is made of a-z, 0-9 and _, and of 63 bytes at most"
 
-// As enum fact_kind has them.
-static const char *const kind_words[] = {"preference", "circumstance", "decision", "follow_up",
-                                         "pattern", "style"};
-enum { KIND_CIRCUMSTANCE = 1 };
 
 struct reading {
     struct keys at;
@@ -214,14 +211,16 @@ LJMP static void read_aliases(lua_State *L, struct reading *r, int idx, struct p
 LJMP static void read_predicate(lua_State *L, struct reading *r, struct predicate_rule *p)
 {
     static const char *const names[] = {"kind", "one", "aliases"};
+    const char *kinds[FACT_KINDS];
     int idx = lua_gettop(L);
 
     freeze_reveal(L);
     if (!lua_istable(L, idx))
         keys_complain(L, &r->at, "must be a table such as { kind = \"circumstance\", one = true }");
     keys_only(L, &r->at, idx, names, COUNT_OF(names));
-    p->kind = (unsigned)read_word(L, r, idx, "kind", kind_words, COUNT_OF(kind_words),
-                                  KIND_CIRCUMSTANCE);
+    for (unsigned i = 0; i < FACT_KINDS; i++)
+        kinds[i] = fact_kind_word((enum fact_kind)i);
+    p->kind = (unsigned)read_word(L, r, idx, "kind", kinds, FACT_KINDS, FACT_CIRCUMSTANCE);
     int type = keys_down(L, &r->at, idx, "one");
     if (type != LUA_TNIL && type != LUA_TBOOLEAN)
         keys_complain(L, &r->at, "must be true (a new value takes the place of the old one) or "
@@ -396,7 +395,9 @@ LJMP static void read_members(lua_State *L, struct reading *r, int idx, struct m
     hooks->extract = read_hook(L, r, idx, "extract", "function(view, turn) … end");
     hooks->state = read_hook(L, r, idx, "state", "function(view, reply) … end");
     hooks->reflect = read_hook(L, r, idx, "reflect", "function(view) … end");
+    m->has_extract = hooks->extract != LUA_NOREF;
     m->has_state = hooks->state != LUA_NOREF;
+    m->has_reflect = hooks->reflect != LUA_NOREF;
     read_model(L, r, idx);
     read_prompts(L, r, idx);
     check_prompts(L, r);

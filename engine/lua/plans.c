@@ -195,7 +195,7 @@ LJMP static bool read_switch(lua_State *L, int idx, const char *name, const char
 LJMP void plans_read(lua_State *L, const char *where, struct plan *plan)
 {
     static const char *const names[] = {"say", "flow", "handoff", "reset", "pin",
-                                        "resume", "state"};
+                                        "resume", "state", "memory"};
     int idx = lua_gettop(L);
 
     freeze_reveal(L);

@@ -9,7 +9,8 @@
 #include "redact/redact.h"
 
 // Reads the value on top, nil or a table such as { say = … }, into a plan that is as after
-// plan_init. `where` is "file:line" of the hook, for messages and plan->by.
+// plan_init; its `memory` is read by candidates.h. `where` is "file:line" of the hook, for messages
+// and plan->by.
 LJMP void plans_read(lua_State *L, const char *where, struct plan *plan);
 // Reads nil or a table that is the state itself, { topic = … }, into plan->state.
 LJMP void plans_read_state(lua_State *L, const char *where, struct plan *plan);

@@ -20,6 +20,7 @@
 
 #include "base/mem.h"
 #include "lua/bots.h"
+#include "lua/candidates.h"
 #include "lua/freeze.h"
 #include "lua/life.h"
 #include "lua/limits.h"
@@ -38,7 +39,7 @@
 enum { WHERE_BYTES = 128,
        STRIKES = 3, REST_MS = 1000, REST_DOUBLINGS = 6, STATES_MAX = 4, ASIDE_CALLS = 100 };
 
-enum { ON_MESSAGE, ON_REPLY, HISTORY, EXPIRY, GREET, STATE, HOOKS };
+enum { ON_MESSAGE, ON_REPLY, HISTORY, EXPIRY, GREET, STATE, EXTRACT, REFLECT, HOOKS };
 
 // One hook of a policy: its function and where it stands.
 struct hook {
@@ -78,7 +79,19 @@ struct hook_call {
     struct history_plan *history;         // history
     struct expiry *expiry;                // expiry
     struct safe_buf *greeting;            // resume.greet
+    struct candidates_read *candidates;   // memory.extract, memory.reflect, and plans
 };
+
+// What hook_call's hook returned, on top.
+LJMP static void take_plan(lua_State *L, const struct hook_call *call, const char *where)
+{
+    int idx = lua_gettop(L);
+
+    plans_read(L, where, call->plan);
+    lua_settop(L, idx);
+    if (lua_istable(L, idx) && shape_field(L, idx, "memory") != LUA_TNIL)
+        candidates_read_plan(L, call->candidates, call->plan);
+}
 
 LJMP static int run_hook(lua_State *L)
 {
@@ -93,6 +106,10 @@ LJMP static int run_hook(lua_State *L)
         lua_pushlstring(L, call->reply.ptr, call->reply.len);
         args++;
     }
+    if (call->hook == EXTRACT) {
+        values_push_turn(L, call->candidates->turn);
+        args++;
+    }
     lua_call(L, args, 1);
     if (call->history)
         plans_read_history(L, hook->where, call->view->turn, call->history);
@@ -102,8 +119,10 @@ LJMP static int run_hook(lua_State *L)
         life_take_greeting(L, hook->where, call->greeting);
     else if (call->hook == STATE)
         plans_read_state(L, hook->where, call->plan);
+    else if (call->plan)
+        take_plan(L, call, hook->where);
     else
-        plans_read(L, hook->where, call->plan);
+        candidates_read(L, call->candidates);
     return 0;
 }
 
@@ -227,14 +246,69 @@ static int call_hook(struct lua_policy *p, struct hook_call *call, struct err *e
     return err_set(err, code, "%s (in %s)", own.message, hook->name);
 }
 
+// What candidates of this call have in common. The caller releases the scratch.
+static void candidates_init(struct candidates_read *r, struct lua_policy *p, int hook,
+                            const struct policy_view *view, enum fact_author author)
+{
+    const struct policy_info *info = &p->base.info;
+
+    *r = (struct candidates_read){.where = p->hooks[hook].where, .rules = &info->memory};
+    safe_buf_init(&r->scratch, LUA_FILE_BYTES_MAX);
+    r->as = (struct fact_candidate){.author = author, .turn = view->turn, .at_ms = view->now_ms};
+    snprintf(r->as.session, sizeof(r->as.session), "%s", view->chat->head.id);
+    snprintf(r->as.extractor, sizeof(r->as.extractor), "%s@%s",
+             author == AUTHOR_POLICY && hook != REFLECT ? "plan" : "rules", info->memory.version);
+    snprintf(r->as.policy, sizeof(r->as.policy), "%s", info->version);
+}
+
 static int plan_hook(struct policy *base, int hook, const struct policy_view *view,
                      struct safe_text reply, struct plan *plan, struct err *err)
 {
-    struct hook_call call = {.hook = hook, .view = view, .reply = reply, .plan = plan};
-    int code = call_hook((struct lua_policy *)base, &call, err);
+    struct candidates_read candidates;
+    struct hook_call call = {.hook = hook, .view = view, .reply = reply, .plan = plan,
+                             .candidates = &candidates};
 
+    candidates_init(&candidates, (struct lua_policy *)base, hook, view, AUTHOR_POLICY);
+    int code = call_hook((struct lua_policy *)base, &call, err);
+    safe_buf_release(&candidates.scratch);
     if (code != E_OK)
         plan_release(plan);  // as after plan_init: go on
+    return code;
+}
+
+static int on_extract(struct policy *base, const struct policy_view *view, uint32_t turn,
+                      struct fact_candidates *out, struct err *err)
+{
+    const struct chat *chat = view->chat;
+    struct candidates_read candidates;
+    struct hook_call call = {.hook = EXTRACT, .view = view, .candidates = &candidates};
+
+    BUG_ON(turn < chat->first || turn - chat->first >= chat->turns_len);
+    candidates_init(&candidates, (struct lua_policy *)base, EXTRACT, view, AUTHOR_USER);
+    candidates.turn = &chat->turns[turn - chat->first];
+    candidates.as.turn = turn;
+    candidates.as.at_ms = candidates.turn->at_ms;
+    candidates.out = out;
+    int code = call_hook((struct lua_policy *)base, &call, err);
+    safe_buf_release(&candidates.scratch);
+    if (code != E_OK)
+        fact_candidates_clear(out);
+    return code;
+}
+
+static int on_reflect(struct policy *base, const struct policy_view *view,
+                      struct fact_candidates *out, struct policy_citations *cited, struct err *err)
+{
+    struct candidates_read candidates;
+    struct hook_call call = {.hook = REFLECT, .view = view, .candidates = &candidates};
+
+    candidates_init(&candidates, (struct lua_policy *)base, REFLECT, view, AUTHOR_POLICY);
+    candidates.out = out;
+    candidates.cited = cited;
+    int code = call_hook((struct lua_policy *)base, &call, err);
+    safe_buf_release(&candidates.scratch);
+    if (code != E_OK)
+        fact_candidates_clear(out);
     return code;
 }
 
@@ -322,7 +396,9 @@ static const struct policy_ops lua_policy_ops = {
     .on_reply = on_reply,
     .expiry = on_expiry,
     .greet = on_greet,
+    .extract = on_extract,
     .state = on_state,
+    .reflect = on_reflect,
     .free = policy_free,
 };
 
@@ -405,7 +481,9 @@ LJMP static int load_policy(lua_State *L)
     privacy_read(L, lua_gettop(L), &source, p->env.region, &p->base.info.privacy, &p->redactor);
     memory_read(L, lua_gettop(L), &source, &p->base.info.memory, &hooks);
     keep_shape(L, load, &shape);
+    set_hook(L, &p->hooks[EXTRACT], "memory.extract", hooks.extract);
     set_hook(L, &p->hooks[STATE], "memory.state", hooks.state);
+    set_hook(L, &p->hooks[REFLECT], "memory.reflect", hooks.reflect);
     lua_settop(L, 2);
     freeze_value(L);
     for (unsigned i = 0; load->log && i < shape.idle_len; i++)

@@ -230,7 +230,9 @@ static const struct kind view_kind = {
         {"text", push_view_text}, {"history", push_view_history}, {"tokens", push_view_tokens},
         {"turn", push_view_turn}, {"session", values_push_session}, {"user", push_view_user},
         {"context", push_view_context}, {"gap", push_view_gap}, {"now", push_view_now},
-        {"resume", values_push_resume}, {"facts", push_nothing}, {"flow", push_nothing},
+        {"resume", values_push_resume}, {"flow", push_nothing},
+        {"facts", push_nothing}, {"core", values_push_core},
+        {"journal", values_push_journal},
     },
 };
 
@@ -450,6 +452,7 @@ LJMP void values_open(lua_State *L)
 {
     values_open_kind(L, &view_kind);
     values_open_session(L);
+    values_open_memory(L);
     values_open_kind(L, &tokens_kind);
     values_open_kind(L, &history_kind);
     values_open_kind(L, &turn_kind);
@@ -462,6 +465,11 @@ LJMP void values_push_view(lua_State *L, const struct policy_view *view)
 {
     sandbox_set_subject(L, view);
     values_push_handle(L, view_kind.type, 0);
+}
+
+LJMP void values_push_turn(lua_State *L, const struct turn *turn)
+{
+    values_push_handle(L, turn_kind.type, (uint32_t)(turn - view_of(L)->chat->turns));
 }
 
 LJMP void values_push_request(lua_State *L, const struct llm_request *request)

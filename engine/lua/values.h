@@ -14,6 +14,8 @@
 LJMP void values_open(lua_State *L);
 // Makes view the subject of this call and pushes its handle.
 LJMP void values_push_view(lua_State *L, const struct policy_view *view);
+// A turn of the view's chat, as view.history has them.
+LJMP void values_push_turn(lua_State *L, const struct turn *turn);
 LJMP void values_push_request(lua_State *L, const struct llm_request *request);
 
 #endif

@@ -3,7 +3,9 @@
 #include "model/plan.h"
 
 #include "base/err.h"
+#include "base/mem.h"
 #include "base/utf8.h"
+#include "model/memory_rules.h"
 #include "model/turn.h"
 
 #include <string.h>
@@ -93,6 +95,27 @@ const char *history_summary_wrong(const struct summary_plan *s)
     return NULL;
 }
 
+int memory_plan_new(struct memory_plan **out, struct err *err)
+{
+    struct memory_plan *m = mem_zalloc(sizeof(*m));
+
+    *out = m;
+    if (!m)
+        return err_set(err, E_NOMEM, "out of memory");
+    safe_buf_init(&m->human, MEMORY_HUMAN_BYTES_MAX);
+    fact_candidates_init(&m->remember);
+    return E_OK;
+}
+
+void memory_plan_free(struct memory_plan *m)
+{
+    if (!m)
+        return;
+    safe_buf_release(&m->human);
+    fact_candidates_release(&m->remember);
+    mem_free(m);
+}
+
 void plan_init(struct plan *p)
 {
     *p = (struct plan){.verb = PLAN_GO};
@@ -102,6 +125,7 @@ void plan_init(struct plan *p)
 
 void plan_release(struct plan *p)
 {
+    memory_plan_free(p->memory);
     safe_buf_release(&p->text);
     safe_buf_release(&p->state);
     plan_init(p);

@@ -4,6 +4,7 @@
 #define MODEL_PLAN_H
 
 #include "model/constraints.h"
+#include "model/fact.h"
 #include "model/pins.h"
 #include "model/safe_text.h"
 #include <stdbool.h>
@@ -15,7 +16,7 @@ enum { PLAN_PINNED_MAX = 256, PLAN_BY_BYTES = 128, PLAN_STRATEGY_BYTES = 32,
        PLAN_SUMMARY_TOKENS_DEFAULT = 400, PLAN_SUMMARY_TOKENS_MIN = 20,
        PLAN_SUMMARY_TOKENS_MAX = 4000, PLAN_SUMMARY_PROMPT_BYTES = 4096,
        PLAN_SUMMARY_MODEL_BYTES = 192, PLAN_SUMMARY_SLACK_MIN = 20, PLAN_PERMILLE = 1000,
-       PLAN_SUMMARISE_AT_DEFAULT = 500 };
+       PLAN_SUMMARISE_AT_DEFAULT = 500, PLAN_FORGET_MAX = 64 };
 
 // A summary of the turns that are not sent any more, made by a model after the reply.
 struct summary_plan {
@@ -68,6 +69,17 @@ enum plan_verb {
     PLAN_FLOW,     // run flow `text`
     PLAN_HANDOFF,  // hand over to a person, reason in `text`
 };
+// What a plan says of memory.
+struct memory_plan {
+    bool sets_human;
+    struct safe_buf human;              // owned; core memory about the user becomes this, or empty
+    char forget[PLAN_FORGET_MAX][FACT_ID_BYTES];  // whole ids; that there are such is not checked
+    uint32_t forget_len;
+    struct fact_candidates remember;    // by AUTHOR_POLICY: quarantined until the user says so
+};
+int memory_plan_new(struct memory_plan **out, struct err *err);
+void memory_plan_free(struct memory_plan *m);  // NULL allowed
+
 struct plan {
     enum plan_verb verb;
     char by[PLAN_BY_BYTES];
@@ -75,6 +87,7 @@ struct plan {
     bool resume;            // a session that was offered what was before is told it, from now on
     struct safe_buf text;   // owned; what the verb says
     struct safe_buf state;  // owned; a JSON object to keep as session state, or empty
+    struct memory_plan *memory;  // owned; NULL: it says nothing of it
 };
 void plan_init(struct plan *p);
 void plan_release(struct plan *p);

@@ -14,6 +14,8 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "ledger/ledger.h"
+#include "memory/facts.h"
+#include "model/memory.h"
 #include "model/memory_rules.h"
 #include "model/plan.h"
 #include "model/spend.h"
@@ -33,6 +35,11 @@ struct policy_view {
     const struct session_head *before;  // the session that this one follows; NULL: none, or nobody
                                         // knows any more
     uint64_t budget_tokens;         // left for history in a request, after system, new text, reply
+    // What is remembered of the user.
+    const struct fact_book *facts;  // NULL: nothing
+    const struct core_memory *core; // NULL: nothing
+    const struct journal_entry *const *journal;  // oldest first
+    uint32_t journal_len;
 };
 
 // What is personal, and who is due it. All zero: the default kinds are masked, for all but the
@@ -71,7 +78,15 @@ struct policy_info {
     struct memory_rules memory;       // its texts are the policy's
 };
 
-struct fact_candidates;
+// The facts that each of a list of conclusions rests on.
+enum { POLICY_CITED_MAX = 16 };
+struct policy_citations {
+    struct {
+        char facts[POLICY_CITED_MAX][FACT_ID_BYTES];
+        uint32_t len;
+    } of[CANDIDATES_MAX];           // as the candidates are
+};
+
 struct policy;
 struct policy_ops {
     // Each hook: 0, or with file:line in err, the plan then as plain's: E_POLICY, in words of the
@@ -96,18 +111,21 @@ struct policy_ops {
                  struct err *err);
     // The memory's hooks; each is called only if info.memory says that there is one.
     //
-    // What turn `turn` of the chat in the view, one that is loaded, says of the user, appended to
-    // out; nothing if it fails.
+    // What turn `turn` of the chat in the view, one that is loaded, says of the user. Added to out,
+    // which is empty, and stays so if it fails. Filled in are session, turn, step, start and end
+    // (those of the quote, which the user said; 0 of step 0 where there is none), at_ms, extractor
+    // and policy; author is AUTHOR_USER, which the gate is to judge; scope is the caller's. What
+    // the hook sees as view.text is of view->turn, which need not be that turn.
     int (*extract)(struct policy *p, const struct policy_view *view, uint32_t turn,
                    struct fact_candidates *out, struct err *err);
     // What the session's state becomes with this turn: plan->state alone is filled. It is merged
     // before on_reply's, whose keys win.
     int (*state)(struct policy *p, const struct policy_view *view, struct safe_text reply,
                  struct plan *plan, struct err *err);
-    // What several sessions together say, by the facts in the view; each cites some. Appended to
-    // out; nothing if it fails.
+    // What several sessions together say, by the facts in the view; each cites some, one at least.
+    // Added to out, which is empty, and stays so if it fails. Extractor and policy are filled in.
     int (*reflect)(struct policy *p, const struct policy_view *view, struct fact_candidates *out,
-                   struct err *err);
+                   struct policy_citations *cited, struct err *err);
     void (*free)(struct policy *p);
 };
 struct policy {
