@@ -81,7 +81,7 @@ bool fact_is_stale(const struct fact *f, const struct memory_rules *rules, int64
 enum fact_outcome {
     OUTCOME_SAME,         // nothing is to be written
     OUTCOME_NEW,          // active
-    OUTCOME_CONFIRMED,    // it was active, or known to have been so; said in a further turn
+    OUTCOME_CONFIRMED,    // it was active, and is said again
     OUTCOME_PROMOTED,     // it was quarantined, and is active
     OUTCOME_SUPERSEDED,   // active; others, in `superseded`, are so no more
     OUTCOME_PAST,         // it was so, and is not now: said before what is so, or of a time gone by
@@ -119,9 +119,9 @@ int fact_book_forget(struct fact_book *b, const char *id, int64_t now_ms, uint32
 
 bool fact_book_changed(const struct fact_book *b);
 // The slots that were changed since they were put or settled; fills up to max, returns how many
-// there are. Borrowed.
+// there are. One that has no facts any more is to be deleted. Borrowed.
 uint32_t fact_book_dirty(const struct fact_book *b, struct fact_slot **out, uint32_t max);
-// They were written, and have their new versions.
+// They were written, and have their new versions; slots that had no facts any more are gone.
 void fact_book_settle(struct fact_book *b);
 
 #endif

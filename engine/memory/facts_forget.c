@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+// facts_forget.c: forgetting a fact, and what rests on it. Nothing else changes: what a value took
+// the place of does not come back with it. See facts.h.
+#include "memory/facts_int.h"
+
+static void forget_fact(struct fact *f, int64_t now_ms)
+{
+    f->status = FACT_FORGOTTEN;
+    f->forgotten_at_ms = f->retired_at_ms = now_ms;
+    f->valid_from_ms = f->valid_to_ms = f->confirmed_at_ms = 0;
+    f->confirmations = 0;
+    f->by[0] = '\0';
+    safe_buf_release(&f->value);
+    safe_buf_init(&f->value, FACT_VALUE_BYTES_MAX);
+    vec_release(&f->earlier);
+    vec_init(&f->earlier, sizeof(struct fact_period), FACT_PERIODS_MAX);
+    vec_clear(&f->turns);
+    for (size_t i = 0; i < f->evidence.len; i++) {
+        struct fact_evidence *e = VEC_AT(&f->evidence, struct fact_evidence, i);
+
+        e->valid_from_ms = e->valid_to_ms = 0;
+        e->extractor[0] = e->policy[0] = '\0';
+    }
+}
+
+// How much of the evidence is another fact's; and whether that is of two sessions.
+static uint32_t rests_on_others(const struct fact *f, const char *id, bool *of_two)
+{
+    const char *first = NULL;
+    uint32_t n = 0;
+
+    *of_two = false;
+    for (size_t i = 0; i < f->evidence.len; i++) {
+        const struct fact_evidence *e = fact_evidence_at(f, i);
+
+        if (strcmp(e->fact, id) == 0)
+            continue;
+        *of_two |= first && strcmp(first, e->session) != 0;
+        first = e->session;
+        n++;
+    }
+    return n;
+}
+
+static void quarantine(struct fact *f)
+{
+    f->status = FACT_QUARANTINED;
+    f->valid_from_ms = f->valid_to_ms = f->retired_at_ms = f->confirmed_at_ms = 0;
+    f->confirmations = 0;
+    f->by[0] = '\0';
+    vec_clear(&f->earlier);
+    vec_clear(&f->turns);
+}
+
+// What it rested on is gone: it goes with it; or it is quarantined until facts of two sessions bear
+// it again.
+static void take_evidence(struct fact *f, const char *id, int64_t now_ms, uint32_t *count)
+{
+    bool of_two;
+    uint32_t others = rests_on_others(f, id, &of_two);
+
+    if (!others) {
+        forget_fact(f, now_ms);
+        (*count)++;
+        return;
+    }
+    if (!of_two)
+        quarantine(f);
+    for (size_t i = 0; i < f->evidence.len;) {
+        struct fact_evidence *e = VEC_AT(&f->evidence, struct fact_evidence, i);
+
+        e->supported &= of_two;
+        if (strcmp(e->fact, id) == 0)
+            vec_remove(&f->evidence, i);
+        else
+            i++;
+    }
+}
+
+static int forget_conclusions(struct fact_book *b, const char *id, int64_t now_ms, uint32_t *count,
+                              struct err *err)
+{
+    int code = E_OK;
+
+    for (uint32_t i = 0; i < b->entries.len && !code; i++) {
+        struct fact_slot *s = book_slot(b, i);
+
+        for (size_t n = 0; n < s->facts.len && s->tier == TIER_KNOWLEDGE && !code; n++) {
+            bool of_two;
+            const struct fact *f = fact_slot_at(s, n);
+
+            if (f->status == FACT_FORGOTTEN ||
+                rests_on_others(f, id, &of_two) == f->evidence.len)
+                continue;
+            code = book_own(b, i, &s, err);
+            if (!code)
+                take_evidence(fact_slot_at(s, n), id, now_ms, count);
+        }
+    }
+    return code;
+}
+
+int fact_book_forget(struct fact_book *b, const char *id, int64_t now_ms, uint32_t *count,
+                     struct err *err)
+{
+    *count = 0;
+    for (uint32_t i = 0; i < b->entries.len; i++) {
+        struct fact_slot *s = book_slot(b, i);
+        const struct fact *f = fact_slot_find(s, id);
+
+        if (!f || f->status == FACT_FORGOTTEN)
+            continue;
+        int code = book_own(b, i, &s, err);
+        if (code)
+            return code;
+        forget_fact(fact_slot_find(s, id), now_ms);
+        *count = 1;
+        return forget_conclusions(b, id, now_ms, count, err);
+    }
+    return err_set(err, E_NOT_FOUND, "no fact %s; `parley memory` lists them", id);
+}
