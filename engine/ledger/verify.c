@@ -6,26 +6,13 @@
 // two passes looks damaged: so a partition with problems is read again, and they are told when two
 // readings agree, or the last has them. One thread, see ledger_int.h.
 #include "ledger/house.h"
-#include "ledger/ledger_int.h"
+#include "ledger/verify_int.h"
 
-#include "base/map.h"
 #include "base/mem.h"
 
 #include <stdio.h>
 
 enum { SESSIONS_MAX = 1 << 20, READINGS_MAX = 3, REPORT_BYTES_MAX = 16 << 20 };
-
-// A session while it is checked.
-struct checked {
-    struct session_head head;        // as far as it could be read
-    bool damaged;                    // its head could not: nothing is held against it
-    bool bad_open;
-    uint32_t open_attempts;
-    uint32_t events, system_events;
-    uint32_t turns;                  // the last ordinal seen
-    uint64_t tokens;
-    bool bad_turns;
-};
 
 struct verify {
     struct work *work;
@@ -36,6 +23,7 @@ struct verify {
     unsigned reading;
     unsigned pass;
     struct map *sessions;
+    struct verify_memory memory;
     struct checked *cur;             // of the turn pass
     struct reader reader;
     struct safe_buf body;
@@ -65,6 +53,7 @@ static void drop_verify(void *state)
     struct verify *s = state;
 
     forget_sessions(s);
+    verify_memory_release(&s->memory);
     reader_release(&s->reader);
     safe_buf_release(&s->body);
     buf_release(&s->orphan);
@@ -407,6 +396,16 @@ static void check_outbox(struct verify *s, const struct record *row)
                 err.message);
 }
 
+static void check_remembered(struct verify *s, const struct record *row)
+{
+    struct err err = ERR_INIT;
+
+    if (!opens(s, row, &err) ||
+        !fine(s, verify_memory_check(&s->memory, s->sessions, row, safe_buf_text(&s->body), &err)))
+        problem(s, "%.*s: %s; that alone is not remembered, forget it or put a backup back",
+                SLICE_FMT(row->key), err.message);
+}
+
 // Of these only the seal is looked at.
 static void check_seal(struct verify *s, const struct record *row)
 {
@@ -444,6 +443,8 @@ static const struct pass {
     {"head/", check_pointer},    {"user", check_user},       {"recall/", check_seal},
     {AUDIT_OUTBOX, check_outbox}, {"original/", check_seal},
     {"masks/", check_seal},     {"spend/", check_seal},    {"summary/", check_summary},
+    {"fact/", check_remembered}, {"knowledge/", check_remembered}, {"journal/", check_remembered},
+    {"core/", check_remembered}, {"learnt/", check_remembered}, {"memory/", check_remembered},
     {"tokens/", check_tokens},   {"", check_kind},
 };
 enum { PASSES = sizeof(passes) / sizeof(passes[0]), HOUSE_PASSES = 2 /* the last ones */ };
@@ -548,6 +549,7 @@ static void begin_reading(struct work *w)
     struct verify *s = w->state;
 
     forget_sessions(s);
+    verify_memory_release(&s->memory);
     buf_clear(&s->report);
     buf_clear(&s->orphan);
     s->pass = s->partition[0] == '~' ? PASSES - HOUSE_PASSES : 0;

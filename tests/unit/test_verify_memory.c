@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: MIT
+// What `parley verify` says of what is remembered: facts against their sessions, knowledge against
+// its facts, the manifest against both.
+#include "unit/ledger_kit.h"
+
+#include "model/memory.h"
+
+#define LISBON "aaaaaaaaaaaa"
+#define BERLIN "bbbbbbbbbbbb"
+#define GROWS "cccccccccccc"
+#define SLOT "0123456789abcdef0123456789abcdef"
+
+// Two facts of one slot, one of knowledge that rests on the newer, and what belongs to them.
+struct scene {
+    struct kit k;
+    struct chat *chat;
+    struct fact_slot fact, knowledge;
+    struct journal_entry entry;
+    struct learnt learnt;
+    struct memory_manifest manifest;
+};
+
+static void put(struct kit *k, const char *key, struct slice meta, struct safe_text body)
+{
+    char text[RECORD_META_BYTES_MAX];
+    struct buf sealing = BUF_INIT(RECORD_BODY_BYTES_MAX + VAULT_ENVELOPE_BYTES);
+    struct sealed sealed;
+
+    snprintf(text, sizeof(text), "%.*s", SLICE_FMT(meta));
+    struct vault_place at = {slice_str(k->partition), slice_str(key), slice_str(text)};
+    assert_int_equal(vault_seal(k->vault, k->key, &at, body, &sealing, &sealed, NULL), E_OK);
+    kit_put(k, key, text, sealed.bytes, 0);
+    buf_release(&sealing);
+}
+
+static void put_slot(struct kit *k, const struct fact_slot *s)
+{
+    struct buf meta = BUF_INIT(RECORD_META_BYTES_MAX), key = BUF_INIT(RECORD_KEY_BYTES_MAX);
+    struct safe_buf body;
+
+    safe_buf_init(&body, RECORD_BODY_BYTES_MAX);
+    fact_slot_write(s, &meta, &body);
+    key_slot(&key, fact_tier_word(s->tier), "hello", SLOT);
+    put(k, key.ptr, buf_slice(&meta), safe_buf_text(&body));
+    safe_buf_release(&body);
+    buf_release(&meta);
+    buf_release(&key);
+}
+
+static void put_all(struct scene *s)
+{
+    struct buf meta = BUF_INIT(RECORD_META_BYTES_MAX), key = BUF_INIT(RECORD_KEY_BYTES_MAX);
+
+    put_slot(&s->k, &s->fact);
+    put_slot(&s->k, &s->knowledge);
+    journal_entry_write_meta(&s->entry, &meta);
+    key_journal(&key, "hello", s->entry.session);
+    put(&s->k, key.ptr, buf_slice(&meta), SAFE_LIT("Ann moved.\n"));
+    buf_clear(&meta);
+    learnt_write_meta(&s->learnt, &meta);
+    key_learnt(&key, s->learnt.session);
+    put(&s->k, key.ptr, buf_slice(&meta), SAFE_NONE);
+    buf_clear(&meta);
+    memory_manifest_write(&s->manifest, &meta);
+    key_memory(&key, "hello");
+    put(&s->k, key.ptr, buf_slice(&meta), SAFE_NONE);
+    put(&s->k, "core/hello", SLICE_LIT("{\"at\":1700000000000}"),
+        SAFE_LIT("{\"persona\":\"\",\"human\":\"Lives by the sea.\"}"));
+    buf_release(&meta);
+    buf_release(&key);
+}
+
+static struct fact *add(struct scene *s, struct fact_slot *slot, const char *id,
+                        enum fact_status status, const char *rests_on)
+{
+    struct fact *f = vec_push(&slot->facts);
+
+    fact_init(f);
+    memcpy(f->id, id, FACT_ID_BYTES);
+    f->status = status;
+    f->recorded_at_ms = 1700000000000;
+    assert_int_equal(fact_set_value(f, SAFE_LIT("a place"), NULL), E_OK);
+    struct fact_evidence *e = vec_push(&f->evidence);
+    *e = (struct fact_evidence){.turn = 1, .end = 4, .supported = true, .at_ms = 1700000000000,
+                                .extractor = "rules@1f2e3d4c", .policy = "hello@1"};
+    memcpy(e->session, s->chat->head.id, ID_TEXT_BYTES);
+    snprintf(e->fact, sizeof(e->fact), "%s", rests_on);
+    return f;
+}
+
+static void scene_open(struct scene *s)
+{
+    memset(s, 0, sizeof(*s));
+    kit_open(&s->k, "memory:");
+    s->chat = kit_chat(&s->k, "");
+    kit_turn(&s->k, s->chat, "I live in Lisbon.", "Do you?");
+    fact_slot_init(&s->fact, TIER_FACT);
+    fact_slot_init(&s->knowledge, TIER_KNOWLEDGE);
+    assert_int_equal(fact_slot_name(&s->fact, SAFE_NONE, SAFE_LIT("lives_in"), NULL), E_OK);
+    assert_int_equal(fact_slot_name(&s->knowledge, SAFE_NONE, SAFE_LIT("likes"), NULL), E_OK);
+    s->fact.one = true;
+    struct fact *old = add(s, &s->fact, BERLIN, FACT_SUPERSEDED, "");
+    memcpy(old->by, LISBON, sizeof(LISBON));
+    add(s, &s->fact, LISBON, FACT_ACTIVE, "");
+    add(s, &s->knowledge, GROWS, FACT_ACTIVE, LISBON);
+    journal_entry_init(&s->entry);
+    memcpy(s->entry.session, s->chat->head.id, ID_TEXT_BYTES);
+    memcpy(s->learnt.session, s->chat->head.id, ID_TEXT_BYTES);
+    s->entry.from_ms = s->entry.at_ms = s->learnt.at_ms = 1700000000000;
+    s->entry.turns = s->entry.sessions = s->learnt.upto = 1;
+    snprintf(s->entry.by, sizeof(s->entry.by), "rules");
+    s->manifest = (struct memory_manifest){.facts = 1, .knowledge = 1};
+}
+
+static void scene_close(struct scene *s)
+{
+    fact_slot_release(&s->fact);
+    fact_slot_release(&s->knowledge);
+    journal_entry_release(&s->entry);
+    chat_free(s->chat);
+    kit_close(&s->k);
+}
+
+// One problem, and this one.
+static void expect_problem(struct scene *s, const char *record, const char *why)
+{
+    put_all(s);
+    struct buf report = kit_verify(&s->k);
+    if (!report.ptr || !strstr(report.ptr, record) || !strstr(report.ptr, why))
+        fail_msg("expected '%s' of %s, not: %s", why, record, report.ptr ? report.ptr : "nothing");
+    assert_ptr_equal(strchr(report.ptr, '\n'), report.ptr + report.len - 1);
+    buf_release(&report);
+    scene_close(s);
+}
+
+static void test_verify_memory__what_is_whole_is_whole(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_open(&s);
+    put_all(&s);
+    assert_verified(&s.k);
+    scene_close(&s);
+}
+
+static void test_verify_memory__evidence_is_of_turns_that_there_are(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_open(&s);
+    VEC_AT(&fact_slot_at(&s.fact, 1)->evidence, struct fact_evidence, 0)->turn = 2;
+    expect_problem(&s, "fact/hello/" SLOT, "fact " LISBON " is of turn 2 of session");
+    scene_open(&s);
+    memset(VEC_AT(&fact_slot_at(&s.fact, 0)->evidence, struct fact_evidence, 0)->session, '0', 8);
+    expect_problem(&s, "fact/hello/" SLOT, "which is not there");
+    scene_open(&s);
+    s.learnt.upto = 7;
+    expect_problem(&s, "learnt/", "is of turn 7 of session");
+    scene_open(&s);
+    s.entry.turns = 3;
+    expect_problem(&s, "journal/hello/", "is of turn 3 of session");
+}
+
+static void test_verify_memory__values_and_conclusions_hold_together(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_open(&s);
+    memcpy(fact_slot_at(&s.fact, 0)->by, GROWS, sizeof(GROWS));
+    expect_problem(&s, "fact/hello/" SLOT, "was superseded by " GROWS ", which is not there");
+    scene_open(&s);
+    memcpy(VEC_AT(&fact_slot_at(&s.knowledge, 0)->evidence, struct fact_evidence, 0)->fact, GROWS,
+           sizeof(GROWS));
+    expect_problem(&s, "knowledge/hello/" SLOT, "rests on fact " GROWS ", which is not there");
+    scene_open(&s);
+    VEC_AT(&fact_slot_at(&s.knowledge, 0)->evidence, struct fact_evidence, 0)->fact[0] = '\0';
+    expect_problem(&s, "knowledge/hello/" SLOT, "tier knowledge has evidence that names no fact");
+    // Two values that are so at once, where one can be.
+    scene_open(&s);
+    fact_slot_at(&s.fact, 0)->status = FACT_ACTIVE;
+    fact_slot_at(&s.fact, 0)->by[0] = '\0';
+    s.manifest.facts = 2;
+    put_all(&s);
+    struct buf report = kit_verify(&s.k);
+    assert_non_null(strstr(report.ptr ? report.ptr : "", "fact/hello/" SLOT));
+    buf_release(&report);
+    scene_close(&s);
+}
+
+static void test_verify_memory__the_manifest_counts(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_open(&s);
+    s.manifest.knowledge = 2;
+    expect_problem(&s, "memory/hello", "says 1 facts and 2 of knowledge, there are 1 and 1");
+    // A slot that cannot be read is told once: nobody knows how many it had.
+    scene_open(&s);
+    put_all(&s);
+    kit_spoil(&s.k, "knowledge/hello/" SLOT, "{}");
+    struct buf report = kit_verify(&s.k);
+    assert_non_null(strstr(report.ptr ? report.ptr : "", "knowledge/hello/" SLOT));
+    buf_release(&report);
+    scene_close(&s);
+}
+
+static void test_verify_memory__nomem(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1; n < 400; n += 3) {
+        struct scene s;
+        struct buf report = BUF_INIT(1 << 20);
+        struct ledger_op op;
+
+        scene_open(&s);
+        put_all(&s);
+        kit_ready(&s.k, &op);
+        mem_fail_at(n, 0);
+        ledger_verify(s.k.ledger, s.k.partition, s.k.key, &report, &op);
+        int code = kit_wait(&s.k, &op);
+        mem_fail_at(0, 0);
+        assert_true(code == E_NOMEM || (code == E_OK && report.len == 0));
+        buf_release(&report);
+        scene_close(&s);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_verify_memory__what_is_whole_is_whole),
+        cmocka_unit_test(test_verify_memory__evidence_is_of_turns_that_there_are),
+        cmocka_unit_test(test_verify_memory__values_and_conclusions_hold_together),
+        cmocka_unit_test(test_verify_memory__the_manifest_counts),
+        cmocka_unit_test(test_verify_memory__nomem),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
