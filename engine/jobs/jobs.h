@@ -38,6 +38,10 @@ struct jobs_env {
     // pass. NULL: nobody learns.
     void (*learn)(void *user, const char *partition, const char *session,
                   void (*done)(void *arg, int code), void *arg);
+    // Has what a bot remembers of a user thought over, if that is due (turn/reflect.h), and calls
+    // done(arg, code) once. NULL: nobody reflects.
+    void (*reflect)(void *user, const char *partition, const char *bot,
+                    void (*done)(void *arg, int code), void *arg);
     void *user;
     bool believe_clock;      // for negative controls: the clock is the time, whatever it does
 };
