@@ -114,6 +114,9 @@ int fact_book_conclude(struct fact_book *b, const struct fact_candidate *c,
 // rests on others too loses this evidence. E_NOT_FOUND: there is none, or it is forgotten already.
 int fact_book_forget(struct fact_book *b, const char *id, int64_t now_ms, uint32_t *count,
                      struct err *err);
+// Quarantines the knowledge whose facts do not bear it any more, as they were superseded or ended:
+// until facts of two sessions bear it anew. *count of it. E_NOMEM.
+int fact_book_retire_unborne(struct fact_book *b, uint32_t *count, struct err *err);
 
 // ---- what is to be written
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// facts_forget.c: forgetting a fact, and what rests on it. Nothing else changes: what a value took
+// facts_forget.c: forgetting a fact, and what rests on it; knowledge that its facts do not bear. Nothing else changes: what a value took
 // the place of does not come back with it. See facts.h.
 #include "memory/facts_int.h"
 
@@ -118,4 +118,58 @@ int fact_book_forget(struct fact_book *b, const char *id, int64_t now_ms, uint32
         return forget_conclusions(b, id, now_ms, count, err);
     }
     return err_set(err, E_NOT_FOUND, "no fact %s; `parley memory` lists them", id);
+}
+
+// ---- knowledge that its facts do not bear any more
+
+static bool is_active_fact(const struct fact_book *b, const char *id)
+{
+    struct fact_at at = FACT_AT_START;
+
+    while (fact_book_next_active(b, &at))
+        if (at.slot->tier == TIER_FACT && strcmp(at.fact->id, id) == 0)
+            return true;
+    return false;
+}
+
+static bool is_borne(const struct fact_book *b, const struct fact *f)
+{
+    const char *first = NULL;
+
+    for (size_t i = 0; i < f->evidence.len; i++) {
+        const struct fact_evidence *e = fact_evidence_at(f, i);
+
+        if (!is_active_fact(b, e->fact))
+            continue;
+        if (first && strcmp(first, e->session) != 0)
+            return true;
+        first = e->session;
+    }
+    return false;
+}
+
+int fact_book_retire_unborne(struct fact_book *b, uint32_t *count, struct err *err)
+{
+    int code = E_OK;
+
+    *count = 0;
+    for (uint32_t i = 0; i < b->entries.len && !code; i++) {
+        struct fact_slot *s = book_slot(b, i);
+
+        for (size_t n = 0; n < s->facts.len && s->tier == TIER_KNOWLEDGE && !code; n++) {
+            const struct fact *f = fact_slot_at(s, n);
+
+            if (f->status != FACT_ACTIVE || is_borne(b, f))
+                continue;
+            code = book_own(b, i, &s, err);
+            if (code)
+                break;
+            struct fact *own = fact_slot_at(s, n);
+            for (size_t e = 0; e < own->evidence.len; e++)
+                VEC_AT(&own->evidence, struct fact_evidence, e)->supported = false;
+            quarantine(own);
+            (*count)++;
+        }
+    }
+    return code;
 }
