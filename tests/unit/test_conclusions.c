@@ -68,10 +68,10 @@ static void test_conclusions__refused(void **state)
         ITEM(",\"value\":\"w\",\"facts\":[\"0a1b2c3d4e5f\"]}]}"),
         ITEM(",\"subject\":\"\",\"facts\":[\"0a1b2c3d4e5f\"]}]}"),
         ITEM(",\"subject\":5,\"facts\":[\"0a1b2c3d4e5f\"]}]}"),
-        "{\"knowledge\":[" GOOD ",{\"kind\":\"mood\",\"predicate\":\"p\",\"value\":\"v\","
-        "\"facts\":[\"0a1b2c3d4e5f\"]}]}",
-        "{\"knowledge\":[{\"kind\":\"pattern\",\"predicate\":\"p\",\"value\":\"\\u0000\","
-        "\"facts\":[\"0a1b2c3d4e5f\"]}]}",
+        ("{\"knowledge\":[" GOOD ",{\"kind\":\"mood\",\"predicate\":\"p\",\"value\":\"v\","
+         "\"facts\":[\"0a1b2c3d4e5f\"]}]}"),
+        ("{\"knowledge\":[{\"kind\":\"pattern\",\"predicate\":\"p\",\"value\":\"\\u0000\","
+         "\"facts\":[\"0a1b2c3d4e5f\"]}]}"),
     };
 
     for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
