@@ -3,7 +3,7 @@
 // strictly.
 //
 //   {"knowledge":[{"kind":"pattern","subject":"user","predicate":"plans",
-//                  "value":"decides late, in the evening","facts":["0a1b2c3d4e5f","60718293a4b5"]}]}
+//                  "value":"decides in the evening","facts":["0a1b2c3d4e5f","60718293a4b5"]}]}
 //
 // `subject` may be left out ("user"); `facts` are those that it rests on, by their ids. The answer
 // is that object and nothing else, as memory/extraction.h has it. Whether the facts bear it is for

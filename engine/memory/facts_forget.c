@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// facts_forget.c: forgetting a fact, and what rests on it; knowledge that its facts do not bear. Nothing else changes: what a value took
-// the place of does not come back with it. See facts.h.
+// facts_forget.c: forgetting a fact, and what rests on it. Nothing else changes: what a value took
+// the place of does not come back with it. And knowledge that its facts bear no more. See facts.h.
 #include "memory/facts_int.h"
 
 static void forget_fact(struct fact *f, int64_t now_ms)

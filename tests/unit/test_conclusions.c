@@ -44,7 +44,8 @@ static void test_conclusions__read(void **state)
 }
 
 #define ITEM(more) "{\"knowledge\":[{\"kind\":\"pattern\",\"predicate\":\"p\",\"value\":\"v\"" more
-#define GOOD "{\"kind\":\"pattern\",\"predicate\":\"p\",\"value\":\"v\",\"facts\":[\"0a1b2c3d4e5f\"]}"
+#define GOOD                                                                                       \
+    "{\"kind\":\"pattern\",\"predicate\":\"p\",\"value\":\"v\",\"facts\":[\"0a1b2c3d4e5f\"]}"
 
 // Whatever is wrong with one of them, nothing is taken of the answer.
 static void test_conclusions__refused(void **state)
