@@ -64,8 +64,7 @@ static void log_sink(void *user, enum log_level level, const char *line)
 static void take_event(void *user, const struct event *event)
 {
     parley *e = user;
-    bool last =
-        event->type == EVENT_DONE || event->type == EVENT_RESULT || event->type == EVENT_ERROR;
+    bool last = event_is_last(event);
     if (event->request == RECOVER_REQUEST) {
         pthread_mutex_lock(&e->ready_lock);
         e->recovered = last;
@@ -81,7 +80,7 @@ static void take_event(void *user, const struct event *event)
 
 void engine_event(parley *e, const struct event *event)
 {
-    if (event->type == EVENT_DONE || event->type == EVENT_RESULT || event->type == EVENT_ERROR)
+    if (event_is_last(event))
         atomic_fetch_sub(&e->under_way, 1);
     events_push(&e->events, event);
 }

@@ -328,6 +328,24 @@ PARLEY_API int parley_unconstrain(parley *engine, const parley_scope *scope, uin
 PARLEY_API int parley_import(parley *engine, const char *json, size_t json_bytes, uint64_t *request,
                              parley_error *error);
 
+/* ---- seeing what goes on */
+
+/** The reply of a turn (0: the newest one) of the scope's session from byte `from_byte` on, as its
+ * DELTAs have it: for a client that was cut off and has so much of it. ACCEPTED, then DELTA and
+ * DONE as of parley_send, whether the turn is under way, here or in another process, or over. Bytes
+ * are the same, wherever it was cut; beyond its end there are none. parley_stop lets go of it and
+ * stops no reply (it ends with PARLEY_E_CANCELLED). PARLEY_E_CONFLICT: what masks in it stood for
+ * is not kept, so that it reads otherwise than it did: attach from byte 0. */
+PARLEY_API int parley_attach(parley *engine, const parley_scope *scope, uint32_t turn,
+                             uint64_t from_byte, uint64_t *request, parley_error *error);
+/** Sees the scope's session live, until parley_stop (it ends with ERROR, PARLEY_E_CANCELLED).
+ * WATCHING comes first: turn is the newest one that is over, what was before parley_show tells.
+ * Then of each further turn ACCEPTED (text: what the user said), DELTA and DONE, which is not the
+ * end of the request here; turns of this engine at once, of other processes within two seconds,
+ * their replies when they are whole. MOVED, CHANGED. */
+PARLEY_API int parley_watch(parley *engine, const parley_scope *scope, uint64_t *request,
+                            parley_error *error);
+
 /* ---- events */
 
 typedef enum parley_event_type {
@@ -339,8 +357,10 @@ typedef enum parley_event_type {
                           parley_show the rest */
     PARLEY_EVENT_RESULT, /**< json: the answer to a question */
     PARLEY_EVENT_ERROR,  /**< code and text: nothing was accepted */
-    PARLEY_EVENT_MOVED   /**< the session goes on on another device: text is its name, json
+    PARLEY_EVENT_MOVED,  /**< the session goes on on another device: text is its name, json
                               {session, device, since}; the reply under way comes all the same */
+    PARLEY_EVENT_WATCHING, /**< of parley_watch: it stands */
+    PARLEY_EVENT_CHANGED /**< of parley_watch: a turn was taken back or replaced: show it again */
 } parley_event_type;
 
 typedef struct parley_event {

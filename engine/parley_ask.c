@@ -170,6 +170,7 @@ void parley_stop(parley *e, uint64_t request)
 struct question {
     const char *by;
     uint32_t turn;
+    uint64_t from_byte;
     struct slice text;
     struct backtest *backtest;
     int64_t since_ms;
@@ -191,6 +192,7 @@ static int ask_about(parley *e, enum job_verb verb, const parley_scope *s,
                           s->provider, s->model, s->version >= 2 ? s->device : NULL};
     job->flags = s->flags;
     job->turn = q->turn;
+    job->from_byte = q->from_byte;
     job->backtest = q->backtest;
     job->since_ms = q->since_ms;
     job->audit_why = q->audit_why;
@@ -239,6 +241,18 @@ int parley_why(parley *e, const parley_scope *scope, uint32_t turn, uint64_t *re
 {
     const struct question q = {.turn = turn};
     return ask_about(e, JOB_WHY, scope, &q, request, error);
+}
+
+int parley_attach(parley *e, const parley_scope *scope, uint32_t turn, uint64_t from_byte,
+                  uint64_t *request, parley_error *error)
+{
+    const struct question q = {.turn = turn, .from_byte = from_byte};
+    return ask_about(e, JOB_ATTACH, scope, &q, request, error);
+}
+
+int parley_watch(parley *e, const parley_scope *scope, uint64_t *request, parley_error *error)
+{
+    return ask(e, JOB_WATCH, scope, request, error);
 }
 
 int parley_recall(parley *e, const parley_scope *scope, const char *query, unsigned k,

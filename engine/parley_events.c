@@ -88,6 +88,10 @@ static parley_event_type public_type(enum event_type type)
         return PARLEY_EVENT_ERROR;
     case EVENT_MOVED:
         return PARLEY_EVENT_MOVED;
+    case EVENT_WATCHING:
+        return PARLEY_EVENT_WATCHING;
+    case EVENT_CHANGED:
+        return PARLEY_EVENT_CHANGED;
     }
     BUG("unknown event %d", (int)type);
 }
@@ -101,17 +105,12 @@ static void point(struct queued *n)
     n->event.json = n->small_json[0] ? n->small_json : n->json.ptr ? n->json.ptr : "";
 }
 
-static bool ends(const struct event *e)
-{
-    return e->type == EVENT_DONE || e->type == EVENT_RESULT || e->type == EVENT_ERROR;
-}
-
 // An empty node; NULL: out of memory, for what may be dropped.
 static struct queued *node_for(const struct event *e)
 {
     struct queued *ticket = e->ticket;
     struct queued *n = ticket;
-    if (ends(e)) {
+    if (event_is_last(e)) {
         mem_free(ticket->accepted);
         ticket->accepted = NULL;
     } else if (e->type == EVENT_ACCEPTED && ticket->accepted) {
@@ -158,7 +157,7 @@ static struct queued *make(const struct event *e)
         buf_add_str(&n->text, e->message);
     buf_add_slice(&n->json, e->json);
     bool untold = e->type == EVENT_DONE && e->json.len == 0;
-    if (ends(e) && (untold || !buf_ok(&n->text) || !buf_ok(&n->json)))
+    if (event_is_last(e) && (untold || !buf_ok(&n->text) || !buf_ok(&n->json)))
         tell_in_short(n, e);
     return n;
 }

@@ -130,6 +130,7 @@ void loop_timer_start(struct loop *l, struct loop_timer *t, int64_t ms)
         ms = 0;
     t->due_ns = ms > (LOOP_NEVER - now) / MS_NS ? LOOP_NEVER : now + ms * MS_NS;
     t->order = l->next_order++;
+    l->lazy_timers += t->lazy;
     sift_up(l, l->timers++, t);
 }
 
@@ -142,6 +143,7 @@ void loop_timer_stop(struct loop *l, struct loop_timer *t)
     struct loop_timer *last = l->heap[--l->timers];
 
     t->heap_at = 0;
+    l->lazy_timers -= t->lazy;
     if (last == t)
         return;
     if (before(last, t))

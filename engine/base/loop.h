@@ -31,6 +31,8 @@ struct loop_task {
 struct loop_timer {
     void (*fn)(struct loop_timer *timer);
     int64_t due_ns;                      // the loop's; monotonic
+    bool lazy;                           // time that is simulated does not pass for it alone; not
+                                         // to be changed while it is started
     uint64_t order;                      // the loop's: first started first among equals
     uint32_t heap_at;                    // the loop's: index + 1 in the heap, 0 when stopped
 };
@@ -62,7 +64,7 @@ bool loop_timer_active(const struct loop_timer *t);
 int loop_watch_start(struct loop *l, struct loop_watch *w, struct err *err);
 void loop_watch_stop(struct loop *l, struct loop_watch *w);
 
-// Runs until loop_stop. Simulated: also returns when nothing is left to do.
+// Runs until loop_stop. Simulated: also returns when nothing is left to do but lazy timers.
 void loop_run(struct loop *l);
 // Simulated only: runs until nothing is runnable without time passing more than ms; returns whether
 // anything ran. With 0: only what is due now.

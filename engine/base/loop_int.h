@@ -45,7 +45,7 @@ struct loop {
     atomic_bool stop;
     bool running;
     struct loop_timer **heap; // owned; LOOP_TIMERS_MAX places
-    uint32_t timers;
+    uint32_t timers, lazy_timers;
     uint64_t next_order;
 };
 

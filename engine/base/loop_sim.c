@@ -24,7 +24,8 @@ static bool run_until(struct loop *l, int64_t last_ns)
             continue;
         }
         int64_t due = loop_next_due(l);
-        if (due > last_ns || due == LOOP_NEVER)
+        bool idle = last_ns == LOOP_NEVER && l->timers == l->lazy_timers;
+        if (due > last_ns || due == LOOP_NEVER || idle)
             break;
         clock_sim_advance(sim->time, loop_ms_between(clock_mono_ns(l->clock), due));
     }

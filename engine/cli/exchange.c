@@ -192,6 +192,8 @@ static bool handle(struct watch *w, parley_event *event)
         break;
     case PARLEY_EVENT_ACCEPTED:
     case PARLEY_EVENT_RESULT:
+    case PARLEY_EVENT_WATCHING:
+    case PARLEY_EVENT_CHANGED:
         break;
     }
     parley_event_free(event);

@@ -8,6 +8,7 @@
 // A session is taken by a chat of its own, as another process would: its turn under way goes on,
 // meets a conflict when it is settled, reads the head again, and is settled.
 #include "turn/device.h"
+#include "turn/watch.h"
 
 struct lease_asker device_of(const struct run *run)
 {
@@ -24,7 +25,7 @@ bool device_held(const struct run *run, const struct device_rules *rules, struct
     return true;
 }
 
-static void tell(struct run *run, const struct session_head *head)
+void device_tell(struct run *run, const struct session_head *head)
 {
     if (strcmp(run->holder, head->lease.holder) == 0 || run->moved_epoch >= head->lease.epoch)
         return;
@@ -37,15 +38,16 @@ void device_moved(struct worker *w, const struct session_head *head)
     for (struct run *run = w->runs; run; run = run->next) {
         bool under_way = run->job->verb == JOB_SEND && run->turn && run->state < RUN_OVER;
         if (under_way && run->live && strcmp(run->live->chat->head.id, head->id) == 0)
-            tell(run, head);
+            device_tell(run, head);
     }
+    watch_moved(w, head);
 }
 
 void device_look(struct run *run)
 {
     const struct session_head *head = &run->live->chat->head;
     if (head->lease.rules.one_active)
-        tell(run, head);
+        device_tell(run, head);
 }
 
 // ---- continue here

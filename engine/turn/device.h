@@ -14,6 +14,8 @@ bool device_held(const struct run *run, const struct device_rules *rules, struct
 struct lease_asker device_of(const struct run *run);  // borrows run
 // Its head says that it moved to another device: tells who has a reply of it under way, or watches.
 void device_moved(struct worker *w, const struct session_head *head);
+// One run, if it is not that device's and was not told yet.
+void device_tell(struct run *run, const struct session_head *head);
 // The same for one run, whose chat says so.
 void device_look(struct run *run);
 

@@ -2,25 +2,45 @@
 // emit.c: events out of a run, and their JSON as INTERFACES.md shapes it. A run whose key others
 // sent too tells them the same (joiners).
 #include "turn/mask.h"
+#include "turn/watch.h"
 
-static void tell(const struct run *run, struct event *event)
+// What who attaches has of the reply already is not told again.
+static bool skip(struct run *run, struct event *event)
+{
+    if (event->type != EVENT_DELTA || !run->skip_bytes)
+        return false;
+    size_t n = event->text.len < run->skip_bytes ? event->text.len : (size_t)run->skip_bytes;
+    run->skip_bytes -= n;
+    event->text = slice_of(event->text.ptr + n, event->text.len - n);
+    return event->text.len == 0;
+}
+
+static void tell(struct run *run, struct event event)
 {
     const struct job *job = run->job;
     if (job->over) {
-        if (event->type == EVENT_RESULT || event->type == EVENT_ERROR)
-            job->over(job->over_arg, event->type == EVENT_ERROR ? event->code : E_OK);
+        if (event.type == EVENT_RESULT || event.type == EVENT_ERROR)
+            job->over(job->over_arg, event.type == EVENT_ERROR ? event.code : E_OK);
         return;
     }
-    event->request = job->request;
-    event->ticket = job->ticket;
-    run->w->env.sink(run->w->env.user, event);
+    event.request = job->request;
+    event.ticket = job->ticket;
+    if (!skip(run, &event))
+        run->w->env.sink(run->w->env.user, &event);
 }
 
 static void send_event(struct run *run, struct event event)
 {
-    tell(run, &event);
+    tell(run, event);
     for (struct run *j = run->joiners; j; j = j->joiner_next)
-        tell(j, &event);
+        tell(j, event);
+    if (run->w->watching)
+        watch_feed(run, &event);
+}
+
+void emit_event(struct run *run, const struct event *event)
+{
+    tell(run, *event);
 }
 
 static void end_run(struct run *run)
@@ -54,13 +74,13 @@ void emit_join(struct run *run, const struct run *first)
         return;
     event.session = first->live->chat->head.id;
     event.turn = first->turn;
-    tell(run, &event);
+    tell(run, event);
     struct buf shown = BUF_INIT(RESULT_BYTES_MAX);
     reply_shown(first, &shown);
     if (shown.len && buf_ok(&shown)) {
         event.type = EVENT_DELTA;
         event.text = buf_slice(&shown);
-        tell(run, &event);
+        tell(run, event);
     }
     buf_release(&shown);
 }
@@ -179,19 +199,31 @@ static void write_done(struct run *run, const struct turn *turn, int code, const
         buf_clear(out);
 }
 
-void emit_done(struct run *run, const struct turn *turn, int code, const char *message)
+static void tell_done(struct run *run, const struct turn *turn, int code, const char *message,
+                      bool goes_on)
 {
     struct buf json = BUF_INIT(RESULT_BYTES_MAX);
     message = message ? message : "";
     write_done(run, turn, code, message, &json);
     send_event(run, (struct event){.type = EVENT_DONE,
+                                   .goes_on = goes_on,
                                    .session = run->live->chat->head.id,
                                    .turn = turn->n,
                                    .json = buf_slice(&json),
                                    .code = code,
                                    .message = message});
     buf_release(&json);
+}
+
+void emit_done(struct run *run, const struct turn *turn, int code, const char *message)
+{
+    tell_done(run, turn, code, message, false);
     end_run(run);
+}
+
+void emit_turn_over(struct run *run, const struct turn *turn, int code, const char *message)
+{
+    tell_done(run, turn, code, message, true);
 }
 
 void emit_untold(struct run *run)

@@ -7,6 +7,7 @@
 #include "model/session.h"
 #include "model/turn.h"
 
+struct event;
 struct run;
 
 void emit_accepted(struct run *run);
@@ -21,6 +22,10 @@ void emit_moved(struct run *run, const struct session_head *head);
 void emit_lease(struct json_writer *w, const struct session_head *head);
 // Tells a joiner what `first` has told so far.
 void emit_join(struct run *run, const struct run *first);
+// To whoever asked for the run, and nobody else.
+void emit_event(struct run *run, const struct event *event);
+// DONE of a turn that a watch tells, which goes on.
+void emit_turn_over(struct run *run, const struct turn *turn, int code, const char *message);
 // Ends the run. DONE with the turn as it stands.
 void emit_done(struct run *run, const struct turn *turn, int code, const char *message);
 // Ends the run: RESULT takes what is in json; ERROR with code and message.

@@ -194,7 +194,9 @@ static enum audit_detail what_is_read(const struct job *job)
         return AUDIT_NO_DETAIL;
     switch (job->verb) {
     case JOB_SESSIONS: return AUDIT_SESSIONS;
-    case JOB_SHOW:     return AUDIT_SHOW;
+    case JOB_SHOW:
+    case JOB_ATTACH:
+    case JOB_WATCH:    return AUDIT_SHOW;
     case JOB_WHY:      return AUDIT_WHY;
     case JOB_RECALL:   return AUDIT_RECALL;
     default:           return AUDIT_NO_DETAIL;

@@ -42,6 +42,7 @@
 #include "turn/mask.h"
 #include "turn/predict.h"
 #include "turn/resume.h"
+#include "turn/watch.h"
 
 static void begin_accept(struct run *run);
 static void refuse_stopped(struct run *run);
@@ -550,7 +551,11 @@ void turn_stop(struct run *run)
 {
     run->stopped = true;
     background_stop(run);
-    if (live_waits(run)) {
+    if (run->watching) {
+        watch_stop(run);
+    } else if (run->joined_to) {
+        attach_let_go(run);
+    } else if (live_waits(run)) {
         refuse_stopped(run);
     } else if (run->count_busy) {
         llm_count_cancel(run->llm, &run->count);

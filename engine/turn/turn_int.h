@@ -19,6 +19,7 @@
 //   reply.c     the reply chain: redact, keep, show
 //   replay.c    a key that was used before: the stored turn answers
 //   device.c    which device a session goes on on, and who hears that it moved (device.h)
+//   attach.c    a reply from a byte on; watch.c: a session, live (watch.h)
 //   aside.c     turns whose hooks take long, put aside so that others go on
 //   emit.c      events and their JSON
 //   recall.c    recall indexes: loaded, made true to the ledger, kept up; recall_keep.c: their
@@ -79,6 +80,7 @@ struct feeder;
 struct recall;
 struct recalling;
 struct telling;
+struct watching;
 struct resuming;
 struct summing;
 struct user_masks;
@@ -147,6 +149,8 @@ struct worker {
     struct map *fresh;             // partition/bot/context -> struct live * not stored yet
     struct map *keys;              // partition/key hash -> struct run * under way
     struct run *runs;              // all runs under way
+    struct run *watching;          // those that watch; in the order of watching->next
+    uint32_t watches;
     struct map *gauges;            // record key -> struct gauge *
     struct map *shelves;           // partition/bot -> struct shelf *: recall indexes in memory
     struct shelf *newest_shelf, *oldest_shelf;
@@ -310,6 +314,9 @@ struct run {
     bool call_ended;               // on_done came while a keep was under way
     bool stopped;                  // by the user or by drain
     bool joined;                   // another run's events are this one's (joiners)
+    struct run *joined_to;         // of who attaches: it may let go
+    uint64_t skip_bytes;           // of the reply's deltas, which it has already
+    struct watching *watching;     // watch.c's; owned
     bool was_reset;                // the policy has moved the turn to a new session
     struct live *moving;           // the session that it is being moved to
     // how it ends

@@ -30,6 +30,8 @@ enum job_verb {
     JOB_SESSIONS, JOB_SHOW, JOB_WHY, JOB_USAGE, JOB_VERIFY, JOB_RECOVER,
     JOB_RECALL,     // text is the query; turn: how many messages
     JOB_BACKTEST,   // sessions through `backtest`
+    JOB_ATTACH,     // the reply of turn (0: the newest) from from_byte on, under way or stored
+    JOB_WATCH,      // what happens in the session, until it is stopped
     JOB_FORGET,     // what recall remembers of partition and bot agrees with their sessions
     JOB_ERASE,      // the user, for ever
     JOB_EXPORT,     // text is where to go on
@@ -69,6 +71,7 @@ struct job {
     struct backtest *backtest;     // BACKTEST: borrowed until the last event
     int64_t since_ms;              // BACKTEST: sessions that were active then or later; AUDIT
     enum audit_detail audit_why;   // AUDIT_ACCEPT
+    uint64_t from_byte;            // ATTACH
     uint32_t edit_turn;            // SEND: replaces this turn and all after it
     struct buf text;               // owned
     char partition[PARTITION_BYTES];  // FORGET: whose
@@ -85,27 +88,37 @@ void job_free(struct job *j);
 enum event_type {
     EVENT_ACCEPTED, EVENT_DELTA, EVENT_WARNING, EVENT_DONE, EVENT_RESULT, EVENT_ERROR,
     EVENT_MOVED,                   // the session goes on on another device
+    EVENT_WATCHING,                // of a watch: it stands
+    EVENT_CHANGED,                 // of a watch: what was said before is not what it was
 };
 
 // Instead of a RESULT that there is no memory for.
 #define NO_MEMORY_TO_TELL "what was asked is done, but there is no memory to tell the answer"
 
 // Given to the sink on the worker's thread; everything borrowed during the call. DONE, RESULT and
-// ERROR are last; after a turn was accepted it ends with DONE, whatever happened (status tells).
+// ERROR are last, but for a watch's DONE; after a turn was accepted it ends with DONE, whatever
+// happened (status tells).
 struct event {
     enum event_type type;
     uint64_t request;
     void *ticket;                  // the job's
-    const char *session;           // ACCEPTED, DONE, MOVED
+    bool goes_on;                  // DONE of a watch, which does not end with it
+    const char *session;           // ACCEPTED, DONE, MOVED, WATCHING, CHANGED
     uint32_t turn;
     struct slice text;             // DELTA: for the client's eyes; WARNING: one sentence; MOVED:
-                                   // the device, as it was called; or empty
+                                   // the device, as it was called; or empty. ACCEPTED of a watch:
+                                   // the user's words
     struct slice json;             // DONE, RESULT: as INTERFACES.md shapes it; MOVED: {session,
                                    // device, since}; DONE: empty when
                                    // there was no memory for it
     int code;                      // ERROR; DONE: E_OK, E_PROVIDER, E_CANCELLED, E_STORE …
     const char *message;           // with code
 };
+static inline bool event_is_last(const struct event *e)
+{
+    return (e->type == EVENT_DONE && !e->goes_on) || e->type == EVENT_RESULT ||
+           e->type == EVENT_ERROR;
+}
 
 struct worker_env {
     struct loop *loop;

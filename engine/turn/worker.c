@@ -6,6 +6,7 @@
 #include "turn/gauge.h"
 #include "turn/mask.h"
 #include "turn/resume.h"
+#include "turn/watch.h"
 
 enum { UNPRICED_MAX = 256, PROVIDERS_MAX = 256, KEYS_MAX = 65536, SHELVES_MAX = 65536 };
 
@@ -190,6 +191,7 @@ void worker_run_over(struct run *run)
     recalled_free(run);
     budgets_telling_free(run);
     resuming_free(run);
+    watch_over(run);
     summarised_free(run);
     query_release(run);
     shelf_close(run);
@@ -216,74 +218,42 @@ void worker_run_over(struct run *run)
 
 // ---- jobs
 
+// What begins a job.
+static void (*const starts[])(struct run *run) = {
+    [JOB_SEND] = turn_start,
+    [JOB_OPEN] = ask_open,
+    [JOB_RESET] = ask_reset,
+    [JOB_UNDO] = ask_undo,
+    [JOB_PIN] = pin_start,
+    [JOB_UNPIN] = pin_start,
+    [JOB_CONSTRAIN] = pin_start,
+    [JOB_UNCONSTRAIN] = pin_start,
+    [JOB_SESSIONS] = list_sessions,
+    [JOB_SHOW] = ask_show,
+    [JOB_WHY] = ask_why,
+    [JOB_USAGE] = usage_start,
+    [JOB_VERIFY] = verify_start,
+    [JOB_RECOVER] = ask_recover,
+    [JOB_RECALL] = recall_start,
+    [JOB_ATTACH] = attach_start,
+    [JOB_WATCH] = watch_start,
+    [JOB_RESUME] = resume_job,
+    [JOB_FORGET] = recall_forget_start,
+    [JOB_BACKTEST] = backtest_start,
+    [JOB_ERASE] = erase_start,
+    [JOB_EXPORT] = export_start,
+    [JOB_IMPORT] = import_start,
+    [JOB_AUDIT] = trail_job_start,
+    [JOB_AUDIT_VERIFY] = trail_job_start,
+    [JOB_AUDIT_HEAD] = trail_job_start,
+    [JOB_AUDIT_ACCEPT] = trail_job_start,
+};
+
 static void start_job(struct run *run)
 {
-    switch (run->job->verb) {
-    case JOB_SEND:
-        turn_start(run);
-        return;
-    case JOB_OPEN:
-        ask_open(run);
-        return;
-    case JOB_RESET:
-        ask_reset(run);
-        return;
-    case JOB_UNDO:
-        ask_undo(run);
-        return;
-    case JOB_PIN:
-    case JOB_UNPIN:
-    case JOB_CONSTRAIN:
-    case JOB_UNCONSTRAIN:
-        pin_start(run);
-        return;
-    case JOB_SESSIONS:
-        list_sessions(run);
-        return;
-    case JOB_SHOW:
-        ask_show(run);
-        return;
-    case JOB_WHY:
-        ask_why(run);
-        return;
-    case JOB_USAGE:
-        usage_start(run);
-        return;
-    case JOB_VERIFY:
-        verify_start(run);
-        return;
-    case JOB_RECOVER:
-        ask_recover(run);
-        return;
-    case JOB_RECALL:
-        recall_start(run);
-        return;
-    case JOB_RESUME:
-        resume_job(run);
-        return;
-    case JOB_FORGET:
-        recall_forget_start(run);
-        return;
-    case JOB_BACKTEST:
-        backtest_start(run);
-        return;
-    case JOB_ERASE:
-        erase_start(run);
-        return;
-    case JOB_EXPORT:
-        export_start(run);
-        return;
-    case JOB_IMPORT:
-        import_start(run);
-        return;
-    case JOB_AUDIT:
-    case JOB_AUDIT_VERIFY:
-    case JOB_AUDIT_HEAD:
-    case JOB_AUDIT_ACCEPT:
-        trail_job_start(run);
-        return;
-    }
-    BUG("unknown job %d", (int)run->job->verb);
+    unsigned verb = run->job->verb;
+    BUG_ON(verb >= sizeof(starts) / sizeof(starts[0]) || !starts[verb]);
+    starts[verb](run);
 }
 
 static void refuse(struct worker *w, struct job *job, int code, const char *message)

@@ -490,7 +490,7 @@ static void see_result(struct talk *t, struct said *s, const parley_event *e)
 static void see_event(struct talk *t, const parley_event *e)
 {
     static const char *const names[] = {"accepted", "delta", "warning", "done", "result", "error",
-                                        "moved"};
+                                        "moved",    "watching", "changed"};
     struct said *s = said_of(t, e->request);
 
     if (e->request == t->asked) {
@@ -518,6 +518,9 @@ static void see_event(struct talk *t, const parley_event *e)
         break;
     case PARLEY_EVENT_MOVED:
         snprintf(s->moved, sizeof(s->moved), "%s", e->text[0] ? e->text : "(no name)");
+        break;
+    case PARLEY_EVENT_WATCHING:
+    case PARLEY_EVENT_CHANGED:
         break;
     case PARLEY_EVENT_DONE:
         s->done = true;
