@@ -30,7 +30,8 @@ _Static_assert((int)PARLEY_CONTINUE == JOB_CONTINUE && (int)PARLEY_STATELESS == 
                    (int)PARLEY_ALL_USERS == JOB_ALL_USERS &&
                    (int)PARLEY_REGENERATE == JOB_REGENERATE &&
                    (int)PARLEY_AS_OPERATOR == JOB_AS_OPERATOR &&
-                   (int)PARLEY_REVEAL == JOB_REVEAL && (int)PARLEY_CONTINUE_HERE == JOB_HERE,
+                   (int)PARLEY_REVEAL == JOB_REVEAL &&
+                   (int)PARLEY_PREVIEW == JOB_PREVIEW && (int)PARLEY_CONTINUE_HERE == JOB_HERE,
                "public flags and job flags are the same numbers");
 
 const char *parley_version(void)

@@ -151,7 +151,8 @@ enum {
     PARLEY_REVEAL = 32,
     /** the session goes on on this device, although another one has it (a policy's `devices`): of
      * parley_send, parley_resume, and what else adds to a session */
-    PARLEY_CONTINUE_HERE = 64
+    PARLEY_CONTINUE_HERE = 64,
+    PARLEY_PREVIEW = 128 /**< of parley_sessions: with what was said last */
 };
 
 /** One user message. */
@@ -210,9 +211,10 @@ PARLEY_API int parley_session(parley *engine, const parley_scope *scope, uint64_
  * parley_send with PARLEY_CONTINUE does by itself; its DONE then has origin, before, greeting. */
 PARLEY_API int parley_resume(parley *engine, const parley_scope *scope, uint64_t *request,
                              parley_error *error);
-/** [{session, user, bot, context, status, turns, created_at, last_active_at, expires_at, device,
- * since}], newest first; device: the one that the session goes on on, since then (null: none was
- * said). */
+/** [{session, user, bot, context, status, turns, topic, created_at, last_active_at, expires_at,
+ * device, since, last}], newest first; topic: as the session's state says ("": it does not);
+ * device: the one that it goes on on, since then (null: none was said); last: with PARLEY_PREVIEW,
+ * of the user's first 100, {role, text}, the beginning of what was said last; else null. */
 PARLEY_API int parley_sessions(parley *engine, const parley_scope *scope, uint64_t *request,
                                parley_error *error);
 /** {session, user, bot, context, status, constraints[], turns[{turn, status, stop, policy, at,

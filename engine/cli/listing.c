@@ -28,6 +28,8 @@ static const struct column session_columns[] = {
     {"quarantined", "QUARANTINED", KIND_FLAG},
     {"device", "DEVICE", KIND_TEXT},
     {"since", "SINCE", KIND_TIME},
+    {"topic", "TOPIC", KIND_TEXT},
+    {"last", "LAST SAID", KIND_SAID},
 };
 
 // The first is filled in with what makes a row.
@@ -117,6 +119,15 @@ static void add_window(struct buf *out, struct json window, bool csv)
         buf_add_str(out, "-");
 }
 
+static void add_said(struct buf *out, struct json said, bool csv)
+{
+    if (!csv && json_type(said) == JSON_OBJECT) {
+        json_string(json_get(said, "role"), out);
+        buf_add_str(out, ": ");
+    }
+    json_string(json_get(said, "text"), out);
+}
+
 static void read_cell(struct buf *out, enum kind kind, struct json value, bool csv)
 {
     struct buf scratch = BUF_INIT(CELL_MAX);
@@ -131,6 +142,8 @@ static void read_cell(struct buf *out, enum kind kind, struct json value, bool c
         buf_add_str(out, json_bool(value, false) ? "true" : "false");
     else if (kind == KIND_WINDOW)
         add_window(out, value, csv);
+    else if (kind == KIND_SAID)
+        add_said(out, value, csv);
     else if (type == JSON_STRING)
         json_string(value, out);
     else if (kind == KIND_COUNT && !csv && type == JSON_NULL)
@@ -202,6 +215,35 @@ bool listing_json(struct cli *cli, const char *json, struct json rows)
     return true;
 }
 
+// Whether any of the rows says something there.
+static bool any_says(struct json rows, const char *key)
+{
+    struct json_iter it = {0};
+    struct json none, row;
+
+    while (json_next(rows, &it, &none, &row)) {
+        struct json value = json_get(row, key);
+        if (json_type(value) == JSON_OBJECT ||
+            (json_type(value) == JSON_STRING && !json_is_string(value, "")))
+            return true;
+    }
+    return false;
+}
+
+// A table for people has the columns that say something to them.
+static bool is_shown(struct json rows, const struct column *column, bool with_user)
+{
+    if (column->kind == KIND_FLAG || strcmp(column->key, "device") == 0)
+        return false;
+    if (column->kind == KIND_TIME)
+        return strcmp(column->key, "last_active_at") == 0;
+    if (strcmp(column->key, "user") == 0)
+        return with_user;
+    if (strcmp(column->key, "topic") == 0 || column->kind == KIND_SAID)
+        return any_says(rows, column->key);
+    return true;
+}
+
 int listing_sessions(struct cli *cli, const struct answer *answer, bool with_user)
 {
     struct json rows = json_root(&answer->doc);
@@ -218,16 +260,9 @@ int listing_sessions(struct cli *cli, const struct answer *answer, bool with_use
         output_note(&cli->output, "there are no sessions yet; `parley chat` starts one");
         return PARLEY_OK;
     }
-    for (size_t i = 0; i < COUNT(session_columns); i++) {
-        enum kind kind = session_columns[i].kind;
-        bool last_active = strcmp(session_columns[i].key, "last_active_at") == 0;
-        bool user = strcmp(session_columns[i].key, "user") == 0;
-        if (!csv && strcmp(session_columns[i].key, "device") == 0)
-            continue;
-        bool shown = kind != KIND_FLAG && (kind != KIND_TIME || last_active);
-        if (csv || (shown && (!user || with_user)))
+    for (size_t i = 0; i < COUNT(session_columns); i++)
+        if (csv || is_shown(rows, &session_columns[i], with_user))
             columns[n++] = session_columns[i];
-    }
     listing_start(&table, columns, n, 0, csv);
     while (json_next(rows, &it, &key, &row))
         listing_row(&table, columns, n, row, csv);
@@ -402,7 +437,8 @@ int command_sessions(struct cli *cli)
     if (code < 0)
         return code;
     cli_scope(cli, &scope);
-    scope.flags |= all ? PARLEY_ALL_USERS : 0;
+    scope.flags |= (all ? PARLEY_ALL_USERS : 0) |
+                   (option_on(&cli->options, FLAG_PREVIEW) ? PARLEY_PREVIEW : 0);
     code = cli_ask_engine(cli, parley_sessions, &scope, &answer);
     if (code < 0)
         return code;

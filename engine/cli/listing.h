@@ -20,6 +20,7 @@ enum kind {
     KIND_SHARE, // of 1, shown as percent
     KIND_LIST, // of texts
     KIND_WINDOW, // tokens, limit, percent: shown as percent
+    KIND_SAID, // role and text
 };
 
 struct column {

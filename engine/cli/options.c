@@ -171,6 +171,8 @@ const struct flag flag_table[FLAGS] = {
                      "telephone numbers without a country are this one's: US, DE, …"},
     [FLAG_REVEAL] = {"reveal", 0, FLAG_SWITCH, NULL, OFFER_NOTHING, 1 << CMD_SHOW,
                      "originals instead of masks, as far as they are kept; the audit trail has it"},
+    [FLAG_PREVIEW] = {"preview", 0, FLAG_SWITCH, NULL, OFFER_NOTHING, 1 << CMD_SESSIONS,
+                      "with how what was said last begins, of the first 100"},
     [FLAG_POLICY] = {"policy", 0, FLAG_MANY, "FILE", OFFER_FILES, 1 << CMD_REPLAY,
                      "a policy's file, or a bot's name; may be repeated, or further ones follow"},
     [FLAG_FROM] = {"from", 0, FLAG_TEXT, "FILE.jsonl", OFFER_FILES, 1 << CMD_REPLAY,

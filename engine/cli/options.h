@@ -85,6 +85,7 @@ enum flag_id {
     FLAG_SPECIAL,
     FLAG_REGION,
     FLAG_REVEAL,
+    FLAG_PREVIEW,
     FLAG_POLICY,
     FLAG_FROM,
     FLAG_SINCE,

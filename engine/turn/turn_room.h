@@ -47,6 +47,7 @@ enum { JOB_CONTINUE = 1 /* the newest session of bot and context */, JOB_STATELE
        JOB_REGENERATE = 8 /* edit_turn, or the newest turn, is asked again in the same words */,
        JOB_AS_OPERATOR = 16 /* not the user asks: what is read of the user is noted */,
        JOB_REVEAL = 32 /* SHOW: with originals, as far as they are kept */,
+       JOB_PREVIEW = 128 /* SESSIONS: with what was said last */,
        JOB_HERE = 64 /* the session goes on on this device, whoever has it */ };
 
 enum { MESSAGE_BYTES_MAX = 256 << 10, JOB_TEXT_BYTES_MAX = 16 << 20, KEY_BYTES_MAX = 256 };

@@ -89,4 +89,35 @@ session=$(value '$[0].session')
 run show "$session"
 prints hello
 
+it sessions__for_who_chooses_one
+fresh
+mkdir policies
+cat >policies/topics.lua <<'E2'
+return { on_message = function(view) return { state = { topic = "the \"red\" tulips" } } end }
+E2
+run ask --bot topics "Tell me of tulips."
+run ask --bot topics -c "And of roses, please, at length."
+run ask "Another one."
+run sessions -o json
+has '$[0].topic' text ''
+has '$[1].topic' text 'the "red" tulips'
+has '$[0].last' null
+run sessions --preview -o json
+has '$[1].last.role' text assistant
+has '$[1].last.text' text
+run sessions --preview
+prints TOPIC
+prints "LAST SAID"
+prints "assistant: "
+run undo -c --bot topics
+run sessions --preview -o json --bot topics
+expect "what is taken back is not what was said last" sh -c "! grep -q roses out"
+run sessions
+prints TOPIC
+expect "nothing that was said" sh -c "! grep -q 'LAST SAID' out"
+fresh
+run ask "Hi."
+run sessions
+expect "no column that says nothing" sh -c "! grep -q TOPIC out"
+
 plan
