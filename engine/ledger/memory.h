@@ -10,7 +10,9 @@
 // The manifest is read first. What is read after it is as new or newer: a book is never believed to
 // be newer than it is.
 //
-// A record that cannot be read is told (`damage`), and the rest goes on: it harms itself alone.
+// A record that cannot be read is told (`damage`), and the rest goes on: it harms itself alone. The
+// manifest is then made anew with the next commit, as are core memory and the journal's entries; a
+// slot stays as it is, and takes nothing any more.
 // One thread, as the ledger; no chat is needed.
 #ifndef LEDGER_MEMORY_H
 #define LEDGER_MEMORY_H
@@ -47,22 +49,22 @@ struct ledger_memory {
     // Take *slot, *entry (moved out).
     int (*slot)(void *user, struct fact_slot *slot, struct err *err);
     int (*journal)(void *user, struct journal_entry *entry, struct err *err);
-    // A record that cannot be read: its key's first part and last one.
+    // A record that cannot be read: its key's first part and last one ("fact", a slot's digest).
     int (*damaged)(void *user, struct slice kind, struct slice name, struct err *err);
     // out; the caller inits and releases core
     struct memory_manifest manifest;
     struct core_memory core;
     struct buf damage;                 // a line each; the caller's, initialised
 };
-// E_CORRUPT: the manifest itself is damaged: nothing of that bot is remembered (op->err says what
-// to do).
+// E_CORRUPT: the store cannot even tell the manifest's version.
 void ledger_memory_load(struct ledger *l, struct ledger_memory *m, struct ledger_op *op);
 
 // What a commit changes; the caller's until done, with what it points to. Versions that it has new
 // are filled in: of slots, entries, core, learnt and manifest.
 struct ledger_memory_commit {
     struct memory_of of;
-    struct memory_manifest *manifest;  // as it is to be; its version: as it was loaded
+    struct memory_manifest *manifest;  // as it is to be; its version: as it was loaded. NULL: only
+                                       // learnt and notes are written, without a guard but their own
     struct fact_slot *const *slots;    // not const: their versions
     uint32_t slots_len;
     struct journal_entry *const *journal;
@@ -70,7 +72,7 @@ struct ledger_memory_commit {
     const struct journal_entry *const *journal_gone;  // entries that go
     uint32_t journal_gone_len;
     struct core_memory *core;          // NULL: unchanged
-    struct learnt *learnt;             // NULL: unchanged; needs no manifest but has it
+    struct learnt *learnt;             // NULL: unchanged
     const struct audit_note *notes;    // in the first of the batches
     uint32_t notes_len;
 };
@@ -80,7 +82,7 @@ struct ledger_memory_commit {
 void ledger_memory_commit(struct ledger *l, struct ledger_memory_commit *c, struct ledger_op *op);
 
 // How far a session was learnt from. out->session says which; partition and key borrowed until
-// done. E_OK with upto 0 when there is no record.
+// done. E_OK with upto 0 when there is no record, or a damaged one: learning again changes nothing.
 void ledger_find_learnt(struct ledger *l, const char *partition, const struct user_key *key,
                         struct learnt *out, struct ledger_op *op);
 
