@@ -64,7 +64,7 @@ void ledger_memory_load(struct ledger *l, struct ledger_memory *m, struct ledger
 struct ledger_memory_commit {
     struct memory_of of;
     struct memory_manifest *manifest;  // as it is to be; its version: as it was loaded. NULL: only
-                                       // learnt and notes are written, without a guard but their own
+                                       // learnt and notes are written, guarded by nothing else
     struct fact_slot *const *slots;    // not const: their versions
     uint32_t slots_len;
     struct journal_entry *const *journal;

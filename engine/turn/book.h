@@ -18,17 +18,17 @@
 
 #include "ledger/memory.h"
 #include "memory/facts.h"
+#include "model/journal.h"
 #include "turn/turn_int.h"
 
 // Members are read-only to all but an `apply` that is given one.
 struct book {
     struct fact_book *facts;
-    struct vec journal;              // struct journal_entry *, oldest first, JOURNAL_EARLIER first
-    struct core_memory core;
+    struct journal journal;
+    struct core_memory core;         // changed with book_set_persona and book_set_human
     struct memory_manifest manifest;
     struct buf damage;               // what could not be read, a line each
     uint32_t refs;                   // private
-    struct vec gone;                 // private: entries that the next commit deletes
     bool core_changed;               // private
 };
 // For who outlives what gave it. NULL allowed.
@@ -51,18 +51,20 @@ struct book_wait {
     struct loop_task task;
 };
 void book_open(struct worker *w, struct book_wait *wait);
-// The same for a run: its user and bot; then run->book is there (the run lets it go when it ends).
-// On an error it is NULL, and the worker's log tells: a turn goes on without.
+// The same for a run: of its user, and of its job's bot. run->book is then
+// there, and the run lets it go when it ends; on an error it is NULL, and the log tells: a turn
+// goes on without. `then` comes at once where there is no memory to wait. Not while one is under
+// way (run->book_busy).
 void book_get(struct run *run, void (*then)(struct run *run));
 
 // A change. The caller's until done, which never runs inside the call.
 struct book_change {
     char partition[PARTITION_BYTES], bot[BOT_NAME_BYTES];
     const struct user_key *key;
-    // Changes `b`, a copy of what is remembered now, with fact_book_consider and the functions
-    // below. May come several times, each with another copy: a conflict undoes what it did. May set
-    // b->manifest.{sessions,reflected_at_ms,tries,due_at_ms}, and in `extra` learnt and notes;
-    // notes and learnt must stay until done. Other than E_OK: nothing is written, done gets it.
+    // Changes `b`, a copy of what is remembered now: with fact_book_consider, journal_put and the
+    // functions below. May come several times, each with another copy: a conflict undoes what it
+    // did. May set b->manifest.{sessions,reflected_at_ms,tries,due_at_ms}, and extra->learnt and
+    // extra->notes, which must stay until done. Other than E_OK: nothing is written, done gets it.
     int (*apply)(struct book_change *change, struct book *b, struct ledger_memory_commit *extra,
                  struct err *err);
     void (*done)(struct book_change *change);
@@ -80,16 +82,13 @@ struct book_change {
 enum { BOOK_TRIES_MAX = 8 };
 void book_change(struct worker *w, struct book_change *change);
 
-// For an apply. Entries are copied; one of the same session is replaced.
-int book_put_journal(struct book *b, const struct journal_entry *e, struct err *err);
-void book_drop_journal(struct book *b, const char *session);  // harmless where there is none
-const struct journal_entry *book_journal(const struct book *b, const char *session);  // or NULL
+// For an apply: core memory's texts. E_REFUSED: longer than CORE_BYTES_MAX.
 int book_set_persona(struct book *b, struct safe_text text, struct err *err);
 int book_set_human(struct book *b, struct safe_text text, struct err *err);
 
 // Whoever that is was erased: nothing of them stays in memory.
 void books_forget(struct worker *w, const char *partition);
-bool books_busy(const struct worker *w);   // something is under way
-void books_free(struct worker *w);         // nothing may be
+bool books_busy(const struct worker *w);  // something is under way
+void books_free(struct worker *w);        // nothing may be
 
 #endif

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // forget.c: who was erased, by this process or another, is forgotten in memory: sessions, recall
-// indexes and masks go as soon as nobody has them, and turns under way are stopped. What they still
-// try to write, the vault and the store refuse with E_ERASED. Looked for before each job.
+// indexes, what is remembered and masks go as soon as nobody has them, and turns under way are
+// stopped. What they still try to write, the vault and the store refuse with E_ERASED. Looked for
+// before each job.
+#include "turn/book.h"
 #include "turn/mask.h"
 
 void erased_seen(struct worker *w)
@@ -32,6 +34,7 @@ void erased_forget(struct worker *w)
         w->erasures_seen++;
         lives_forget(w, e.partition);
         shelves_forget(w, e.partition);
+        books_forget(w, e.partition);
         user_masks_forget(w, e.partition);
         stop_turns(w, e.partition);
     }

@@ -33,6 +33,7 @@
 //   constrain.c what is to be kept in mind, word for word
 //   ask.c why.c list.c usage.c verify.c import.c export.c erase.c   the other
 //               jobs
+//   book.c      what is remembered of users: loaded, checked, changed (book.h)
 //   forget.c    who was erased is forgotten
 //   recorded.c  a recorded conversation => turns
 //   backtest*.c policies over turns that are over (backtest_int.h)
@@ -71,6 +72,8 @@ enum {
 };
 
 struct background;
+struct book;
+struct books;
 struct gauge;
 struct run;
 struct walk;
@@ -163,6 +166,7 @@ struct worker {
     struct summing *summing;       // summaries that are being made
     struct map *summary_rests;     // session id -> struct summary_rest *: those that failed
     struct loop_timer summary_timer;  // while the worker drains
+    struct books *books;           // what is remembered of users; owned; NULL: nobody asked yet
     struct embedder *embedder;     // owned; NULL: no embeddings are configured
     struct feeder *feeder;         // owned; of the audit trail
     struct live *newest, *oldest;
@@ -291,6 +295,8 @@ struct run {
     struct usage usage;            // of all attempts so far
     struct budget_hold *hold;      // what is reserved for the attempt under way; NULL: nothing
 
+    struct book *book;             // what is remembered of its user (book.c); NULL: nobody asked
+    bool book_busy;
     struct user_masks *masks;      // mask.c's; NULL: nothing is masked, or nobody is known yet
     struct masks_wait mask_wait;
     bool mask_busy;

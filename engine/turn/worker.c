@@ -2,6 +2,7 @@
 // worker.c: jobs in, runs under way, draining at the end. Everything here runs on the worker's loop
 // but worker_post and worker_stop_request, which only post to it.
 #include "turn/embedding.h"
+#include "turn/book.h"
 #include "turn/feeder.h"
 #include "turn/gauge.h"
 #include "turn/mask.h"
@@ -108,6 +109,7 @@ void worker_free(struct worker *w)
     aside_release(w);
     live_free_all(w);
     shelves_free(w);
+    books_free(w);
     summaries_free(w);
     gauges_free(w);
     feeder_free(w->feeder);
@@ -159,8 +161,8 @@ static void say_idle(struct loop_task *task)
 
 void worker_check_idle(struct worker *w)
 {
-    if (!w->draining || w->runs || w->idle_posted || shelves_busy(w) || w->spending ||
-        summaries_busy(w) || (w->embedder && w->embedder->calls))
+    if (!w->draining || w->runs || w->idle_posted || shelves_busy(w) || books_busy(w) ||
+        w->spending || summaries_busy(w) || (w->embedder && w->embedder->calls))
         return;
     // What all of these have taught them is written last.
     if (gauges_busy(w) || feeder_busy(w))
@@ -173,8 +175,8 @@ void worker_check_idle(struct worker *w)
 void worker_run_over(struct run *run)
 {
     struct worker *w = run->w;
-    BUG_ON(run->op_busy || run->mask_busy || run->call_busy || run->count_busy || run->hold ||
-           run->background);
+    BUG_ON(run->op_busy || run->mask_busy || run->book_busy || run->call_busy || run->count_busy ||
+           run->hold || run->background);
     if (run->next)
         run->next->prev = run->prev;
     if (run->prev)
@@ -188,6 +190,7 @@ void worker_run_over(struct run *run)
     loop_timer_stop(w->env.loop, &run->timer);
     reply_release(run);
     mask_close(run);
+    book_release(run->book);
     recalled_free(run);
     budgets_telling_free(run);
     resuming_free(run);

@@ -1,0 +1,581 @@
+// SPDX-License-Identifier: MIT
+// book.c: what is remembered of users, in memory; book.h draws it.
+//
+// An entry is one user and bot. It does one thing at a time: a round begins with
+// reading the manifest (and the records, if the manifest moved), answers all who waited for that,
+// and goes on with the change that is first in line, if there is one.
+#include "turn/book_int.h"
+
+enum {
+    ENTRIES_MAX = 1 << 16,
+    BOOKS_PART_OF_LIMIT = 8,     // of what live sessions may take, so much is theirs
+    NAME_BYTES = PARTITION_BYTES + BOT_NAME_BYTES,
+};
+
+struct entry {
+    struct worker *w;
+    char name[NAME_BYTES];       // partition/bot
+    char partition[PARTITION_BYTES], bot[BOT_NAME_BYTES];
+    const struct user_key *key;
+    struct memory_user user;     // for digests
+    struct entry *newer, *older; // least recently used order
+    struct book *book;           // as it was loaded or written last; NULL: it is to be loaded
+    size_t bytes;                // of it, as counted in the worker's total
+    bool busy, posted;
+    bool erased;                 // its user is: it goes when nobody waits
+    struct book_wait *waits, *waits_end, *asked;  // asked: whom this round answers
+    struct book_change *changes, *changes_end;
+    struct book *next;           // being loaded, or changed
+    struct ledger_op op;
+    struct ledger_manifest check;
+    struct ledger_memory load;
+    struct ledger_memory_commit commit;
+    struct fact_slot **dirty;    // owned
+    struct journal_entry *put[JOURNAL_LIST_MAX];
+    const struct journal_entry *gone[JOURNAL_LIST_MAX];
+    struct loop_task task;
+};
+
+struct books {
+    struct map *by_name;
+    struct entry *newest, *oldest;
+    uint64_t bytes;
+    uint32_t busy;               // entries with something to do
+};
+
+static void pump(struct entry *e);
+static void load(struct entry *e);
+
+// ---- entries
+
+static void unlink_order(struct entry *e)
+{
+    struct books *all = e->w->books;
+
+    *(e->newer ? &e->newer->older : &all->newest) = e->older;
+    *(e->older ? &e->older->newer : &all->oldest) = e->newer;
+    e->newer = e->older = NULL;
+}
+
+static void link_newest(struct entry *e)
+{
+    struct books *all = e->w->books;
+
+    e->older = all->newest;
+    *(e->older ? &e->older->newer : &all->oldest) = e;
+    all->newest = e;
+}
+
+static void keep_book(struct entry *e, struct book *b)
+{
+    size_t bytes = b ? book_bytes(b) : 0;
+
+    book_release(e->book);
+    e->book = b;
+    e->w->books->bytes += bytes - e->bytes;
+    e->bytes = bytes;
+}
+
+static void entry_free(struct entry *e)
+{
+    keep_book(e, NULL);
+    unlink_order(e);
+    map_remove(e->w->books->by_name, slice_str(e->name));
+    mem_free(e);
+}
+
+static bool in_use(const struct entry *e)
+{
+    return e->busy || e->posted || e->waits || e->changes;
+}
+
+static void free_idle(struct worker *w)
+{
+    struct books *all = w->books;
+
+    for (struct entry *e = all->oldest, *newer; e; e = newer) {
+        newer = e->newer;
+        if (all->bytes <= w->env.live_bytes_max / BOOKS_PART_OF_LIMIT)
+            break;
+        if (!in_use(e))
+            entry_free(e);
+    }
+}
+
+static int books_make(struct worker *w, struct err *err)
+{
+    struct books *all = mem_zalloc(sizeof(*all));
+
+    if (!all || map_new(&all->by_name, ENTRIES_MAX)) {
+        mem_free(all);
+        return err_set(err, E_NOMEM, "out of memory for what is remembered of users");
+    }
+    w->books = all;
+    return E_OK;
+}
+
+static int entry_make(struct entry **out, struct worker *w, const char *name,
+                      const char *partition, const char *bot, struct err *err)
+{
+    struct entry *e = mem_zalloc(sizeof(*e));
+
+    *out = e;
+    if (!e || map_set(w->books->by_name, slice_str(name), e, NULL)) {
+        mem_free(e);
+        return err_set(err, E_NOMEM, "out of memory for what is remembered of a user");
+    }
+    e->w = w;
+    memcpy(e->name, name, sizeof(e->name));
+    memcpy(e->partition, partition, sizeof(e->partition));
+    memcpy(e->bot, bot, sizeof(e->bot));
+    link_newest(e);
+    return E_OK;
+}
+
+static int entry_find(struct entry **out, struct worker *w, const char *partition, const char *bot,
+                      const struct user_key *key, struct err *err)
+{
+    char name[NAME_BYTES];
+    int code = w->books ? E_OK : books_make(w, err);
+
+    if (code)
+        return code;
+    snprintf(name, sizeof(name), "%s/%s", partition, bot);
+    struct entry *e = map_get(w->books->by_name, slice_str(name));
+    if (!e) {
+        code = entry_make(&e, w, name, partition, bot, err);
+        if (code)
+            return code;
+    } else {
+        unlink_order(e);
+        link_newest(e);
+    }
+    if (key)
+        e->key = key;
+    e->user = (struct memory_user){w->env.vault, e->key};
+    *out = e;
+    return E_OK;
+}
+
+// ---- rounds
+
+static void wake(struct loop_task *task)
+{
+    struct entry *e = CONTAINER_OF(task, struct entry, task);
+
+    e->posted = false;
+    pump(e);
+}
+
+static void post(struct entry *e)
+{
+    if (e->posted || e->busy)
+        return;
+    e->posted = true;
+    e->task.fn = wake;
+    loop_post(e->w->env.loop, &e->task);
+}
+
+static void answer_wait(struct book_wait *wait, struct book *b, int code, const struct err *err)
+{
+    wait->code = code;
+    if (code)
+        wait->err = *err;
+    wait->book = code ? NULL : book_ref(b);
+    wait->done(wait);
+}
+
+// Those who asked before the manifest was read.
+static void answer_asked(struct entry *e, int code, const struct err *err)
+{
+    struct book_wait *wait = e->asked;
+
+    e->asked = NULL;
+    while (wait) {
+        struct book_wait *next = wait->next;
+
+        answer_wait(wait, e->book, code, err);
+        wait = next;
+    }
+}
+
+static void answer_change(struct entry *e, int code, const struct err *err)
+{
+    struct book_change *c = e->changes;
+
+    e->changes = c->next;
+    if (!e->changes)
+        e->changes_end = NULL;
+    c->code = code;
+    if (code)
+        c->err = *err;
+    c->book = code ? NULL : book_ref(e->book);
+    c->done(c);
+}
+
+static void round_over(struct entry *e)
+{
+    struct worker *w = e->w;
+
+    e->busy = false;
+    if (e->waits || e->changes) {
+        post(e);
+        return;
+    }
+    w->books->busy--;
+    if (e->erased)
+        entry_free(e);
+    free_idle(w);
+    worker_check_idle(w);
+}
+
+static void fail_round(struct entry *e, int code, const struct err *err)
+{
+    struct err why = *err;
+
+    answer_asked(e, code, &why);
+    if (e->changes)
+        answer_change(e, code, &why);
+    round_over(e);
+}
+
+// ---- a change
+
+static void drop_next(struct entry *e)
+{
+    book_release(e->next);
+    e->next = NULL;
+    mem_free(e->dirty);
+    e->dirty = NULL;
+}
+
+static void committed(struct ledger_op *op)
+{
+    struct entry *e = op->user;
+    struct book_change *c = e->changes;
+    struct err err = op->err;
+    bool again = op->code == E_CONFLICT || op->ambiguous;
+
+    if (op->code == E_OK) {
+        fact_book_settle(e->next->facts);
+        journal_settle(&e->next->journal);
+        e->next->core_changed = false;
+        keep_book(e, e->next);
+        e->next = NULL;
+        drop_next(e);
+        answer_change(e, E_OK, NULL);
+        round_over(e);
+        return;
+    }
+    // Whatever was written of it is found again, and changes nothing the second time.
+    drop_next(e);
+    keep_book(e, NULL);
+    if (again && ++c->tries < BOOK_TRIES_MAX) {
+        load(e);
+        return;
+    }
+    answer_change(e, op->code, &err);
+    round_over(e);
+}
+
+static int fill_slots(struct entry *e, struct err *err)
+{
+    const struct fact_book *facts = e->next->facts;
+    uint32_t len = fact_book_dirty(facts, NULL, 0);
+
+    e->dirty = mem_calloc(len ? len : 1, sizeof(*e->dirty));
+    if (!e->dirty)
+        return err_set(err, E_NOMEM, "out of memory for what is remembered of a user");
+    fact_book_dirty(facts, e->dirty, len);
+    e->commit.slots = e->dirty;
+    e->commit.slots_len = len;
+    return E_OK;
+}
+
+static void fill_rest(struct entry *e)
+{
+    struct ledger_memory_commit *c = &e->commit;
+    struct book *b = e->next;
+
+    c->journal = e->put;
+    c->journal_gone = e->gone;
+    for (uint32_t i = 0; i < b->journal.len; i++) {
+        struct journal_entry *j = &b->journal.list[i];
+
+        if (j->gone && j->version && c->journal_gone_len < JOURNAL_LIST_MAX)
+            e->gone[c->journal_gone_len++] = j;
+        else if (j->dirty && !j->gone && c->journal_len < JOURNAL_LIST_MAX)
+            e->put[c->journal_len++] = j;
+    }
+    if (b->core_changed) {
+        b->core.at_ms = clock_wall_ms(e->w->env.clock);
+        c->core = &b->core;
+    }
+    b->manifest.facts = fact_book_count(b->facts, TIER_FACT, FACT_ACTIVE);
+    b->manifest.knowledge = fact_book_count(b->facts, TIER_KNOWLEDGE, FACT_ACTIVE);
+}
+
+static bool same_manifest(const struct memory_manifest *a, const struct memory_manifest *b)
+{
+    return a->facts == b->facts && a->knowledge == b->knowledge && a->sessions == b->sessions &&
+           a->reflected_at_ms == b->reflected_at_ms && a->tries == b->tries &&
+           a->due_at_ms == b->due_at_ms;
+}
+
+// What the change wants is in e->next; false: nothing is to be written.
+static bool fill_commit(struct entry *e)
+{
+    struct ledger_memory_commit *c = &e->commit;
+
+    fill_rest(e);
+    bool changes = c->slots_len || c->journal_len || c->journal_gone_len || c->core ||
+                   !same_manifest(&e->next->manifest, &e->book->manifest);
+    c->manifest = changes ? &e->next->manifest : NULL;
+    return changes || c->learnt || c->notes_len;
+}
+
+static void change(struct entry *e)
+{
+    struct book_change *c = e->changes;
+    struct err err = ERR_INIT;
+    int code = book_copy(&e->next, e->book, &err);
+
+    e->commit = (struct ledger_memory_commit){.of = {e->partition, e->bot, e->key}};
+    if (!code)
+        code = c->apply(c, e->next, &e->commit, &err);
+    if (!code)
+        code = fill_slots(e, &err);
+    if (!code && fill_commit(e)) {
+        e->op = (struct ledger_op){.done = committed, .user = e};
+        ledger_memory_commit(e->w->ledger, &e->commit, &e->op);
+        return;
+    }
+    drop_next(e);
+    answer_change(e, code, &err);
+    round_over(e);
+}
+
+// ---- loading
+
+static int take_slot(void *user, struct fact_slot *slot, struct err *err)
+{
+    struct entry *e = user;
+
+    return fact_book_put_slot(e->next->facts, slot, err);
+}
+
+static int take_entry(void *user, struct journal_entry *j, struct err *err)
+{
+    struct entry *e = user;
+    uint64_t version = j->version;
+    int code = journal_put(&e->next->journal, j, err);
+    struct journal_entry *there = code ? NULL : journal_find(&e->next->journal, j->session);
+
+    if (there) {
+        there->version = version;
+        there->dirty = false;
+    }
+    return code;
+}
+
+static int take_damaged(void *user, struct slice kind, struct slice name, struct err *err)
+{
+    struct entry *e = user;
+    bool is_fact = slice_is(kind, fact_tier_word(TIER_FACT));
+
+    if (!is_fact && !slice_is(kind, fact_tier_word(TIER_KNOWLEDGE)))
+        return E_OK;
+    return fact_book_put_damaged(e->next->facts, is_fact ? TIER_FACT : TIER_KNOWLEDGE, name, err);
+}
+
+// What is asked for is e->book.
+static void ready(struct entry *e)
+{
+    answer_asked(e, E_OK, NULL);
+    if (e->changes)
+        change(e);
+    else
+        round_over(e);
+}
+
+static void loaded(struct ledger_op *op)
+{
+    struct entry *e = op->user;
+    struct book *b = e->next;
+
+    e->next = NULL;
+    core_memory_release(&b->core);
+    b->core = e->load.core;
+    buf_release(&b->damage);
+    b->damage = e->load.damage;
+    b->manifest = e->load.manifest;
+    if (op->code) {
+        struct err err = op->err;
+        int code = op->code;
+
+        book_release(b);
+        keep_book(e, NULL);
+        fail_round(e, code, &err);
+        return;
+    }
+    if (b->damage.len)
+        log_line(e->w->env.log, LOG_WARN, "memory: bot=%s: %.*s; `parley verify` tells more",
+                 e->bot, (int)(b->damage.len - 1), b->damage.ptr);
+    keep_book(e, b);
+    ready(e);
+}
+
+static void load(struct entry *e)
+{
+    struct fact_digest digest = {ledger_memory_digest, &e->user};
+    struct err err = ERR_INIT;
+    struct book *b = book_make(&err);
+
+    if (!b || fact_book_new(&b->facts, e->bot, &digest, &err)) {
+        book_release(b);
+        fail_round(e, E_NOMEM, &err);
+        return;
+    }
+    keep_book(e, NULL);
+    if (!e->key) {  // nobody knows the user
+        keep_book(e, b);
+        ready(e);
+        return;
+    }
+    e->next = b;
+    e->load = (struct ledger_memory){.of = {e->partition, e->bot, e->key}, .user = e,
+                                     .slot = take_slot, .journal = take_entry,
+                                     .damaged = take_damaged};
+    core_memory_init(&e->load.core);
+    buf_init(&e->load.damage, BOOK_DAMAGE_BYTES_MAX);
+    e->op = (struct ledger_op){.done = loaded, .user = e};
+    ledger_memory_load(e->w->ledger, &e->load, &e->op);
+}
+
+static void checked(struct ledger_op *op)
+{
+    struct entry *e = op->user;
+
+    if (op->code) {
+        struct err err = op->err;
+
+        fail_round(e, op->code, &err);
+        return;
+    }
+    if (e->check.manifest.version == e->book->manifest.version)
+        ready(e);
+    else
+        load(e);
+}
+
+static void pump(struct entry *e)
+{
+    if (e->busy || (!e->waits && !e->changes))
+        return;
+    e->busy = true;
+    e->asked = e->waits;
+    e->waits = e->waits_end = NULL;
+    if (!e->book || !e->key) {
+        load(e);
+        return;
+    }
+    e->check.of = (struct memory_of){e->partition, e->bot, e->key};
+    e->op = (struct ledger_op){.done = checked, .user = e};
+    ledger_memory_manifest(e->w->ledger, &e->check, &e->op);
+}
+
+// ---- asking
+
+// It is in line: the round that is next takes it.
+static void begin(struct entry *e, bool was_in_use)
+{
+    e->w->books->busy += !was_in_use;
+    post(e);
+}
+
+static void wait_failed(struct loop_task *task)
+{
+    struct book_wait *wait = CONTAINER_OF(task, struct book_wait, task);
+
+    wait->done(wait);
+}
+
+void book_open(struct worker *w, struct book_wait *wait)
+{
+    struct entry *e = NULL;
+
+    wait->code = entry_find(&e, w, wait->partition, wait->bot, wait->key, &wait->err);
+    wait->book = NULL;
+    wait->next = NULL;
+    if (wait->code) {
+        wait->task.fn = wait_failed;
+        loop_post(w->env.loop, &wait->task);
+        return;
+    }
+    bool was_in_use = in_use(e);
+    *(e->waits ? &e->waits_end->next : &e->waits) = wait;
+    e->waits_end = wait;
+    begin(e, was_in_use);
+}
+
+static void change_failed(struct loop_task *task)
+{
+    struct book_change *c = CONTAINER_OF(task, struct book_change, task);
+
+    c->done(c);
+}
+
+void book_change(struct worker *w, struct book_change *c)
+{
+    struct entry *e = NULL;
+
+    c->code = entry_find(&e, w, c->partition, c->bot, c->key, &c->err);
+    c->book = NULL;
+    c->next = NULL;
+    c->tries = 0;
+    if (c->code) {
+        c->task.fn = change_failed;
+        loop_post(w->env.loop, &c->task);
+        return;
+    }
+    BUG_ON(!c->key);
+    bool was_in_use = in_use(e);
+    *(e->changes ? &e->changes_end->next : &e->changes) = c;
+    e->changes_end = c;
+    begin(e, was_in_use);
+}
+
+// ---- of a worker
+
+void books_forget(struct worker *w, const char *partition)
+{
+    struct entry *e = w->books ? w->books->newest : NULL;
+
+    while (e) {
+        struct entry *older = e->older;
+
+        if (strcmp(e->partition, partition) == 0) {
+            e->erased = true;
+            if (!in_use(e))
+                entry_free(e);
+        }
+        e = older;
+    }
+}
+
+bool books_busy(const struct worker *w)
+{
+    return w->books && w->books->busy;
+}
+
+void books_free(struct worker *w)
+{
+    if (!w->books)
+        return;
+    BUG_ON(w->books->busy);
+    while (w->books->oldest)
+        entry_free(w->books->oldest);
+    map_free(w->books->by_name);
+    mem_free(w->books);
+    w->books = NULL;
+}
