@@ -20,7 +20,7 @@ install: all
 	install -m 755 $(B)/libparley.so.0 $(DESTDIR)$(PREFIX)/lib/libparley.so.0
 	ln -sf libparley.so.0 $(DESTDIR)$(PREFIX)/lib/libparley.so
 	install -m 644 $(B)/libparley.a $(DESTDIR)$(PREFIX)/lib/libparley.a
-	install -m 644 engine/parley.h $(DESTDIR)$(PREFIX)/include/parley.h
+	install -m 644 engine/parley.h engine/parley_tools.h $(DESTDIR)$(PREFIX)/include/
 	sed 's|^prefix=.*|prefix=$(PREFIX)|' $(B)/parley.pc > $(DESTDIR)$(PREFIX)/lib/pkgconfig/parley.pc
 	$(B)/parley help --man > $(DESTDIR)$(PREFIX)/share/man/man1/parley.1
 	$(B)/parley completion bash > $(DESTDIR)$(BASH_COMPLETIONS)/parley

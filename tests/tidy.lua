@@ -240,15 +240,17 @@ do -- words that mark unfinished work, and traces of one machine
     result("tidy__no_loose_ends", problems)
 end
 
-do -- the API's header documents every function and every option
+do -- the API's headers document every function and every option
     local problems = {}
-    local text = read("engine/parley.h")
-    for name in text:gmatch("PARLEY_API[^;(]-(parley_[%w_]+)%s*%(") do
-        local at = text:find("\nPARLEY_API[^\n]-" .. name .. "%s*%(") + 1
-        local before = text:sub(1, at):match("([^\n]*)\n[^\n]*$")
-        -- Functions told together stand together, the comment above the first.
-        if not (before:match("%*/%s*$") or before:match(";%s*$")) then
-            problems[#problems + 1] = "parley.h: " .. name .. " says nothing of itself"
+    for _, header in ipairs { "parley.h", "parley_tools.h" } do
+        local text = read("engine/" .. header)
+        for name in text:gmatch("PARLEY_API[^;(]-(parley_[%w_]+)%s*%(") do
+            local at = text:find("\nPARLEY_API[^\n]-" .. name .. "%s*%(") + 1
+            local before = text:sub(1, at):match("([^\n]*)\n[^\n]*$")
+            -- Functions told together stand together, the comment above the first.
+            if not (before:match("%*/%s*$") or before:match(";%s*$")) then
+                problems[#problems + 1] = header .. ": " .. name .. " says nothing of itself"
+            end
         end
     end
     result("tidy__public_functions_are_documented", problems)

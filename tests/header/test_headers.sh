@@ -29,11 +29,14 @@ strict="-Wall -Wextra -Werror -pedantic -Wstrict-prototypes"
 }
 check header__cpp17_gcc g++ -std=c++17 -Wall -Wextra -Werror -pedantic -fsyntax-only -x c++ engine/parley.h
 check header__cpp17_clang clang++ -std=c++17 -Wall -Wextra -Werror -pedantic -fsyntax-only -x c++ engine/parley.h
+# shellcheck disable=SC2086 # words of flags
+check header__tools_c11 gcc -std=c11 $strict -fsyntax-only -x c engine/parley_tools.h
+check header__tools_cpp17 g++ -std=c++17 -Wall -Wextra -Werror -pedantic -fsyntax-only -x c++ engine/parley_tools.h
 
 # Symbols that others would see and that are not ours to take.
 foreign_so() { nm -D --defined-only "$build/libparley.so.0" | awk '{print $3}' | grep -v '^parley_'; }
 foreign_a() { nm -g --defined-only "$build/libparley.a" 2>/dev/null | awk 'NF == 3 {print $3}' | grep -v '^parley_'; }
-declared() { grep -o 'parley_[a-z_]*(' engine/parley.h | tr -d '(' | sort -u; }
+declared() { grep -oh 'parley_[a-z_]*(' engine/parley.h engine/parley_tools.h | tr -d '(' | sort -u; }
 exported() { nm -D --defined-only "$build/libparley.so.0" | awk '{print $3}' | sort -u; }
 only_ours() { test -z "$("$1")" || { "$1"; return 1; }; }
 all_there() {
