@@ -480,6 +480,7 @@ LJMP static int load_policy(lua_State *L)
     shape_read(L, &source, &shape);
     privacy_read(L, lua_gettop(L), &source, p->env.region, &p->base.info.privacy, &p->redactor);
     memory_read(L, lua_gettop(L), &source, &p->base.info.memory, &hooks);
+    values_use_rules(L, &p->base.info.memory);
     keep_shape(L, load, &shape);
     set_hook(L, &p->hooks[EXTRACT], "memory.extract", hooks.extract);
     set_hook(L, &p->hooks[STATE], "memory.state", hooks.state);

@@ -231,7 +231,7 @@ static const struct kind view_kind = {
         {"turn", push_view_turn}, {"session", values_push_session}, {"user", push_view_user},
         {"context", push_view_context}, {"gap", push_view_gap}, {"now", push_view_now},
         {"resume", values_push_resume}, {"flow", push_nothing},
-        {"facts", push_nothing}, {"core", values_push_core},
+        {"facts", values_push_facts}, {"core", values_push_core},
         {"journal", values_push_journal},
     },
 };

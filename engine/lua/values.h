@@ -12,6 +12,8 @@
 
 // Once per state.
 LJMP void values_open(lua_State *L);
+// By what rules facts are stale. Borrowed for the state's life.
+LJMP void values_use_rules(lua_State *L, const struct memory_rules *rules);
 // Makes view the subject of this call and pushes its handle.
 LJMP void values_push_view(lua_State *L, const struct policy_view *view);
 // A turn of the view's chat, as view.history has them.

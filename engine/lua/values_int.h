@@ -27,6 +27,7 @@ LJMP void values_push_resume(lua_State *L, uint32_t index);  // nil where nothin
 
 // values_memory.c
 LJMP void values_open_memory(lua_State *L);
+LJMP void values_push_facts(lua_State *L, uint32_t index);
 LJMP void values_push_core(lua_State *L, uint32_t index);
 LJMP void values_push_journal(lua_State *L, uint32_t index);
 
