@@ -233,7 +233,8 @@ PARLEY_API int parley_why(parley *engine, const parley_scope *scope, uint32_t tu
                           uint64_t *request, parley_error *error);
 /** [{kind, session, turn, role, text, score, why}]: the k (0: 10; at most 256) messages of this
  * user's talks with this bot, in this context, or those of the scope's session, that bear on query
- * (UTF-8), best first; kind is "turn". */
+ * (UTF-8), best first, and what is remembered of the user. kind is "turn"; "fact" or "knowledge",
+ * with fact, its id, and the session and turn that it was first said in; or "journal". */
 PARLEY_API int parley_recall(parley *engine, const parley_scope *scope, const char *query,
                              unsigned k, uint64_t *request, parley_error *error);
 /** {rows[], total{}, budgets[]}, with unknown_calls for those whose end nobody knows; by is "day",

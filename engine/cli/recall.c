@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// recall.c: `parley recall`: the messages that bear on a query, best first, and why.
+// recall.c: `parley recall`: the messages, facts and lines of the journal that bear on a query,
+// best first, and why.
 #include "cli/listing.h"
 
 #include <stdlib.h>
@@ -7,24 +8,36 @@
 enum { QUERY_BYTES_MAX = 256 << 10, K_MAX = 256 };
 
 static const struct column columns[] = {
-    {"score", "SCORE", KIND_COUNT}, {"session", "SESSION", KIND_TEXT}, {"turn", "TURN", KIND_TEXT},
-    {"role", "ROLE", KIND_TEXT},    {"text", "TEXT", KIND_TEXT},       {"why", "WHY", KIND_TEXT},
+    {"score", "SCORE", KIND_COUNT}, {"kind", "KIND", KIND_TEXT}, {"fact", "FACT", KIND_TEXT},
+    {"session", "SESSION", KIND_TEXT}, {"turn", "TURN", KIND_TEXT}, {"role", "ROLE", KIND_TEXT},
+    {"text", "TEXT", KIND_TEXT}, {"why", "WHY", KIND_TEXT},
 };
 enum { COLUMNS = sizeof columns / sizeof *columns };
+
+// "  session 0192…", if the row has it.
+static void print_member(struct output *o, struct json row, const char *member, struct buf *text)
+{
+    struct json v = json_get(row, member);
+    if (json_type(v) == JSON_NONE)
+        return;
+    outputf(o, "  %s ", member);
+    output_text(o, json_text(v, text));
+}
 
 // Messages are long: as text, each stands under a line that says which one it is.
 static void print_message(struct output *o, struct json row)
 {
     struct buf text = BUF_INIT(QUERY_BYTES_MAX * 4);
+    struct json role = json_get(row, "role");
 
-    outputf(o, "%.3f  session ", json_double(json_get(row, "score"), 0));
-    output_text(o, json_text(json_get(row, "session"), &text));
-    output_str(o, "  turn ");
-    output_text(o, json_text(json_get(row, "turn"), &text));
+    outputf(o, "%.3f", json_double(json_get(row, "score"), 0));
+    print_member(o, row, "fact", &text);
+    print_member(o, row, "session", &text);
+    print_member(o, row, "turn", &text);
     output_str(o, "  (");
     output_text(o, json_text(json_get(row, "why"), &text));
     output_str(o, ")\n");
-    output_text(o, json_text(json_get(row, "role"), &text));
+    output_text(o, json_text(json_get(row, json_type(role) == JSON_NONE ? "kind" : "role"), &text));
     output_str(o, ": ");
     output_text(o, json_text(json_get(row, "text"), &text));
     output_end_line(o);

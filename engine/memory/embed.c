@@ -38,7 +38,7 @@ static size_t sealed(const struct recall *r)
     return r->pieces.len - r->tail_viewed;
 }
 
-static uint32_t lacking_in(const struct recall *r, const struct segment *s,
+static uint32_t lacking_in(const struct recall *r, const struct segment *s, unsigned kinds,
                            struct recall_message *out, uint32_t max)
 {
     bool same = s->space == r->about.space && s->dims == r->about.dims;
@@ -46,18 +46,20 @@ static uint32_t lacking_in(const struct recall *r, const struct segment *s,
 
     for (uint32_t i = 0; i < s->docs_len && n < max; i++) {
         const struct doc *d = &s->docs[i];
-        if (s->dead[i] || (same && d->flags & (DOC_HAS_VECTOR | DOC_NO_VECTOR)))
+        if (s->dead[i] || !(kinds & 1U << d->kind) ||
+            (same && d->flags & (DOC_HAS_VECTOR | DOC_NO_VECTOR)))
             continue;
         out[n++] = (struct recall_message){d->kind, s->sessions[d->session].id, d->turn, d->step};
     }
     return n;
 }
 
-uint32_t recall_lacking(const struct recall *r, struct recall_message *out, uint32_t max)
+uint32_t recall_lacking(const struct recall *r, unsigned kinds, struct recall_message *out,
+                        uint32_t max)
 {
     uint32_t n = 0;
     for (size_t i = sealed(r); i > 0 && n == 0; i--)
-        n = lacking_in(r, VEC_AT(&r->pieces, struct piece, i - 1)->segment, out, max);
+        n = lacking_in(r, VEC_AT(&r->pieces, struct piece, i - 1)->segment, kinds, out, max);
     return n;
 }
 

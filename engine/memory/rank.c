@@ -219,7 +219,8 @@ static bool turned_away(const struct recall_query *q, const struct doc *d,
     if (q->kinds && !(q->kinds & 1U << d->kind))
         return true;
     struct slice context = d->kind == RECALL_TURN ? q->scope.context : q->scope.context_key;
-    bool everywhere = d->kind != RECALL_TURN && session->context.len == 0;
+    bool everywhere = d->kind != RECALL_TURN &&
+                      (session->context.len == 0 || q->any_context & 1U << d->kind);
     if (q->scope.context.ptr && !everywhere && !slice_eq(context, session->context))
         return true;
     return q->not_session.len && d->kind == RECALL_TURN && d->turn >= q->not_from &&

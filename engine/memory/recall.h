@@ -141,8 +141,10 @@ struct recall_message {
     uint8_t step;
 };
 // Documents of segments that have no embedding and were not refused one, up to max of one segment:
-// of the newest that lacks some, oldest message first. Returns how many; 0: none lacks any.
-uint32_t recall_lacking(const struct recall *r, struct recall_message *out, uint32_t max);
+// of the newest that lacks some, oldest message first. kinds: bits 1 << enum recall_kind. Returns
+// how many; 0: none lacks any.
+uint32_t recall_lacking(const struct recall *r, unsigned kinds, struct recall_message *out,
+                        uint32_t max);
 struct recall_embedded {
     struct recall_message message;
     const float *vector;  // space.dims of them; NULL: it can have none, do not ask again
@@ -160,6 +162,7 @@ struct recall_query {
     const float *vector;  // its embedding in the index's space, or NULL
     int64_t now_ms;
     unsigned kinds;            // bits 1 << enum recall_kind; 0: all
+    unsigned any_context;      // the same: of these kinds, memories of whatever context
     struct slice not_session;  // with not_from: turns from this one on are left out, since they are
     uint32_t not_from;         // sent anyway; not_session empty: nothing is
     uint32_t k;                // 1 … RECALL_HITS_MAX

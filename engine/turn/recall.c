@@ -39,6 +39,9 @@ void shelf_forget(struct shelf *s)
     map_free(s->seen);
     s->seen = NULL;
     s->tail = 0;
+    s->context[0] = '\0';
+    s->mixed = false;
+    shelf_forget_book(s);
 }
 
 static void unlink_order(struct shelf *s)
@@ -330,6 +333,8 @@ int shelf_drop_oldest(struct shelf *s, struct recall_change *change)
     if (recall_docs(s->recall) + ROOM_DOCS <= RECALL_DOCS_MAX || !recall_drop(s->recall, change))
         return 0;
     s->from_ms = change->until_ms > s->from_ms ? change->until_ms : s->from_ms;
+    // Memories may have been in it: they are made true again.
+    shelf_forget_book(s);
     return 1;
 }
 
@@ -414,6 +419,7 @@ static void listed(struct session_list *list)
         }
         seen->round = s->round;
         seen->version = h->version;
+        shelf_see_context(s, seen, h);
         if (!h->quarantined)
             forget_superseded(s, seen, h);
         if (h->purged) {

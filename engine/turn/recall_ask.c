@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// recall_ask.c: `parley recall`: the ranking for a query, each message with its text and why it is
-// there.
+// recall_ask.c: `parley recall`: the ranking for a query over messages and what is remembered, each
+// with its text, where that was said, and why it is there.
 #include "turn/mask.h"
 #include "turn/recall_int.h"
 
@@ -9,13 +9,15 @@
 enum { WHY_BYTES_MAX = 2048, RECALL_K_DEFAULT = 10 };
 
 struct found {
-    char session[ID_TEXT_BYTES];
+    enum recall_kind kind;
+    char session[ID_TEXT_BYTES];  // where it was said; "": nowhere that is kept
+    char fact[FACT_ID_BYTES];     // of a fact or knowledge
     uint32_t turn, score;
     uint8_t step;
     struct buf why;
     enum role role;
     struct safe_buf text;
-    bool there;  // its turn was read
+    bool there;  // its turn was read, or the book has it
 };
 
 struct asking {
@@ -79,18 +81,59 @@ static void write_why(struct buf *out, const struct recall_hit *hit)
                  abs(hit->cosine) % 1000);
 }
 
-static int copy_hits(struct asking *a, struct err *err)
+// What a fact rests on: "; said in 3 turns, last on 2026-03-01", or the facts that bear it.
+static void write_evidence(struct buf *out, const struct fact *f, enum recall_kind kind)
+{
+    char at[CLOCK_TEXT_BYTES];
+    if (kind == RECALL_KNOWLEDGE) {
+        buf_add_str(out, "; concluded from");
+        for (size_t i = 0; i < f->evidence.len; i++)
+            buf_addf(out, "%s fact %s", i ? "," : "", fact_evidence_at(f, i)->fact);
+        return;
+    }
+    clock_format(f->confirmed_at_ms ? f->confirmed_at_ms : f->recorded_at_ms, at);
+    buf_addf(out, "; said in %u turn%s, last on %.10s", f->confirmations,
+             f->confirmations == 1 ? "" : "s", at);
+}
+
+// The book has its text, and where it was said.
+static void copy_memory(const struct run *run, struct found *f, const struct recall_hit *hit)
+{
+    struct found_memory m;
+    if (!shelf_find_memory(run->shelf, hit->kind, hit->session, hit->step, &m))
+        return;
+    shelf_tell_memory(&m, &f->text);
+    f->there = true;
+    if (hit->kind == RECALL_JOURNAL) {
+        snprintf(f->session, sizeof(f->session), "%s", m.entry->session);
+        return;
+    }
+    const struct fact_evidence *source = fact_source(m.at.fact);
+    memcpy(f->fact, m.at.fact->id, sizeof(f->fact));
+    if (source) {
+        snprintf(f->session, sizeof(f->session), "%s", source->session);
+        f->turn = source->turn;
+    }
+    write_evidence(&f->why, m.at.fact, hit->kind);
+}
+
+static int copy_hits(const struct run *run, struct asking *a, struct err *err)
 {
     for (uint32_t i = 0; i < a->len; i++) {
         const struct recall_hit *hit = &a->hits[i];
         struct found *f = &a->found[i];
         buf_init(&f->why, WHY_BYTES_MAX);
         safe_buf_init(&f->text, CONTENT_BYTES_MAX);
+        f->kind = hit->kind;
+        f->score = hit->score;
+        write_why(&f->why, hit);
+        if (hit->kind != RECALL_TURN) {
+            copy_memory(run, f, hit);
+            continue;
+        }
         snprintf(f->session, sizeof(f->session), "%.*s", SLICE_FMT(hit->session));
         f->turn = hit->turn;
         f->step = hit->step;
-        f->score = hit->score;
-        write_why(&f->why, hit);
     }
     for (uint32_t i = 0; i < a->len; i++) {
         int code = buf_check(&a->found[i].why, "why a message was recalled", err);
@@ -100,29 +143,36 @@ static int copy_hits(struct asking *a, struct err *err)
     return E_OK;
 }
 
+static void write_found(struct json_writer *w, const struct found *f)
+{
+    char turn[16];
+    snprintf(turn, sizeof(turn), "%u", f->turn);
+    jw_object(w);
+    jw_kv_str(w, "kind", sent_kind_word((enum sent_kind)f->kind));
+    if (f->fact[0])
+        jw_kv_str(w, "fact", f->fact);
+    if (f->session[0])
+        jw_kv_str(w, "session", f->session);
+    if (f->turn)
+        jw_kv_str(w, "turn", turn);
+    if (f->kind == RECALL_TURN)
+        jw_kv_str(w, "role", role_word(f->role));
+    jw_kv_slice(w, "text", safe_slice(safe_buf_text(&f->text)));
+    jw_kv_double(w, "score", (double)f->score / 1000);
+    jw_kv_slice(w, "why", buf_slice(&f->why));
+    jw_object_end(w);
+}
+
 static void answer(struct run *run)
 {
     struct asking *a = run->extra;
     struct buf json = BUF_INIT(RESULT_BYTES_MAX);
     struct json_writer w;
-    char turn[16];
     jw_init(&w, &json);
     jw_array(&w);
-    for (uint32_t i = 0; i < a->len; i++) {
-        const struct found *f = &a->found[i];
-        if (!f->there)
-            continue;
-        snprintf(turn, sizeof(turn), "%u", f->turn);
-        jw_object(&w);
-        jw_kv_str(&w, "kind", "turn");
-        jw_kv_str(&w, "session", f->session);
-        jw_kv_str(&w, "turn", turn);
-        jw_kv_str(&w, "role", role_word(f->role));
-        jw_kv_slice(&w, "text", safe_slice(safe_buf_text(&f->text)));
-        jw_kv_double(&w, "score", (double)f->score / 1000);
-        jw_kv_slice(&w, "why", buf_slice(&f->why));
-        jw_object_end(&w);
-    }
+    for (uint32_t i = 0; i < a->len; i++)
+        if (a->found[i].there)
+            write_found(&w, &a->found[i]);
     jw_array_end(&w);
     emit_result(run, &json);
 }
@@ -156,6 +206,8 @@ static void text_read(struct ledger_op *op)
 static void read_next(struct run *run)
 {
     struct asking *a = run->extra;
+    while (a->at < a->len && a->found[a->at].kind != RECALL_TURN)
+        a->at++;
     if (a->at == a->len) {
         answer(run);
         return;
@@ -181,24 +233,34 @@ static void asked(struct run *run)
         emit_error(run, err.code, &err);
         return;
     }
+    if (run->book && shelf_remember(run, &err)) {
+        emit_error(run, err.code, &err);
+        return;
+    }
     struct slice text = safe_slice(safe_buf_text(&run->text));
     struct recall_query q = {
         .scope = {slice_str(run->partition), slice_str(run->job->bot),
-                  slice_str(run->job->context), slice_str(run->context_hash)},
+                  slice_str(run->job->context), shelf_context_key(run)},
         .text = slice_of(text.ptr, text.len < RECALL_QUERY_BYTES_MAX ? text.len
                                                                      : RECALL_QUERY_BYTES_MAX),
         .vector = query_vector(run, r),
         .now_ms = clock_wall_ms(run->w->env.clock),
         .k = run->job->turn ? run->job->turn : RECALL_K_DEFAULT,
+        .kinds = 1U << RECALL_TURN | (run->book ? RECALL_MEMORIES : 0),
         .explain = true,
     };
     int code = recall_query(r, &q, a->hits, &a->len, &err);
     if (!code)
-        code = copy_hits(a, &err);
+        code = copy_hits(run, a, &err);
     if (code)
         emit_error(run, code, &err);
     else
         read_next(run);
+}
+
+static void have_book(struct run *run)
+{
+    query_open(run, safe_buf_text(&run->text), EMBEDDING_ASKED_MS, asked);
 }
 
 // What was said is stored as it was redacted; a query is looked for in the same words. What nobody
@@ -211,7 +273,7 @@ static void redact(struct run *run)
     if (redact_text(&how, buf_slice(&run->job->text), &run->text, &err))
         emit_error(run, err.code, &err);
     else
-        query_open(run, safe_buf_text(&run->text), EMBEDDING_ASKED_MS, asked);
+        book_get(run, have_book);
 }
 
 static void have_scope(struct run *run)

@@ -261,7 +261,8 @@ static void texts_read(struct ledger_op *op)
     }
     char session[ID_TEXT_BYTES];
     memcpy(session, now->session, sizeof(session));
-    while (b->read < b->len && strcmp(b->list[b->read].session, session) == 0 &&
+    while (b->read < b->len && b->list[b->read].kind == RECALL_TURN &&
+           strcmp(b->list[b->read].session, session) == 0 &&
            b->list[b->read].turn >= b->first && b->list[b->read].turn <= b->last)
         b->read++;
     read_next(s);
@@ -296,16 +297,35 @@ static void start(struct shelf *s)
     s->then(s);
 }
 
+// What is remembered is told by the book. What is not there any more has no text: it is gone from
+// the index soon.
+static void take_memory(struct shelf *s, struct lacking *l)
+{
+    struct batch *b = s->batch;
+    struct found_memory found;
+    if (!shelf_find_memory(s, l->kind, slice_str(l->session), l->step, &found))
+        return;
+    safe_buf_clear(&s->text);
+    shelf_tell_memory(&found, &s->text);
+    struct safe_text text = llm_embed_input(safe_buf_text(&s->text), b->cut);
+    l->at = safe_buf_text(&b->text).len;
+    l->len = text.len;
+    safe_buf_add(&b->text, text);
+}
+
 static void read_next(struct shelf *s)
 {
     struct batch *b = s->batch;
+    while (b->read < b->len && b->list[b->read].kind != RECALL_TURN)
+        take_memory(s, &b->list[b->read++]);
     if (b->read == b->len) {
         start(s);
         return;
     }
     const struct lacking *l = &b->list[b->read];
     b->first = b->last = l->turn;
-    for (uint32_t i = b->read; i < b->len && strcmp(b->list[i].session, l->session) == 0 &&
+    for (uint32_t i = b->read; i < b->len && b->list[i].kind == RECALL_TURN &&
+                               strcmp(b->list[i].session, l->session) == 0 &&
                                b->list[i].turn >= b->last &&
                                b->list[i].turn - b->first < READ_TURNS_MAX; i++)
         b->last = b->list[i].turn;
@@ -340,7 +360,9 @@ bool batch_begin(struct shelf *s, void (*then)(struct shelf *s))
     b = s->batch;
     if (s->w->draining && (embedder_closed(s->w) || b->closing++ >= CLOSING_BATCHES_MAX))
         return false;
-    b->len = recall_lacking(s->recall, lacking, b->most);
+    // What is remembered has its words in the book alone.
+    unsigned kinds = 1U << RECALL_TURN | (s->book ? RECALL_MEMORIES : 0);
+    b->len = recall_lacking(s->recall, kinds, lacking, b->most);
     if (b->len == 0)
         return false;
     for (uint32_t i = 0; i < b->len; i++) {

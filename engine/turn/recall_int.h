@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // recall_int.h: what the files of recall share: recall.c (indexes in memory, made true to the
-// ledger) and recall_keep.c (their records), and recall_embed.c (their embeddings).
+// ledger), recall_book.c (and to what is remembered), recall_keep.c (their records) and
+// recall_embed.c (their embeddings).
 //
 // Records, in the user's partition, sealed like all others:
 //   recall/<bot>                           the manifest. Meta: {"segments":[[number,"stamp",
@@ -23,6 +24,7 @@
 
 #include "memory/recall.h"
 #include "memory/segment.h"
+#include "turn/book.h"
 #include "turn/embedding.h"
 
 enum {
@@ -30,7 +32,9 @@ enum {
     RECALL_PART_BYTES = 200 << 10,
     RECALL_PARTS_OF_COMMIT = 4,   // so that a commit stays within a MiB
     RECALL_STAMP_BYTES = 9,
+    RECALL_CONTEXT_BYTES = 17,    // the beginning of a context's hash
 };
+#define RECALL_NO_CONTEXT "-"     // that of none
 
 // A segment that the manifest names.
 struct kept {
@@ -44,6 +48,7 @@ struct seen {
     uint64_t superseded;   // hash of its superseded ranges that were forgotten
     uint32_t covered;      // its turns up to this one are in the index, or need not be
     uint32_t round;        // that saw it last
+    char context[RECALL_CONTEXT_BYTES];
 };
 
 // The index of one user with one bot, in memory.
@@ -67,6 +72,10 @@ struct shelf {
     struct recall *recall;            // owned; NULL: not loaded
     struct map *seen;                 // session id -> struct seen *, owned
     uint32_t tail;                    // messages that no segment holds
+    struct book *book;                // whose memories it has; a reference; NULL: to be seen
+    bool book_partial;                // but for some that found no room
+    char context[RECALL_CONTEXT_BYTES];  // of the sessions seen; with `mixed`, of one of them
+    bool mixed;
     // its records
     uint64_t version;                 // of the manifest; 0: there is none
     struct vec kept;                  // struct kept, in the order of their numbers
@@ -100,6 +109,41 @@ void shelf_step_over(struct shelf *s);  // the operation under way is through
 void shelf_forget(struct shelf *s);     // the index in memory; it is read again when it is needed
 // The oldest segment makes room for what is new, where it is needed: a piece of work.
 int shelf_drop_oldest(struct shelf *s, struct recall_change *change);
+
+// recall_book.c
+// Makes the index, which run has, true to run->book, unless it is to a newer one. E_NOMEM, E_USAGE.
+int shelf_remember(struct run *run, struct err *err);
+void shelf_forget_book(struct shelf *s);  // harmless without
+// A memory as the book tells it; false: it is not there any more.
+struct found_memory {
+    enum recall_kind kind;
+    struct fact_at at;                  // of facts and knowledge
+    const struct journal_entry *entry;  // of the journal, with its line
+    struct safe_text line;
+};
+bool shelf_find_memory(const struct shelf *s, enum recall_kind kind, struct slice name,
+                       uint32_t part, struct found_memory *out);
+void shelf_tell_memory(const struct found_memory *m, struct safe_buf *out);
+// Whether an entry is about a session of the context with this hash.
+bool shelf_is_of_context(const struct shelf *s, const struct journal_entry *e, const char *hash);
+struct slice shelf_context_key(const struct run *run);  // for a query's scope
+void shelf_see_context(struct shelf *s, struct seen *seen, const struct session_head *h);
+
+// recall_memory.c
+struct remembered {
+    struct safe_buf text;  // owned; empty: nothing is told
+    struct sent_recalled list[SENT_MEMORIES_MAX];
+    uint32_t len;
+};
+// What run, which has a book and an index that is true to it (NULL: none), is told, into *out,
+// which is empty. E_NOMEM, E_USAGE.
+int remembered_compose(struct run *run, struct recall *index, struct remembered *out,
+                       struct err *err);
+bool remembered_wants(const struct run *run);        // its policy has a memory
+bool remembered_wants_index(const struct run *run);  // and there is something to be found
+
+// recall_turn.c
+struct recall_hit *recalling_hits(struct recalling *r);  // room for RECALL_HITS_MAX
 
 // recall_upkeep.c
 void shelf_upkeep(struct shelf *s);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
-// recall_turn.c: past turns that bear on what the user says now, as quoted data in front of it.
+// recall_turn.c: past turns that bear on what the user says now, as quoted data in front of it, and
+// in front of them what is remembered (recall_memory.c).
 //
-//   plan wants k turns ─▶ index asked, beside what is sent anyway ─▶ texts read ─▶ one quotation
+//   plan wants k turns,   ─▶ book and index asked, ─▶ turns read ─▶ one quotation
+//   policy has a memory      beside what is sent anyway
 //
 // What was recalled is a step of the request alone: it stands in the newest message, so that all
 // before it stays as it was, and the ledger keeps what the user said and nothing else. It is quoted
@@ -38,14 +40,21 @@ struct recalling {
     struct recall_hit hits[RECALL_HITS_MAX];
     struct quoted list[PLAN_RECALL_MAX];
     uint32_t len, at;
-    uint64_t budget_tokens;
+    uint64_t budget_tokens;        // of the turns
+    struct remembered remembered;  // in front of them
 };
 
 static void recalling_free(struct recalling *r)
 {
     for (uint32_t i = 0; i < r->len; i++)
         safe_buf_release(&r->list[i].text);
+    safe_buf_release(&r->remembered.text);
     mem_free(r);
+}
+
+struct recall_hit *recalling_hits(struct recalling *r)
+{
+    return r->hits;
 }
 
 void recalled_free(struct run *run)
@@ -95,14 +104,20 @@ static int oldest_first(const void *a, const void *b)
 static int compose(const struct run *run, const struct recalling *r, struct recalled *out,
                    struct err *err)
 {
+    struct safe_text remembered = safe_buf_text(&r->remembered.text);
     struct safe_buf text;
     safe_buf_init(&text, QUOTE_BYTES_MAX);
-    safe_buf_add(&text, SAFE_LIT(OPENING));
+    safe_buf_add(&text, remembered);
+    if (r->len && remembered.len)
+        safe_buf_add(&text, SAFE_LIT("\n\n"));
+    if (r->len)
+        safe_buf_add(&text, SAFE_LIT(OPENING));
     for (uint32_t i = 0; i < r->len; i++) {
         quote_date(&text, r->list[i].at_ms);
         safe_buf_add(&text, safe_buf_text(&r->list[i].text));
     }
-    safe_buf_add(&text, SAFE_LIT(CLOSING));
+    if (r->len)
+        safe_buf_add(&text, SAFE_LIT(CLOSING));
     int code = safe_buf_check(&text, "what was recalled", err);
     step_release(&out->step);
     out->step = (struct step){.role = ROLE_USER};
@@ -135,6 +150,33 @@ static void leave_out(struct recalling *r, bool empty_only)
         leave_out(r, true);
 }
 
+// What is told of it for the record: memories, then turns.
+static void list_recalled(const struct recalling *r, struct recalled *out)
+{
+    for (; out->len < r->remembered.len; out->len++)
+        out->list[out->len] = r->remembered.list[out->len];
+    for (uint32_t i = 0; i < r->len; i++)
+        out->list[out->len++] = r->list[i].which;
+}
+
+// Composes what was read; leaves turns out until it is within the budget. E_NOMEM.
+static int fit(struct run *run, struct err *err)
+{
+    struct recalling *r = run->recalling;
+    struct safe_text remembered = safe_buf_text(&r->remembered.text);
+    uint64_t budget = r->budget_tokens + tokens_count(turn_encoding(run), safe_slice(remembered));
+    for (;;) {
+        int code = compose(run, r, run->recalled, err);
+        // What is quoted is longer than what was said: the frame, the dates, the line marks.
+        bool fits = code == E_OK && run->recalled->step.tokens <= budget;
+        if (fits || code == E_NOMEM || r->len == 0)
+            return code;
+        leave_out(r, false);
+        if (r->len == 0 && remembered.len == 0)
+            return E_OK;
+    }
+}
+
 // What was read becomes run->recalled, or nothing. E_NOMEM.
 static int finish(struct run *run, struct err *err)
 {
@@ -143,27 +185,18 @@ static int finish(struct run *run, struct err *err)
     leave_out(r, true);
     if (r->len)
         qsort(r->list, r->len, sizeof(r->list[0]), oldest_first);
-    run->recalled = r->len ? mem_zalloc(sizeof(*run->recalled)) : NULL;
-    if (r->len && !run->recalled)
-        code = err_set(err, E_NOMEM, "out of memory");
-    while (!code && r->len) {
-        code = compose(run, r, run->recalled, err);
-        // What is quoted is longer than what was said: the frame, the dates, the line marks.
-        if ((code == E_OK && run->recalled->step.tokens <= r->budget_tokens) || code == E_NOMEM)
-            break;
-        code = E_OK;
-        leave_out(r, false);
-    }
+    bool any = r->len || safe_buf_text(&r->remembered.text).len;
+    run->recalled = any ? mem_zalloc(sizeof(*run->recalled)) : NULL;
+    if (any)
+        code = run->recalled ? fit(run, err) : err_set(err, E_NOMEM, "out of memory");
     if (code)
         return code;
-    for (uint32_t i = 0; i < r->len; i++)
-        run->recalled->list[i] = r->list[i].which;
-    if (r->len)
-        run->recalled->len = r->len;
-    uint32_t len = r->len;
+    any = r->len || safe_buf_text(&r->remembered.text).len;
+    if (any)
+        list_recalled(r, run->recalled);
     recalling_free(r);
     run->recalling = NULL;
-    if (len == 0)
+    if (!any)
         recalled_free(run);
     return E_OK;
 }
@@ -228,10 +261,11 @@ static int choose_hits(struct run *run, struct recall *index, struct slice text,
         text.len = RECALL_QUERY_BYTES_MAX;
     struct recall_query q = {
         .scope = {slice_str(run->partition), slice_str(run->job->bot),
-                  slice_str(run->job->context), slice_str(run->context_hash)},
+                  slice_str(run->job->context), shelf_context_key(run)},
         .text = text,
         .vector = query_vector(run, index),
         .now_ms = clock_wall_ms(run->w->env.clock),
+        .kinds = 1U << RECALL_TURN,
         .not_session = slice_str(run->live->chat->head.id),
         .not_from = context_first(run),
         .k = k * HITS_FOR_ONE < RECALL_HITS_MAX ? k * HITS_FOR_ONE : RECALL_HITS_MAX,
@@ -253,15 +287,33 @@ static int choose_hits(struct run *run, struct recall *index, struct slice text,
     return E_OK;
 }
 
+// index: NULL where it could not be had, or has nothing to give.
+static void choose(struct run *run, struct recall *index)
+{
+    struct err err = ERR_INIT;
+    struct slice text = safe_slice(safe_buf_text(&run->text));
+    int code = index && run->plan.recall ? choose_hits(run, index, text, &err) : E_OK;
+    if (!code && index && run->book)
+        code = shelf_remember(run, &err);
+    if (!code && run->book)
+        code = remembered_compose(run, index, &run->recalling->remembered, &err);
+    if (code)
+        go_without(run, &err);
+    else
+        read_next(run);
+}
+
 static void asked(struct run *run)
 {
     struct err err = ERR_INIT;
     struct recall *index = shelf_recall(run, &err);
-    struct slice text = safe_slice(safe_buf_text(&run->text));
-    if (!index || choose_hits(run, index, text, &err))
+    if (!index && !run->book) {
         go_without(run, &err);
-    else
-        read_next(run);
+        return;
+    }
+    if (!index)
+        emit_warning(run, "nothing could be recalled for this message: %.180s", err.message);
+    choose(run, index);
 }
 
 static int begin(struct run *run, struct err *err)
@@ -273,18 +325,32 @@ static int begin(struct run *run, struct err *err)
         return err_set(err, E_NOMEM, "out of memory");
     run->recalling->budget_tokens =
         run->plan.recall_tokens < room ? run->plan.recall_tokens : room;
+    safe_buf_init(&run->recalling->remembered.text, QUOTE_BYTES_MAX);
     return E_OK;
+}
+
+static void find(struct run *run)
+{
+    struct err err = ERR_INIT;
+    if (begin(run, &err))
+        go_without(run, &err);
+    else if (run->plan.recall || remembered_wants_index(run))
+        query_open(run, safe_buf_text(&run->text),
+                   run->w->embedder ? run->w->embedder->deadline_ms : 0, asked);
+    else
+        choose(run, NULL);
 }
 
 void recalled_find(struct run *run, void (*then)(struct run *run))
 {
-    struct err err = ERR_INIT;
+    bool wants = remembered_wants(run);
     run->recall_then = then;
-    if (begin(run, &err))
-        go_without(run, &err);
+    if (!wants && !run->plan.recall)
+        then(run);
+    else if (wants && !run->book)
+        book_get(run, find);
     else
-        query_open(run, safe_buf_text(&run->text),
-                   run->w->embedder ? run->w->embedder->deadline_ms : 0, asked);
+        find(run);
 }
 
 int recalled_among(struct run *run, struct recall *index, struct slice text,

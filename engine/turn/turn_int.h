@@ -383,8 +383,8 @@ void recall_forget_start(struct run *run);
 void shelves_forget(struct worker *w, const char *partition);  // whoever that is was erased
 
 // recall_turn.c
-// Finds what run's plan wants recalled, into run->recalled, and calls `then`, now or later. What
-// cannot be had is left out, with a warning.
+// Finds what run's plan wants recalled, and what its policy's memory has, into run->recalled, and
+// calls `then`, now or later. What cannot be had is left out, with a warning.
 void recalled_find(struct run *run, void (*then)(struct run *run));
 void recalled_free(struct run *run);
 // The same at once, for `text`, out of an index that the caller has, whose turns it has too.

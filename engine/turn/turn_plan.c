@@ -244,10 +244,10 @@ static void prime(struct run *run)
 
 static void have_history(struct run *run)
 {
-    if (run->plan.recall && !(run->job->flags & JOB_STATELESS))
-        recalled_find(run, prime);
-    else
+    if (run->job->flags & JOB_STATELESS)
         prime(run);
+    else
+        recalled_find(run, prime);
 }
 
 static void history_loaded(struct ledger_op *op)

@@ -775,7 +775,7 @@ static uint32_t embed_all(struct recall *r, uint32_t refuse)
     float vectors[BATCH][DIMS];
     uint32_t n, all = 0;
 
-    while ((n = recall_lacking(r, lacking, BATCH)) > 0) {
+    while ((n = recall_lacking(r, 1U << RECALL_TURN, lacking, BATCH)) > 0) {
         for (uint32_t i = 0; i < n; i++) {
             uint32_t turn = lacking[i].turn;
             vector_of(turn, DIMS, vectors[i]);
@@ -819,13 +819,13 @@ static void test_recall__embeddings_come_later(void **state)
         add_numbered(r, session, turn);
         // What lies in the tail waits.
         if (turn < 3)
-            assert_int_equal(recall_lacking(r, lacking, 4), 0);
+            assert_int_equal(recall_lacking(r, 1U << RECALL_TURN, lacking, 4), 0);
         if (turn % 6 == 0)
             assert_int_equal(recall_seal(r, 1, &change, NULL), 1);
     }
     recall_forget(r, SLICE_LIT("s3"), 3, 3);
     // The newest segment first, its oldest message first.
-    assert_int_equal(recall_lacking(r, lacking, 4), 4);
+    assert_int_equal(recall_lacking(r, 1U << RECALL_TURN, lacking, 4), 4);
     assert_int_equal(lacking[0].turn, TURNS - 5);
     // Some are embedded, then all is merged, then the rest is.
     float v[DIMS];
@@ -849,7 +849,7 @@ static void test_recall__embeddings_come_later(void **state)
     assert_int_equal(recall_new(&again, &scope, &(struct recall_space){0, 5}, NULL), E_OK);
     assert_int_equal(recall_load(again, change.put, copy, change.bytes.len, NULL), E_OK);
     assert_int_equal(recall_dims(again), DIMS);
-    assert_int_equal(recall_lacking(again, lacking, 4), 0);
+    assert_int_equal(recall_lacking(again, 1U << RECALL_TURN, lacking, 4), 0);
     assert_meant(again, TURNS);
     recall_free(again);
     recall_free(r);
@@ -941,7 +941,7 @@ static void test_recall__another_space(void **state)
     assert_int_equal(recall_query(r, &q, hits, &len, NULL), E_OK);
     assert_int_equal(hits[0].turn, 3);
     assert_int_equal(hits[0].cosine, 0);
-    assert_int_equal(recall_lacking(r, lacking, TURNS + 1), TURNS);
+    assert_int_equal(recall_lacking(r, 1U << RECALL_TURN, lacking, TURNS + 1), TURNS);
     assert_int_equal(embed_all(r, 0), TURNS);
     assert_meant(r, 2);
     assert_int_equal(recall_set_space(r, &(struct recall_space){SEGMENT_DIMS_MAX + 1, 2}, NULL),

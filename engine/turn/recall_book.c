@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: MIT
+// recall_book.c: what is remembered of a user (book.h) as documents of their recall index: active
+// facts and knowledge, and the journal's lines.
+//
+// The book is the truth. An index holds a reference to the one that its memories were made true to;
+// one of a later version replaces it, in one pass (memory/recall_sync.h). So what an index finds is
+// told out of that very book, and never what another process forgot since the turn began: the book
+// that a run brings was read for it. What was forgotten leaves the index's bytes in upkeep.
+//
+// Where things belong: a fact has its scope, a line of the journal the context of its session,
+// which the round before has seen (struct seen). Of `earlier`, which is about several sessions,
+// that is the context of all of them, or none.
+#include "memory/recall_sync.h"
+#include "memory/tell.h"
+#include "turn/book.h"
+#include "turn/recall_int.h"
+
+enum { LINES_MAX = UINT8_MAX };
+
+// An item with its text.
+struct memory {
+    struct recall_item item;
+    struct safe_buf text;
+};
+
+static void set_text(struct memory *m)
+{
+    m->item.text = safe_slice(safe_buf_text(&m->text));
+    m->item.tokens = tokens_estimate(m->item.text);
+}
+
+// Contexts in the index are told apart by the beginning of their hash.
+static struct slice context_of(const char *hash)
+{
+    size_t len = strlen(hash);
+    return slice_of(hash, len < RECALL_CONTEXT_BYTES - 1 ? len : RECALL_CONTEXT_BYTES - 1);
+}
+
+static void of_fact(struct memory *m, const struct fact_slot *slot, const struct fact *f)
+{
+    safe_buf_clear(&m->text);
+    fact_tell(&m->text, slot, f);
+    m->item = (struct recall_item){
+        .kind = slot->tier == TIER_FACT ? RECALL_FACT : RECALL_KNOWLEDGE,
+        .session = slice_str(f->id),
+        .context = context_of(slot->scope),
+        .at_ms = f->confirmed_at_ms ? f->confirmed_at_ms : f->recorded_at_ms,
+    };
+    set_text(m);
+}
+
+static struct slice journal_context(const struct shelf *s, const struct journal_entry *e)
+{
+    const struct seen *seen = map_get(s->seen, slice_str(e->session));
+    const char *context = seen ? seen->context : s->mixed ? RECALL_NO_CONTEXT : s->context;
+    return slice_str(context);
+}
+
+// The line after `at` of an entry's text; false: there is none.
+static bool next_line(struct safe_text text, size_t *at, struct safe_text *line)
+{
+    if (*at >= text.len)
+        return false;
+    const char *end = memchr(text.ptr + *at, '\n', text.len - *at);
+    size_t len = end ? (size_t)(end - text.ptr) - *at : text.len - *at;
+    *line = safe_text_part(text, *at, len);
+    *at += len + 1;
+    return true;
+}
+
+static void of_line(const struct shelf *s, struct memory *m, const struct journal_entry *e,
+                    uint32_t n, struct safe_text line)
+{
+    safe_buf_clear(&m->text);
+    safe_buf_add(&m->text, line);
+    m->item = (struct recall_item){.kind = RECALL_JOURNAL,
+                                   .session = slice_str(e->session),
+                                   .context = journal_context(s, e),
+                                   .step = (uint8_t)n,
+                                   .at_ms = e->at_ms};
+    set_text(m);
+}
+
+// ---- making true
+
+static int keep_facts(struct recall_sync *sync, struct memory *m, const struct book *b,
+                      struct err *err)
+{
+    struct fact_at at = FACT_AT_START;
+    int code = E_OK;
+    while (!code && fact_book_next_active(b->facts, &at)) {
+        of_fact(m, at.slot, at.fact);
+        code = recall_sync_keep(sync, &m->item, err);
+    }
+    return code;
+}
+
+static int keep_journal(const struct shelf *s, struct recall_sync *sync, struct memory *m,
+                        const struct book *b, struct err *err)
+{
+    int code = E_OK;
+    for (uint32_t i = 0; i < b->journal.len && !code; i++) {
+        const struct journal_entry *e = &b->journal.list[i];
+        struct safe_text line;
+        size_t at = 0;
+        for (uint32_t n = 0; n <= LINES_MAX && !code; n++) {
+            if (!next_line(safe_buf_text(&e->text), &at, &line))
+                break;
+            of_line(s, m, e, n, line);
+            if (line.len)
+                code = recall_sync_keep(sync, &m->item, err);
+        }
+    }
+    return code;
+}
+
+void shelf_forget_book(struct shelf *s)
+{
+    book_release(s->book);
+    s->book = NULL;
+    s->book_partial = false;
+}
+
+static uint32_t forgotten_in(const struct book *b)
+{
+    return fact_book_count(b->facts, TIER_FACT, FACT_FORGOTTEN) +
+           fact_book_count(b->facts, TIER_KNOWLEDGE, FACT_FORGOTTEN);
+}
+
+// What was forgotten leaves the bytes soon; what was superseded when they are next written.
+static void remembered(struct shelf *s, struct book *now, uint32_t gone, bool partial)
+{
+    bool forgotten = !s->book || forgotten_in(now) != forgotten_in(s->book);
+    s->purge |= gone > 0 && forgotten;
+    s->unwritten = true;
+    struct book *before = s->book;
+    s->book = book_ref(now);
+    s->book_partial = partial;
+    book_release(before);
+}
+
+int shelf_remember(struct run *run, struct err *err)
+{
+    struct shelf *s = run->shelf;
+    struct recall_sync *sync = NULL;
+    struct memory m;
+    uint64_t now = run->book->manifest.version;
+    if (s->book && (now < s->book->manifest.version ||
+                    (now == s->book->manifest.version && !s->book_partial)))
+        return E_OK;
+    uint32_t before = recall_docs(s->recall);
+    safe_buf_init(&m.text, CONTENT_BYTES_MAX);
+    int code = recall_sync_begin(&sync, s->recall, err);
+    if (!code)
+        code = keep_facts(sync, &m, run->book, err);
+    if (!code)
+        code = keep_journal(s, sync, &m, run->book, err);
+    uint32_t added = recall_docs(s->recall) - before;
+    uint32_t gone = recall_sync_end(sync, code != E_OK);
+    safe_buf_release(&m.text);
+    s->tail += added;
+    // The tail is full: upkeep writes it, and the next turn adds what lacks.
+    if (!code || code == E_REFUSED)
+        remembered(s, run->book, gone, code == E_REFUSED);
+    else
+        shelf_forget_book(s);
+    return code == E_REFUSED ? E_OK : code;
+}
+
+// ---- telling
+
+// The line of the journal that item n was made of.
+static bool find_line(const struct journal_entry *e, uint32_t n, struct safe_text *line)
+{
+    size_t at = 0;
+    for (uint32_t i = 0; e && next_line(safe_buf_text(&e->text), &at, line); i++)
+        if (i == n)
+            return true;
+    return false;
+}
+
+bool shelf_find_memory(const struct shelf *s, enum recall_kind kind, struct slice name,
+                       uint32_t part, struct found_memory *out)
+{
+    char session[ID_TEXT_BYTES];
+    struct err err = ERR_INIT;
+    *out = (struct found_memory){.kind = kind};
+    if (!s->book || kind == RECALL_TURN || name.len >= sizeof(session))
+        return false;
+    if (kind != RECALL_JOURNAL)
+        return fact_book_find(s->book->facts, name, &out->at, &err) == E_OK &&
+               out->at.fact->status == FACT_ACTIVE;
+    snprintf(session, sizeof(session), "%.*s", SLICE_FMT(name));
+    out->entry = journal_find(&s->book->journal, session);
+    return find_line(out->entry, part, &out->line);
+}
+
+void shelf_tell_memory(const struct found_memory *m, struct safe_buf *out)
+{
+    if (m->kind == RECALL_JOURNAL)
+        safe_buf_add(out, m->line);
+    else
+        fact_tell(out, m->at.slot, m->at.fact);
+}
+
+bool shelf_is_of_context(const struct shelf *s, const struct journal_entry *e, const char *hash)
+{
+    return slice_eq(journal_context(s, e), context_of(hash));
+}
+
+struct slice shelf_context_key(const struct run *run)
+{
+    return context_of(run->context_hash);
+}
+
+// ---- contexts of sessions
+
+void shelf_see_context(struct shelf *s, struct seen *seen, const struct session_head *h)
+{
+    char hash[VAULT_DIGEST_BYTES];
+    struct slice context = slice_str(h->context);
+    if (seen->context[0])
+        return;
+    vault_digest(s->w->env.vault, "context", &context, 1, hash);
+    snprintf(seen->context, sizeof(seen->context), "%.*s", RECALL_CONTEXT_BYTES - 1, hash);
+    s->mixed |= s->context[0] && strcmp(s->context, seen->context) != 0;
+    memcpy(s->context, seen->context, sizeof(s->context));
+}
