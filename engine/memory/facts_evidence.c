@@ -23,10 +23,14 @@ static bool has_turn(const struct fact *f, uint32_t hash)
     return false;
 }
 
+static bool says_so(const struct fact_evidence *e)
+{
+    return e->supported && !e->negates;
+}
+
 static bool counts(const struct fact *f, const struct fact_evidence *e)
 {
-    return e->supported && !e->negates && f->turns.len < FACT_TURNS_MAX &&
-           !has_turn(f, turn_hash(e));
+    return says_so(e) && f->turns.len < FACT_TURNS_MAX && !has_turn(f, turn_hash(e));
 }
 
 static bool same_source(const struct fact_evidence *a, const struct fact_evidence *b)
@@ -53,6 +57,45 @@ static size_t evidence_place(const struct fact *f, const struct fact_evidence *e
     return at;
 }
 
+// Which piece of a list that is one too long goes: one that supports nothing, else that in the
+// middle; but the last in which the user says that it is so stays. So what is kept is the same in
+// whatever order all came, and tells what is so now.
+static size_t who_leaves(const struct fact_evidence *const *list, size_t len)
+{
+    size_t last = len, held = len;
+    bool any = false;
+
+    for (size_t i = 0; i < len; i++) {
+        any |= list[i]->supported;
+        held = held == len && !list[i]->supported ? i : held;
+        last = says_so(list[i]) ? i : last;
+    }
+    if (any && held < len)
+        return held;
+    return last == len / 2 ? len / 2 + 1 : len / 2;
+}
+
+// Whether e would be the one that goes.
+static bool would_leave(const struct fact *f, const struct fact_evidence *e)
+{
+    const struct fact_evidence *list[FACT_EVIDENCE_MAX + 1];
+    size_t place = evidence_place(f, e);
+
+    for (size_t i = 0; i < f->evidence.len; i++)
+        list[i + (i >= place)] = fact_evidence_at(f, i);
+    list[place] = e;
+    return who_leaves(list, f->evidence.len + 1) == place;
+}
+
+static void drop_one(struct fact *f)
+{
+    const struct fact_evidence *list[FACT_EVIDENCE_MAX + 1];
+
+    for (size_t i = 0; i < f->evidence.len; i++)
+        list[i] = fact_evidence_at(f, i);
+    vec_remove(&f->evidence, who_leaves(list, f->evidence.len));
+}
+
 bool evidence_is_news(const struct fact *f, const struct fact_evidence *e)
 {
     const struct fact_evidence *same = find_evidence(f, e);
@@ -63,9 +106,7 @@ bool evidence_is_news(const struct fact *f, const struct fact_evidence *e)
         return false;
     if (same)
         return e->supported && !same->supported;
-    // Of a full list the one in the middle goes: that may be this one.
-    return f->evidence.len < FACT_EVIDENCE_MAX || counts(f, e) ||
-           evidence_place(f, e) != FACT_EVIDENCE_MAX / 2;
+    return f->evidence.len < FACT_EVIDENCE_MAX || counts(f, e) || !would_leave(f, e);
 }
 
 int evidence_add(struct fact *f, const struct fact_evidence *e, struct err *err)
@@ -81,19 +122,17 @@ int evidence_add(struct fact *f, const struct fact_evidence *e, struct err *err)
             return err_set(err, E_NOMEM, "out of memory for a fact");
         *place = *e;
         if (f->evidence.len > FACT_EVIDENCE_MAX)
-            vec_remove(&f->evidence, FACT_EVIDENCE_MAX / 2);
+            drop_one(f);
     } else {
         same->supported |= e->supported;
     }
     if (counts(f, e))
         *(uint32_t *)vec_push(&f->turns) = turn_hash(e);
     f->confirmations = (uint32_t)f->turns.len;
-    if (e->supported && !e->negates && e->at_ms > f->confirmed_at_ms)
+    if (says_so(e) && e->at_ms > f->confirmed_at_ms)
         f->confirmed_at_ms = e->at_ms;
     return E_OK;
 }
-
-// ---- room
 
 static struct fact *who_goes(const struct fact_slot *s, const struct fact *keep)
 {

@@ -55,7 +55,7 @@ int book_fact_id(const struct fact_book *b, const struct fact_slot *slot, struct
 
 // facts_evidence.c: whether the fact would be another one with this.
 bool evidence_is_news(const struct fact *f, const struct fact_evidence *e);
-// Of more than FACT_EVIDENCE_MAX those in the middle go. E_NOMEM.
+// Of more than FACT_EVIDENCE_MAX what supports nothing goes, then those in the middle. E_NOMEM.
 int evidence_add(struct fact *f, const struct fact_evidence *e, struct err *err);
 // Room in the slot for one fact more, or for more evidence of the one that has this id; false:
 // there is none. Pointers to its facts are others then.

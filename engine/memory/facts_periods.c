@@ -192,7 +192,10 @@ static void write_by(struct fact *f, const struct span *last, const struct span 
 
 static int64_t first_said(const struct fact *f)
 {
-    return f->evidence.len ? fact_evidence_at(f, 0)->at_ms : 0;
+    for (size_t i = 0; i < f->evidence.len; i++)
+        if (fact_evidence_at(f, i)->supported)
+            return fact_evidence_at(f, i)->at_ms;
+    return 0;
 }
 
 static void write_fact(struct fact *f, const struct span *spans, size_t len, int64_t now_ms)
@@ -276,9 +279,11 @@ static int sweep(struct fact *const *facts, size_t len, int64_t now_ms, struct e
     int code = E_OK;
 
     for (size_t i = 0; i < len && !code; i++) {
+        struct vec *earlier = &facts[i]->earlier;
+
         code = add_statements(&s, facts[i], err);
         if (!code && (!vec_reserve(&s.spans, s.statements.len) ||
-                      !vec_reserve(&facts[i]->earlier, FACT_PERIODS_MAX)))
+                      !vec_reserve(earlier, FACT_PERIODS_MAX - earlier->len)))
             code = err_set(err, E_NOMEM, "out of memory for a user's facts");
     }
     if (!code) {

@@ -71,7 +71,7 @@ static const struct script {
      {{"likes", "tea", 1, HELD, "quarantined", 0, 0},
       {"likes", "tea", 2, HELD, "quarantined", 0, 0},
       {"likes", "tea", 2, HELD, "same", 0, 0}}},
-    {"nobody vouched, and it is no more", "tea[1,1]",
+    {"nobody vouched, and it is no more", "tea[3,3]",
      {{"likes", "tea", 1, HELD, "quarantined", 0, 0}, {"likes", "tea", 3, NOT, "past", 0, 0}}},
     {"promoted", "tea*[3,]",
      {{"likes", "tea", 1, HELD, "quarantined", 0, 0}, {"likes", "tea", 3, SAID, "promoted", 0, 0},
