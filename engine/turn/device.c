@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // device.c: which device a session goes on on (model/lease.h).
 //
-//   a message ─▶ is the session another device's? ─no─▶ it goes on
+//   a message ─▶ is the session another device's? ─no─▶ it goes on, in line
 //      │              └ yes: its head is read again, then refused
 //      └ "continue here" ─▶ [taken] ─▶ whoever has a reply under way, or watches, hears of it
 //
@@ -97,18 +97,31 @@ static void taken(struct ledger_op *op)
 // What was deleted is nobody's: a message begins anew then, or is refused with that.
 static void viewed(struct run *run)
 {
-    if (run->live->chat->head.purged)
-        go_on(run);
-    else
+    struct err err = ERR_INIT;
+    const struct session_head *head = &run->live->chat->head;
+    bool here = run->job->flags & JOB_HERE;
+    if (here && !head->purged)
         take(run);
+    else if (!here && device_held(run, &head->lease.rules, &err))
+        emit_error(run, E_REFUSED, &err);
+    else
+        go_on(run);
+}
+
+// Who is going to be refused does not wait in line for that.
+static bool would_wait(const struct run *run)
+{
+    const struct session_head *h = &run->target->chat->head;
+    return run->target->busy && lease_held(&h->lease, &h->lease.rules, run->holder,
+                                           h->last_active_at_ms,
+                                           clock_wall_ms(run->w->env.clock));
 }
 
 void device_enter(struct run *run, void (*then)(struct run *run))
 {
-    const struct session_head *head = run->target ? &run->target->chat->head : NULL;
     run->device_then = then;
-    if ((run->job->flags & JOB_HERE) && head && head->version)
-        resolve_view(run, head->id, viewed);
+    if (run->target->chat->head.version && ((run->job->flags & JOB_HERE) || would_wait(run)))
+        resolve_view(run, run->target->chat->head.id, viewed);
     else
         then(run);
 }

@@ -6,8 +6,8 @@
 
 #include "turn/turn_int.h"
 
-// Calls `then`, now or later, once the session that was found is this device's, if the job says
-// that it goes on here whoever has it; or the run ends with an error.
+// Calls `then`, now or later, once the session that was found (run->target) is this device's, if
+// the job says that it goes on here whoever has it; or the run ends with an error.
 void device_enter(struct run *run, void (*then)(struct run *run));
 // Whether another device has run's session, as far as its chat knows; by rules. *err then says who.
 bool device_held(const struct run *run, const struct device_rules *rules, struct err *err);

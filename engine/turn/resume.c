@@ -366,7 +366,8 @@ static void answer(struct run *run)
     jw_kv_str(&w, "resumed", !h             ? "new"
                              : run->resumed ? session_origin_word(h->origin)
                                             : "restored");
-    emit_beginning(&w, h, buf_ok(&scratch) ? greeting : safe_slice(session_greeting(h)));
+    if (run->resumed)  // who comes back to it once more was greeted
+        emit_beginning(&w, h, buf_ok(&scratch) ? greeting : safe_slice(session_greeting(h)));
     jw_object_end(&w);
     buf_release(&scratch);
     emit_result(run, &json);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // test_watch.c: who sees a session without having sent anything: parley_watch and parley_attach, in
 // simulated time, and by two engines on one store.
-#include "fault/sim.h"
+#include "fault/pair.h"
 
 enum { SEEN_BYTES = 1 << 20 };
 
@@ -122,15 +122,6 @@ static uint64_t attach(parley *e, uint32_t turn, uint64_t from)
     return request;
 }
 
-static void no_answer(void *user, struct wire_request *r)
-{
-    (void)user;
-    (void)r;
-    fail_msg("%s", "nothing goes over the wire here");
-}
-
-static const struct wire_sim_ops no_wire = {.answer = no_answer};
-
 static void run(struct sim *s)
 {
     loop_run(s->loop);
@@ -238,47 +229,13 @@ static void test_watch__hears_that_it_moved(void **state)
     seen_release(&phone);
 }
 
-// Two engines on one store, each with its loop, one clock.
-struct pair {
-    struct sim a, b;
-};
-
-static void pair_open(struct pair *p)
-{
-    static char keyring[NAME_BYTES + 16];
-    char path[NAME_BYTES];
-    struct engine_wish wish = {.store = "memory:watch", .user = &p->b};
-    parley_error error = PARLEY_ERROR_INIT;
-    place_make_light(&p->a.place);
-    p->b.place = p->a.place;
-    snprintf(keyring, sizeof(keyring), "keyring=%s", place_path(&p->a.place, "keys", path));
-    wish.settings[0] = keyring;
-    clock_sim_init(&p->a.clock, 1700000000000);
-    struct sim *both[] = {&p->a, &p->b};
-    for (unsigned i = 0; i < 2; i++) {
-        rand_sim_init(&both[i]->rand, 7 + i);
-        both[i]->wire = no_wire;
-        both[i]->seams = (struct engine_seams){.clock = &p->a.clock, .rand = &both[i]->rand.rand,
-                                               .wire = sim_make_wire, .user = both[i]};
-        wish.seams = &both[i]->seams;
-        if (place_open(&p->a.place, &wish, &both[i]->engine, &error) < 0)
-            give_up("engine: %s", error.message);
-    }
-}
-
-static void pair_close(struct pair *p)
-{
-    parley_close(p->b.engine);
-    sim_close(&p->a);
-}
-
 static void test_watch__sees_another_process(void **state)
 {
     struct pair p;
     struct seen w;
     (void)state;
     seen_init(&w);
-    pair_open(&p);
+    pair_open(&p, 7);
     use_policy(&p.a, SOLO);
     say(p.a.engine, "one #1", "scripted", "laptop", 0);
     run(&p.a);
@@ -311,7 +268,7 @@ static void test_watch__attaches_to_a_reply(void **state)
     seen_init(&first);
     seen_init(&again);
     seen_init(&late);
-    pair_open(&p);
+    pair_open(&p, 7);
     first.request = say(p.a.engine, "one #1 long", "slow", NULL, 0);
     loop_run_for(p.a.loop, 25);
     take(p.a.engine, &first, NULL);
