@@ -33,6 +33,11 @@ _Static_assert((int)PARLEY_CONTINUE == JOB_CONTINUE && (int)PARLEY_STATELESS == 
                    (int)PARLEY_REVEAL == JOB_REVEAL &&
                    (int)PARLEY_PREVIEW == JOB_PREVIEW && (int)PARLEY_CONTINUE_HERE == JOB_HERE,
                "public flags and job flags are the same numbers");
+_Static_assert((int)PARLEY_MEMORY_ALL == TELL_ALL && (int)PARLEY_MEMORY_FACTS == TELL_FACTS &&
+                   (int)PARLEY_MEMORY_KNOWLEDGE == TELL_KNOWLEDGE &&
+                   (int)PARLEY_MEMORY_JOURNAL == TELL_JOURNAL &&
+                   (int)PARLEY_MEMORY_CORE == TELL_CORE,
+               "what is told of memory has the same numbers in public");
 
 const char *parley_version(void)
 {

@@ -143,9 +143,9 @@ enum {
      * superseded; both are billed. A pinned turn stays pinned. Continues the newest session, unless
      * one is named. PARLEY_E_NOT_FOUND, PARLEY_E_REFUSED: there is nothing to regenerate. */
     PARLEY_REGENERATE = 8,
-    /** of parley_sessions, parley_show, parley_why and parley_recall: not the user asks, but who
-     * runs the program. The read is noted in the audit trail before anything is shown; if it cannot
-     * be, nothing is. */
+    /** of parley_sessions, parley_show, parley_why, parley_recall, parley_memory and parley_fact:
+     * not the user asks, but who runs the program. The read is noted in the audit trail before
+     * anything is shown; if it cannot be, nothing is. */
     PARLEY_AS_OPERATOR = 16,
     /** of parley_show: what masks stand for is shown instead of them, as far as it is kept; the
      * audit trail has how much was. */
@@ -237,6 +237,37 @@ PARLEY_API int parley_why(parley *engine, const parley_scope *scope, uint32_t tu
  * with fact, its id, and the session and turn that it was first said in; or "journal". */
 PARLEY_API int parley_recall(parley *engine, const parley_scope *scope, const char *query,
                              unsigned k, uint64_t *request, parley_error *error);
+/** Parts of what is remembered (none: all of them): what the user said of themselves, what several
+ * conversations together say, a narrative of sessions, and what is always sent. ALL: also what is
+ * so no more, and what was forgotten, without its words. */
+enum { PARLEY_MEMORY_ALL = 1, PARLEY_MEMORY_FACTS = 2, PARLEY_MEMORY_KNOWLEDGE = 4,
+       PARLEY_MEMORY_JOURNAL = 8, PARLEY_MEMORY_CORE = 16 };
+/** What the scope's bot remembers of its user beyond one conversation (with a context: what holds
+ * there): {user, bot, remembers, facts[], knowledge[], journal[{tier, session, at, text}],
+ * core{tier, persona, human, at}}; remembers: whether its policy has it learn. Facts and knowledge
+ * are {tier, fact, kind, subject, predicate, value, status, stale, scope, valid_from, valid_to,
+ * recorded_at, retired_at, confirmed_at, confirmations, forgotten_at, superseded_by, earlier[],
+ * evidence[{session, turn, quote, deleted, start, end, author, supported, negates, at, extractor,
+ * policy, fact?}]}. `fact` is an id; status "active", "superseded", "forgotten" or "quarantined":
+ * the user's own words do not bear it out, and it is never sent. `stale`: nobody confirmed it for
+ * long, and it is sent as a question. valid_… is when it was so in the world, recorded_at and
+ * retired_at when it was held to be so, and `earlier` has these four of the times before. scope is
+ * "" for all contexts. A quote is bytes start to end of what was said; null if it was `deleted`. */
+PARLEY_API int parley_memory(parley *engine, const parley_scope *scope, unsigned what,
+                             uint64_t *request, parley_error *error);
+/** Why one fact is remembered: {user, bot, remembers, fact{}, others[]}: as parley_memory tells it,
+ * and the other values that its subject and predicate have or had. `fact` is an id, or 4 digits or
+ * more that only it begins with. PARLEY_E_NOT_FOUND; PARLEY_E_USAGE: several begin so. */
+PARLEY_API int parley_fact(parley *engine, const parley_scope *scope, const char *fact,
+                           uint64_t *request, parley_error *error);
+/** Forgets a fact, with the knowledge that rests on it alone: {user, bot, tier, fact, subject,
+ * predicate, again, knowledge[], lines, turns[{session, turn, deleted_at}]}: the ids of that
+ * knowledge, how many lines of journal and core memory told of it and went too, and what stays:
+ * the turns in which it was said, until they are deleted (null: never). What was
+ * said before never brings it back, what the user says anew does. Noted in the audit trail, in the
+ * same commit. Repeated, it changes nothing (`again`). */
+PARLEY_API int parley_forget(parley *engine, const parley_scope *scope, const char *fact,
+                             uint64_t *request, parley_error *error);
 /** {rows[], total{}, budgets[]}, with unknown_calls for those whose end nobody knows; by is "day",
  * "bot", "model", "user" or "session"; a session's row has window{} of its next request without new
  * text, and turns_left before one fills 80 % (null: it does not grow). budgets are today's (UTC):

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 // parley_ask.c: what a caller says, checked and copied into a job for the worker of that user; and
 // the events that come back. Any thread.
+#include "model/fact.h"
 #include "parley_int.h"
+
+enum { FACT_PREFIX_MIN = 4 };  // digits that name a fact
 
 // The same worker for a user, always (FNV-1a).
 static struct worker *worker_of(parley *e, const char *user)
@@ -263,6 +266,39 @@ int parley_recall(parley *e, const parley_scope *scope, const char *query, unsig
     if (check_text(q.text, &err))
         return public_error(error, &err);
     return ask_about(e, JOB_RECALL, scope, &q, request, error);
+}
+
+int parley_memory(parley *e, const parley_scope *scope, unsigned what, uint64_t *request,
+                  parley_error *error)
+{
+    const struct question q = {.turn = what};
+    return ask_about(e, JOB_MEMORY, scope, &q, request, error);
+}
+
+// Of one fact, which is named by its id or how that begins.
+static int ask_fact(parley *e, enum job_verb verb, const parley_scope *scope, const char *fact,
+                    uint64_t *request, parley_error *error)
+{
+    const struct question q = {.text = slice_str(fact ? fact : "")};
+    struct err err = ERR_INIT;
+    size_t digits = q.text.len ? strspn(fact, "0123456789abcdef") : 0;
+    if (digits == q.text.len && digits >= FACT_PREFIX_MIN && digits < FACT_ID_BYTES)
+        return ask_about(e, verb, scope, &q, request, error);
+    err_set(&err, E_USAGE, "'%.64s' is no fact's id, nor the first %d digits or more of one; "
+            "`parley memory` lists them", fact ? fact : "", FACT_PREFIX_MIN);
+    return public_error(error, &err);
+}
+
+int parley_fact(parley *e, const parley_scope *scope, const char *fact, uint64_t *request,
+                parley_error *error)
+{
+    return ask_fact(e, JOB_MEMORY, scope, fact, request, error);
+}
+
+int parley_forget(parley *e, const parley_scope *scope, const char *fact, uint64_t *request,
+                  parley_error *error)
+{
+    return ask_fact(e, JOB_FORGET_FACT, scope, fact, request, error);
 }
 
 int parley_export(parley *e, const parley_scope *scope, const char *next, uint64_t *request,

@@ -37,7 +37,7 @@ static void forget(void *user, const char *partition, const char *bot,
         done(arg, err.code);
         return;
     }
-    job->verb = JOB_FORGET;
+    job->verb = JOB_RECALL_PURGE;
     snprintf(job->partition, sizeof(job->partition), "%s", partition);
     snprintf(job->bot, sizeof(job->bot), "%s", bot);
     job->over = done;

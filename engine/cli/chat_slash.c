@@ -15,8 +15,7 @@ enum { TRANSCRIPT_MAX = 256 << 20, NAME_MAX_BYTES = 1024 };
 static void slash_help(struct chat *chat)
 {
     for (const struct slash *s = slash_table; s->name; s++)
-        if (s->id != SLASH_LATER)
-            outputf(&chat->cli->output, "  %-12s %-10s %s\n", s->name, s->argument, s->help);
+        outputf(&chat->cli->output, "  %-12s %-10s %s\n", s->name, s->argument, s->help);
     output_str(&chat->cli->output,
                "  \"\"\"                     opens and closes a message of several "
                "lines\n");
@@ -168,6 +167,25 @@ static void slash_why(struct chat *chat, struct slice wanted)
         return;
     chat_scope(chat, &scope);
     why_print(chat->cli, &scope, turn);
+}
+
+static void slash_memory(struct chat *chat, struct slice fact, bool forget)
+{
+    char id[NAME_MAX_BYTES];
+    parley_scope scope;
+
+    if (forget && !fact.len) {
+        output_error(&chat->cli->output, "write /forget FACT; /memory lists them");
+        return;
+    }
+    snprintf(id, sizeof id, "%.*s", SLICE_FMT(fact));
+    chat_scope(chat, &scope);
+    if (forget)
+        memory_forget(chat->cli, &scope, id);
+    else if (fact.len)
+        memory_why(chat->cli, &scope, id);
+    else
+        memory_list(chat->cli, &scope, 0);
 }
 
 static void slash_pin(struct chat *chat, struct slice wanted, bool remove)
@@ -402,6 +420,10 @@ static void run_slash(struct chat *chat, const struct slash *slash, struct slice
     case SLASH_WHY:
         slash_why(chat, argument);
         break;
+    case SLASH_MEMORY:
+    case SLASH_FORGET:
+        slash_memory(chat, argument, slash->id == SLASH_FORGET);
+        break;
     case SLASH_PIN:
     case SLASH_UNPIN:
         slash_pin(chat, argument, slash->id == SLASH_UNPIN);
@@ -446,10 +468,6 @@ static void run_slash(struct chat *chat, const struct slash *slash, struct slice
     case SLASH_BYE:
         chat->leave = true;
         break;
-    case SLASH_LATER:
-        output_error(&chat->cli->output, "%s is not in this version (%s)", slash->name,
-                     parley_version());
-        break;
     }
 }
 
@@ -464,7 +482,7 @@ void chat_slash(struct chat *chat, struct slice line)
         return;
     }
     // "/undo 3" is no /undo: nothing is done but what was meant.
-    if (argument.len && !*slash->argument && slash->id != SLASH_LATER) {
+    if (argument.len && !*slash->argument) {
         output_error(&chat->cli->output, "'%.*s' is too much: write %s", SLICE_FMT(argument),
                      slash->name);
         return;

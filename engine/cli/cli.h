@@ -123,6 +123,14 @@ void transcript_write(struct buf *out, const struct json_doc *doc);
 // What a turn's request was made of (0: the newest turn), in the format that the options name.
 int why_print(struct cli *cli, const parley_scope *scope, uint32_t turn);
 
+// ---- memory.c
+
+// What is remembered (PARLEY_MEMORY_…); why one fact is; and that one is forgotten: in the format
+// that the options name.
+int memory_list(struct cli *cli, const parley_scope *scope, unsigned what);
+int memory_why(struct cli *cli, const parley_scope *scope, const char *fact);
+int memory_forget(struct cli *cli, const parley_scope *scope, const char *fact);
+
 // ---- pin.c
 
 // Pins a turn (0: the newest) or lets it go, and says which are.
@@ -152,6 +160,8 @@ int command_pin(struct cli *cli);
 int command_constraint(struct cli *cli);
 int command_undo(struct cli *cli);
 int command_recall(struct cli *cli);
+int command_memory(struct cli *cli);
+int command_forget(struct cli *cli);
 int command_usage(struct cli *cli);
 int command_check(struct cli *cli);
 int command_test(struct cli *cli);

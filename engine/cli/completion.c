@@ -98,7 +98,29 @@ static void print_sessions(struct output *o, struct json list)
     buf_release(&about);
 }
 
-static int names_of_sessions(struct cli *cli)
+// "lives_in" says what it is about, and not what was said.
+static void print_facts(struct output *o, struct json list)
+{
+    struct buf id = BUF_INIT(NAME_MAX_BYTES), about = BUF_INIT(NAME_MAX_BYTES);
+    struct json_iter it = {0};
+    struct json none, item;
+
+    while (json_next(list, &it, &none, &item))
+        print_name(o, json_text(json_get(item, "fact"), &id),
+                   json_text(json_get(item, "predicate"), &about));
+    buf_release(&id);
+    buf_release(&about);
+}
+
+static int ask_facts(parley *engine, const parley_scope *scope, uint64_t *request,
+                     parley_error *error)
+{
+    return parley_memory(engine, scope, PARLEY_MEMORY_FACTS | PARLEY_MEMORY_KNOWLEDGE, request,
+                         error);
+}
+
+// Names that only the store knows.
+static int names_in_store(struct cli *cli, bool facts)
 {
     struct answer answer;
     parley_options options;
@@ -115,10 +137,16 @@ static int names_of_sessions(struct cli *cli)
     if (code < 0)
         return code;
     cli_scope(cli, &scope);
-    code = cli_ask_engine(cli, parley_sessions, &scope, &answer);
+    code = cli_ask_engine(cli, facts ? ask_facts : parley_sessions, &scope, &answer);
     if (code < 0)
         return code;
-    print_sessions(&cli->output, json_root(&answer.doc));
+    struct json root = json_root(&answer.doc);
+    if (facts) {
+        print_facts(&cli->output, json_get(root, "facts"));
+        print_facts(&cli->output, json_get(root, "knowledge"));
+    } else {
+        print_sessions(&cli->output, root);
+    }
     cli_answer_free(&answer);
     return PARLEY_OK;
 }
@@ -128,8 +156,8 @@ static int print_names(struct cli *cli, const char *kind)
     bool bots = strcmp(kind, "bots") == 0;
     struct report report;
 
-    if (strcmp(kind, "sessions") == 0)
-        return names_of_sessions(cli);
+    if (strcmp(kind, "sessions") == 0 || strcmp(kind, "facts") == 0)
+        return names_in_store(cli, strcmp(kind, "facts") == 0);
     int code = cli_report(cli, bots ? parley_bots : parley_models, &report);
     if (code < 0)
         return code;

@@ -61,6 +61,8 @@ static const char *names_of(enum offer offer)
         return "models";
     case OFFER_SESSIONS:
         return "sessions";
+    case OFFER_FACTS:
+        return "facts";
     default:
         return NULL;
     }

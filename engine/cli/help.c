@@ -350,8 +350,7 @@ static void man_chat(struct output *o)
                   "quotation marks (\"\"\") open a message of several lines and close it. Ctrl-C "
                   "stops a reply and keeps what came; Ctrl-D leaves. Tab completes the commands:");
     for (const struct slash *s = slash_table; s->name; s++)
-        if (s->id != SLASH_LATER)
-            man_entry(o, s->name, s->argument, s->help);
+        man_entry(o, s->name, s->argument, s->help);
 }
 
 static void man_setting(struct output *o, const char *name, const char *help)

@@ -26,6 +26,7 @@ static int (*const run[])(struct cli *cli) = {
     [CMD_CHAT] = command_chat,         [CMD_ASK] = command_ask,
     [CMD_SESSIONS] = command_sessions, [CMD_SHOW] = command_show,
     [CMD_WHY] = command_why,           [CMD_RECALL] = command_recall,
+    [CMD_MEMORY] = command_memory,     [CMD_FORGET] = command_forget,
     [CMD_USAGE] = command_usage,       [CMD_CHECK] = command_check,
     [CMD_VERIFY] = command_verify,     [CMD_IMPORT] = command_import,
     [CMD_MIGRATE] = command_migrate,   [CMD_BACKUP] = command_backup,

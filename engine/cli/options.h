@@ -22,6 +22,8 @@ enum command_id {
     CMD_PIN,
     CMD_CONSTRAINT,
     CMD_RECALL,
+    CMD_MEMORY,
+    CMD_FORGET,
     CMD_USAGE,
     CMD_CHECK,
     CMD_TEST,
@@ -86,6 +88,9 @@ enum flag_id {
     FLAG_REGION,
     FLAG_REVEAL,
     FLAG_PREVIEW,
+    FLAG_ALL,
+    FLAG_KIND,
+    FLAG_FACT,
     FLAG_POLICY,
     FLAG_FROM,
     FLAG_SINCE,
@@ -123,6 +128,7 @@ enum offer {
     OFFER_PROVIDERS,
     OFFER_MODELS,
     OFFER_SESSIONS,
+    OFFER_FACTS,
 };
 
 struct command {

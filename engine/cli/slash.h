@@ -12,6 +12,8 @@ enum slash_id {
     SLASH_RESET,
     SLASH_UNDO,
     SLASH_WHY,
+    SLASH_MEMORY,
+    SLASH_FORGET,
     SLASH_REGENERATE,
     SLASH_EDIT,
     SLASH_PIN,
@@ -27,7 +29,6 @@ enum slash_id {
     SLASH_SAVE,
     SLASH_POLICY,
     SLASH_BYE,
-    SLASH_LATER, // promised, but not in this version
 };
 
 struct slash {

@@ -231,10 +231,28 @@ int why_print(struct cli *cli, const parley_scope *scope, uint32_t turn)
     return code;
 }
 
+static int why_fact(struct cli *cli, const char *fact)
+{
+    parley_scope scope;
+    int code = PARLEY_OK;
+
+    if (cli->options.n_words) {
+        output_error(&cli->output, "'%s' is one word too many: a fact is of no session",
+                     cli->options.words[0]);
+        return PARLEY_E_USAGE;
+    }
+    cli_scope(cli, &scope);
+    code = cli_open(cli);
+    return code < 0 ? code : memory_why(cli, &scope, fact);
+}
+
 int command_why(struct cli *cli)
 {
     parley_scope scope;
     uint32_t turn = 0;
+
+    if (option_on(&cli->options, FLAG_FACT))
+        return why_fact(cli, cli->options.value[FLAG_FACT]);
     int code = cli_session_turn(cli, &scope, &turn);
 
     if (code == PARLEY_OK)

@@ -28,6 +28,7 @@ static const char *const detail_words[AUDIT_DETAILS] = {
     [AUDIT_SHOW] = "show",
     [AUDIT_WHY] = "why",
     [AUDIT_RECALL] = "recall",
+    [AUDIT_MEMORY] = "memory",
     [AUDIT_MODEL] = "model",
     [AUDIT_CLIENT] = "client",
     [AUDIT_TOOL] = "tool",

@@ -41,7 +41,7 @@ enum audit_action {
 // What an action was about, where it says so.
 enum audit_detail {
     AUDIT_NO_DETAIL,
-    AUDIT_SESSIONS, AUDIT_SHOW, AUDIT_WHY, AUDIT_RECALL,                         // read
+    AUDIT_SESSIONS, AUDIT_SHOW, AUDIT_WHY, AUDIT_RECALL, AUDIT_MEMORY,           // read
     AUDIT_MODEL, AUDIT_CLIENT, AUDIT_TOOL, AUDIT_LOG, AUDIT_OPERATOR,            // sinks
     AUDIT_REDACTION_OFF,
     AUDIT_IMPORTED,

@@ -291,7 +291,7 @@ static void write_step(struct json_writer *w, const struct step *s)
     jw_object_end(w);
 }
 
-static void write_time(struct json_writer *w, const char *key, int64_t ms)
+void emit_time(struct json_writer *w, const char *key, int64_t ms)
 {
     char text[CLOCK_TEXT_BYTES];
     if (ms)
@@ -310,7 +310,7 @@ static void write_turn(struct json_writer *w, const struct turn *t, const struct
     jw_kv_str(w, "policy", t->policy);
     jw_kv_str(w, "provider", t->provider);
     jw_kv_str(w, "model", t->model);
-    write_time(w, "at", t->at_ms);
+    emit_time(w, "at", t->at_ms);
     jw_kv_bool(w, "superseded", t->superseded);
     jw_kv_str(w, "pinned", pin ? pin_by_word(pin->by) : NULL);
     if (t->epoch)
@@ -349,16 +349,16 @@ void emit_beginning(struct json_writer *w, const struct session_head *head, stru
 
 void emit_times(struct json_writer *w, const struct session_head *head)
 {
-    write_time(w, "created_at", head->created_at_ms);
-    write_time(w, "last_active_at", head->last_active_at_ms);
-    write_time(w, "expires_at",
+    emit_time(w, "created_at", head->created_at_ms);
+    emit_time(w, "last_active_at", head->last_active_at_ms);
+    emit_time(w, "expires_at",
                expiry_hard_at(&head->expiry, head->created_at_ms, head->last_active_at_ms));
 }
 
 void emit_lease(struct json_writer *w, const struct session_head *head)
 {
     jw_kv_str(w, "device", head->lease.device[0] ? head->lease.device : NULL);
-    write_time(w, "since", head->lease.since_ms);
+    emit_time(w, "since", head->lease.since_ms);
 }
 
 void emit_moved(struct run *run, const struct session_head *head)

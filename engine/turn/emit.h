@@ -37,6 +37,8 @@ void emit_window(struct json_writer *w, uint64_t tokens, uint64_t limit);
 // Members of an open object: who a session belongs to, and its status now; its times.
 void emit_head(struct json_writer *w, const struct session_head *head, const char *user,
                int64_t now_ms);
+// A member that is a time, null for 0.
+void emit_time(struct json_writer *w, const char *key, int64_t ms);
 // A member that is an array of lines.
 void emit_lines(struct json_writer *w, const char *key, struct slice lines);
 void emit_constraints(struct json_writer *w, const struct session_head *head);

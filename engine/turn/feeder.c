@@ -199,6 +199,7 @@ static enum audit_detail what_is_read(const struct job *job)
     case JOB_WATCH:    return AUDIT_SHOW;
     case JOB_WHY:      return AUDIT_WHY;
     case JOB_RECALL:   return AUDIT_RECALL;
+    case JOB_MEMORY:   return AUDIT_MEMORY;
     default:           return AUDIT_NO_DETAIL;
     }
 }

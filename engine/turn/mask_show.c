@@ -75,7 +75,8 @@ void show_revealed(struct run *run, struct buf *json)
     buf_init(&s->revealed, RESULT_BYTES_MAX);
     run->extra = s;
     run->extra_free = showing_free;
-    snprintf(run->job->bot, sizeof(run->job->bot), "%s", run->live->chat->head.bot);
+    if (run->live)  // of a session, which says whose it is
+        snprintf(run->job->bot, sizeof(run->job->bot), "%s", run->live->chat->head.bot);
     if (run->job->flags & JOB_REVEAL)
         mask_open_kept(run, reveal);
     else

@@ -108,7 +108,7 @@ static void have_key(struct vault_request *request)
         shelf_open(run, forgotten);
 }
 
-void recall_forget_start(struct run *run)
+void recall_purge_start(struct run *run)
 {
     struct vault *vault = run->w->env.vault;
     memcpy(run->partition, run->job->partition, sizeof(run->partition));

@@ -34,7 +34,7 @@
 //   ask.c why.c list.c usage.c verify.c import.c export.c erase.c   the other
 //               jobs
 //   book.c      what is remembered of users: loaded, checked, changed (book.h)
-//   forget.c    who was erased is forgotten
+//   forget.c    who was erased is forgotten; forget_fact.c: a fact; memory_job.c: facts told
 //   recorded.c  a recorded conversation => turns
 //   backtest*.c policies over turns that are over (backtest_int.h)
 //   walk.c      partition after partition, for jobs that are about everybody
@@ -379,7 +379,7 @@ void shelf_close(struct run *run);
 bool shelves_busy(const struct worker *w);
 void shelves_free(struct worker *w);
 // recall_upkeep.c: run's partition and bot; the run ends once what was purged is durably forgotten.
-void recall_forget_start(struct run *run);
+void recall_purge_start(struct run *run);
 void shelves_forget(struct worker *w, const char *partition);  // whoever that is was erased
 
 // recall_turn.c

@@ -32,7 +32,9 @@ enum job_verb {
     JOB_BACKTEST,   // sessions through `backtest`
     JOB_ATTACH,     // the reply of turn (0: the newest) from from_byte on, under way or stored
     JOB_WATCH,      // what happens in the session, until it is stopped
-    JOB_FORGET,     // what recall remembers of partition and bot agrees with their sessions
+    JOB_RECALL_PURGE,  // what recall remembers of partition and bot agrees with their sessions
+    JOB_MEMORY,     // turn: what is told of it (TELL_…); text: of this fact alone, its id
+    JOB_FORGET_FACT,  // text: which one
     JOB_ERASE,      // the user, for ever
     JOB_EXPORT,     // text is where to go on
     JOB_IMPORT,     // text is one line of INTERFACES.md's import format
@@ -49,6 +51,10 @@ enum { JOB_CONTINUE = 1 /* the newest session of bot and context */, JOB_STATELE
        JOB_REVEAL = 32 /* SHOW: with originals, as far as they are kept */,
        JOB_PREVIEW = 128 /* SESSIONS: with what was said last */,
        JOB_HERE = 64 /* the session goes on on this device, whoever has it */ };
+
+// Of what is remembered. TELL_ALL: also what is so no more, or was forgotten. None of the others:
+// all of them.
+enum { TELL_ALL = 1, TELL_FACTS = 2, TELL_KNOWLEDGE = 4, TELL_JOURNAL = 8, TELL_CORE = 16 };
 
 enum { MESSAGE_BYTES_MAX = 256 << 10, JOB_TEXT_BYTES_MAX = 16 << 20, KEY_BYTES_MAX = 256 };
 
@@ -75,7 +81,7 @@ struct job {
     uint64_t from_byte;            // ATTACH
     uint32_t edit_turn;            // SEND: replaces this turn and all after it
     struct buf text;               // owned
-    char partition[PARTITION_BYTES];  // FORGET: whose
+    char partition[PARTITION_BYTES];  // RECALL_PURGE: whose
     // Instead of events, once, when it is through; NULL: events.
     void (*over)(void *arg, int code);
     void *over_arg;

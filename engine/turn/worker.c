@@ -6,6 +6,7 @@
 #include "turn/feeder.h"
 #include "turn/gauge.h"
 #include "turn/mask.h"
+#include "turn/memory_int.h"
 #include "turn/resume.h"
 #include "turn/watch.h"
 
@@ -241,7 +242,9 @@ static void (*const starts[])(struct run *run) = {
     [JOB_ATTACH] = attach_start,
     [JOB_WATCH] = watch_start,
     [JOB_RESUME] = resume_job,
-    [JOB_FORGET] = recall_forget_start,
+    [JOB_RECALL_PURGE] = recall_purge_start,
+    [JOB_MEMORY] = memory_job_start,
+    [JOB_FORGET_FACT] = forget_fact_start,
     [JOB_BACKTEST] = backtest_start,
     [JOB_ERASE] = erase_start,
     [JOB_EXPORT] = export_start,

@@ -190,7 +190,7 @@ static void test_cli_options__help_goes_before_complaints(void **state)
 
 static void test_cli_options__later_commands_are_known(void **state)
 {
-    static const char *const later[] = {"serve", "reload", "status", "memory", "tasks"};
+    static const char *const later[] = {"serve", "reload", "status", "new", "tasks"};
     struct options o;
     struct line l;
     char text[64];

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: MIT
+// memory_job.c: what a bot remembers of a user, for people to look at: facts and knowledge with the
+// words that bear them out, journal and core memory.
+//
+//   user ─▶ bot (a session's, if one is named) ─▶ policy ─▶ book ─▶ quotes, turn by turn ─▶ told
+//
+// A quote is cut out of its turn when it is asked for, never kept: what was deleted is not quoted.
+#include "turn/mask.h"
+#include "turn/memory_int.h"
+
+enum { QUOTES_MAX = 1 << 16, QUOTES_BYTES_MAX = 32 << 20 };
+
+static void remembering_free(void *extra)
+{
+    struct remembering *m = extra;
+    book_release(m->book);
+    vec_release(&m->quotes);
+    vec_release(&m->by_turn);
+    buf_release(&m->text);
+    mem_free(m);
+}
+
+int memory_no_fact(struct err *err, int code, struct slice fact)
+{
+    if (code != E_NOT_FOUND)
+        return code;
+    return err_set(err, E_NOT_FOUND, "there is no fact %.*s here: `parley memory --all` lists them",
+                   (int)(fact.len < FACT_ID_BYTES ? fact.len : FACT_ID_BYTES), fact.ptr);
+}
+
+// ---- which
+
+static bool is_told(const struct run *run, enum fact_tier tier, const struct fact_at *at)
+{
+    const struct remembering *m = run->extra;
+    uint32_t what = run->job->turn;
+    if (at->slot->tier != tier)
+        return false;
+    if (m->one.slot)
+        return at->fact == m->one.fact;
+    if (run->job->context[0] && at->slot->scope[0] &&
+        strcmp(at->slot->scope, run->context_hash) != 0)
+        return false;
+    if (!(what & (tier == TIER_FACT ? TELL_FACTS : TELL_KNOWLEDGE)))
+        return false;
+    return (what & TELL_ALL) || at->fact->status == FACT_ACTIVE ||
+           at->fact->status == FACT_QUARANTINED;
+}
+
+bool memory_next(const struct run *run, enum fact_tier tier, struct fact_at *at)
+{
+    const struct remembering *m = run->extra;
+    while (fact_book_next(m->book->facts, at))
+        if (is_told(run, tier, at))
+            return true;
+    return false;
+}
+
+// ---- quotes
+
+static int by_turn(const void *a, const void *b)
+{
+    const struct quote *x = *(struct quote *const *)a, *y = *(struct quote *const *)b;
+    int order = strcmp(x->of->session, y->of->session);
+    if (order)
+        return order;
+    return x->of->turn < y->of->turn ? -1 : x->of->turn > y->of->turn;
+}
+
+static int collect_tier(struct run *run, enum fact_tier tier, struct err *err)
+{
+    struct remembering *m = run->extra;
+    struct fact_at at = FACT_AT_START;
+    while (memory_next(run, tier, &at)) {
+        for (size_t i = 0; i < at.fact->evidence.len; i++) {
+            struct quote *q = vec_push(&m->quotes);
+            if (!q && m->quotes.len == m->quotes.max)
+                return err_set(err, E_REFUSED, "more is remembered than an answer holds: ask for "
+                               "one kind, or for one fact");
+            if (!q)
+                return err_set(err, E_NOMEM, "out of memory for what is remembered");
+            // What was forgotten is not told again in the words of whoever said it.
+            *q = (struct quote){.of = fact_evidence_at(at.fact, i),
+                                .wanted = at.fact->status != FACT_FORGOTTEN};
+        }
+    }
+    return E_OK;
+}
+
+static int collect(struct run *run, struct err *err)
+{
+    struct remembering *m = run->extra;
+    int code = collect_tier(run, TIER_FACT, err);
+    if (!code)
+        code = collect_tier(run, TIER_KNOWLEDGE, err);
+    for (size_t i = 0; i < m->quotes.len && !code; i++) {
+        bool wanted = VEC_AT(&m->quotes, struct quote, i)->wanted;
+        struct quote **q = wanted ? vec_push(&m->by_turn) : NULL;
+        if (!wanted)
+            continue;
+        if (!q)
+            return err_set(err, E_NOMEM, "out of memory for what is remembered");
+        *q = vec_at(&m->quotes, i);
+    }
+    if (m->by_turn.len)
+        qsort(m->by_turn.ptr, m->by_turn.len, sizeof(struct quote *), by_turn);
+    return code;
+}
+
+static struct quote *quote_at(const struct remembering *m, size_t i)
+{
+    return *VEC_AT(&m->by_turn, struct quote *, i);
+}
+
+// How many quotes from the next one on are of one turn.
+static size_t of_one_turn(const struct remembering *m)
+{
+    size_t n = 1;
+    struct quote *first = quote_at(m, m->next);
+    while (m->next + n < m->by_turn.len) {
+        struct quote *q = quote_at(m, m->next + n);
+        if (by_turn(&first, &q) != 0)
+            break;
+        n++;
+    }
+    return n;
+}
+
+static int cut(struct remembering *m, struct quote *q, const struct turn *t, struct err *err)
+{
+    struct safe_buf text;
+    int code = E_OK;
+    if (q->of->step >= t->steps_len)
+        return E_OK;
+    safe_buf_init(&text, CONTENT_BYTES_MAX);
+    content_text(&t->steps[q->of->step].content, &text);
+    code = safe_buf_check(&text, "a turn's text", err);
+    struct slice all = safe_slice(safe_buf_text(&text));
+    if (!code && q->of->start < q->of->end && q->of->end <= all.len) {
+        q->at = m->text.len;
+        q->len = q->of->end - q->of->start;
+        q->there = true;
+        buf_add(&m->text, all.ptr + q->of->start, q->len);
+        code = buf_check(&m->text, "what was said", err);
+    }
+    safe_buf_release(&text);
+    return code;
+}
+
+static int take_turn(void *user, const struct turn *t, struct err *err)
+{
+    struct remembering *m = user;
+    size_t n = of_one_turn(m);
+    int code = E_OK;
+    m->seen = true;
+    for (size_t i = 0; i < n && !code; i++)
+        code = cut(m, quote_at(m, m->next + i), t, err);
+    return code;
+}
+
+static void read_next(struct run *run);
+
+static void turn_read(struct ledger_op *op)
+{
+    struct run *run = turn_op_over(op);
+    struct remembering *m = run->extra;
+    size_t n = of_one_turn(m);
+    if (op->code) {
+        emit_error(run, op->code, &op->err);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        quote_at(m, m->next + i)->gone = !m->seen;
+    m->next += n;
+    read_next(run);
+}
+
+static void read_next(struct run *run)
+{
+    struct remembering *m = run->extra;
+    if (m->next == m->by_turn.len || m->turns++ == QUOTE_TURNS_MAX) {
+        memory_tell(run);
+        return;
+    }
+    const struct fact_evidence *of = quote_at(m, m->next)->of;
+    struct ledger_pick pick = {.partition = run->partition,
+                               .session = of->session,
+                               .key = run->user_key,
+                               .first = of->turn,
+                               .last = of->turn,
+                               .take = take_turn,
+                               .user = m};
+    m->seen = false;
+    turn_op_start(run, turn_read);
+    ledger_pick(run->w->ledger, &pick, &run->op);
+}
+
+// ---- the book
+
+static void have_book(struct book_wait *wait)
+{
+    struct run *run = wait->user;
+    struct remembering *m = run->extra;
+    struct slice fact = buf_slice(&run->job->text);
+    struct err err = ERR_INIT;
+    run->op_busy = false;
+    if (wait->code) {
+        emit_error(run, wait->code, &wait->err);
+        return;
+    }
+    m->book = wait->book;
+    int code = E_OK;
+    if (fact.len)
+        code = memory_no_fact(&err, fact_book_find(m->book->facts, fact, &m->one, &err), fact);
+    if (!code)
+        code = collect(run, &err);
+    if (code)
+        emit_error(run, code, &err);
+    else
+        read_next(run);
+}
+
+static void open_book(struct run *run)
+{
+    struct remembering *m = run->extra;
+    m->wait = (struct book_wait){.key = run->user_key, .done = have_book, .user = run};
+    memcpy(m->wait.partition, run->partition, sizeof(m->wait.partition));
+    snprintf(m->wait.bot, sizeof(m->wait.bot), "%s", run->job->bot);
+    run->op_busy = true;
+    book_open(run->w, &m->wait);
+}
+
+static void have_bot(struct run *run)
+{
+    mask_policy(run, open_book);
+}
+
+// A session says which bot is meant.
+static void have_session(struct run *run)
+{
+    struct err err = ERR_INIT;
+    int code = resolve_agree(run, &run->live->chat->head, &err);
+    if (code)
+        emit_error(run, code, &err);
+    else
+        have_bot(run);
+}
+
+static void have_user(struct run *run)
+{
+    if (run->user_key && run->job->session[0])
+        resolve_view(run, run->job->session, have_session);
+    else
+        have_bot(run);
+}
+
+void memory_job_start(struct run *run)
+{
+    const uint32_t parts = TELL_FACTS | TELL_KNOWLEDGE | TELL_JOURNAL | TELL_CORE;
+    struct remembering *m = mem_zalloc(sizeof(*m));
+    struct err err = ERR_INIT;
+    if (!m) {
+        emit_error(run, err_set(&err, E_NOMEM, "out of memory for what is remembered"), &err);
+        return;
+    }
+    vec_init(&m->quotes, sizeof(struct quote), QUOTES_MAX);
+    vec_init(&m->by_turn, sizeof(struct quote *), QUOTES_MAX);
+    buf_init(&m->text, QUOTES_BYTES_MAX);
+    run->extra = m;
+    run->extra_free = remembering_free;
+    if (!(run->job->turn & parts))
+        run->job->turn |= parts;
+    resolve_user(run, false, have_user);
+}
