@@ -293,10 +293,12 @@ enum {
 };
 /** Archives the sessions whose time has come, and deletes the turns of those that were archived
  * long enough ago, as their policies' `expiry` says; an engine does so by itself every few minutes
- * (setting sweep_every). {due, archived, purged, records, left, time, clock_ahead_seconds, paused}:
- * sessions that were due, archived, whose turns were deleted; records deleted; sessions that could
- * not be handled now; the time that deletions go by, and by how much the clock is ahead of it and
- * not believed, as it jumped: they are paused then. PARLEY_E_REFUSED: another process is at it. */
+ * (setting sweep_every). {due, archived, purged, learnt, failed, records, left, time,
+ * clock_ahead_seconds, paused}: sessions that were due, archived, whose turns were deleted; that
+ * were learnt from before, or could not be yet, as a model failed: they are tried again later;
+ * records deleted; sessions that could not be handled now; the time that deletions go by, and by
+ * how much the clock is ahead of it and not believed, as it jumped: they are paused then.
+ * PARLEY_E_REFUSED: another process is at it. */
 PARLEY_API int parley_sweep(parley *engine, unsigned flags, uint64_t *request,
                             parley_error *error);
 /** Erases the scope's user, for ever: destroys the keys of all that is kept of them, then deletes

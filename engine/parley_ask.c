@@ -6,8 +6,8 @@
 
 enum { FACT_PREFIX_MIN = 4 };  // digits that name a fact
 
-// The same worker for a user, always (FNV-1a).
-static struct worker *worker_of(parley *e, const char *user)
+// FNV-1a.
+struct worker *engine_worker_of(parley *e, const char *user)
 {
     uint64_t h = 14695981039346656037u;
     for (; *user; user++)
@@ -105,7 +105,7 @@ static int post(parley *e, struct job *job, uint64_t *request, struct err *err, 
     }
     if (request)
         *request = job->request;
-    worker_post(worker_of(e, job->user), job);
+    worker_post(engine_worker_of(e, job->user), job);
     return PARLEY_OK;
 }
 

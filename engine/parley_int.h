@@ -224,6 +224,8 @@ void house_free(parley *e);  // harmless without
 
 // One more request under way, with its number; E_BUSY when there are too many.
 int engine_take_request(parley *e, uint64_t *request, struct err *err);
+// The same worker for a user, always.
+struct worker *engine_worker_of(parley *e, const char *user);
 
 // Every session of the scope that was active since then goes through b, which is borrowed until the
 // one answer.

@@ -5,6 +5,22 @@
 
 #include "jobs/reseal.h"
 #include "jobs/sweep.h"
+#include "model/record.h"
+
+// A session that is being learnt from, one at a time: its user's name says whose worker does it.
+struct learning_ask {
+    parley *engine;
+    char partition[PARTITION_BYTES], session[ID_TEXT_BYTES];
+    void (*done)(void *arg, int code);
+    void *arg;
+    struct vault_request key;
+    struct store_op op;
+    struct buf name;
+    struct worker *worker;       // that does; NULL: none does
+    uint64_t request;            // by this number
+    int code;
+    struct loop_task task;       // back to the jobs' loop
+};
 
 // What the jobs of one engine are made of. On the first worker's thread, once that runs.
 struct house {
@@ -12,6 +28,7 @@ struct house {
     struct runner *runner;
     struct sweep *sweep;
     struct reseal_work *reseal;
+    struct learning_ask learning;
     char boot_id[CLOCK_BOOT_ID_BYTES];
     struct loop_task start;
 };
@@ -45,6 +62,106 @@ static void forget(void *user, const char *partition, const char *bot,
     worker_post(h->engine->hands[0].worker, job);
 }
 
+// ---- learning from a session, on the worker of its user
+
+static void told_here(struct loop_task *task)
+{
+    struct learning_ask *l = CONTAINER_OF(task, struct learning_ask, task);
+
+    l->worker = NULL;
+    buf_release(&l->name);
+    l->done(l->arg, l->code);
+}
+
+// On that worker's thread.
+static void learnt(void *arg, int code)
+{
+    struct learning_ask *l = arg;
+
+    l->code = code;
+    l->task.fn = told_here;
+    loop_post(l->engine->hands[0].loop, &l->task);
+}
+
+static void post_learning(struct learning_ask *l, struct worker *w)
+{
+    struct err err = ERR_INIT;
+    struct job *job;
+
+    if (job_new(&job, &err)) {
+        learnt(l, err.code);
+        return;
+    }
+    job->verb = JOB_LEARN;
+    job->flags = JOB_ENDED;
+    memcpy(job->partition, l->partition, sizeof(job->partition));
+    memcpy(job->session, l->session, sizeof(job->session));
+    job->request = l->request = atomic_fetch_add(&l->engine->next_request, 1);
+    job->over = learnt;
+    job->over_arg = l;
+    l->worker = w;
+    worker_post(w, job);
+}
+
+static void name_read(struct store_op *op)
+{
+    struct learning_ask *l = CONTAINER_OF(op, struct learning_ask, op);
+    struct safe_buf body;
+    char user[USER_BYTES] = "";
+    struct err err = op->err;
+    int code = op->code;
+
+    safe_buf_init(&body, RECORD_BODY_BYTES_MAX);
+    if (!code && op->rows_len) {
+        struct vault_place place = vault_place_of(&op->rows[0]);
+        code = vault_unseal(l->engine->vault, l->key.key, &place, op->rows[0].body, &body, &err);
+        if (!code)
+            code = user_read_body(user, safe_buf_text(&body), &err);
+    }
+    safe_buf_release(&body);
+    store_op_release(op);
+    // Whoever cannot be named is served by any of them: versions guard what is written.
+    if (code == E_STORE || code == E_NOMEM)
+        learnt(l, code);
+    else
+        post_learning(l, engine_worker_of(l->engine, user));
+}
+
+static void key_found(struct vault_request *request)
+{
+    struct learning_ask *l = CONTAINER_OF(request, struct learning_ask, key);
+
+    if (request->code) {
+        learnt(l, request->code);
+        return;
+    }
+    key_user(&l->name);
+    l->op = (struct store_op){.verb = STORE_GET, .loop = l->engine->hands[0].loop,
+                              .done = name_read, .partition = slice_str(l->partition),
+                              .key = buf_slice(&l->name)};
+    store_submit(l->engine->store, &l->op);
+}
+
+static void learn(void *user, const char *partition, const char *session,
+                  void (*done)(void *arg, int code), void *arg)
+{
+    struct house *h = user;
+    struct learning_ask *l = &h->learning;
+    parley *e = h->engine;
+
+    *l = (struct learning_ask){.engine = e, .done = done, .arg = arg,
+                               .name = BUF_INIT(RECORD_KEY_BYTES_MAX)};
+    snprintf(l->partition, sizeof(l->partition), "%s", partition);
+    snprintf(l->session, sizeof(l->session), "%s", session);
+    if (e->hands_len == 1) {
+        post_learning(l, e->hands[0].worker);
+        return;
+    }
+    l->key = (struct vault_request){.loop = e->hands[0].loop, .done = key_found};
+    memcpy(l->key.partition, l->partition, sizeof(l->key.partition));
+    vault_user_key(e->vault, &l->key);
+}
+
 static void start(struct loop_task *task)
 {
     struct house *h = CONTAINER_OF(task, struct house, start);
@@ -73,6 +190,7 @@ int house_open(parley *e, struct err *err)
         .log = &e->log,
         .boot_id = h->boot_id,
         .forget = forget,
+        .learn = learn,
         .user = h,
     };
     int code = runner_new(&h->runner, &env, err);
@@ -94,7 +212,11 @@ int house_open(parley *e, struct err *err)
 
 void house_stop(parley *e, void (*idle)(void *user), void *user)
 {
+    const struct learning_ask *l = &e->house->learning;
+
     runner_stop(e->house->runner, idle, user);
+    if (l->worker)
+        worker_stop_request(l->worker, l->request);
 }
 
 bool house_stands(const parley *e)
@@ -124,6 +246,8 @@ static void write_report(struct buf *out, const struct sweep_report *r)
     jw_kv_i64(&w, "due", r->looked);
     jw_kv_i64(&w, "archived", r->archived);
     jw_kv_i64(&w, "purged", r->purged);
+    jw_kv_i64(&w, "learnt", r->learnt);
+    jw_kv_i64(&w, "failed", r->failed);
     jw_kv_i64(&w, "records", (int64_t)r->records);
     jw_kv_i64(&w, "left", r->left);
     clock_format(r->trusted_ms, time);

@@ -9,6 +9,7 @@ static void print(struct cli *cli, struct json root)
 {
     int64_t left = json_i64(json_get(root, "left"), 0);
     int64_t ahead = json_i64(json_get(root, "clock_ahead_seconds"), 0);
+    int64_t failed = json_i64(json_get(root, "failed"), 0);
     int64_t purged = json_i64(json_get(root, "purged"), 0);
 
     outputf(&cli->output, "archived: %" PRId64 ", purged: %" PRId64,
@@ -16,6 +17,9 @@ static void print(struct cli *cli, struct json root)
     if (purged)
         outputf(&cli->output, " (%" PRId64 " records)", json_i64(json_get(root, "records"), 0));
     output_end_line(&cli->output);
+    if (failed)
+        output_note(&cli->output, "%" PRId64 " session%s could not be learnt from yet: a later "
+                    "sweep tries again", failed, failed == 1 ? "" : "s");
     if (left)
         output_note(&cli->output, "%" PRId64 " session%s could not be handled: run parley verify",
                     left, left == 1 ? "" : "s");

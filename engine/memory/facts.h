@@ -118,6 +118,13 @@ int fact_book_forget(struct fact_book *b, const char *id, int64_t now_ms, uint32
 // until facts of two sessions bear it anew. *count of it. E_NOMEM.
 int fact_book_retire_unborne(struct fact_book *b, uint32_t *count, struct err *err);
 
+// What was said in turns that were taken back (an undo, an edit) was never said: these statements
+// go, with what rests on them alone; what they took the place of is so again. *count of the values
+// that went. E_NOMEM.
+int fact_book_retract(struct fact_book *b, const char *session,
+                      bool (*is_gone)(void *user, uint32_t turn), void *user, int64_t now_ms,
+                      uint32_t *count, struct err *err);
+
 // ---- what is to be written
 
 bool fact_book_changed(const struct fact_book *b);

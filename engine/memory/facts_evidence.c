@@ -134,6 +134,31 @@ int evidence_add(struct fact *f, const struct fact_evidence *e, struct err *err)
     return E_OK;
 }
 
+void evidence_remove(struct fact *f, size_t i)
+{
+    uint32_t hash = turn_hash(fact_evidence_at(f, i));
+    bool again = false;
+
+    vec_remove(&f->evidence, i);
+    f->confirmed_at_ms = 0;
+    for (size_t k = 0; k < f->evidence.len; k++) {
+        const struct fact_evidence *e = fact_evidence_at(f, k);
+
+        again |= turn_hash(e) == hash;
+        if (says_so(e) && e->at_ms > f->confirmed_at_ms)
+            f->confirmed_at_ms = e->at_ms;
+    }
+    for (size_t k = 0; k < f->turns.len && !again;) {
+        if (*VEC_AT(&f->turns, uint32_t, k) == hash)
+            vec_remove(&f->turns, k);
+        else
+            k++;
+    }
+    f->confirmations = (uint32_t)f->turns.len;
+}
+
+// ---- room
+
 static struct fact *who_goes(const struct fact_slot *s, const struct fact *keep)
 {
     struct fact *found = NULL;

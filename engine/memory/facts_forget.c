@@ -77,8 +77,8 @@ static void take_evidence(struct fact *f, const char *id, int64_t now_ms, uint32
     }
 }
 
-static int forget_conclusions(struct fact_book *b, const char *id, int64_t now_ms, uint32_t *count,
-                              struct err *err)
+int forget_conclusions(struct fact_book *b, const char *id, int64_t now_ms, uint32_t *count,
+                       struct err *err)
 {
     int code = E_OK;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // facts_int.h: what the files of the book of facts share: facts.c (slots, and who owns them),
 // facts_consider.c (what a candidate does), facts_evidence.c (what a fact rests on),
-// facts_periods.c (what follows from that), facts_forget.c.
+// facts_periods.c (what follows from that), facts_forget.c, facts_retract.c.
 #ifndef MEMORY_FACTS_INT_H
 #define MEMORY_FACTS_INT_H
 
@@ -57,9 +57,16 @@ int book_fact_id(const struct fact_book *b, const struct fact_slot *slot, struct
 bool evidence_is_news(const struct fact *f, const struct fact_evidence *e);
 // Of more than FACT_EVIDENCE_MAX what supports nothing goes, then those in the middle. E_NOMEM.
 int evidence_add(struct fact *f, const struct fact_evidence *e, struct err *err);
+// Takes the i-th piece of evidence away, with what was counted of it.
+void evidence_remove(struct fact *f, size_t i);
 // Room in the slot for one fact more, or for more evidence of the one that has this id; false:
 // there is none. Pointers to its facts are others then.
 bool slot_make_room(struct fact_slot *s, const char *id);
+
+// facts_forget.c: the knowledge that rests on the fact alone is forgotten too, other knowledge
+// loses this evidence; adds to *count. E_NOMEM.
+int forget_conclusions(struct fact_book *b, const char *id, int64_t now_ms, uint32_t *count,
+                       struct err *err);
 
 // facts_periods.c: statuses and periods of slots as they follow from their statements: of all of
 // them together where there is one value, else of each value by itself. E_NOMEM, then nothing is

@@ -4,6 +4,7 @@
 #include "turn/device.h"
 #include "turn/feeder.h"
 #include "turn/gauge.h"
+#include "turn/learn.h"
 #include "turn/mask.h"
 #include "turn/resume.h"
 
@@ -261,6 +262,7 @@ static void undo_done(struct ledger_op *op)
     const struct chat *chat = run->live->chat;
     const struct turn *turn = chat_turn(chat, run->turn);
     struct safe_buf text;
+    learn_undone(run);
     safe_buf_init(&text, CONTENT_BYTES_MAX);
     content_text(&turn->steps[0].content, &text);
     if (safe_buf_check(&text, "the text", NULL)) {

@@ -6,6 +6,7 @@
 // summaries of full size; what a model would make of the words is not told.
 #include "turn/choose.h"
 #include "turn/backtest_int.h"
+#include "turn/summary.h"
 
 #include "base/utf8.h"
 #include "memory/drift.h"

@@ -14,6 +14,7 @@
 // a request's first message is the user's.
 #include "turn/choose.h"
 #include "turn/device.h"
+#include "turn/learn.h"
 #include "turn/mask.h"
 #include "turn/resume.h"
 
@@ -200,6 +201,7 @@ static void committed(struct ledger_op *op)
     run->tries = 0;
     r->to = NULL;
     resuming_free(run);
+    learn_ended(run, &run->live->chat->head);
     live_swap(run, to);
     if (live_map(run->w, to, &err))
         log_line(run->w->env.log, LOG_WARN, "turn: %s", err.message);

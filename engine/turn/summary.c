@@ -201,10 +201,14 @@ void summing_over(struct summing *s)
         log_line(w->env.log, LOG_WARN, "summary: session=%s upto=%u: none was made: %s; "
                  "next try after %lld s", s->head.id, s->upto, s->why, (long long)ms / 1000);
     }
+    struct run *waits = s->waits;
+    void (*over)(struct run *waits) = s->over;
     summing_free(s);
     if (!w->summing)
         loop_timer_stop(w->env.loop, &w->summary_timer);
     worker_check_idle(w);
+    if (waits)
+        over(waits);
 }
 
 // ---- beginning one
@@ -256,7 +260,8 @@ static int copy_run(struct summing *s, const struct run *run, uint32_t upto, str
     return code;
 }
 
-static void begin(struct run *run, uint32_t upto)
+// NULL: none is made.
+static struct summing *make(struct run *run, uint32_t upto)
 {
     struct worker *w = run->w;
     struct err err = ERR_INIT;
@@ -268,11 +273,11 @@ static void begin(struct run *run, uint32_t upto)
                  run->live->chat->head.id, err.message);
         if (s)
             summing_free(s);
-        return;
+        return NULL;
     }
     s->next = w->summing;
     w->summing = s;
-    summing_start(s);
+    return s;
 }
 
 void summary_after(struct run *run)
@@ -287,6 +292,56 @@ void summary_after(struct run *run)
     uint32_t base = run->summary ? run->summary->made.upto : 0;
     base = run->summary_upto > base ? run->summary_upto : base;
     uint32_t upto = summary_due(chat, &run->plan, base, context_budget(run));
-    if (upto)
-        begin(run, upto);
+    struct summing *s = upto ? make(run, upto) : NULL;
+    if (s)
+        summing_start(s);
+}
+
+// ---- at a session's end
+
+static void summary_begin_end(struct run *run)
+{
+    const struct session_head *head = &run->live->chat->head;
+    uint32_t upto = newest_live(head, head->turns);
+    struct err err = ERR_INIT;
+    turn_history(run);
+    bool may = run->plan.summary.tokens && upto && !run->w->draining &&
+               !under_way(run->w, head->id) && any_room(run->w) && !rests(run->w, head->id);
+    if (may && provider_choose(run, &err)) {
+        log_line(run->w->env.log, LOG_WARN, "summary: session=%s: none is made: %s", head->id,
+                 err.message);
+        may = false;
+    }
+    struct summing *s = may ? make(run, upto) : NULL;
+    if (!s) {
+        run->summary_then(run);
+        return;
+    }
+    s->waits = run;
+    s->over = run->summary_then;
+    summing_start(s);
+}
+
+void summary_at_end(struct run *run, const struct session_head *head,
+                    void (*then)(struct run *run))
+{
+    struct session_head view = {0};
+    struct live *live = NULL;
+    struct err err = ERR_INIT;
+    run->summary_then = then;
+    // What follows from what was said, and not from how much it was, is for a turn to plan.
+    if (run->policy->info.needs_turns || head->open_turn) {
+        then(run);
+        return;
+    }
+    int code = session_head_copy(&view, head, &err);
+    if (!code)
+        code = live_new(&live, run->w, &view, run->user_key, &err);
+    session_head_release(&view);
+    if (code) {
+        then(run);
+        return;
+    }
+    live_swap(run, live);
+    aside_run(run, summary_begin_end);
 }

@@ -14,7 +14,7 @@
 #define TURN_SUMMARY_INT_H
 
 #include "memory/drift.h"
-#include "turn/turn_int.h"
+#include "turn/summary.h"
 
 enum {
     SUMMARIES_AT_ONCE = 4,              // of a worker
@@ -66,6 +66,8 @@ struct summing {
     struct ledger_op op;
     void (*then)(struct summing *s);    // what follows the settlement
     bool stopped;                       // the worker drains, and time is up
+    struct run *waits;                  // at its session's end; NULL: nobody waits for it
+    void (*over)(struct run *waits);
     int code;                           // how it ends
     char why[ERR_MESSAGE_BYTES];
 };

@@ -29,6 +29,7 @@
 //   embedding.c calls for embeddings: recorded, and resting where they fail
 //   summary.c   summaries: when one is due, those under way; summary_make.c: how one is made;
 //               summary_text.c: what a model is asked; summary_turn.c: what a turn sends of it
+//   learn.c     what is remembered of sessions, learnt beside their turns (learn.h)
 //   pin.c       what a session keeps in every request
 //   constrain.c what is to be kept in mind, word for word
 //   ask.c why.c list.c usage.c verify.c import.c export.c erase.c   the other
@@ -129,6 +130,8 @@ struct live {
     struct refused refused;
     uint32_t pins;                 // runs that found it and do not have it yet; not parked then
     bool mapped;                   // in worker->live
+    uint32_t learnt_upto;          // without a finding, so that it is not written (learn.c)
+    unsigned learnt_past;
     bool erased;                   // its user is: it goes when nobody has it
     bool private_view;             // seen by one run only (transcripts, replays)
     char *fresh_name;              // its key in worker->fresh until its first turn; owned
@@ -411,17 +414,6 @@ static inline uint64_t summary_tokens(const struct context *c)
 {
     return c->summary ? c->summary->step.tokens : 0;
 }
-
-// summary.c
-// The turn up to which a summary of the session is due by plan, now that its newest turn is closed;
-// `base`: what one stands for already. 0: none is. Turns from the cut on must be loaded.
-uint32_t summary_due(const struct chat *chat, const struct history_plan *plan, uint32_t base,
-                     uint64_t budget_tokens);
-// After A2: begins to make one if it is due. Never waits, and nothing waits for it.
-void summary_after(struct run *run);
-bool summaries_busy(const struct worker *w);
-void summaries_drain(struct worker *w);  // those under way end soon
-void summaries_free(struct worker *w);
 
 // recall_embed.c
 // Gets the embedding of `text`, at most wait_ms long, if the index has any to compare it with, and

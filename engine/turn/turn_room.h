@@ -35,6 +35,7 @@ enum job_verb {
     JOB_RECALL_PURGE,  // what recall remembers of partition and bot agrees with their sessions
     JOB_MEMORY,     // turn: what is told of it (TELL_…); text: of this fact alone, its id
     JOB_FORGET_FACT,  // text: which one
+    JOB_LEARN,      // what is to be remembered of session of partition (turn/learn.h)
     JOB_ERASE,      // the user, for ever
     JOB_EXPORT,     // text is where to go on
     JOB_IMPORT,     // text is one line of INTERFACES.md's import format
@@ -50,7 +51,8 @@ enum { JOB_CONTINUE = 1 /* the newest session of bot and context */, JOB_STATELE
        JOB_AS_OPERATOR = 16 /* not the user asks: what is read of the user is noted */,
        JOB_REVEAL = 32 /* SHOW: with originals, as far as they are kept */,
        JOB_PREVIEW = 128 /* SESSIONS: with what was said last */,
-       JOB_HERE = 64 /* the session goes on on this device, whoever has it */ };
+       JOB_HERE = 64 /* the session goes on on this device, whoever has it */,
+       JOB_ENDED = 256 /* LEARN: the session is over */ };
 
 // Of what is remembered. TELL_ALL: also what is so no more, or was forgotten. None of the others:
 // all of them.
@@ -81,7 +83,7 @@ struct job {
     uint64_t from_byte;            // ATTACH
     uint32_t edit_turn;            // SEND: replaces this turn and all after it
     struct buf text;               // owned
-    char partition[PARTITION_BYTES];  // RECALL_PURGE: whose
+    char partition[PARTITION_BYTES];  // RECALL_PURGE, LEARN: whose
     // Instead of events, once, when it is through; NULL: events.
     void (*over)(void *arg, int code);
     void *over_arg;

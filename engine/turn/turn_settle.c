@@ -3,7 +3,9 @@
 // state in one commit: A2. If the store fails, the ledger is read again before anything is written
 // again.
 #include "turn/device.h"
+#include "turn/learn.h"
 #include "turn/mask.h"
+#include "turn/summary.h"
 
 void turn_outcome(struct run *run, int code, const char *text)
 {
@@ -74,8 +76,10 @@ static void end_turn(struct run *run, int code, const char *message)
 {
     run->w->stats.turns_done++;
     run->state = RUN_OVER;
-    if (code != E_ERASED)
+    if (code != E_ERASED) {
         summary_after(run);
+        learn_after(run);
+    }
     emit_done(run, chat_turn(run->live->chat, run->turn), code, message);
 }
 

@@ -5,9 +5,11 @@
 #include "turn/book.h"
 #include "turn/feeder.h"
 #include "turn/gauge.h"
+#include "turn/learn.h"
 #include "turn/mask.h"
 #include "turn/memory_int.h"
 #include "turn/resume.h"
+#include "turn/summary.h"
 #include "turn/watch.h"
 
 enum { UNPRICED_MAX = 256, PROVIDERS_MAX = 256, KEYS_MAX = 65536, SHELVES_MAX = 65536 };
@@ -245,6 +247,7 @@ static void (*const starts[])(struct run *run) = {
     [JOB_RECALL_PURGE] = recall_purge_start,
     [JOB_MEMORY] = memory_job_start,
     [JOB_FORGET_FACT] = forget_fact_start,
+    [JOB_LEARN] = learn_start,
     [JOB_BACKTEST] = backtest_start,
     [JOB_ERASE] = erase_start,
     [JOB_EXPORT] = export_start,

@@ -54,7 +54,7 @@ run sessions --bot fern -o json
 has '$[0].status' text archived
 run sweep -o json
 code 0
-keys '$' "due archived purged records left time clock_ahead_seconds paused"
+keys '$' "due archived purged learnt failed records left time clock_ahead_seconds paused"
 has '$.archived' integer 0
 has '$.paused' false
 expect "some were deleted" test "$(value '$.purged')" -ge 3

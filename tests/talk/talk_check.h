@@ -646,7 +646,8 @@ static const char *member_name(struct slice word)
         {"limit", "limit"},          {"tokens", "tokens"},
         {"percent", "percent"},      {"due", "due"},
         {"archived", "archived"},    {"purged", "purged"},
-        {"records", "records"},      {"left", "left"}};
+        {"records", "records"},      {"left", "left"},
+        {"learnt", "learnt"},        {"failed", "failed"}};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (slice_is(word, names[i][0]))
