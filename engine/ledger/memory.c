@@ -374,7 +374,9 @@ static void add_rest(struct work *w, struct saving *s)
     if (c->learnt) {
         key_learnt(&b->name, c->learnt->session);
         learnt_write_meta(c->learnt, &b->meta);
-        s->learnt_item = commit_add(b, verb_of(c->learnt->version), c->learnt->version);
+        s->learnt_item = c->manifest ? commit_add(b, STORE_PUT, 0)
+                                     : commit_add(b, verb_of(c->learnt->version),
+                                                  c->learnt->version);
     }
 }
 

@@ -72,7 +72,8 @@ struct ledger_memory_commit {
     const struct journal_entry *const *journal_gone;  // entries that go
     uint32_t journal_gone_len;
     struct core_memory *core;          // NULL: unchanged
-    struct learnt *learnt;             // NULL: unchanged
+    struct learnt *learnt;             // NULL: unchanged. With a manifest that guards it, too: one
+                                       // that says less than the store's is learnt again
     const struct audit_note *notes;    // in the first of the batches
     uint32_t notes_len;
 };

@@ -9,6 +9,7 @@
 enum {
     ENTRIES_MAX = 1 << 16,
     BOOKS_PART_OF_LIMIT = 8,     // of what live sessions may take, so much is theirs
+    WAIT_BITS_MAX = 8,           // after a conflict, up to 256 ms
     NAME_BYTES = PARTITION_BYTES + BOT_NAME_BYTES,
 };
 
@@ -34,6 +35,7 @@ struct entry {
     struct journal_entry *put[JOURNAL_LIST_MAX];
     const struct journal_entry *gone[JOURNAL_LIST_MAX];
     struct loop_task task;
+    struct loop_timer timer;
 };
 
 struct books {
@@ -249,6 +251,21 @@ static void drop_next(struct entry *e)
     e->dirty = NULL;
 }
 
+static void waited(struct loop_timer *timer)
+{
+    load(CONTAINER_OF(timer, struct entry, timer));
+}
+
+// So that of several who learn without a pause each comes to write.
+static void wait_a_little(struct entry *e, unsigned tries)
+{
+    unsigned bits = tries < WAIT_BITS_MAX ? tries : WAIT_BITS_MAX;
+
+    e->timer.fn = waited;
+    loop_timer_start(e->w->env.loop, &e->timer,
+                     (int64_t)rand_below(e->w->env.rand, UINT64_C(1) << bits));
+}
+
 static void committed(struct ledger_op *op)
 {
     struct entry *e = op->user;
@@ -271,7 +288,7 @@ static void committed(struct ledger_op *op)
     drop_next(e);
     keep_book(e, NULL);
     if (again && ++c->tries < BOOK_TRIES_MAX) {
-        load(e);
+        wait_a_little(e, c->tries);
         return;
     }
     answer_change(e, op->code, &err);
@@ -329,9 +346,9 @@ static bool fill_commit(struct entry *e)
 
     fill_rest(e);
     bool changes = c->slots_len || c->journal_len || c->journal_gone_len || c->core ||
-                   !same_manifest(&e->next->manifest, &e->book->manifest);
+                   c->learnt || !same_manifest(&e->next->manifest, &e->book->manifest);
     c->manifest = changes ? &e->next->manifest : NULL;
-    return changes || c->learnt || c->notes_len;
+    return changes || c->notes_len;
 }
 
 static void change(struct entry *e)

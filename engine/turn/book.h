@@ -79,7 +79,7 @@ struct book_change {
     unsigned tries;
     struct loop_task task;
 };
-enum { BOOK_TRIES_MAX = 8 };
+enum { BOOK_TRIES_MAX = 16 };  // with random waits between, longer each time
 void book_change(struct worker *w, struct book_change *change);
 
 // For an apply: core memory's texts. E_REFUSED: longer than CORE_BYTES_MAX.

@@ -22,7 +22,8 @@ static void process_open(struct process *p, const struct process *beside, const 
     else
         kit_open(&p->kit, url);
     p->worker = (struct worker){.env = {.loop = p->kit.loop, .vault = p->kit.vault,
-                                        .clock = &p->kit.clock->clock, .live_bytes_max = 1 << 26},
+                                        .clock = &p->kit.clock->clock,
+                                        .rand = &p->kit.rand->rand, .live_bytes_max = 1 << 26},
                                 .ledger = p->kit.ledger};
 }
 
