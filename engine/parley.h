@@ -201,7 +201,8 @@ typedef struct parley_scope {
 #define PARLEY_SCOPE_INIT {PARLEY_SCOPE_VERSION, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /** {session, turns, bot, title, provider, model, window{tokens, limit, percent}}: the session that
- * a message with this scope would go to. session is "" when it would be a new one. */
+ * a message with this scope would go to. session is "" when it would be a new one; else there are
+ * device, since, and held: whether another device has it, as far as is known here. */
 PARLEY_API int parley_session(parley *engine, const parley_scope *scope, uint64_t *request,
                               parley_error *error);
 /** Somebody comes back: the session to go on in, as the policy's `resume` says of how long they

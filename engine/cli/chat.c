@@ -67,6 +67,14 @@ static void greet(struct chat *chat, struct json root)
     buf_add_str(&text, " · /help lists commands\n");
     if (json_is_string(json_get(root, "provider"), "scripted"))
         buf_add_str(&text, "Offline: the replies come from a script, not from a language model.\n");
+    if (json_bool(json_get(root, "held"), false)) {
+        buf_add_str(&text, "In use on another device");
+        if (json_type(json_get(root, "device")) == JSON_STRING) {
+            buf_add_str(&text, ", ");
+            json_string(json_get(root, "device"), &text);
+        }
+        buf_add_str(&text, ": /here goes on here.\n");
+    }
     output_style(o, STYLE_DIM);
     output_text(o, buf_slice(&text));
     output_style(o, STYLE_PLAIN);

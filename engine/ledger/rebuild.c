@@ -208,6 +208,8 @@ static int take_turn(void *user, struct turn *t, struct err *err)
         if (t->n == 1)
             h->created_at_ms = t->steps[0].at_ms;
         h->last_active_at_ms = t->steps[t->steps_len - 1].at_ms;
+        if (t->epoch > h->lease.epoch)
+            h->lease.epoch = t->epoch;  // whose it was is not known: it is anybody's
         h->open_turn = t->status == TURN_OPEN ? t->n : 0;
     }
     turn_release(t);

@@ -157,6 +157,10 @@ int rules_check_turns(const struct session_head *head, const struct turn *turns,
             return err_set(err, E_REFUSED,
                            "turn %u: is out of order (R6): it follows turn %u of %u", turns[i].n,
                            i ? turns[i - 1].n : 0, head->turns);
+        if (turns[i].epoch > head->lease.epoch || (i > 0 && turns[i].epoch &&
+                                                   turns[i].epoch < turns[i - 1].epoch))
+            return err_set(err, E_REFUSED, "turn %u: was said in epoch %u of the session's "
+                           "devices, which does not follow", turns[i].n, turns[i].epoch);
         int code = check_turn(head, &turns[i], err);
         if (code)
             return code;

@@ -24,7 +24,7 @@ static inline bool rules_says_something(const struct content *c)  // R4
 }
 // Stored turns: ordinals contiguous from first, each begins with a user step, statuses agree with
 // the steps (done and cut have a reply step; open only as the last turn), superseded flags agree
-// with head.
+// with head, as do the epochs of its devices, which never go back.
 int rules_check_turns(const struct session_head *head, const struct turn *turns, uint32_t len,
                       struct err *err);
 

@@ -142,11 +142,23 @@ LJMP static void push_last_active(lua_State *L, uint32_t index)
     values_push_seconds(L, head_of(L)->last_active_at_ms);
 }
 
+LJMP static void push_device(lua_State *L, uint32_t index)
+{
+    const char *device = head_of(L)->lease.device;
+
+    (void)index;
+    if (device[0])
+        lua_pushstring(L, device);
+    else
+        lua_pushnil(L);
+}
+
 static const struct kind session_kind = {
     .type = "view.session",
     .fields = {
         {"id", push_id}, {"state", push_whole_state}, {"turns", push_turns},
         {"started", push_started}, {"last_active", push_last_active},
+        {"device", push_device},
     },
 };
 

@@ -63,11 +63,12 @@ int lease_refuse(const struct session_lease *l, const char *session, const char 
 
 void lease_write(const struct session_lease *l, struct json_writer *w)
 {
-    if (!l->holder[0])
+    if (!l->holder[0] && !l->epoch)
         return;
     jw_key(w, "lease");
     jw_object(w);
-    jw_kv_str(w, "holder", l->holder);
+    if (l->holder[0])
+        jw_kv_str(w, "holder", l->holder);
     jw_kv_i64(w, "epoch", l->epoch);
     jw_kv_i64(w, "since", l->since_ms);
     if (l->rules.one_active)
@@ -77,14 +78,13 @@ void lease_write(const struct session_lease *l, struct json_writer *w)
     jw_object_end(w);
 }
 
-static bool read_holder(struct json object, const char *key, bool required,
-                        char out[DEVICE_HOLDER_BYTES])
+static bool read_holder(struct json object, const char *key, char out[DEVICE_HOLDER_BYTES])
 {
     struct json v = json_get(object, key);
     struct slice raw = json_raw(v);
 
     if (json_type(v) == JSON_NONE)
-        return !required;
+        return true;
     if (json_type(v) != JSON_STRING || raw.len < 3 || raw.len - 2 >= DEVICE_HOLDER_BYTES ||
         memchr(raw.ptr, '\\', raw.len))
         return false;
@@ -103,8 +103,7 @@ static bool read_members(struct session_lease *l, struct json object)
     l->epoch = (uint32_t)epoch;
     return json_type(object) == JSON_OBJECT && epoch >= 0 && epoch <= UINT32_MAX &&
            l->since_ms >= 0 && l->rules.lapse_ms >= 0 && l->rules.lapse_ms <= EXPIRY_MS_MAX &&
-           read_holder(object, "holder", true, l->holder) &&
-           read_holder(object, "before", false, l->before);
+           read_holder(object, "holder", l->holder) && read_holder(object, "before", l->before);
 }
 
 // The name comes with the body, later.

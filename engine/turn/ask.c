@@ -41,6 +41,10 @@ static void answer_open(struct run *run)
     jw_kv_str(&w, "provider", run->provider);
     jw_kv_str(&w, "model", run->model);
     emit_window(&w, tokens, run->caps.window_tokens);
+    if (chat) {
+        emit_lease(&w, &chat->head);
+        jw_kv_bool(&w, "held", device_held(run, &run->policy->info.devices, NULL));
+    }
     jw_object_end(&w);
     emit_result(run, &json);
 }

@@ -17,7 +17,8 @@ void erased_seen(struct worker *w)
 static void stop_turns(struct worker *w, const char *partition)
 {
     for (struct run *run = w->runs; run;) {
-        bool theirs = run->job->verb == JOB_SEND && strcmp(run->partition, partition) == 0;
+        bool sees = run->job->verb == JOB_SEND || run->watching || run->joined_to;
+        bool theirs = sees && strcmp(run->partition, partition) == 0;
         if (!theirs || run->stopped) {
             run = run->next;
             continue;

@@ -59,8 +59,11 @@ void watch_over(struct run *run)
 static void end_stopped(struct run *run)
 {
     struct err err = ERR_INIT;
-    err_set(&err, E_CANCELLED, "nobody watches session %s any more", run->watching->session);
-    emit_error(run, E_CANCELLED, &err);
+    if (vault_is_erased(run->w->env.vault, run->partition))
+        err_set(&err, E_ERASED, "the user was erased");
+    else
+        err_set(&err, E_CANCELLED, "nobody watches session %s any more", run->watching->session);
+    emit_error(run, err.code, &err);
 }
 
 void watch_stop(struct run *run)
@@ -117,29 +120,39 @@ static void adopt(struct run *run)
     buf_release(&shown);
 }
 
-static void tell_stored(struct run *run, const struct turn *t)
+// What a step says. E_NOMEM.
+static int tell_step(struct run *run, enum event_type type, uint32_t turn, const struct step *step,
+                     struct err *err)
+{
+    struct safe_buf text;
+    safe_buf_init(&text, CONTENT_BYTES_MAX);
+    content_text(&step->content, &text);
+    int code = safe_buf_check(&text, "a message", err);
+    if (!code && (type == EVENT_ACCEPTED || safe_buf_text(&text).len))
+        tell_text(run, run, type, turn, safe_buf_text(&text));
+    safe_buf_release(&text);
+    return code;
+}
+
+static int tell_stored(struct run *run, const struct turn *t, struct err *err)
 {
     struct watching *x = run->watching;
     const struct step *reply = turn_reply(t);
-    struct safe_buf text;
-    safe_buf_init(&text, CONTENT_BYTES_MAX);
-    if (x->opened != t->n) {
-        content_text(&t->steps[0].content, &text);
-        tell_text(run, run, EVENT_ACCEPTED, t->n, safe_buf_text(&text));
-        safe_buf_clear(&text);
-    }
+    const char *message;
+    int code = E_OK;
+    if (x->opened != t->n)
+        code = tell_step(run, EVENT_ACCEPTED, t->n, &t->steps[0], err);
     x->opened = t->n;
-    if (t->status != TURN_OPEN) {
-        const char *message;
-        int code = replay_outcome(t, false, &message);
-        if (reply)
-            content_text(&reply->content, &text);
-        if (safe_buf_text(&text).len)
-            tell_text(run, run, EVENT_DELTA, t->n, safe_buf_text(&text));
-        emit_turn_over(run, t, code, message);
-        told_whole(run, &run->live->chat->head, t->n);
-    }
-    safe_buf_release(&text);
+    if (code || t->status == TURN_OPEN)
+        return code;
+    if (reply)
+        code = tell_step(run, EVENT_DELTA, t->n, reply, err);
+    if (code)
+        return code;
+    code = replay_outcome(t, false, &message);
+    emit_turn_over(run, t, code, message);
+    told_whole(run, &run->live->chat->head, t->n);
+    return E_OK;
 }
 
 // ---- the ledger
@@ -166,11 +179,15 @@ static void tell_turns(struct run *run)
 {
     struct watching *x = run->watching;
     const struct chat *chat = run->live->chat;
+    struct err err = ERR_INIT;
     for (const struct turn *t; (t = chat_turn(chat, x->upto + 1)) != NULL;) {
         uint32_t upto = x->upto;
         if (t->n == x->feeding)
             break;
-        tell_stored(run, t);
+        if (tell_stored(run, t, &err)) {
+            emit_error(run, err.code, &err);
+            return;
+        }
         if (x->upto == upto)
             break;  // it is open
     }

@@ -94,6 +94,7 @@ error("Cannot require a meta file")
 ---@field turns integer
 ---@field started number       In seconds since 1970.
 ---@field last_active number
+---@field device? string        The one that it goes on on, as it is called; nil where none is said.
 
 ---@class parley.Resumed
 ---@field kind "primed" | "offered" | "fresh"

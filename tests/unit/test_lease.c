@@ -104,6 +104,15 @@ static void test_lease__stored_form(void **state)
     assert_int_equal(session_read_body(&back, safe_buf_text(&body), &err), E_OK);
     assert_memory_equal(&back.lease, &h.lease, sizeof(h.lease));
     session_head_release(&back);
+    // A head that was made anew knows the epoch alone.
+    struct session_head anew = {.bot = "b", .lease = {.epoch = 7}};
+    buf_clear(&out);
+    session_write_meta(&anew, &out);
+    assert_int_equal(session_read_meta(&back, buf_slice(&out), &err), E_OK);
+    assert_int_equal(back.lease.epoch, 7);
+    assert_false(lease_take(&back.lease, &one, &laptop, 9));
+    assert_int_equal(back.lease.epoch, 8);
+    session_head_release(&back);
     static const char *const wrong[] = {
         "7", "{}", "{\"holder\":\"aa\",\"epoch\":-1,\"since\":1}",
         "{\"holder\":\"aa\",\"epoch\":4294967296,\"since\":1}",
@@ -121,6 +130,30 @@ static void test_lease__stored_form(void **state)
     }
     buf_release(&out);
     safe_buf_release(&body);
+}
+
+static void test_lease__epochs_never_go_back(void **state)
+{
+    struct step said[2] = {{.role = ROLE_USER}, {.role = ROLE_USER}};
+    struct session_head h = {.turns = 2, .lease = {.epoch = 2}};
+    struct turn turns[2] = {
+        {.n = 1, .status = TURN_FAILED, .steps = &said[0], .steps_len = 1, .epoch = 1},
+        {.n = 2, .status = TURN_FAILED, .steps = &said[1], .steps_len = 1, .epoch = 2}};
+    struct err err = ERR_INIT;
+
+    (void)state;
+    said[0].content = kit_content("a");
+    said[1].content = kit_content("b");
+    assert_int_equal(rules_check_turns(&h, turns, 2, &err), E_OK);
+    turns[0].epoch = 2;
+    turns[1].epoch = 0;  // any device may speak meanwhile
+    assert_int_equal(rules_check_turns(&h, turns, 2, &err), E_OK);
+    turns[1].epoch = 1;
+    assert_int_equal(rules_check_turns(&h, turns, 2, &err), E_REFUSED);
+    turns[1].epoch = 3;
+    assert_int_equal(rules_check_turns(&h, turns, 2, &err), E_REFUSED);
+    content_release(&said[0].content);
+    content_release(&said[1].content);
 }
 
 // ---- in the ledger
@@ -224,7 +257,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test(test_lease__##name)
     const struct CMUnitTest tests[] = {
         TEST(is_held_until_it_lapses), TEST(where_any_device_may_speak),
-        TEST(says_who_and_how_to_go_on), TEST(stored_form), TEST(two_processes_two_devices),
+        TEST(says_who_and_how_to_go_on), TEST(stored_form), TEST(epochs_never_go_back),
+        TEST(two_processes_two_devices),
     };
 
     return cmocka_run_group_tests_name("lease", tests, NULL, NULL);

@@ -258,6 +258,28 @@ static void test_watch__sees_another_process(void **state)
     seen_release(&w);
 }
 
+// Who is erased is watched by nobody any more.
+static void test_watch__ends_with_its_user(void **state)
+{
+    struct sim s;
+    struct seen w;
+    (void)state;
+    seen_init(&w);
+    sim_open(&s, &no_wire, 1, NULL);
+    say(s.engine, "one #1", "scripted", NULL, 0);
+    run(&s);
+    w.request = ask(s.engine, parley_watch, NULL);
+    run(&s);
+    ask(s.engine, parley_erase, NULL);
+    run(&s);
+    say(s.engine, "two #2", "scripted", NULL, 0);
+    run(&s);
+    take(s.engine, &w, NULL);
+    assert_string_equal(story(&w), "watching 1;error erased;");
+    sim_close(&s);
+    seen_release(&w);
+}
+
 // ---- attach
 
 static void test_watch__attaches_to_a_reply(void **state)
@@ -348,6 +370,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test(test_watch__##name)
     const struct CMUnitTest tests[] = {
         TEST(sees_what_happens_here),    TEST(begins_in_the_middle),
+        TEST(ends_with_its_user),
         TEST(hears_that_it_moved),       TEST(sees_another_process),
         TEST(attaches_to_a_reply),       TEST(never_goes_on_with_other_words),
     };
