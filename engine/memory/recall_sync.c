@@ -19,7 +19,9 @@ struct held {
 
 struct recall_sync {
     struct recall *r;
-    struct vec held;  // struct held, in order
+    struct vec held;           // struct held, in order
+    const struct slice *only;  // borrowed; during recall_sync_begin
+    size_t only_len;
 };
 
 static uint32_t hash_bytes(uint32_t hash, const void *bytes, size_t len)
@@ -61,9 +63,19 @@ static void identify(struct held *h, unsigned kind, struct slice name, uint8_t p
     memcpy(h->name, name.ptr, name.len);
 }
 
+static bool is_asked(const struct recall_sync *s, struct slice name)
+{
+    for (size_t i = 0; i < s->only_len; i++)
+        if (slice_eq(s->only[i], name))
+            return true;
+    return s->only_len == 0;
+}
+
 static bool hold(struct recall_sync *s, const struct doc *d, struct slice name,
                  struct segment *segment, uint32_t at)
 {
+    if (!is_asked(s, name))
+        return true;
     struct held *h = vec_push(&s->held);
     if (!h)
         return false;
@@ -95,13 +107,16 @@ static bool hold_all(struct recall_sync *s)
     return ok;
 }
 
-int recall_sync_begin(struct recall_sync **out, struct recall *r, struct err *err)
+int recall_sync_begin(struct recall_sync **out, struct recall *r, const struct slice *only,
+                      size_t only_len, struct err *err)
 {
     struct recall_sync *s = mem_zalloc(sizeof(*s));
 
     *out = NULL;
     if (s) {
         s->r = r;
+        s->only = only;
+        s->only_len = only_len;
         vec_init(&s->held, sizeof(struct held), RECALL_DOCS_MAX);
     }
     if (!s || !hold_all(s)) {

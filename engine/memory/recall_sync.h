@@ -11,8 +11,7 @@
 // became of passes before, of segments that were lost or came twice, the index then holds each
 // memory once, and nothing else but messages.
 //
-// Nothing of the index may be changed by others during a pass. No I/O; one thread. A pass costs
-// what the index holds: it is made when something of what is remembered changed.
+// Nothing of the index may be changed by others during a pass. No I/O; one thread.
 #ifndef MEMORY_RECALL_SYNC_H
 #define MEMORY_RECALL_SYNC_H
 
@@ -21,8 +20,11 @@
 enum { RECALL_NAME_BYTES = 40 };  // of a memory's name, and a NUL
 
 struct recall_sync;
-// E_NOMEM.
-int recall_sync_begin(struct recall_sync **out, struct recall *r, struct err *err);
+// A pass over all, with only_len 0; else over memories of these names alone, where no other one has
+// changed since the pass before: it costs what those do, and a glance at each document. `only` is
+// borrowed until this returns. E_NOMEM.
+int recall_sync_begin(struct recall_sync **out, struct recall *r, const struct slice *only,
+                      size_t only_len, struct err *err);
 // item->turn is set to its stamp. As recall_add: E_REFUSED where there is no room for another one
 // now, and then the next pass adds it. Never twice the same kind, name and part in one pass.
 int recall_sync_keep(struct recall_sync *s, struct recall_item *item, struct err *err);

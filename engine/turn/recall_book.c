@@ -83,24 +83,94 @@ static void of_line(const struct shelf *s, struct memory *m, const struct journa
 
 // ---- making true
 
-static int keep_facts(struct recall_sync *sync, struct memory *m, const struct book *b,
-                      struct err *err)
+// What a book has that the one before had not. Slots and entries that did not change are the same
+// in both, mostly: where many are not, all are looked at.
+enum { CHANGES_MAX = 24 };
+struct changes {
+    const struct book *before;           // NULL: all is new
+    struct slice names[CHANGES_MAX];     // of what came, went or changed
+    uint32_t len;
+};
+
+static void add_change(struct changes *c, struct slice name)
 {
-    struct fact_at at = FACT_AT_START;
+    if (c->len == CHANGES_MAX)
+        c->before = NULL;
+    else
+        c->names[c->len++] = name;
+}
+
+static const struct fact_slot *slot_of(const struct book *b, uint32_t i)
+{
+    return b && i < fact_book_slots(b->facts) ? fact_book_slot(b->facts, i) : NULL;
+}
+
+static void add_slot(struct changes *c, const struct fact_slot *slot)
+{
+    for (size_t i = 0; slot && i < slot->facts.len && c->before; i++)
+        add_change(c, slice_str(fact_slot_at(slot, i)->id));
+}
+
+static void add_entries(struct changes *c, const struct journal *of, const struct journal *other)
+{
+    for (uint32_t i = 0; i < of->len && c->before; i++) {
+        const struct journal_entry *e = &of->list[i], *same = journal_find(other, e->session);
+        if (!same || same->version != e->version)
+            add_change(c, slice_str(e->session));
+    }
+}
+
+static struct changes changes_of(const struct book *before, const struct book *now)
+{
+    struct changes c = {.before = before};
+    for (uint32_t i = 0; c.before && (slot_of(before, i) || slot_of(now, i)); i++) {
+        if (slot_of(before, i) == slot_of(now, i))
+            continue;
+        add_slot(&c, slot_of(before, i));
+        add_slot(&c, slot_of(now, i));
+    }
+    if (c.before) {
+        add_entries(&c, &before->journal, &now->journal);
+        add_entries(&c, &now->journal, &before->journal);
+    }
+    return c;
+}
+
+static bool is_changed(const struct changes *c, const char *name)
+{
+    bool is = c->before == NULL;
+    for (uint32_t i = 0; i < c->len && !is; i++)
+        is = slice_is(c->names[i], name);
+    return is;
+}
+
+static int keep_facts(const struct changes *c, struct recall_sync *sync, struct memory *m,
+                      const struct book *b, struct err *err)
+{
     int code = E_OK;
-    while (!code && fact_book_next_active(b->facts, &at)) {
-        of_fact(m, at.slot, at.fact);
-        code = recall_sync_keep(sync, &m->item, err);
+    for (uint32_t i = 0; i < fact_book_slots(b->facts); i++) {
+        const struct fact_slot *slot = slot_of(b, i);
+        if (slot == slot_of(c->before, i))
+            continue;
+        for (size_t k = 0; k < slot->facts.len && !code; k++) {
+            const struct fact *f = fact_slot_at(slot, k);
+            if (f->status != FACT_ACTIVE)
+                continue;
+            of_fact(m, slot, f);
+            code = recall_sync_keep(sync, &m->item, err);
+        }
     }
     return code;
 }
 
-static int keep_journal(const struct shelf *s, struct recall_sync *sync, struct memory *m,
-                        const struct book *b, struct err *err)
+static int keep_journal(const struct shelf *s, const struct changes *c, struct recall_sync *sync,
+                        struct memory *m, const struct book *b, struct err *err)
 {
     int code = E_OK;
     for (uint32_t i = 0; i < b->journal.len && !code; i++) {
         const struct journal_entry *e = &b->journal.list[i];
+        if (e->gone || !is_changed(c, e->session))
+            continue;
         struct safe_text line;
         size_t at = 0;
         for (uint32_t n = 0; n <= LINES_MAX && !code; n++) {
@@ -148,13 +218,16 @@ int shelf_remember(struct run *run, struct err *err)
     if (s->book && (now < s->book->manifest.version ||
                     (now == s->book->manifest.version && !s->book_partial)))
         return E_OK;
+    struct changes c = changes_of(s->book_partial ? NULL : s->book, run->book);
     uint32_t before = recall_docs(s->recall);
     safe_buf_init(&m.text, CONTENT_BYTES_MAX);
-    int code = recall_sync_begin(&sync, s->recall, err);
-    if (!code)
-        code = keep_facts(sync, &m, run->book, err);
-    if (!code)
-        code = keep_journal(s, sync, &m, run->book, err);
+    int code = c.before && c.len == 0
+                   ? E_OK
+                   : recall_sync_begin(&sync, s->recall, c.names, c.before ? c.len : 0, err);
+    if (!code && sync)
+        code = keep_facts(&c, sync, &m, run->book, err);
+    if (!code && sync)
+        code = keep_journal(s, &c, sync, &m, run->book, err);
     uint32_t added = recall_docs(s->recall) - before;
     uint32_t gone = recall_sync_end(sync, code != E_OK);
     safe_buf_release(&m.text);

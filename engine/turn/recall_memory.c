@@ -4,7 +4,6 @@
 //
 //   <remembered>
 //   What is remembered of this user from earlier talks. …
-//   > about the user: …                        core memory, always
 //   > 2026-03-01, 14 turns:                    the journal, as the policy says
 //   > Decided: to take the night train
 //   > lives in Lyon                            what bears on the message, best first, up to the
@@ -14,7 +13,8 @@
 //
 // What is quarantined, superseded or forgotten is no part of the index, and so of nothing here. The
 // first turn of a session, of which nobody knows yet what it will be about, also has what was
-// confirmed most often. All is told out of the book that the index was made true to.
+// confirmed most often. All is told out of the book that the index was made true to. (Core memory
+// has its own place, core.c.)
 #include "memory/tell.h"
 #include "model/journal.h"
 #include "turn/recall_int.h"
@@ -48,20 +48,6 @@ static uint32_t tokens_of(const struct telling_memories *t, struct safe_text tex
 
 // ---- what is always told
 
-static void tell_core(struct telling_memories *t, const struct core_memory *core)
-{
-    const struct { struct safe_text lead, text; } parts[] = {
-        {SAFE_LIT("> about the assistant: "), safe_buf_text(&core->persona)},
-        {SAFE_LIT("> about the user: "), safe_buf_text(&core->human)},
-    };
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-        if (!parts[i].text.len)
-            continue;
-        safe_buf_add(&t->out->text, parts[i].lead);
-        quote_text(&t->out->text, parts[i].text);
-    }
-}
-
 static bool is_told(const struct telling_memories *t, enum sent_kind kind, struct slice id)
 {
     for (uint32_t i = 0; i < t->out->len; i++)
@@ -77,11 +63,18 @@ static void list(struct telling_memories *t, enum sent_kind kind, struct slice i
     snprintf(r->id, sizeof(r->id), "%.*s", SLICE_FMT(id));
 }
 
+static bool is_this_session(const struct telling_memories *t, const char *session)
+{
+    return strcmp(session, t->run->live->chat->head.id) == 0;
+}
+
+// What an entry tells of this session stands in its turns.
 static bool is_ours(const struct telling_memories *t, const struct journal_entry *e)
 {
     const struct shelf *s = t->run->shelf;
-    return !t->rules->by_context ||
-           (t->index && shelf_is_of_context(s, e, t->run->context_hash));
+    bool here = !t->rules->by_context ||
+                (t->index && shelf_is_of_context(s, e, t->run->context_hash));
+    return here && !is_this_session(t, e->session);
 }
 
 // The newest entry, or all of them: as much as there is room to list.
@@ -109,6 +102,19 @@ static void tell_journal(struct telling_memories *t, const struct book *b)
 
 // ---- what bears on the message
 
+// What was said in a turn that is sent anyway need not be told.
+static bool is_sent(const struct telling_memories *t, const struct found_memory *m)
+{
+    if (m->kind == RECALL_JOURNAL)
+        return is_this_session(t, m->entry->session);
+    for (size_t i = 0; i < m->at.fact->evidence.len; i++) {
+        const struct fact_evidence *e = fact_evidence_at(m->at.fact, i);
+        if (e->turn >= context_first(t->run) && is_this_session(t, e->session))
+            return true;
+    }
+    return false;
+}
+
 static void tell_fact(struct telling_memories *t, const struct found_memory *m)
 {
     const struct fact *f = m->at.fact;
@@ -126,7 +132,7 @@ static void offer(struct telling_memories *t, const struct found_memory *m, stru
 {
     enum sent_kind kind = (enum sent_kind)m->kind;
     bool journal = m->kind == RECALL_JOURNAL;
-    if (t->out->len == SENT_MEMORIES_MAX || (!journal && is_told(t, kind, id)))
+    if (t->out->len == SENT_MEMORIES_MAX || (!journal && is_told(t, kind, id)) || is_sent(t, m))
         return;
     safe_buf_clear(&t->line);
     if (journal) {
@@ -205,9 +211,10 @@ static bool find_at_hand(const struct telling_memories *t, struct found_memory *
     *out = (struct found_memory){.kind = RECALL_FACT};
     while (fact_book_next_active(s->book->facts, &at)) {
         bool here = !at.slot->scope[0] || strcmp(at.slot->scope, t->run->context_hash) == 0;
+        struct found_memory m = {.kind = RECALL_FACT, .at = at};
         if (at.slot->tier == TIER_FACT && here && is_more_at_hand(at.fact, out->at.fact) &&
-            !is_told(t, SENT_FACT, slice_str(at.fact->id)))
-            out->at = at;
+            !is_told(t, SENT_FACT, slice_str(at.fact->id)) && !is_sent(t, &m))
+            *out = m;
     }
     return out->at.fact != NULL;
 }
@@ -235,7 +242,6 @@ int remembered_compose(struct run *run, struct recall *index, struct remembered 
     safe_buf_init(&t.line, CONTENT_BYTES_MAX);
     safe_buf_add(&out->text, SAFE_LIT(OPENING));
     size_t empty = safe_buf_text(&out->text).len;
-    tell_core(&t, &b->core);
     tell_journal(&t, b);
     uint32_t frame = tokens_of(&t, SAFE_LIT(OPENING CLOSING));
     t.left_tokens -= t.left_tokens < frame ? t.left_tokens : frame;

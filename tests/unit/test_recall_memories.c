@@ -56,7 +56,7 @@ static struct recall_item item_of(const struct memory *m)
 static uint32_t sync(struct recall *r, const struct memory *list, size_t len)
 {
     struct recall_sync *s;
-    assert_int_equal(recall_sync_begin(&s, r, NULL), E_OK);
+    assert_int_equal(recall_sync_begin(&s, r, NULL, 0, NULL), E_OK);
     for (size_t i = 0; i < len; i++) {
         struct recall_item item = item_of(&list[i]);
         assert_int_equal(recall_sync_keep(s, &item, NULL), E_OK);
@@ -287,7 +287,7 @@ static void test_recall_memories__refuses_what_has_no_name(void **state)
 
     (void)state;
     memset(name, 'n', sizeof(name));
-    assert_int_equal(recall_sync_begin(&s, r, NULL), E_OK);
+    assert_int_equal(recall_sync_begin(&s, r, NULL, 0, NULL), E_OK);
     assert_int_equal(recall_sync_keep(s, &item, NULL), E_USAGE);
     item.session = slice_of(name, RECALL_NAME_BYTES);
     assert_int_equal(recall_sync_keep(s, &item, NULL), E_USAGE);
@@ -297,7 +297,7 @@ static void test_recall_memories__refuses_what_has_no_name(void **state)
     assert_int_equal(recall_sync_keep(s, &item, NULL), E_USAGE);
     assert_int_equal(recall_sync_end(s, false), 0);
     // One that is given up forgets nothing.
-    assert_int_equal(recall_sync_begin(&s, r, NULL), E_OK);
+    assert_int_equal(recall_sync_begin(&s, r, NULL, 0, NULL), E_OK);
     assert_int_equal(recall_sync_end(s, true), 0);
     assert_int_equal(recall_docs(r), 1);
     recall_free(r);
@@ -362,12 +362,18 @@ static struct memory truth_item(const struct truth *t, uint32_t i, char name[8],
                            .at_ms = t->of[i].at_ms};
 }
 
-static void sync_truth(struct recall *r, const struct truth *t)
+// changed: the only one that did since the pass before; NAMES: any may have.
+static void sync_truth(struct recall *r, const struct truth *t, uint32_t changed)
 {
     struct recall_sync *s;
-    assert_int_equal(recall_sync_begin(&s, r, NULL), E_OK);
+    char only[8];
+    snprintf(only, sizeof(only), "m%u", changed);
+    struct slice names[] = {slice_str(only), SLICE_LIT("nobody")};
+    assert_int_equal(recall_sync_begin(&s, r, names, changed < NAMES ? 2 : 0, NULL), E_OK);
     for (uint32_t i = 0; i < NAMES; i++) {
         char name[8], text[64];
+        if (changed < NAMES && i != changed)
+            continue;
         struct memory m = truth_item(t, i, name, text);
         struct recall_item item = item_of(&m);
         if (t->of[i].there)
@@ -376,7 +382,7 @@ static void sync_truth(struct recall *r, const struct truth *t)
     recall_sync_end(s, false);
 }
 
-static void change_truth(struct truth *t, const struct rand *rand)
+static uint32_t change_truth(struct truth *t, const struct rand *rand)
 {
     uint32_t i = (uint32_t)rand_below(rand, NAMES);
     t->of[i].there = rand_below(rand, 3) > 0;
@@ -384,6 +390,7 @@ static void change_truth(struct truth *t, const struct rand *rand)
     t->of[i].kind = (uint32_t)rand_below(rand, 3);
     t->of[i].context = (uint32_t)rand_below(rand, 3);
     t->of[i].at_ms = NOW - (int64_t)rand_below(rand, 100) * DAY;
+    return i;
 }
 
 // Killed and opened again: with all that was written, or with less.
@@ -452,8 +459,9 @@ static void run_sequence(unsigned seed)
 
     rand_sim_init(&sim, seed);
     for (uint32_t step = 0; step < STEPS; step++) {
+        uint32_t changed = NAMES;
         switch (rand_below(rand, 6)) {
-        case 0: case 1: change_truth(&truth, rand); break;
+        case 0: case 1: changed = change_truth(&truth, rand); break;
         case 2: say(r, "s", ++truth.turns, words[rand_below(rand, WORDS)]); break;
         case 3: work(r, &disk, rand); break;
         case 4:
@@ -462,7 +470,7 @@ static void run_sequence(unsigned seed)
             break;
         default: break;
         }
-        sync_truth(r, &truth);
+        sync_truth(r, &truth, changed);
         assert_true_to(r, &truth, rand, seed);
     }
     while (disk.len)
