@@ -65,6 +65,7 @@ embedded := $(sort $(wildcard scripts/*.lua scripts/parley/*.lua scripts/data/* 
 lib_obj  += $(if $(filter base,$(ROOMS)),$(B)/gen/embedded.o)
 lib_obj  += $(if $(filter tokens,$(ROOMS)),$(B)/engine/tokens/image.o)
 lib_obj  += $(if $(filter redact,$(ROOMS)),$(B)/gen/phones.o)
+lib_obj  += $(if $(filter memory,$(ROOMS)),$(B)/gen/gate_words.o)
 inner    := $(B)/libparley_inner.a
 
 .PHONY: all

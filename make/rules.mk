@@ -49,6 +49,18 @@ $(B)/gen/phones.c: $(B)/tools/phones scripts/phones/plans.txt
 $(B)/gen/phones.o: $(B)/gen/phones.c engine/redact/phone_plan.h $(stamp)
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
+# The words by which the gate of facts reads (engine/memory/gate_words.h).
+$(B)/tools/words: tools/words.c engine/memory/gate_words.h
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O1 -Iengine -o $@ $< -lutf8proc
+
+$(B)/gen/gate_words.c: $(B)/tools/words scripts/words/gate.txt
+	$(call say,GEN,$@)
+	$(Q)$(B)/tools/words scripts/words/gate.txt > $@.tmp && mv $@.tmp $@
+
+$(B)/gen/gate_words.o: $(B)/gen/gate_words.c engine/memory/gate_words.h $(stamp)
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
 # Everything with its inner symbols: what the unit tests link.
 $(inner): $(lib_obj)
 	$(call say,AR,$@)

@@ -11,12 +11,13 @@
 //      supposition or a joke: refused.
 //   2. In doubt it is material: a fact is then quarantined, not lost. The user may say it again.
 //   3. The same turn and claim give the same verdict; the time is linear in the turn's length.
-// What it cannot tell: that a text which nothing announces, marks or betrays was not written by who
-// sent it. Of what a claim means it knows only what stands here: a predicate's name is looked at
-// for its polarity and for whom it concerns, no more.
+// What it cannot tell: that a text which nothing announces, marks or betrays was not written by
+// who sent it. Of what a claim means it knows only what stands here: a predicate's name is looked
+// at for its polarity and for whom it concerns, no more.
 //
-// As yet it takes for the user's own words only a message that is one plain sentence in English,
-// and lets it support what stands in it word for word.
+// Languages: introducers, first persons and the rest of English, German, French, Spanish,
+// Portuguese and Italian, and some of a dozen others (scripts/words/gate.txt). What is in none of
+// them supports only in a short message of nothing but words.
 //
 // Pure; a struct gate belongs to one thread at a time.
 #ifndef MEMORY_GATE_H

@@ -1,0 +1,442 @@
+// SPDX-License-Identifier: MIT
+// gate_frame.c: what sentences announce, and what so is material without any mark.
+//
+//   forward    "Translate this.", "My friend wrote me:", "I got this letter." — what follows, to
+//              the end of the message; if marks follow at once, to where those end
+//   backward   "Is this good German?" at the end — what stands before it
+//   whole      a play, a joke taken back, orders to an assistant's memory, a letter's close
+//   past       a play that goes on, a text announced for this message or asked for
+//
+// A colon introduces, unless what is before it is plainly one's own ("my plan:", "by the way:").
+#include "memory/gate_int.h"
+
+#include "base/utf8.h"
+
+#include <string.h>
+
+enum {
+    SHORT_WORDS = 5,          // of a request that says nothing but what is to be done
+    LAST_WORDS = 3,           // "… she wrote me", "… was his reply"
+    AROUND_WORDS = 3,         // between "I" and "said"
+    LABEL_WORDS = 8,
+    PARAGRAPH_WORDS = 120,    // more of them are no talk
+    BEHIND_WORDS = 25,        // of a paragraph behind a request: more of them are what it is about
+    MESSAGE_WORDS = 250,
+    VERSE_LINES = 4,
+    PASTED_WORDS = 15,
+};
+
+static const uint64_t FIRST = GATE_BIT(SELF) | GATE_BIT(MINE) | GATE_BIT(ME);
+
+static bool is_own(const struct gate_text *t, const struct gate_token *k)
+{
+    return token_why(t, k) == OWN;
+}
+
+// Kinds of a sentence's own words.
+static uint64_t own_kinds(const struct gate_text *t, const struct gate_sentence *s)
+{
+    uint64_t kinds = 0;
+
+    for (uint32_t i = s->from; i < s->to; i++)
+        if (is_own(t, token_at(t, i)))
+            kinds |= token_at(t, i)->is;
+    return kinds;
+}
+
+// Whether somebody else than the user says something in it; `last`: at its very end.
+static bool is_reported(const struct gate_text *t, const struct gate_sentence *s, bool last)
+{
+    uint32_t words = 0, self = UINT32_MAX, n = 0;
+
+    for (uint32_t i = s->from; i < s->to; i++) {
+        const struct gate_token *k = token_at(t, i);
+
+        if (k->kind != TOKEN_WORD)
+            continue;
+        words++;
+        if (is(k->is, GATE_BIT(SELF)))
+            self = words;
+        bool by_self = self != UINT32_MAX && words - self <= AROUND_WORDS;
+        if (is(k->is, GATE_BIT(SAY)) && is_own(t, k) && !by_self)
+            n = words;
+    }
+    return n && (!last || words - n < LAST_WORDS);
+}
+
+// How to answer ("please answer in German") is no request about a text.
+static bool is_order(const struct gate_text *t, const struct gate_sentence *s)
+{
+    for (uint32_t i = s->from; i < s->to; i++) {
+        const struct gate_token *k = token_at(t, i);
+
+        if (k->kind != TOKEN_WORD)
+            return false;
+        if (!is(k->is, GATE_BIT(ORDER)) || is(k->is, GATE_BIT(TASK)))
+            return false;
+        if (!slice_is(token_key(t, k), "please") && !slice_is(token_key(t, k), "always") &&
+            !slice_is(token_key(t, k), "bitte"))
+            return true;
+    }
+    return false;
+}
+
+// A request about a text, as far as its words tell.
+static bool is_textual(const struct gate_text *t, const struct gate_sentence *s, uint64_t kinds)
+{
+    const uint64_t object = GATE_BIT(THIS) | GATE_BIT(THAT) | GATE_BIT(TEXT) | GATE_BIT(TONGUE);
+    bool self = false, asked = false, task = false;
+
+    if (is_order(t, s))
+        return false;
+
+    for (uint32_t i = s->from; i < s->to; i++) {
+        uint64_t k = token_at(t, i)->is;
+
+        if (!is_own(t, token_at(t, i)))
+            continue;
+        self |= is(k, GATE_BIT(SELF));
+        asked |= is(k, GATE_BIT(YOU) | GATE_BIT(THIS) | GATE_BIT(WISH) | GATE_BIT(ALWAYS));
+        task |= is(k, GATE_BIT(TASK)) && (!self || asked);
+        // "I need it translated", but not "I translate letters"
+        task |= is(k, GATE_BIT(TASK)) && is(kinds, GATE_BIT(THIS));
+    }
+    if (task && (is(kinds, object) || (s->words < SHORT_WORDS && !is(kinds, GATE_BIT(SELF)))))
+        return true;
+    if (is(kinds, GATE_BIT(TONGUE)) && s->words <= SHORT_WORDS && !is(kinds, FIRST))
+        return true;
+    return is(kinds, GATE_BIT(TEXT)) && is(kinds, GATE_BIT(THIS));
+}
+
+// ---- colons
+
+static bool is_colon(const struct gate_text *t, uint32_t i)
+{
+    const struct gate_token *k = token_at(t, i), *next = k + 1;
+
+    if (k->kind != TOKEN_COLON || i == 0)
+        return false;
+    if (i + 1 == t->tokens.len || next->at > k->end || next->kind == TOKEN_LINE ||
+        next->kind == TOKEN_BREAK)
+        return true;
+    char c = t->text.ptr[next->at];
+    bool letters = next->kind == TOKEN_WORD && !(c >= '0' && c <= '9');
+    bool after = k[-1].kind == TOKEN_WORD && k[-1].end == k->at;
+    return after && (letters || c == '"' || c == '\'' || (unsigned char)c >= 0x80);
+}
+
+// Whether what stands before a colon says that what follows is one's own.
+static bool is_label(const struct gate_text *t, uint32_t from, uint32_t colon)
+{
+    const uint64_t never = GATE_BIT(SAY) | GATE_BIT(TEXT) | GATE_BIT(GOT) | GATE_BIT(KIN) |
+                           GATE_BIT(TASK) | GATE_BIT(OTHER) | GATE_BIT(USER) | GATE_BIT(YOU) |
+                           GATE_BIT(PLAY) | GATE_BIT(MAKE) | GATE_BIT(STORE) | GATE_BIT(INJECT) |
+                           GATE_BIT(TONGUE) | GATE_BIT(THIS);
+    const uint64_t fine = FIRST | GATE_BIT(SMALL) | GATE_BIT(LABEL) | GATE_BIT(TOPIC);
+    uint64_t all = 0;
+    uint32_t words = 0;
+
+    for (uint32_t i = from; i < colon; i++) {
+        const struct gate_token *k = token_at(t, i);
+
+        if (k->kind != TOKEN_WORD)
+            continue;
+        all |= k->is;
+        if (!is(k->is, fine) || ++words > LABEL_WORDS)
+            return false;
+    }
+    return !is(all, never) && (is(all, GATE_BIT(LABEL)) || is(all, FIRST));
+}
+
+// ---- forward
+
+// The first token behind i that is no end of a line, or the number of tokens.
+static uint32_t behind(const struct gate_text *t, uint32_t i)
+{
+    while (i < t->tokens.len && (token_at(t, i)->kind == TOKEN_LINE ||
+                                 token_at(t, i)->kind == TOKEN_BREAK))
+        i++;
+    return i;
+}
+
+struct frame {
+    struct gate *g;
+    size_t delimited_end[WHY_LEN];  // where the last token of such material ends
+    size_t taken_back;              // all before it was a joke
+};
+
+// What follows token i is material: to where the marks that follow at once end, or to the end of
+// the message. False: to the end.
+static bool mark_behind(struct frame *f, uint32_t i, enum gate_why why)
+{
+    struct gate_text *t = &f->g->t;
+    uint32_t next = behind(t, i);
+    size_t start = next < t->tokens.len ? token_at(t, next)->at : t->text.len;
+
+    if (next == t->tokens.len)
+        return false;
+    enum gate_why marked = token_why(t, token_at(t, next));
+    bool closed = gate_is_delimited(marked);
+    gate_mark(t, start, closed ? f->delimited_end[marked] : t->text.len, why);
+    return closed;
+}
+
+// Whether a sentence has quoted words of its own, which then are what it is about.
+static bool has_quotation(const struct gate_text *t, const struct gate_sentence *s)
+{
+    for (uint32_t i = s->from; i < s->to; i++)
+        if (token_why(t, token_at(t, i)) == WHY_QUOTATION)
+            return true;
+    return false;
+}
+
+static uint32_t words_from(const struct gate_text *t, size_t sentence)
+{
+    uint32_t words = 0;
+
+    for (size_t i = sentence; i < t->sentences.len && words <= PASTED_WORDS; i++)
+        words += sentence_at(t, i)->words;
+    return words;
+}
+
+// What a request about a text makes material, before it and behind it.
+static void mark_worked(struct frame *f, size_t at)
+{
+    struct gate_text *t = &f->g->t;
+    const struct gate_sentence *s = sentence_at(t, at);
+    uint32_t last = s->to - 1;
+    bool before_marked = s->from > 0 && !is_own(t, token_at(t, s->from - 1));
+
+    if (has_quotation(t, s)) {
+        // What is quoted may have quotations of its own: all to the last one.
+        gate_mark(t, sentence_start(t, s), f->delimited_end[WHY_QUOTATION], WHY_WORKED);
+        return;
+    }
+    // The paragraph that it stands in goes on with a longer text: that is what it is about.
+    bool opens = token_at(t, last)->kind == TOKEN_BREAK ||
+                 (last + 1 < t->tokens.len && token_at(t, last + 1)->kind == TOKEN_BREAK);
+    bool pasted = opens && words_from(t, at + 1) > PASTED_WORDS &&
+                  (at == 0 || sentence_at(t, at - 1)->paragraph == s->paragraph);
+    gate_mark(t, sentence_start(t, s), sentence_end(t, s), WHY_WORKED);
+    if (mark_behind(f, s->to, WHY_WORKED) || pasted || before_marked)
+        return;
+    gate_mark(t, 0, sentence_start(t, s), WHY_BEFORE);
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+// "10:02 Bob", "Bob, today at 10:02"
+static bool has_time(const struct gate_text *t, const struct gate_sentence *s)
+{
+    for (uint32_t i = s->from + 1; i + 1 < s->to; i++) {
+        const struct gate_token *k = token_at(t, i);
+
+        if (k->kind == TOKEN_COLON && is_digit(t->text.ptr[k->at - 1]) &&
+            is_digit(t->text.ptr[k->end]))
+            return true;
+    }
+    return false;
+}
+
+// "Explain why I …", "German version of I …": an order, whoever is named in it.
+static bool is_work_order(const struct gate_text *t, const struct gate_sentence *s)
+{
+    uint32_t i = s->from;
+
+    while (i < s->to && (token_at(t, i)->kind != TOKEN_WORD ||
+                         slice_is(token_key(t, token_at(t, i)), "please")))
+        i++;
+    if (i + 1 >= s->to || token_at(t, i + 1)->kind != TOKEN_WORD)
+        return false;
+    uint64_t first = token_at(t, i)->is, second = token_at(t, i + 1)->is;
+    return is(first, GATE_BIT(TASK)) || (is(first, GATE_BIT(TONGUE)) && is(second, GATE_BIT(TEXT)));
+}
+
+// ---- sentences, in order
+
+static void mark_all(struct gate_text *t, enum gate_why why)
+{
+    gate_mark(t, 0, t->text.len, why);
+}
+
+// What concerns the whole message. True: it does.
+static bool whole(struct frame *f, const struct gate_sentence *s, uint64_t kinds)
+{
+    struct gate *g = f->g;
+    struct gate_text *t = &g->t;
+
+    if (is(kinds, GATE_BIT(STOP)))
+        g->ends_play = true;
+    else if (is(kinds, GATE_BIT(PLAY)))
+        g->began.play = true;
+    if (is(kinds, GATE_BIT(ALWAYS)) && is(kinds, GATE_BIT(TASK)))
+        g->began.work = true;
+    if (is(kinds, GATE_BIT(NEXT)))
+        g->began.next = true;
+    if (is(kinds, GATE_BIT(PLAY)))
+        mark_all(t, WHY_PLAYED);
+    else if (is(kinds, GATE_BIT(INJECT)))
+        mark_all(t, WHY_INJECTED);
+    else if (is(kinds, GATE_BIT(CLOSE)))
+        mark_all(t, WHY_LETTER);
+    else if (is(kinds, GATE_BIT(JOKE)))
+        f->taken_back = sentence_end(t, s);
+    else
+        return false;
+    return true;
+}
+
+static void forward(struct frame *f, size_t at, uint64_t kinds)
+{
+    struct gate_text *t = &f->g->t;
+    const struct gate_sentence *s = sentence_at(t, at);
+    uint32_t colon = s->to;
+
+    for (uint32_t i = s->from; i < s->to && colon == s->to; i++)
+        if (is_own(t, token_at(t, i)) && is_colon(t, i) && !is_label(t, s->from, i))
+            colon = i;
+    bool work = is_textual(t, s, kinds);
+    if (work && colon == s->to) {
+        mark_worked(f, at);
+        return;
+    }
+    if (work)
+        f->g->began.next |= behind(t, colon + 1) == t->tokens.len;
+    bool said = is_reported(t, s, true) || (is_reported(t, s, false) && is(kinds, GATE_BIT(TEXT)));
+    bool line = s->ends == TOKEN_LINE || s->ends == TOKEN_BREAK ||
+                (s->to < t->tokens.len && token_at(t, s->to)->kind >= TOKEN_LINE &&
+                 token_at(t, s->to)->kind <= TOKEN_BREAK);
+    bool got = is(kinds, GATE_BIT(GOT)) && is(kinds, GATE_BIT(TEXT) | GATE_BIT(OTHER)) && line;
+    // A title: "testimonial", "Screenshot text"
+    got |= (s->ends == TOKEN_LINE || s->ends == TOKEN_BREAK) && s->words <= SHORT_WORDS &&
+           (is(kinds, GATE_BIT(TEXT)) || has_time(t, s)) && !is(kinds, FIRST);
+    bool always = is(kinds, GATE_BIT(ALWAYS)) && is(kinds, GATE_BIT(TASK));
+    // "Write a poem", "I want you to write one", but not "I write a blog"
+    bool make = is(kinds, GATE_BIT(MAKE)) &&
+                (!is(kinds, GATE_BIT(SELF)) || is(kinds, GATE_BIT(YOU) | GATE_BIT(WISH)));
+    if (colon < s->to) {
+        gate_mark(t, sentence_start(t, s), token_at(t, colon)->end, WHY_INTRODUCED);
+        mark_behind(f, colon + 1, WHY_INTRODUCED);
+    } else if (said || got || always || is(kinds, GATE_BIT(NEXT)) || make) {
+        gate_mark(t, sentence_start(t, s), sentence_end(t, s), WHY_INTRODUCED);
+        mark_behind(f, s->to, WHY_INTRODUCED);
+    } else if (is_work_order(t, s) && !is_order(t, s)) {
+        gate_mark(t, sentence_start(t, s), sentence_end(t, s), WHY_WORKED);
+    }
+}
+
+// ---- paragraphs
+
+// Lines of a few words that no mark ends: a song, a poem, a form.
+static void mark_verse(struct gate_text *t)
+{
+    uint32_t lines = 0;
+
+    for (size_t i = 0; i < t->sentences.len; i++) {
+        const struct gate_sentence *s = sentence_at(t, i);
+        bool unfinished = s->ends == TOKEN_LINE || s->ends == TOKEN_BREAK ||
+                          (i + 1 == t->sentences.len && s->ends == TOKEN_WORD);
+
+        lines = unfinished ? lines + 1 : 0;
+        if (lines >= VERSE_LINES) {
+            gate_mark(t, 0, t->text.len, WHY_VERSE);
+            return;
+        }
+    }
+}
+
+struct paragraph {
+    size_t start, end;    // bytes
+    uint32_t words;
+    uint64_t kinds;       // of its last sentence
+    bool asks;            // that is a question, or says what is to be done
+    bool any;
+};
+
+static void mark_paragraph(struct gate_text *t, const struct paragraph *p, bool behind_request,
+                           uint32_t words_before)
+{
+    if (p->words > PARAGRAPH_WORDS || (behind_request && p->words > BEHIND_WORDS) ||
+        words_before + p->words > MESSAGE_WORDS)
+        gate_mark(t, p->start, p->end, WHY_LONG);
+}
+
+// Paragraphs that are too long for talk; those behind a request that is not about the user, which
+// then is about them.
+static void mark_paragraphs(struct gate_text *t)
+{
+    struct paragraph p = {0};
+    uint32_t words = 0;
+    bool request = false;
+
+    for (size_t i = 0; i < t->sentences.len; i++) {
+        const struct gate_sentence *s = sentence_at(t, i);
+
+        if (!p.any)
+            p.start = sentence_start(t, s);
+        p.any = true;
+        p.end = sentence_end(t, s);
+        p.words += s->words;
+        p.kinds = s->is;
+        p.asks = s->ends == TOKEN_ASK || is(s->is, GATE_BIT(TASK));
+        if (i + 1 < t->sentences.len && sentence_at(t, i + 1)->paragraph == s->paragraph)
+            continue;
+        mark_paragraph(t, &p, request, words);
+        request |= p.asks && !is(p.kinds, FIRST);
+        words += p.words;
+        p = (struct paragraph){0};
+    }
+}
+
+// ---- all of it
+
+// Short names in quotation marks are one's own words: my band is called "The Frogs".
+static void own_names(struct gate_text *t)
+{
+    enum { NAME_WORDS = 4 };
+    size_t from = 0;
+
+    while (from < t->tokens.len) {
+        size_t to = from, words = 0;
+        uint64_t kinds = 0;
+
+        while (to < t->tokens.len && token_why(t, token_at(t, to)) == WHY_QUOTATION) {
+            words += token_at(t, to)->kind == TOKEN_WORD;
+            kinds |= token_at(t, to)->is;
+            to++;
+        }
+        bool within = from > 0 && is_own(t, token_at(t, from - 1));
+        if (to > from && within && words <= NAME_WORDS && !is(kinds, FIRST | GATE_BIT(USER)))
+            for (size_t i = from; i < to; i++)
+                memset(t->zone + token_at(t, i)->at, OWN, token_at(t, i)->end - token_at(t, i)->at);
+        from = to + (to == from);
+    }
+}
+
+void gate_frame(struct gate *g)
+{
+    struct gate_text *t = &g->t;
+    const struct gate_past *past = g->source.past;
+    struct frame f = {.g = g};
+
+    for (size_t i = 0; i < t->tokens.len; i++)
+        f.delimited_end[token_why(t, token_at(t, i))] = token_at(t, i)->end;
+    for (size_t i = 0; i < t->sentences.len; i++) {
+        const struct gate_sentence *s = sentence_at(t, i);
+        uint64_t kinds = own_kinds(t, s);
+
+        if (is_own(t, token_at(t, s->from)) && !whole(&f, s, kinds))
+            forward(&f, i, kinds);
+    }
+    gate_mark(t, 0, f.taken_back, WHY_JOKE);
+    mark_verse(t);
+    mark_paragraphs(t);
+    if (past && past->play)
+        mark_all(t, WHY_PLAYED);
+    if (past && (past->work || past->next))
+        mark_all(t, WHY_WORKED);
+    own_names(t);
+}

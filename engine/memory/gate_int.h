@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+// gate_int.h: what the files of the gate share.
+//
+//   gate_read.c   text ─▶ tokens; their words' kinds, by the languages of the sentence ─▶ sentences
+//   gate_shape.c  what marks show: quotations, code, markup, lists, logs
+//   gate_sight.c  what nobody sees
+//   gate_frame.c  what sentences announce: texts to be worked on, plays, letters; what turns begin
+//   gate_claim.c  whether a sentence states a claim
+//   gate.c        a turn and its claims
+#ifndef MEMORY_GATE_INT_H
+#define MEMORY_GATE_INT_H
+
+#include "base/buf.h"
+#include "base/vec.h"
+#include "memory/gate.h"
+#include "memory/gate_words.h"
+
+// What makes bytes material. The order is that of gate_why_words.
+enum gate_why {
+    OWN, WHY_QUOTED, WHY_FENCE, WHY_CODE, WHY_MARKUP, WHY_LIST, WHY_LOG, WHY_QUOTATION,
+    WHY_QUOTE_OPEN, WHY_HIDDEN, WHY_INTRODUCED, WHY_WORKED, WHY_PLAYED, WHY_JOKE, WHY_INJECTED,
+    WHY_LETTER, WHY_PAGE, WHY_VERSE, WHY_LONG, WHY_BEFORE, WHY_END, WHY_LEN,
+};
+extern const char *const gate_why_words[];
+
+enum gate_token_kind { TOKEN_WORD, TOKEN_STOP, TOKEN_ASK, TOKEN_BANG, TOKEN_COMMA, TOKEN_COLON,
+                       TOKEN_SEMICOLON, TOKEN_DASH, TOKEN_LINE, TOKEN_BREAK, TOKEN_MARK };
+
+struct gate_token {
+    uint32_t at, end;  // bytes of the text
+    uint32_t key;      // of a word: where its folded form is in keys, between blanks
+    uint16_t key_len;
+    uint8_t kind;      // enum gate_token_kind
+    bool joined;       // an apostrophe stands before it
+    uint64_t is;       // GATE_BIT; of a phrase, at its first word
+};
+
+struct gate_sentence {
+    uint32_t from, to;   // tokens, with what ends it
+    uint32_t paragraph;  // ordinal
+    uint32_t words;
+    uint64_t is;         // of all its tokens
+    uint64_t before;     // what an unfinished line before it lends it
+    uint8_t ends;        // enum gate_token_kind of what ends it; TOKEN_WORD: nothing
+    bool unknown;        // its language is none of ours
+};
+
+struct gate_text {
+    struct slice text;      // as much of it as is read
+    struct buf keys;        // the words, folded, a blank between them and at both ends
+    struct vec tokens;      // struct gate_token
+    struct vec sentences;   // struct gate_sentence
+    uint8_t *zone;          // enum gate_why of each byte; owned
+    bool hidden;            // it has what nobody sees, or what looks like something else
+};
+
+struct gate {
+    struct gate_source source;
+    struct gate_text t;
+    struct buf recalled;     // what was recalled, folded
+    struct gate_past began;  // what this message begins, for those after it
+    bool ends_play;
+};
+
+static inline struct gate_token *token_at(const struct gate_text *t, size_t i)
+{
+    return &((struct gate_token *)t->tokens.ptr)[i];
+}
+static inline struct gate_sentence *sentence_at(const struct gate_text *t, size_t i)
+{
+    return &((struct gate_sentence *)t->sentences.ptr)[i];
+}
+static inline enum gate_why token_why(const struct gate_text *t, const struct gate_token *k)
+{
+    return (enum gate_why)t->zone[k->at];
+}
+static inline struct slice token_key(const struct gate_text *t, const struct gate_token *k)
+{
+    return slice_of(t->keys.ptr + k->key, k->key_len);
+}
+static inline size_t sentence_start(const struct gate_text *t, const struct gate_sentence *s)
+{
+    return token_at(t, s->from)->at;
+}
+static inline size_t sentence_end(const struct gate_text *t, const struct gate_sentence *s)
+{
+    return token_at(t, s->to - 1)->end;
+}
+static inline bool is(uint64_t bits, uint64_t any)
+{
+    return (bits & any) != 0;
+}
+
+// ---- gate_read.c
+
+// E_NOMEM. Then release it all the same.
+int gate_read(struct gate_text *t, struct slice text, struct err *err);
+void gate_text_release(struct gate_text *t);
+// Kinds of a word by itself, in any language.
+uint64_t gate_kinds_of(struct slice folded);
+
+// ---- gate_shape.c
+
+// Fills t->zone with what marks show.
+void gate_shape(struct gate_text *t);
+// Marks what is still the user's own from start to end.
+void gate_mark(struct gate_text *t, size_t start, size_t end, enum gate_why why);
+// Whether marks show where such material ends.
+bool gate_is_delimited(enum gate_why why);
+
+// ---- gate_sight.c
+
+bool gate_is_hidden(struct slice text);
+
+// ---- gate_frame.c
+
+void gate_frame(struct gate *g);
+
+// ---- gate_claim.c
+
+// Where words of a claim stand in a sentence: token indices, both inclusive.
+struct gate_place {
+    const struct gate_sentence *s;
+    uint32_t first, last;
+};
+// Whether the sentence, by the user's own words, states the claim.
+void gate_state(const struct gate *g, const struct gate_claim *claim, const struct gate_text *value,
+                const struct gate_place *place, struct gate_verdict *out);
+
+#endif
