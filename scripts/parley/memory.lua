@@ -1,0 +1,367 @@
+-- SPDX-License-Identifier: MIT
+-- parley.memory: what is remembered of users beyond a conversation, as in
+--
+--   memory = memory.rules {}                         -- by the rules of this file, without a model
+--   memory = memory.model { model = "openai:small" } -- by a model, when a session is over
+--   memory = memory.both { recall = { k = 12 } }     -- by both
+--
+-- Each takes what `memory` of a policy takes (scripts/meta/parley.lua), and for the rules
+--
+--   predicates = { uses = { kind = "circumstance" } },   -- further ones, or others for these
+--   patterns = {                                          -- what else people say of themselves
+--     { "i use {thing} at work", predicate = "uses",
+--       example = { "I use Emacs at work.", "Emacs" } },
+--   },
+--   without = { "age", "diet" },                          -- what is not to be learnt
+--
+-- parley.memory_match says how patterns are written, parley.memory_values which {types} there are,
+-- parley.memory_patterns has all that are there already. An example is tried when the policy is
+-- loaded. Whether the user really says so is found out by the engine, not here: a fact that is
+-- proposed wrongly is quarantined at most.
+
+local match = require "parley.memory_match"
+local values = require "parley.memory_values"
+local patterns = require "parley.memory_patterns"
+local prompts = require "parley.memory_prompts"
+local state = require "parley.memory_state"
+local reflection = require "parley.memory_reflection"
+
+local M = {}
+local error, ipairs, pairs, table, type = error, ipairs, pairs, table, type
+local _ENV = nil
+
+local CANDIDATES_MAX = 40   -- of one message
+local TEXT_MAX = 16384      -- bytes of a message that are looked at
+local QUOTE_MAX, VALUE_MAX, SUBJECT_MAX = 1000, 300, 64
+
+local TYPES = {}
+for name, type_ in pairs(values.types) do
+    TYPES[name] = type_
+end
+TYPES.trade = values.one_of(patterns.trades)
+TYPES.fix = { max = 5, strict = true, article = true, after_gap = true,
+              no_first = values.types.thing.no_first, no = values.types.thing.no }
+
+-- "Actually, it's Milan": a new value for what was said last.
+local CORRECTIONS = {
+    corrects = true, predicate = "",
+    "(actually|no|sorry|correction|wait) it is {fix}", "it is actually {fix}",
+    "i (mean|meant) {fix}", "(sorry|no|actually|wait) i (mean|meant) {fix}",
+    "make that {fix}", "correction {fix}", "(sorry|no|actually) make that {fix}",
+}
+
+-- ---- from patterns to what is found by
+
+local function value_of(pattern)
+    local last
+    for name in pattern:gmatch "{([%l_]+)}" do
+        last = name ~= "person" and name or last
+    end
+    return last
+end
+
+local function add_rules(index, rules, without, where)
+    for i, rule in ipairs(rules) do
+        if not without[rule.predicate] then
+            match.add(index, rule, TYPES, patterns.words, where .. "[" .. i .. "]")
+        end
+    end
+end
+
+local function check_own(rules, predicates)
+    for i, rule in ipairs(rules) do
+        local where = "memory.patterns[" .. i .. "]"
+        if type(rule) ~= "table" or type(rule[1]) ~= "string" then
+            error(where .. ": must be a table such as { \"i use {thing}\", predicate = \"uses\" }",
+                0)
+        end
+        if not predicates[rule.predicate or ""] then
+            error(where .. ".predicate: is none of memory.predicates", 0)
+        end
+        for _, pattern in ipairs(rule) do
+            if not value_of(pattern) and not rule.whole then
+                error(where .. ": '" .. pattern .. "' has no value such as {thing}", 0)
+            end
+        end
+    end
+end
+
+-- ---- what is found
+
+local function text_of(t, from, to, most)
+    local text = match.text(t, from, to)
+    return #text <= most and text or nil
+end
+
+-- The words of a pattern that is itself the value, behind those that only lead to it.
+local function whole_of(t, way, m, sentence)
+    local from, to = m.start, m.past - 1
+    for word in way.rule.whole:gmatch "%S+" do
+        while from < to and t.w[from] ~= word do
+            from = from + 1
+        end
+        from = from + 1
+    end
+    while from < to and (t.w[from] == "please" or t.w[from] == "always") do
+        from = from + 1
+    end
+    if way.value then
+        local spans = values.values(t, TYPES[way.value], m[way.value], sentence.last)
+        if #spans == 0 then
+            return spans
+        end
+        to = spans[#spans][2]
+    end
+    return { { from, to } }
+end
+
+local CLOSES = { to = true, ["and"] = true, with = true, but = true, now = true, ["or"] = true,
+                 since = true, ["for"] = true, too = true, from = true, because = true, so = true,
+                 please = true, when = true }
+
+-- Whether nothing follows that makes something else of it: "I am engaged", but not "in a project".
+local function closed(t, past, last)
+    return past > last or t.gap[past] or CLOSES[t.w[past]] or false
+end
+
+local function ends_later(t, to, last)
+    local a, b, c = t.w[to + 1], t.w[to + 2], t.w[to]
+    return to < last and (a == "anymore" or a == "any" and (b == "more" or b == "longer")) or
+        c == "anymore"
+end
+
+local function keep(found, candidate)
+    for _, other in ipairs(found) do
+        if other.predicate == candidate.predicate and other.subject == candidate.subject and
+            (other.value or ""):lower() == (candidate.value or ""):lower() then
+            return
+        end
+    end
+    if #found < CANDIDATES_MAX then
+        found[#found + 1] = candidate
+    end
+end
+
+local function correct(learner, t, found, spans, m)
+    local before = found[#found] or learner.before and learner.before()
+    local span = spans[1]
+    if not before or not span or before.negates or
+        not (learner.predicates[before.predicate] or {}).one then
+        return false
+    end
+    local value = text_of(t, span[1], span[2], VALUE_MAX)
+    if not value or before.predicate == "age" and not value:find "^%d+$" then
+        return false
+    end
+    if found[#found] == before then
+        found[#found] = nil
+    end
+    keep(found, { predicate = before.predicate, subject = before.subject, value = value,
+                  quote = text_of(t, m.start, span[2], QUOTE_MAX) })
+    return true
+end
+
+-- What one match says: true if it says anything.
+local function take(learner, t, found, sentence, way, m)
+    local rule = way.rule
+    local predicate, negates = rule.predicate, rule.negates
+    local spans
+    if rule.whole then
+        spans = whole_of(t, way, m, sentence)
+    else
+        local name = way.value
+        spans = values.values(t, TYPES[name], m[name], sentence.last)
+    end
+    if #spans == 0 then
+        return false
+    end
+    local past = spans[#spans][2] + 1
+    past = past > m.past and past or m.past
+    if rule.closed and not closed(t, past, sentence.last) then
+        return false
+    end
+    if not rule.asks and not match.tells(t, sentence, past) then
+        return false
+    end
+    local denied = m.denied
+    if ends_later(t, spans[#spans][2], sentence.last) then
+        denied = "ended"
+    end
+    if denied and (rule.plain or rule.negates) then
+        return false
+    elseif denied == "not" and rule.denied then
+        predicate = rule.denied
+        if predicate == "" then
+            return false
+        end
+    elseif denied then
+        negates = not negates
+    end
+    if rule.corrects then
+        return correct(learner, t, found, spans, m)
+    end
+    if learner.without[predicate] then
+        return false
+    end
+    local subject = m.person and text_of(t, m.person[1], m.person[2], SUBJECT_MAX) or nil
+    for _, span in ipairs(spans) do
+        local value = text_of(t, span[1], span[2], VALUE_MAX)
+        if value then
+            keep(found, { predicate = predicate, kind = rule.kind, subject = subject, value = value,
+                          negates = negates or nil,
+                          quote = text_of(t, m.start, span[2], QUOTE_MAX) })
+        end
+    end
+    return true
+end
+
+local function learn(learner, text)
+    local found = {}
+    if #text > TEXT_MAX then
+        return found
+    end
+    local t = match.read(text)
+    t.capitals = text:find "%u%l" ~= nil
+    match.find(learner.index, t, function(_, sentence, way, m)
+        return take(learner, t, found, sentence, way, m)
+    end)
+    return found
+end
+
+-- What was said last before this turn, of which there is only one; nil: nothing.
+local function said_before(learner, view, turn)
+    for i = #view.history, 1, -1 do
+        local other = view.history[i]
+        if other.turn < turn.turn and not other.superseded then
+            local found = learn(learner, other.user)
+            return found[#found]
+        end
+    end
+end
+
+-- ---- what a policy's `memory` is made of
+
+local function merged(defaults, own)
+    local out = {}
+    for name, predicate in pairs(defaults) do
+        out[name] = predicate
+    end
+    for name, predicate in pairs(own or {}) do
+        out[name] = predicate
+    end
+    return out
+end
+
+local function check_examples(learner, rules)
+    for i, rule in ipairs(rules) do
+        local example = rule.example
+        if example ~= nil then
+            local where = "memory.patterns[" .. i .. "].example"
+            if type(example) ~= "table" or type(example[1]) ~= "string" or
+                type(example[2]) ~= "string" then
+                error(where .. ": must be a sentence and the value in it, as in { \"I use " ..
+                    "Emacs.\", \"Emacs\" }", 0)
+            end
+            local got = {}
+            for _, candidate in ipairs(learn(learner, example[1])) do
+                if candidate.predicate == rule.predicate then
+                    got[#got + 1] = candidate.value
+                end
+            end
+            local all = table.concat(got, ", ")
+            if all ~= example[2] then
+                error(where .. ": gives " .. (all == "" and "nothing" or "'" .. all .. "'"), 0)
+            end
+        end
+    end
+end
+
+local function set_of(list)
+    local out = {}
+    for _, name in ipairs(list or {}) do
+        out[name] = true
+    end
+    return out
+end
+
+local function learner_of(options)
+    local predicates = merged(patterns.predicates, options.predicates)
+    local without, own = set_of(options.without), options.patterns or {}
+    for name in pairs(without) do
+        if not predicates[name] then
+            error("memory.without: there is no predicate '" .. name .. "'", 0)
+        end
+    end
+    check_own(own, predicates)
+    local index = match.index()
+    add_rules(index, own, without, "memory.patterns")
+    add_rules(index, { CORRECTIONS }, without, "corrections")
+    add_rules(index, patterns.rules, without, "memory_patterns.rules")
+    add_rules(index, patterns.others, without, "memory_patterns.others")
+    local learner = { index = index, predicates = predicates, without = without }
+    check_examples(learner, own)
+    return learner
+end
+
+local OURS = { patterns = true, without = true, predicates = true }
+
+local function memory(options, by_rules, by_model)
+    options = options or {}
+    local learner = learner_of(options)
+    local out = { predicates = learner.predicates, state = state.of_turn,
+                  reflect = reflection.of_facts }
+    for name in pairs(learner.without) do
+        out.predicates[name] = nil
+    end
+    for key, value in pairs(options) do
+        if not OURS[key] then
+            out[key] = value
+        end
+    end
+    if by_rules and out.extract == nil then
+        out.extract = function(view, turn)
+            local here = { index = learner.index, predicates = learner.predicates,
+                           without = learner.without }
+            here.before = function()
+                return said_before(learner, view, turn)
+            end
+            return learn(here, turn.user)
+        end
+    end
+    if by_model then
+        out.model = options.model or true
+        out.prompts = prompts.of(learner.predicates, options.prompts)
+    end
+    return out
+end
+
+-- By rules alone: nothing is asked of a model, nothing is paid.
+function M.rules(options)
+    return memory(options, true, false)
+end
+
+-- By a model, once a session is over; rules still fill the session's state.
+function M.model(options)
+    return memory(options, false, true)
+end
+
+function M.both(options)
+    return memory(options, true, true)
+end
+
+-- What a text says, by the rules, as candidates: for tests of patterns.
+function M.learn(text, options)
+    return learn(learner_of(options or {}), text)
+end
+
+-- The same for many texts, whose rules are made ready once.
+function M.learner(options)
+    local learner = learner_of(options or {})
+    return function(text)
+        return learn(learner, text)
+    end
+end
+
+M.predicates = patterns.predicates
+
+return M

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: MIT
+// test_memory_learn.c: what the rules of parley.memory learn, in the sandbox: of sentences whose
+// facts are known, with precision and recall; what it costs; what a policy adds of its own.
+#include "policy_kit.h"
+
+enum { SENTENCES_MAX = 2000, LINE_BYTES = 512, FACTS_MAX = 8, LONG_BYTES = 2048 };
+
+static const char sentences_file[] = "tests/fixtures/memory/sentences.txt";
+
+static void learn(struct policy *p, const char *text, struct fact_candidates *out)
+{
+    struct err err = ERR_INIT;
+    struct talk t;
+
+    talk_init(&t, "ann", SAFE_LIT("now"));
+    say(&t, 2, 0, text, 6);
+    fact_candidates_clear(out);
+    if (p->ops->extract(p, &t.view, 3, out, &err) != E_OK)
+        fail_msg("%s\n%s", text, err.message);
+}
+
+static void write_candidate(const struct fact_candidate *c, char out[LINE_BYTES])
+{
+    snprintf(out, LINE_BYTES, "%.*s%s%s%.*s = %.*s", SLICE_FMT(c->subject),
+             c->subject.len ? ": " : "", c->negates ? "not " : "", SLICE_FMT(c->predicate),
+             SLICE_FMT(c->value));
+}
+
+struct score {
+    unsigned sentences, wanted, found, right;
+};
+
+// One sentence with what is wanted of it.
+static void judge(struct policy *p, const char *sentence, char wanted[][LINE_BYTES], unsigned n,
+                  struct score *score)
+{
+    struct fact_candidates out;
+
+    fact_candidates_init(&out);
+    learn(p, sentence, &out);
+    score->sentences++;
+    score->wanted += n;
+    for (size_t i = 0; i < fact_candidates_len(&out); i++) {
+        const struct fact_candidate *c = fact_candidates_at(&out, i);
+        char line[LINE_BYTES];
+        bool right = false;
+
+        write_candidate(c, line);
+        for (unsigned k = 0; k < n && !right; k++)
+            right = strcmp(line, wanted[k]) == 0;
+        score->found++;
+        score->right += right;
+        // A quote is where it stands, and has the value in it.
+        if (c->end == 0 || c->end - c->start != c->quote.len ||
+            memcmp(sentence + c->start, c->quote.ptr, c->quote.len) != 0)
+            fail_msg("%s\n'%.*s' is not at %u", sentence, SLICE_FMT(c->quote), c->start);
+        if (!memmem(c->quote.ptr, c->quote.len, c->value.ptr, c->value.len))
+            fail_msg("%s\n'%.*s' is not in '%.*s'", sentence, SLICE_FMT(c->value),
+                     SLICE_FMT(c->quote));
+    }
+    fact_candidates_release(&out);
+}
+
+static void read_sentences(struct policy *p, FILE *in, struct score *score)
+{
+    char sentence[LINE_BYTES] = "", line[LINE_BYTES], wanted[FACTS_MAX][LINE_BYTES];
+    unsigned n = 0;
+
+    while (score->sentences < SENTENCES_MAX && fgets(line, sizeof(line), in)) {
+        line[strcspn(line, "\n")] = '\0';
+        if (line[0] == '#' || !line[0])
+            continue;
+        if (line[0] == ' ') {
+            assert_true(n < FACTS_MAX);
+            snprintf(wanted[n++], LINE_BYTES, "%s", line + strspn(line, " "));
+            continue;
+        }
+        if (sentence[0])
+            judge(p, sentence, wanted, n, score);
+        snprintf(sentence, sizeof(sentence), "%s", line);
+        n = 0;
+    }
+    judge(p, sentence, wanted, n, score);
+}
+
+static void test_memory_learn__sentences(void **state)
+{
+    struct fixture *f = *state;
+    struct policy *p = load_text(f, "return { memory = require('parley.memory').rules {} }");
+    char path[2048];
+    struct score score = {0};
+
+    snprintf(path, sizeof(path), "%s/%s", f->home, sentences_file);
+    FILE *in = fopen(path, "r");
+    if (!in)
+        fail_msg("%s cannot be read", path);
+    read_sentences(p, in, &score);
+    fclose(in);
+    double precision = (double)score.right / score.found, recall = (double)score.right /
+                                                                   score.wanted;
+    print_message("# %u sentences with %u facts: %u found, %u of them right; precision %.3f, "
+                  "recall %.3f\n", score.sentences, score.wanted, score.found, score.right,
+                  precision, recall);
+    assert_true(score.sentences > 600 && score.wanted > 400);
+    assert_true(precision >= 0.98 && recall >= 0.95);
+    policy_unref(p);
+}
+
+// A message of 2 KiB full of facts takes less than a tenth of what a hook may use, counted.
+static void test_memory_learn__costs(void **state)
+{
+    struct fixture *f = *state;
+    static const char part[] =
+        "I live in Berlin and work as a nurse at Saint Mary's, my sister Anna lives in Lyon. "
+        "I love hiking, jazz and old films, but I don't like olives because they are bitter. "
+        "My favourite colour is blue, by the way, and I am planning to visit Japan in May. ";
+    struct policy *p = load_text(f, "return { limits = { fuel = 1000000 }, "
+                                    "memory = require('parley.memory').rules {} }");
+    struct fact_candidates out;
+    char text[LONG_BYTES + sizeof(part)] = "";
+
+    while (strlen(text) < LONG_BYTES)
+        strcat(text, part);
+    fact_candidates_init(&out);
+    learn(p, text, &out);
+    assert_int_equal(fact_candidates_len(&out), 11);  // each once
+    memset(text, 'i', LONG_BYTES);  // what has no facts, nor words
+    learn(p, text, &out);
+    for (size_t i = 0; i < LONG_BYTES; i++)
+        text[i] = "i am "[i % 5];
+    learn(p, text, &out);
+    for (size_t i = 0; i < LONG_BYTES; i++)
+        text[i] = "not i not like my not "[i % 22];
+    learn(p, text, &out);
+    fact_candidates_release(&out);
+    policy_unref(p);
+}
+
+static void test_memory_learn__own_patterns(void **state)
+{
+    struct fixture *f = *state;
+    struct policy *p = load_text(f,
+        "local memory = require 'parley.memory'\n"
+        "return { memory = memory.rules { without = { 'age', 'likes' }, predicates = { crew = {\n"
+        "  kind = 'circumstance', one = true } }, patterns = { { 'i (sail|row) with {thing}',\n"
+        "  predicate = 'crew', example = { 'I sail with the Dolphins.', 'the Dolphins' } } } } }");
+    struct fact_candidates out;
+
+    fact_candidates_init(&out);
+    learn(p, "I row with Team Nine, I am 30 and I like tea.", &out);
+    assert_int_equal(fact_candidates_len(&out), 1);
+    assert_text(fact_candidates_at(&out, 0)->predicate, "crew");
+    assert_text(fact_candidates_at(&out, 0)->value, "Team Nine");
+    assert_true(fact_candidates_at(&out, 0)->one);
+    assert_non_null(memory_rules_predicate(&p->info.memory, SLICE_LIT("crew")));
+    assert_null(memory_rules_predicate(&p->info.memory, SLICE_LIT("age")));
+    fact_candidates_release(&out);
+    policy_unref(p);
+}
+
+static const struct { const char *options, *message; } refused[] = {
+    {"{ patterns = { { 'i am {thing' , predicate = 'likes' } } }",
+     "memory.patterns[1]: 'i am {thing' has no value such as {thing}"},
+    {"{ patterns = { { 'i am {thingy}', predicate = 'likes' } } }",
+     "memory.patterns[1]: there is no such type of value: {thingy}"},
+    {"{ patterns = { { 'i (am {thing}', predicate = 'likes' } } }",
+     "memory.patterns[1]: '(' is not closed"},
+    {"{ patterns = { { 'i am {thing}', predicate = 'lieks' } } }",
+     "memory.patterns[1].predicate: is none of memory.predicates"},
+    {"{ patterns = { 3 } }", "memory.patterns[1]: must be a table such as { \"i use {thing}\", "
+                             "predicate = \"uses\" }"},
+    {"{ patterns = { { 'i adore {thing}', predicate = 'likes', example = { 'I adore tea', 'jam' } "
+     "} } }", "memory.patterns[1].example: gives 'tea'"},
+    {"{ patterns = { { 'i adore {thing}', predicate = 'likes', example = { 'Adorable', 'x' } } } }",
+     "memory.patterns[1].example: gives nothing"},
+    {"{ without = { 'ages' } }", "memory.without: there is no predicate 'ages'"},
+    {"{ reacll = 3 }", "memory.reacll: unknown key (did you mean recall?)"},
+};
+
+static void test_memory_learn__refused(void **state)
+{
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        char text[512];
+        struct policy *p = NULL;
+        struct err err = ERR_INIT;
+
+        snprintf(text, sizeof(text), "return { memory = require('parley.memory').rules %s }",
+                 refused[i].options);
+        write_file("policies/kiosk.lua", text);
+        if (load(f, "kiosk", &p, &err) != E_POLICY)
+            fail_msg("%s was not refused", text);
+        if (!strstr(err.message, refused[i].message) ||
+            strncmp(err.message, "policies/kiosk.lua", strlen("policies/kiosk.lua")) != 0)
+            fail_msg("%s\nsays '%s'\n not '%s'", text, err.message, refused[i].message);
+    }
+}
+
+// A correction takes the place of what was said in the turn before, if that has one value only.
+static void test_memory_learn__corrections(void **state)
+{
+    struct fixture *f = *state;
+    struct policy *p = load_text(f, "return { memory = require('parley.memory').rules {} }");
+    struct err err = ERR_INIT;
+    struct fact_candidates out;
+    struct talk t;
+
+    talk_init(&t, "ann", SAFE_LIT("now"));
+    fact_candidates_init(&out);
+    say(&t, 0, 0, "I like tea. I live in Rome.", 6);
+    say(&t, 2, 0, "Sorry, I meant Milan.", 6);
+    assert_int_equal(p->ops->extract(p, &t.view, 3, &out, &err), E_OK);
+    assert_int_equal(fact_candidates_len(&out), 1);
+    assert_text(fact_candidates_at(&out, 0)->predicate, "lives_in");
+    assert_text(fact_candidates_at(&out, 0)->value, "Milan");
+    fact_candidates_clear(&out);
+    say(&t, 0, 0, "I live in Rome. I like tea.", 6);
+    assert_int_equal(p->ops->extract(p, &t.view, 3, &out, &err), E_OK);
+    assert_int_equal(fact_candidates_len(&out), 0);
+    fact_candidates_release(&out);
+    policy_unref(p);
+}
+
+static void test_memory_learn__models(void **state)
+{
+    struct fixture *f = *state;
+    struct policy *p = load_text(f,
+        "return { memory = require('parley.memory').both { model = 'scripted:small',\n"
+        "  prompts = { journal = 'Mine.' } } }");
+    const struct memory_rules *m = &p->info.memory;
+
+    assert_true(m->has_extract && m->has_state && m->has_reflect && m->use_model);
+    assert_string_equal(m->model, "scripted:small");
+    assert_non_null(memmem(m->extract_prompt.inner.ptr, m->extract_prompt.inner.len,
+                           "lives_in (one at a time)", 24));
+    assert_text(safe_buf_text(&m->journal_prompt), "Mine.");
+    assert_true(memory_rules_predicate(m, SLICE_LIT("home_city"))->one);
+    policy_unref(p);
+    p = load_text(f, "return { memory = require('parley.memory').model {} }");
+    assert_false(p->info.memory.has_extract);
+    assert_true(p->info.memory.use_model && !p->info.memory.model);
+    policy_unref(p);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(test_memory_learn__##name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(sentences), TEST(costs), TEST(own_patterns), TEST(refused), TEST(corrections),
+        TEST(models),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
