@@ -3,14 +3,17 @@
 // engine, stopped before the workers are, and run at once for who asks.
 #include "parley_int.h"
 
+#include "jobs/reflect.h"
 #include "jobs/reseal.h"
 #include "jobs/sweep.h"
 #include "model/record.h"
 
-// A session that is being learnt from, one at a time: its user's name says whose worker does it.
+// A session that is being learnt from, or a user who is reflected on, one at a time: the user's name
+// says whose worker does it.
 struct learning_ask {
     parley *engine;
-    char partition[PARTITION_BYTES], session[ID_TEXT_BYTES];
+    enum job_verb verb;          // JOB_LEARN, JOB_REFLECT
+    char partition[PARTITION_BYTES], session[ID_TEXT_BYTES], bot[BOT_NAME_BYTES];
     void (*done)(void *arg, int code);
     void *arg;
     struct vault_request key;
@@ -27,6 +30,7 @@ struct house {
     parley *engine;
     struct runner *runner;
     struct sweep *sweep;
+    struct reflect_work *reflect;
     struct reseal_work *reseal;
     struct learning_ask learning;
     char boot_id[CLOCK_BOOT_ID_BYTES];
@@ -62,7 +66,7 @@ static void forget(void *user, const char *partition, const char *bot,
     worker_post(h->engine->hands[0].worker, job);
 }
 
-// ---- learning from a session, on the worker of its user
+// ---- learning from a session, and reflections, on the worker of the user
 
 static void told_here(struct loop_task *task)
 {
@@ -92,9 +96,10 @@ static void post_learning(struct learning_ask *l, struct worker *w)
         learnt(l, err.code);
         return;
     }
-    job->verb = JOB_LEARN;
-    job->flags = JOB_ENDED;
+    job->verb = l->verb;
+    job->flags = l->verb == JOB_LEARN ? JOB_ENDED : 0;
     memcpy(job->partition, l->partition, sizeof(job->partition));
+    memcpy(job->bot, l->bot, sizeof(job->bot));
     memcpy(job->session, l->session, sizeof(job->session));
     job->request = l->request = atomic_fetch_add(&l->engine->next_request, 1);
     job->over = learnt;
@@ -142,17 +147,10 @@ static void key_found(struct vault_request *request)
     store_submit(l->engine->store, &l->op);
 }
 
-static void learn(void *user, const char *partition, const char *session,
-                  void (*done)(void *arg, int code), void *arg)
+static void begin_learning(struct learning_ask *l)
 {
-    struct house *h = user;
-    struct learning_ask *l = &h->learning;
-    parley *e = h->engine;
+    parley *e = l->engine;
 
-    *l = (struct learning_ask){.engine = e, .done = done, .arg = arg,
-                               .name = BUF_INIT(RECORD_KEY_BYTES_MAX)};
-    snprintf(l->partition, sizeof(l->partition), "%s", partition);
-    snprintf(l->session, sizeof(l->session), "%s", session);
     if (e->hands_len == 1) {
         post_learning(l, e->hands[0].worker);
         return;
@@ -160,6 +158,32 @@ static void learn(void *user, const char *partition, const char *session,
     l->key = (struct vault_request){.loop = e->hands[0].loop, .done = key_found};
     memcpy(l->key.partition, l->partition, sizeof(l->key.partition));
     vault_user_key(e->vault, &l->key);
+}
+
+static void learn(void *user, const char *partition, const char *session,
+                  void (*done)(void *arg, int code), void *arg)
+{
+    struct house *h = user;
+    struct learning_ask *l = &h->learning;
+
+    *l = (struct learning_ask){.engine = h->engine, .verb = JOB_LEARN, .done = done, .arg = arg,
+                               .name = BUF_INIT(RECORD_KEY_BYTES_MAX)};
+    snprintf(l->partition, sizeof(l->partition), "%s", partition);
+    snprintf(l->session, sizeof(l->session), "%s", session);
+    begin_learning(l);
+}
+
+static void reflect(void *user, const char *partition, const char *bot,
+                    void (*done)(void *arg, int code), void *arg)
+{
+    struct house *h = user;
+    struct learning_ask *l = &h->learning;
+
+    *l = (struct learning_ask){.engine = h->engine, .verb = JOB_REFLECT, .done = done, .arg = arg,
+                               .name = BUF_INIT(RECORD_KEY_BYTES_MAX)};
+    snprintf(l->partition, sizeof(l->partition), "%s", partition);
+    snprintf(l->bot, sizeof(l->bot), "%s", bot);
+    begin_learning(l);
 }
 
 static void start(struct loop_task *task)
@@ -191,17 +215,22 @@ int house_open(parley *e, struct err *err)
         .boot_id = h->boot_id,
         .forget = forget,
         .learn = learn,
+        .reflect = reflect,
         .user = h,
     };
     int code = runner_new(&h->runner, &env, err);
     if (!code)
         code = sweep_new(&h->sweep, &env, err);
     if (!code)
+        code = reflect_work_new(&h->reflect, &env, err);
+    if (!code)
         code = reseal_work_new(&h->reseal, &env, err);
     if (code)
         return code;
     struct runner_job sweep = sweep_job(h->sweep), reseal = reseal_job(h->reseal);
+    struct runner_job reflections = reflect_job(h->reflect);
     runner_add(h->runner, &sweep);
+    runner_add(h->runner, &reflections);
     runner_add(h->runner, &reseal);
     // In simulated time there is no end to what comes every few minutes: it is asked for.
     h->start.fn = start;
@@ -230,6 +259,7 @@ void house_free(parley *e)
         return;
     runner_free(e->house->runner);
     sweep_free(e->house->sweep);
+    reflect_work_free(e->house->reflect);
     reseal_work_free(e->house->reseal);
     mem_free(e->house);
 }

@@ -137,6 +137,19 @@ static void add_constraints(struct table *t, struct json root)
     table_add_str(t, tokens);
 }
 
+static void add_core(struct table *t, struct json root)
+{
+    char tokens[24];
+    int64_t n = json_i64(json_get(root, "core_tokens"), 0);
+
+    if (n == 0)
+        return;
+    snprintf(tokens, sizeof tokens, "%" PRId64, n);
+    table_add_str(t, "core memory");
+    table_add_str(t, "");
+    table_add_str(t, tokens);
+}
+
 static void print_usage(struct output *o, const char *what, struct json usage)
 {
     double cost = json_double(json_get(usage, "cost_usd"), -1);
@@ -196,6 +209,7 @@ static int print_table(struct cli *cli, struct json root)
     char system[24];
     snprintf(system, sizeof system, "%" PRId64, json_i64(json_get(root, "system_tokens"), 0));
     table_add_str(&t, system);
+    add_core(&t, root);
     add_constraints(&t, root);
     add_summary(&t, json_get(root, "summary"));
     add_turns(&t, json_get(root, "sent"));

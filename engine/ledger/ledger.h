@@ -217,6 +217,7 @@ struct ledger_settle {
     // one's is kept.
     struct safe_text states[3];
     bool resume;                     // the session was offered what was before, and takes it
+    bool core;                       // core memory was changed by the turn's plans (an event)
 };
 // A2. On success the turn is closed and the head has no open turn.
 void ledger_settle(struct chat *c, const struct ledger_settle *s, struct ledger_op *op);

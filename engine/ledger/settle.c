@@ -202,10 +202,10 @@ static int build_turn(struct work *w, const struct ledger_settle *s, struct step
 enum { REST_BYTES = RECORD_META_BYTES_MAX + BODY_SPLIT_BYTES +
                     (STORE_BATCH_ITEMS_MAX + 1) * RECORD_KEY_BYTES_MAX };
 
-// How many records it takes at most: seven (reply, attempt, three events, key, head), with as many
+// How many records it takes at most: eight (reply, attempt, four events, key, head), with as many
 // more as long bodies go on in, and the parts that go, which a cut before a character may leave a
 // little short. So bytes alone say whether something fits.
-_Static_assert(7 + STORE_BATCH_BYTES_MAX / BODY_SPLIT_BYTES + CONTENT_BYTES_MAX / (PART_BYTES - 3)
+_Static_assert(8 + STORE_BATCH_BYTES_MAX / BODY_SPLIT_BYTES + CONTENT_BYTES_MAX / (PART_BYTES - 3)
                        + 1 <= STORE_BATCH_ITEMS_MAX,
                "a settlement is one batch");
 
@@ -290,6 +290,8 @@ void ledger_settle(struct chat *c, const struct ledger_settle *s, struct ledger_
     work_add_attempt(w, STORE_PUT, impl->attempt_version, c->head.id, &w->attempt, s->sent);
     if (s->pin && pins_add(&w->head.pins, w->turn.n, PIN_POLICY, NULL) == E_OK)
         work_add_event(w, "pin", w->turn.n, NULL);
+    if (s->core)
+        work_add_event(w, "core", w->turn.n, NULL);
     if (s->free_key) {
         key_idem(&w->commit.name, s->free_key);
         commit_delete(&w->commit);

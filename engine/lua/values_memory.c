@@ -64,7 +64,7 @@ static const struct kind journal_kind = {
 
 static const struct journal_entry *entry_at(lua_State *L, uint32_t index)
 {
-    return view_of(L)->journal[index];
+    return &view_of(L)->journal[index];
 }
 
 LJMP static void push_entry_session(lua_State *L, uint32_t index)

@@ -109,6 +109,8 @@ void sent_write_meta(const struct sent *s, struct json_writer *w)
         jw_i64(w, (int64_t)s->constraints_tokens);
         jw_array_end(w);
     }
+    if (s->core_tokens)
+        jw_kv_i64(w, "core", (int64_t)s->core_tokens);
     if (s->cut_moved)
         jw_kv_bool(w, "cut", true);
     jw_kv_i64(w, "system", (int64_t)s->system_tokens);
@@ -269,6 +271,7 @@ int sent_read_meta(struct sent *s, struct slice attempt_meta, struct err *err)
     s->recalled_tokens = (uint64_t)meta_i64_or(&m, "recalled_tokens", 0, INT64_MAX, 0);
     read_summary(s, &m);
     read_constraints(s, &m);
+    s->core_tokens = (uint64_t)meta_i64_or(&m, "core", 0, INT64_MAX, 0);
     s->cut_moved = meta_has(&m, "cut");
     s->system_tokens = (uint64_t)meta_i64_or(&m, "system", 0, INT64_MAX, 0);
     s->history_tokens = (uint64_t)meta_i64_or(&m, "history", 0, INT64_MAX, 0);

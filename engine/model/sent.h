@@ -53,6 +53,7 @@ struct sent {
     uint64_t summary_tokens;
     uint32_t constraints;               // how many were to be kept in mind
     uint64_t constraints_tokens;        // of them together, as quoted
+    uint64_t core_tokens;               // of core memory, as quoted
     bool cut_moved;
     uint64_t system_tokens, history_tokens;
     struct usage predicted;             // of the request, before it was sent; always `estimated`
@@ -65,8 +66,8 @@ bool sent_has(const struct sent *s, uint32_t n);
 // Member "sent" of an attempt's meta, into the writer's open object: {"strategy","by",
 // "runs":[[first,last,"newest"],…],"more":true,"recalled":[["session",turn,score],
 // ["id",0,score,"fact"],…],"recalled_tokens":n,"summary":[upto,tokens],
-// "constraints":[n,tokens],"cut":true,"system":n,"history":n,"predicted":{usage members}}; what is
-// false or empty is left out.
+// "constraints":[n,tokens],"core":n,"cut":true,"system":n,"history":n,"predicted":{usage
+// members}}; what is false or empty is left out.
 void sent_write_meta(const struct sent *s, struct json_writer *w);
 // Reads it out of the attempt's meta. E_NOT_FOUND: it has none (nothing was sent, or the process
 // died first); E_CORRUPT names the member.

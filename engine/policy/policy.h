@@ -38,7 +38,7 @@ struct policy_view {
     // What is remembered of the user.
     const struct fact_book *facts;  // NULL: nothing
     const struct core_memory *core; // NULL: nothing
-    const struct journal_entry *const *journal;  // oldest first
+    const struct journal_entry *journal;  // oldest first
     uint32_t journal_len;
 };
 

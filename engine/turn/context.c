@@ -308,7 +308,8 @@ static uint32_t summary_sent(const struct run *run)
 static uint64_t anchor_key(const struct run *run, uint32_t first, uint32_t cut_turn,
                            uint64_t system_hash)
 {
-    return made_for(run, first, cut_turn) ^ system_hash ^ (uint64_t)summary_sent(run) << 32;
+    return made_for(run, first, cut_turn) ^ system_hash ^ (uint64_t)summary_sent(run) << 32 ^
+           run->context.core_hash;
 }
 
 // Known of a request that one which begins so begins with.
@@ -439,7 +440,8 @@ static void tell_sent(struct run *run)
     sent->system_tokens = run->system_tokens;
     sent->history_tokens = c->history_tokens;
     sent->constraints = c->constraints;
-    sent->constraints_tokens = constraints_tokens(c);
+    sent->constraints_tokens = c->constraints ? constraints_tokens(c) - c->core_tokens : 0;
+    sent->core_tokens = c->core_tokens;
     if (c->recalled) {
         sent->recalled_len = c->recalled->len;
         sent->recalled_tokens = c->recalled->step.tokens;

@@ -18,6 +18,7 @@
 
 #include "turn/turn_int.h"
 
+struct book;
 struct learnt;                         // model/memory.h
 
 // head: the session's; it and *learnt are borrowed until `then`. learnt: as it is to be, put in the
@@ -28,5 +29,9 @@ struct learnt;                         // model/memory.h
 typedef void journal_then(struct run *run, int code, const struct err *err);
 void journal_of_session(struct run *run, const struct session_head *head, struct learnt *learnt,
                         bool use_model, journal_then *then);
+
+// For a book_change's apply: the lines of all entries, and of core memory, that tell this value go
+// (memory/journal.h says which). *lines of them. E_NOMEM, E_REFUSED.
+int journal_forget_value(struct book *b, struct safe_text value, uint32_t *lines, struct err *err);
 
 #endif

@@ -7,8 +7,9 @@
 
 #include <strings.h>
 
-static const char *const frames[] = {"recalled", "remembered", "summary", "conversation",
-                                     "constraints", "previous"};
+static const char *const frames[] = {"recalled",    "remembered", "summary",
+                                     "conversation", "constraints", "previous",
+                                     "core_memory",  "journal",     "facts"};
 
 // Whether a frame's word begins here, after "<", however it is written.
 static bool is_frame(struct slice rest)

@@ -28,4 +28,10 @@ enum {
 
 void reflect_start(struct run *run);
 
+struct memory_manifest;
+struct memory_rules;
+// For a book_change's apply: one more session was learnt from. If they are enough, a reflection is
+// due.
+void reflect_count(struct memory_manifest *m, const struct memory_rules *rules, int64_t now_ms);
+
 #endif

@@ -6,8 +6,7 @@
 //   live.c      sessions in memory: who has one, who waits, which are parked
 //   resolve.c   from a job to a session: the user's key, find or make
 //   resume.c    who comes back after a while: a session that follows another (resume.h)
-//   turn.c      the state machine of one turn; turn_plan.c, turn_call.c and turn_settle.c are its
-//               later states
+//   turn.c      the state machine of one turn; turn_plan.c, turn_call.c, turn_settle.c: its states
 //   choose.c    which turns of the history are sent
 //   sendable.c  what of a turn may be sent
 //   context.c   plan + ledger => messages that are valid and fit
@@ -22,9 +21,8 @@
 //   attach.c    a reply from a byte on; watch.c: a session, live (watch.h)
 //   aside.c     turns whose hooks take long, put aside so that others go on
 //   emit.c      events and their JSON
-//   recall.c    recall indexes: loaded, made true to the ledger, kept up; recall_keep.c: their
-//               records; recall_embed.c: their embeddings; recall_turn.c: what a turn recalls;
-//               recall_ask.c: `parley recall`
+//   recall.c    recall indexes, true to the ledger; recall_keep.c: their records; recall_embed.c:
+//               their embeddings; recall_turn.c: what a turn recalls; recall_ask.c: `parley recall`
 //   background.c calls of a model that no turn waits for (background.h)
 //   embedding.c calls for embeddings: recorded, and resting where they fail
 //   summary.c   summaries: when one is due, those under way; summary_make.c: how one is made;
@@ -32,9 +30,8 @@
 //   learn.c     what is remembered of sessions, learnt beside their turns (learn.h)
 //   pin.c       what a session keeps in every request
 //   constrain.c what is to be kept in mind, word for word
-//   ask.c why.c list.c usage.c verify.c import.c export.c erase.c   the other
-//               jobs
-//   book.c      what is remembered of users: loaded, checked, changed (book.h)
+//   ask.c why.c list.c usage.c verify.c import.c export.c erase.c: other jobs
+//   book.c      what is remembered of users (book.h); core.c remember.c journal.c reflect.c
 //   forget.c    who was erased is forgotten; forget_fact.c: a fact; memory_job.c: facts told
 //   recorded.c  a recorded conversation => turns
 //   backtest*.c policies over turns that are over (backtest_int.h)
@@ -50,7 +47,6 @@
 #include "turn/budget.h"
 #include "turn/emit.h"
 #include "turn/turn_room.h"
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -222,10 +218,11 @@ struct context {
     const struct anchor *anchor;       // of a request that this one begins with; NULL: none known
     struct recalled *recalled;     // quoted in the newest message; NULL: nothing is
     struct summarised *summary;    // quoted in front of the newest turns; NULL: nothing is
-    // What is to be kept in mind, quoted in front of all, and what is newer in the newest message;
-    // without content where there is none. Owned.
+    // What is to be kept in mind: in front of all, and newer, in the newest message. Owned.
     struct step constraints_front, constraints_fresh;
     uint32_t constraints;          // how many there are of both
+    uint64_t core_tokens;          // of core memory, which stands with either of them
+    uint64_t core_hash;            // of it, where it stands in front; 0: it does not
     bool squeezed;                 // the plan wanted more than the window holds
 };
 
@@ -300,6 +297,8 @@ struct run {
 
     struct book *book;             // what is remembered of its user (book.c); NULL: nobody asked
     bool book_busy;
+    struct journaling *journaling; // the entry that it writes (journal.c)
+    struct plan_memory *plan_memory;  // what its plans say of memory (remember.c); owned
     struct user_masks *masks;      // mask.c's; NULL: nothing is masked, or nobody is known yet
     struct masks_wait mask_wait;
     bool mask_busy;

@@ -3,6 +3,8 @@
 // plan and the ledger become a request. A hook that fails is stood in for by the plain policy: no
 // turn is lost.
 #include "turn/device.h"
+#include "turn/book.h"
+#include "turn/core.h"
 #include "turn/gauge.h"
 #include "turn/mask.h"
 #include "turn/resume.h"
@@ -25,6 +27,12 @@ void turn_view(const struct run *run, struct policy_view *view)
         .history_tokens = behind,
         .budget_tokens = context_budget(run),
     };
+    if (!run->book)
+        return;
+    view->facts = run->book->facts;
+    view->core = &run->book->core;
+    view->journal = run->book->journal.list;
+    view->journal_len = run->book->journal.len;
 }
 
 // How much of a script's error is its place, "policies/kiosk.lua:14".
@@ -319,6 +327,7 @@ static void ask_policy(struct run *run)
         turn_hook_failed(run, "on_message", &err);
     turn_pin(run, &p);
     turn_keep_state(run, STATE_OF_MESSAGE, &p);
+    plan_memory_take(run, &p);
     switch (p.verb) {
     case PLAN_SAY:
     case PLAN_HANDOFF:
@@ -349,13 +358,23 @@ static void start_asking(struct run *run)
         ask_policy(run);
 }
 
+// What is remembered of the user is in the hooks' view, and some of it in the request.
+static void open_book(struct run *run)
+{
+    bool stateless = run->job->flags & JOB_STATELESS;
+    if (run->policy->info.memory.on && !stateless && !run->was_reset)
+        book_get(run, start_asking);
+    else
+        start_asking(run);
+}
+
 static void all_loaded(struct ledger_op *op)
 {
     struct run *run = turn_op_over(op);
     if (op->code)
         turn_fail(run, op->code, &op->err);
     else
-        start_asking(run);
+        open_book(run);
 }
 
 void turn_plan(struct run *run)
@@ -369,6 +388,6 @@ void turn_plan(struct run *run)
         turn_op_start(run, all_loaded);
         ledger_load(run->live->chat, 1, &run->op);
     } else {
-        start_asking(run);
+        open_book(run);
     }
 }

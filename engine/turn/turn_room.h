@@ -36,6 +36,7 @@ enum job_verb {
     JOB_MEMORY,     // turn: what is told of it (TELL_…); text: of this fact alone, its id
     JOB_FORGET_FACT,  // text: which one
     JOB_LEARN,      // what is to be remembered of session of partition (turn/learn.h)
+    JOB_REFLECT,    // what several sessions of partition and bot say together (turn/reflect.h)
     JOB_ERASE,      // the user, for ever
     JOB_EXPORT,     // text is where to go on
     JOB_IMPORT,     // text is one line of INTERFACES.md's import format

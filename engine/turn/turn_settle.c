@@ -2,6 +2,7 @@
 // turn_settle.c: SETTLING (turn.c draws the machine). The reply, its usage and the session's new
 // state in one commit: A2. If the store fails, the ledger is read again before anything is written
 // again.
+#include "turn/core.h"
 #include "turn/device.h"
 #include "turn/learn.h"
 #include "turn/mask.h"
@@ -46,6 +47,7 @@ static void ask_hook(struct run *run, struct safe_text reply, const char *name, 
         turn_hook_failed(run, name, &err);
     turn_pin(run, &p);
     turn_keep_state(run, which, &p);
+    plan_memory_take(run, &p);
     plan_release(&p);
 }
 
@@ -166,10 +168,19 @@ static void write_end(struct run *run)
     ledger_settle(run->live->chat, &run->settle, &run->op);
 }
 
+// What the plans say of memory first: a turn that is over has done it.
+static void remember(struct run *run)
+{
+    if (plan_memory_any(run))
+        plan_memory_write(run, write_end);
+    else
+        write_end(run);
+}
+
 static void finish(struct run *run)
 {
     run_on_reply(run);
-    write_end(run);
+    remember(run);
 }
 
 void turn_settle(struct run *run)
@@ -180,5 +191,5 @@ void turn_settle(struct run *run)
     if (run->policy->info.has_on_reply || run->policy->info.memory.has_state)
         aside_run(run, finish);
     else
-        write_end(run);
+        remember(run);
 }

@@ -150,6 +150,7 @@ static void answer_why(struct run *run, const struct sent *sent)
     jw_kv_i64(&w, "text_tokens", t->steps[0].tokens);
     jw_kv_i64(&w, "constraints", sent->constraints);
     jw_kv_i64(&w, "constraints_tokens", (int64_t)sent->constraints_tokens);
+    jw_kv_i64(&w, "core_tokens", (int64_t)sent->core_tokens);
     write_sent(&w, run, sent);
     write_dropped(&w, run, sent);
     write_summary(&w, sent);

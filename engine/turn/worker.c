@@ -3,11 +3,13 @@
 // but worker_post and worker_stop_request, which only post to it.
 #include "turn/embedding.h"
 #include "turn/book.h"
+#include "turn/core.h"
 #include "turn/feeder.h"
 #include "turn/gauge.h"
 #include "turn/learn.h"
 #include "turn/mask.h"
 #include "turn/memory_int.h"
+#include "turn/reflect.h"
 #include "turn/resume.h"
 #include "turn/summary.h"
 #include "turn/watch.h"
@@ -194,6 +196,7 @@ void worker_run_over(struct run *run)
     reply_release(run);
     mask_close(run);
     book_release(run->book);
+    plan_memory_free(run);
     recalled_free(run);
     budgets_telling_free(run);
     resuming_free(run);
@@ -248,6 +251,7 @@ static void (*const starts[])(struct run *run) = {
     [JOB_MEMORY] = memory_job_start,
     [JOB_FORGET_FACT] = forget_fact_start,
     [JOB_LEARN] = learn_start,
+    [JOB_REFLECT] = reflect_start,
     [JOB_BACKTEST] = backtest_start,
     [JOB_ERASE] = erase_start,
     [JOB_EXPORT] = export_start,

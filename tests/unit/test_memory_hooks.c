@@ -240,28 +240,27 @@ static void test_memory_hooks__view(void **state)
         "  return { say = view.core.human .. '|' .. view.core.persona .. '|' .. #view.journal ..\n"
         "    '|' .. table.concat(out, ';') } end }");
     struct core_memory core;
-    struct journal_entry a, b;
-    const struct journal_entry *journal[] = {&a, &b};
+    struct journal_entry journal[2], *a = &journal[0], *b = &journal[1];
     struct talk t;
 
     talk_init(&t, "ann", SAFE_LIT("now"));
     assert_says(p, &t, "||0|");
     core_memory_init(&core);
-    journal_entry_init(&a);
-    journal_entry_init(&b);
+    journal_entry_init(a);
+    journal_entry_init(b);
     safe_buf_add(&core.human, SAFE_LIT("Ann"));
-    safe_buf_add(&a.text, SAFE_LIT("Tea."));
-    safe_buf_add(&b.text, SAFE_LIT("Cake."));
-    a.at_ms = 1000;
-    b.at_ms = 2500;
-    snprintf(a.session, sizeof(a.session), "earlier");
+    safe_buf_add(&a->text, SAFE_LIT("Tea."));
+    safe_buf_add(&b->text, SAFE_LIT("Cake."));
+    a->at_ms = 1000;
+    b->at_ms = 2500;
+    snprintf(a->session, sizeof(a->session), "earlier");
     t.view.core = &core;
     t.view.journal = journal;
     t.view.journal_len = 2;
     assert_says(p, &t, "Ann||2|earlier1.0Tea.;2.5Cake.");
     core_memory_release(&core);
-    journal_entry_release(&a);
-    journal_entry_release(&b);
+    journal_entry_release(a);
+    journal_entry_release(b);
     policy_unref(p);
 }
 
