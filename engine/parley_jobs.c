@@ -8,8 +8,8 @@
 #include "jobs/sweep.h"
 #include "model/record.h"
 
-// A session that is being learnt from, or a user who is reflected on, one at a time: the user's name
-// says whose worker does it.
+// A session that is being learnt from, or a user who is reflected on, one at a time: the name of
+// the user says whose worker does it.
 struct learning_ask {
     parley *engine;
     enum job_verb verb;          // JOB_LEARN, JOB_REFLECT
