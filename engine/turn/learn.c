@@ -19,7 +19,9 @@
 //
 // Where nothing was found nothing is written, as long as that is not too often: how far was looked
 // is then known to the live session alone, and looked for again by who comes after it.
+#include "turn/journal.h"
 #include "turn/learn_int.h"
+#include "turn/reflect.h"
 #include "turn/summary.h"
 
 enum { PAST_PLAY = 1, PAST_WORK = 2, PAST_NEXT = 4 };
@@ -211,7 +213,8 @@ static int write_end(struct book_change *change, struct book *b,
 {
     struct learning *s = change->user;
     s->next.journal = true;
-    b->manifest.sessions += !s->learnt.journal;
+    if (!s->learnt.journal)
+        reflect_count(&b->manifest, s->rules, s->next.at_ms);
     return write_next(change, b, extra, err);
 }
 
@@ -227,7 +230,11 @@ static void tell_journal(struct run *run)
     s->next.past = past_bits(&s->past);
     s->next.tries = 0;
     s->next.at_ms = clock_wall_ms(run->w->env.clock);
-    start_change(run, write_end, ended_written);
+    if (s->rules->journal)
+        journal_of_session(run, &s->head, &s->next, s->rules->use_model && !learn_gives_up(s),
+                           told);
+    else
+        start_change(run, write_end, ended_written);
 }
 
 void learn_end_walk(struct run *run)
