@@ -115,7 +115,8 @@ int fact_book_conclude(struct fact_book *b, const struct fact_candidate *c,
 int fact_book_forget(struct fact_book *b, const char *id, int64_t now_ms, uint32_t *count,
                      struct err *err);
 // Quarantines the knowledge whose facts do not bear it any more, as they were superseded or ended:
-// until facts of two sessions bear it anew. *count of it. E_NOMEM.
+// until facts of two sessions bear it anew. *count of it, if count
+// is not NULL. E_NOMEM.
 int fact_book_retire_unborne(struct fact_book *b, uint32_t *count, struct err *err);
 
 // What was said in turns that were taken back (an undo, an edit) was never said: these statements

@@ -150,9 +150,9 @@ static bool is_borne(const struct fact_book *b, const struct fact *f)
 
 int fact_book_retire_unborne(struct fact_book *b, uint32_t *count, struct err *err)
 {
+    uint32_t retired = 0;
     int code = E_OK;
 
-    *count = 0;
     for (uint32_t i = 0; i < b->entries.len && !code; i++) {
         struct fact_slot *s = book_slot(b, i);
 
@@ -168,8 +168,10 @@ int fact_book_retire_unborne(struct fact_book *b, uint32_t *count, struct err *e
             for (size_t e = 0; e < own->evidence.len; e++)
                 VEC_AT(&own->evidence, struct fact_evidence, e)->supported = false;
             quarantine(own);
-            (*count)++;
+            retired++;
         }
     }
+    if (count)
+        *count = retired;
     return code;
 }

@@ -355,15 +355,13 @@ static void change(struct entry *e)
 {
     struct book_change *c = e->changes;
     struct err err = ERR_INIT;
-    uint32_t retired;
     int code = book_copy(&e->next, e->book, &err);
 
     e->commit = (struct ledger_memory_commit){.of = {e->partition, e->bot, e->key}};
     if (!code)
         code = c->apply(c, e->next, &e->commit, &err);
-    // What was concluded of facts that are so no more.
     if (!code && fact_book_changed(e->next->facts))
-        code = fact_book_retire_unborne(e->next->facts, &retired, &err);
+        code = fact_book_retire_unborne(e->next->facts, NULL, &err);
     if (!code)
         code = fill_slots(e, &err);
     if (!code && fill_commit(e)) {
