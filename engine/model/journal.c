@@ -183,7 +183,6 @@ void journal_settle(struct journal *j)
             journal_entry_release(&old);
             continue;
         }
-        e->version += e->dirty;
         e->dirty = false;
         i++;
     }

@@ -46,7 +46,7 @@ struct journal_entry *journal_find(const struct journal *j, const char *session)
 // As all that is not gone is told.
 size_t journal_bytes(const struct journal *j);
 bool journal_is_dirty(const struct journal *j);  // something is to be put or deleted
-// What was to be written is written: versions go on, what is gone is dropped.
+// What was to be written is written, and has its new versions; what is gone is dropped.
 void journal_settle(struct journal *j);
 
 #endif
