@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Slots of facts from bytes of strangers, the meta in the first line and the body behind it: refused
-// with a reason, or what would be written again to the byte; and a book that holds such a slot takes
-// candidates and forgets. Seeds lie in seeds/fact/.
+// Slots of facts from bytes of strangers, the meta in the first line and the body behind it:
+// refused with a reason, or what would be written again to the byte; and a book that holds such a
+// slot takes candidates and forgets. Seeds lie in seeds/fact/.
 #include "base/mem.h"
 #include "memory/facts.h"
 #include "model/safe_text_int.h"
