@@ -336,21 +336,23 @@ local function add_said(all, quoted, mark)
     end
 end
 
--- A summary stands quoted in front of the messages; in the newest one stand what was recalled, and
--- how the session before ended: they are taken as what they are, things said before.
+-- A summary stands quoted in front of the messages; in the newest one stand what is remembered and
+-- recalled, and how the session before ended: they are taken as what they are, things said before.
 local function unquote(messages)
     local all, rest, last = {}, {}, #messages
     for i = 1, last do
-        local text, summary, recalled, previous = messages[i].text, nil, nil, nil
+        local text, summary, recalled, previous, remembered = messages[i].text, nil, nil, nil, nil
         if messages[i].role == "user" then
             text, summary = take_frame(text, "summary")
         end
         if i == last then
             text, previous = take_frame(text, "previous")
+            text, remembered = take_frame(text, "remembered")
             text, recalled = take_frame(text, "recalled")
         end
         -- Before all that was sent as it was said, as it is older.
         add_said(all, summary, "^> The user said: (.*)")
+        add_said(all, remembered, "^> (.*)")
         add_said(all, recalled, "^> user: (.*)")
         add_said(all, previous, "^> user: (.*)")
         rest[i] = { role = messages[i].role, text = text }

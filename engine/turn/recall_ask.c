@@ -68,8 +68,8 @@ static void write_why(struct buf *out, const struct recall_hit *hit)
         buf_addf(out, "%saround it %u.%03u", out->len > from ? ", " : "", around / 1000,
                  around % 1000);
     const struct { const char *name; uint16_t factor; } factors[] = {
-        {"speaker", hit->speaker}, {"date", hit->date}, {"recent", hit->recency},
-        {"asks", hit->asking},
+        {"speaker", hit->speaker}, {"date", hit->date},
+        {hit->kind == RECALL_TURN ? "recent" : "confirmed", hit->recency}, {"asks", hit->asking},
     };
     for (size_t i = 0; i < sizeof(factors) / sizeof(factors[0]); i++) {
         uint32_t percent = factors[i].factor * 100u / 256;

@@ -163,6 +163,18 @@ static int keep_facts(const struct changes *c, struct recall_sync *sync, struct 
     return code;
 }
 
+// Lines that tell a fact say no more than the fact does, which knows whether it still holds.
+static bool tells_a_fact(struct safe_text line)
+{
+    static const char *const labels[] = {"New: ", "Changed: "};
+    for (size_t i = 0; i < sizeof(labels) / sizeof(labels[0]); i++) {
+        size_t len = strlen(labels[i]);
+        if (line.len >= len && memcmp(line.ptr, labels[i], len) == 0)
+            return true;
+    }
+    return false;
+}
+
 static int keep_journal(const struct shelf *s, const struct changes *c, struct recall_sync *sync,
                         struct memory *m, const struct book *b, struct err *err)
 {
@@ -177,7 +189,7 @@ static int keep_journal(const struct shelf *s, const struct changes *c, struct r
             if (!next_line(safe_buf_text(&e->text), &at, &line))
                 break;
             of_line(s, m, e, n, line);
-            if (line.len)
+            if (line.len && !tells_a_fact(line))
                 code = recall_sync_keep(sync, &m->item, err);
         }
     }
