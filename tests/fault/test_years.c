@@ -110,6 +110,67 @@ static void look_at_sessions(struct years *y, struct person *p, bool died)
     parley_event_free(event);
 }
 
+static int memory(parley *e, const parley_scope *scope, uint64_t *request, parley_error *error)
+{
+    return parley_memory(e, scope, PARLEY_MEMORY_FACTS | PARLEY_MEMORY_JOURNAL, request, error);
+}
+
+// A session is told of in the journal once at most.
+static void look_at_journal(struct years *y, struct person *p, struct json journal)
+{
+    struct json_iter it = {0}, other_it;
+    struct json entry, other;
+    while (json_next(journal, &it, NULL, &entry)) {
+        struct slice session = json_raw(json_get(entry, "session"));
+        unsigned times = 0;
+        other_it = (struct json_iter){0};
+        while (json_next(journal, &other_it, NULL, &other))
+            times += slice_eq(json_raw(json_get(other, "session")), session);
+        if (times != 1)
+            wrong(y, p, "the journal tells %u times of %.*s", times, SLICE_FMT(session));
+    }
+    y->told += json_count(journal);
+}
+
+// What is remembered: where they live and what they like, as they said last, each once.
+static void look_at_memory(struct years *y, struct person *p)
+{
+    struct json_doc doc = JSON_DOC_INIT;
+    parley_event *event = ask(y, p, memory, NULL);
+    bool likes[FOODS] = {false};
+    unsigned city = 0;
+    if (event->type != PARLEY_EVENT_RESULT || json_parse(&doc, slice_str(event->json), 0, NULL)) {
+        wrong(y, p, "no memory: %s", event->text);
+        parley_event_free(event);
+        return;
+    }
+    struct json facts = json_get(json_root(&doc), "facts"), fact;
+    struct json_iter it = {0};
+    while (json_next(facts, &it, NULL, &fact)) {
+        struct slice value = json_raw(json_get(fact, "value"));
+        unsigned n = value.len > 3 ? (unsigned)strtoul(value.ptr + 2, NULL, 10) : 0;
+        if (!json_is_string(json_get(fact, "status"), "active"))
+            continue;
+        bool lives = json_is_string(json_get(fact, "predicate"), "lives_in");
+        if (lives ? city != 0 : n >= FOODS || likes[n])
+            wrong(y, p, "remembered twice, or not theirs: %.*s", SLICE_FMT(json_raw(fact)));
+        else if (lives)
+            city = n;
+        else
+            likes[n] = true;
+    }
+    look_at_journal(y, p, json_get(json_root(&doc), "journal"));
+    y->facts += json_count(facts);
+    if (city != p->city)
+        wrong(y, p, "lives in C%u, it is remembered C%u", p->city, city);
+    for (unsigned i = 0; i < FOODS; i++) {
+        if (likes[i] != p->likes[i])
+            wrong(y, p, "F%u is %sremembered", i, likes[i] ? "" : "not ");
+    }
+    json_doc_release(&doc);
+    parley_event_free(event);
+}
+
 static void look(struct years *y, struct person *p)
 {
     if (!p->known || !p->sessions_len)
@@ -117,6 +178,8 @@ static void look(struct years *y, struct person *p)
     look_at_sessions(y, p, false);
     look_at_conversation(y, p, &p->sessions[p->sessions_len - 1]);
     look_at_conversation(y, p, &p->sessions[draw(y, p->sessions_len)]);
+    if (!p->behind)
+        look_at_memory(y, p);
 }
 
 // ---- what else happens
@@ -149,6 +212,45 @@ static void erase(struct years *y, struct person *p)
     parley_event_free(event);
     forget_person(p);
     y->erased++;
+}
+
+static void forget(struct years *y, const struct person *p, struct slice id)
+{
+    parley_scope scope = PARLEY_SCOPE_INIT;
+    parley_error error = PARLEY_ERROR_INIT;
+    uint64_t request;
+    char user[32], fact[32];
+    user_of(y, p, user);
+    scope.user = user;
+    snprintf(fact, sizeof(fact), "%.*s", SLICE_FMT(id));
+    parley_event *event = answer(
+        y, parley_forget(y->engine, &scope, fact, &request, &error), &error);
+    if (event->type != PARLEY_EVENT_RESULT)
+        wrong(y, p, "forget: %s", event->text);
+    parley_event_free(event);
+    y->forgotten++;
+}
+
+// One of what is remembered, if there is any.
+static void forget_fact(struct years *y, struct person *p)
+{
+    struct json_doc doc = JSON_DOC_INIT;
+    parley_event *event = ask(y, p, memory, NULL);
+    if (event->type != PARLEY_EVENT_RESULT || json_parse(&doc, slice_str(event->json), 0, NULL))
+        wrong(y, p, "no memory: %s", event->text);
+    struct json facts = json_get(json_root(&doc), "facts");
+    struct json fact = json_at(facts, (uint32_t)draw(y, json_count(facts) + 1));
+    struct slice value = json_raw(json_get(fact, "value")), id = json_raw(json_get(fact, "fact"));
+    if (value.len > 3 && id.len > 2) {
+        unsigned n = (unsigned)strtoul(value.ptr + 2, NULL, 10);
+        if (value.ptr[1] == 'C' && n == p->city)
+            p->city = 0;
+        else if (value.ptr[1] == 'F' && n < FOODS)
+            p->likes[n] = false;
+        forget(y, p, slice_of(id.ptr + 1, id.len - 2));
+    }
+    json_doc_release(&doc);
+    parley_event_free(event);
 }
 
 static void sweep(struct years *y)
@@ -191,8 +293,6 @@ static bool talk(struct years *y, struct person *p)
     for (unsigned i = 0; i < messages; i++) {
         if (!send(y, p, draw(y, 40) == 0, 0))
             return false;
-        if (y->twice && !send(y, p, false, 0))
-            return false;
         pause_between(y);
         if (!y->dying && draw(y, 25) == 0 && !change_mind(y, p))
             return false;
@@ -217,15 +317,17 @@ static void visit(struct years *y)
         y->deaths++;
     }
     bool through = talk(y, p);
-    if (y->dying)
+    bool died = y->dying;
+    if (died)
         open_again(y, 0);
     else if (draw(y, DEATHS_OF) == 0 && ++y->closings)
         open_again(y, 0);
-    if (!through) {
+    if (!through)
         look_at_sessions(y, p, true);
-        p->behind = true;
-    }
+    p->behind |= died;
     look(y, p);
+    if (p->known && !p->behind && draw(y, 30) == 0)
+        forget_fact(y, p);
     if (p->known && draw(y, 400) == 0)
         erase(y, p);
 }
@@ -293,9 +395,10 @@ static void test_years__nothing_lost_nothing_twice(void **state)
     double years = (double)(clock_wall_ms(&y.clock.clock) - y.began_ms) / (365.0 * DAY_MS);
     summary("%u people over %.2f simulated years: %lu messages, %lu new sessions after a while, "
             "%lu sweeps, %lu sessions' turns deleted, %lu deaths, %lu closings, %lu undone, %lu "
-            "facts forgotten, %lu erased; wrong: %lu (0)%s%s, seed %llu", people, years,
-            y.messages, y.resumed, y.sweeps, y.purges, y.deaths, y.closings, y.undone, y.forgotten,
-            y.erased, y.wrong, y.wrong ? ": " : "", y.why, (unsigned long long)seed);
+            "facts and %lu journal entries looked at, %lu forgotten, %lu erased; wrong: %lu "
+            "(0)%s%s, seed %llu", people, years, y.messages, y.resumed, y.sweeps, y.purges,
+            y.deaths, y.closings, y.undone, y.facts, y.told, y.forgotten, y.erased, y.wrong,
+            y.wrong ? ": " : "", y.why, (unsigned long long)seed);
     if (y.wrong)
         printf("# again: FAULT_SEED=%llu FAULT_PEOPLE=%u build/tests/fault/test_years\n",
                (unsigned long long)seed, people);

@@ -67,7 +67,7 @@ struct years {
     bool last_edits;
     int64_t began_ms, swept_ms;
     unsigned long steps, messages, deaths, closings, sweeps, erased, forgotten, undone, resumed,
-        purges, verified, wrong;
+        purges, facts, told, wrong;
     char why[512];
 };
 
@@ -313,6 +313,8 @@ static inline bool send(struct years *y, struct person *p, bool fresh, uint32_t 
     m.edit_turn = edit;
     parley_event *event = answer(y, parley_send(y->engine, &m, &request, &error), &error);
     bool done = event->type == PARLEY_EVENT_DONE && event->code == PARLEY_OK;
+    if (y->twice)
+        parley_event_free(answer(y, parley_send(y->engine, &m, &request, &error), &error));
     if (!done && !y->dying)
         wrong(y, p, "a message failed: %s", event->text);
     y->messages++;
