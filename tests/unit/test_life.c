@@ -66,6 +66,12 @@ static void test_life__refusals(void **state)
          "shorter than restore_within"},
         {"resume = { offer = 'yes' }", "resume: offer: must be true or false"},
         {"resume = { greeting = 1 }", "resume.greeting: unknown key (did you mean greet?)"},
+        {"devices = true", "devices: must be a table, not a boolean"},
+        {"devices = { one_activ = true }", "devices.one_activ: unknown key (did you mean "
+         "one_active?)"},
+        {"devices = { one_active = 1 }", "devices: one_active: must be true or false"},
+        {"devices = { lapse_after = 10 }", "devices: lapse_after: must be a duration such as "
+         "\"30m\", \"2h\" or \"30d\", or false: never, not a number"},
     };
     struct err err = ERR_INIT;
     char text[512], want[512];
@@ -78,6 +84,23 @@ static void test_life__refusals(void **state)
         assert_int_equal(load(*state, "kiosk", &p, &err), E_POLICY);
         assert_string_equal(err.message, want);
     }
+}
+
+static void test_life__devices(void **state)
+{
+    struct policy *p = load_text(*state, "return {}");
+
+    assert_false(p->info.devices.one_active);
+    assert_int_equal(p->info.devices.lapse_ms, HOUR / 6);
+    policy_unref(p);
+    p = load_text(*state, "return { devices = { one_active = true, lapse_after = false } }");
+    assert_true(p->info.devices.one_active);
+    assert_int_equal(p->info.devices.lapse_ms, 0);
+    policy_unref(p);
+    p = load_text(*state, "return { devices = { one_active = true, lapse_after = '2h' } }");
+    assert_int_equal(p->info.devices.lapse_ms, 2 * HOUR);
+    policy_unref(p);
+    assert_int_equal(policy_plain()->info.devices.lapse_ms, HOUR / 6);
 }
 
 static void test_life__hooks(void **state)
@@ -124,7 +147,8 @@ static void test_life__hooks(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_life__##name, set_up, tear_down)
-    const struct CMUnitTest tests[] = {TEST(defaults), TEST(data), TEST(refusals), TEST(hooks)};
+    const struct CMUnitTest tests[] = {TEST(defaults), TEST(data), TEST(refusals), TEST(devices),
+                                       TEST(hooks)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

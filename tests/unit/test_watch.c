@@ -258,6 +258,41 @@ static void test_watch__sees_another_process(void **state)
     seen_release(&w);
 }
 
+// Threads, a real disk, two engines; a watch ends with its engine.
+static void test_watch__in_real_time(void **state)
+{
+    struct place place;
+    struct engine_wish wish = {0};
+    parley_error error = PARLEY_ERROR_INIT;
+    struct seen w;
+    parley *engines[2];
+    (void)state;
+    seen_init(&w);
+    place_make_light(&place);
+    for (unsigned i = 0; i < 2; i++)
+        if (place_open(&place, &wish, &engines[i], &error) < 0)
+            give_up("engine: %s", error.message);
+    say(engines[0], "one #1", "scripted", NULL, 0);
+    parley_event_free(wait_end(engines[0], NULL));
+    w.request = ask(engines[1], parley_watch, NULL);
+    parley_event *event = next_event(engines[1]);
+    assert_int_equal(event->type, PARLEY_EVENT_WATCHING);
+    parley_event_free(event);
+    say(engines[0], "two #2", "scripted", NULL, 0);
+    for (bool over = false; !over;) {
+        event = next_event(engines[1]);
+        note(&w, event);
+        over = event->type == PARLEY_EVENT_DONE;
+        parley_event_free(event);
+    }
+    assert_string_equal(story(&w), "accepted 2: two #2;done 2;");
+    assert_string_equal(w.text.ptr, "Answer to #2.");
+    parley_close(engines[1]);
+    parley_close(engines[0]);
+    place_remove(&place);
+    seen_release(&w);
+}
+
 // Who is erased is watched by nobody any more.
 static void test_watch__ends_with_its_user(void **state)
 {
@@ -365,12 +400,84 @@ static void test_watch__never_goes_on_with_other_words(void **state)
     seen_release(&again);
 }
 
+// ---- without memory
+
+enum { NO_MEMORY_TRIES = 400 };
+
+// Somebody watches here while another device takes over there, and somebody attaches: with the n-th
+// allocation failing. What was allocated; whatever fails is told, and what comes after works.
+static uint64_t without_memory(struct pair *p, uint64_t n)
+{
+    char user[24];
+    parley_scope scope = PARLEY_SCOPE_INIT;
+    parley_message m = PARLEY_MESSAGE_INIT;
+    parley_error error = PARLEY_ERROR_INIT;
+    uint64_t watch = 0, attached = 0, request;
+    snprintf(user, sizeof(user), "user%u", (unsigned)n);
+    m.user = scope.user = user;
+    m.text = "one #1";
+    m.provider = "scripted";
+    m.flags = scope.flags = PARLEY_CONTINUE;
+    m.device = "laptop";
+    scope.device = "laptop";
+    assert_int_equal(parley_send(p->a.engine, &m, &request, &error), 0);
+    run(&p->a);
+    uint64_t before = mem_count();
+    mem_fail_at(n, 0);
+    bool watched = parley_watch(p->b.engine, &scope, &watch, &error) == 0;
+    loop_run_for(p->b.loop, 1);
+    m.device = "phone";
+    m.flags |= PARLEY_CONTINUE_HERE;
+    m.text = "two #2 long";
+    m.provider = "slow";
+    bool sent = parley_send(p->a.engine, &m, &request, &error) == 0;
+    loop_run_for(p->a.loop, 10);
+    bool joined = parley_attach(p->a.engine, &scope, 0, 5, &attached, &error) == 0;
+    run(&p->a);
+    loop_run_for(p->b.loop, 3000);
+    uint64_t made = mem_count() - before;
+    mem_fail_at(0, 0);
+    run(&p->a);
+    loop_run_for(p->b.loop, 3000);
+    if (watched)
+        parley_stop(p->b.engine, watch);
+    run(&p->b);
+    assert_true(sent || joined || watched);
+    take(p->a.engine, NULL, NULL);
+    take(p->b.engine, NULL, NULL);
+    assert_int_equal(atomic_load(&p->a.engine->under_way), 0);
+    assert_int_equal(atomic_load(&p->b.engine->under_way), 0);
+    m.text = "three #3";
+    m.provider = "scripted";
+    assert_int_equal(parley_send(p->a.engine, &m, &request, &error), 0);
+    parley_event *event = wait_end(p->a.engine, NULL);
+    assert_int_equal(event->code, 0);
+    parley_event_free(event);
+    return made;
+}
+
+static void test_watch__without_memory(void **state)
+{
+    struct pair p;
+    (void)state;
+    pair_open(&p, 3);
+    use_policy(&p.a, SOLO);
+    without_memory(&p, 1000000);  // the policy is loaded
+    uint64_t all = without_memory(&p, 1000001);
+    uint64_t step = all / NO_MEMORY_TRIES + 1;
+    for (uint64_t n = 1; n <= all; n += step)
+        without_memory(&p, n);
+    assert_int_equal(verify_problems(p.a.engine), 0);
+    pair_close(&p);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test(test_watch__##name)
     const struct CMUnitTest tests[] = {
         TEST(sees_what_happens_here),    TEST(begins_in_the_middle),
-        TEST(ends_with_its_user),
+        TEST(ends_with_its_user),        TEST(in_real_time),
+        TEST(without_memory),
         TEST(hears_that_it_moved),       TEST(sees_another_process),
         TEST(attaches_to_a_reply),       TEST(never_goes_on_with_other_words),
     };
