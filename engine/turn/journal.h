@@ -30,6 +30,8 @@ typedef void journal_then(struct run *run, int code, const struct err *err);
 void journal_of_session(struct run *run, const struct session_head *head, struct learnt *learnt,
                         bool use_model, journal_then *then);
 
+// Quotes what journal_entry_tell told, which ends with a line.
+void journal_quote(struct safe_buf *out, struct safe_text told);
 // For a book_change's apply: the lines of all entries, and of core memory, that tell this value go
 // (memory/journal.h says which). *lines of them. E_NOMEM, E_REFUSED.
 int journal_forget_value(struct book *b, struct safe_text value, uint32_t *lines, struct err *err);

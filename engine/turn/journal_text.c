@@ -58,6 +58,14 @@ int journal_add_turn(struct journaling *j, const struct turn *t, struct err *err
     return code ? code : safe_buf_check(&j->material, "what a journal is written from", err);
 }
 
+void journal_quote(struct safe_buf *out, struct safe_text told)
+{
+    if (told.len == 0)
+        return;
+    safe_buf_add(out, SAFE_LIT("> "));
+    quote_text(out, safe_text_part(told, 0, told.len - 1));
+}
+
 // What is quoted between <journal> and </journal>, and may be told.
 static int add_known(struct journaling *j, const struct journal_entry *e, struct safe_buf *text,
                      struct err *err)
@@ -65,8 +73,7 @@ static int add_known(struct journaling *j, const struct journal_entry *e, struct
     struct safe_buf told;
     safe_buf_init(&told, JOURNAL_BYTES_MAX + JOURNAL_HEAD_BYTES);
     journal_entry_tell(e, &told);
-    safe_buf_add(text, SAFE_LIT("> "));
-    quote_text(text, safe_buf_text(&told));
+    journal_quote(text, safe_buf_text(&told));
     int code = safe_buf_check(&told, "a journal's entry", err);
     if (!code)
         code = drift_add(j->source, safe_slice(safe_buf_text(&told)), err);

@@ -15,6 +15,7 @@
 
 #include "memory/conclusions.h"
 #include "model/journal.h"
+#include "turn/journal.h"
 #include "turn/mask.h"
 
 #define QUESTION                                                                                   \
@@ -116,8 +117,8 @@ static int add_journal(const struct reflecting *r, struct safe_buf *text, struct
     for (size_t i = from; i < journal->len; i++)
         journal_entry_tell(&entries[i], &told);
     if (safe_buf_text(&told).len) {
-        safe_buf_add(text, SAFE_LIT("<journal>\n> "));
-        quote_text(text, safe_buf_text(&told));
+        safe_buf_add(text, SAFE_LIT("<journal>\n"));
+        journal_quote(text, safe_buf_text(&told));
         safe_buf_add(text, SAFE_LIT("</journal>\n"));
     }
     int code = safe_buf_check(&told, "a journal", err);
