@@ -26,8 +26,9 @@ static bool is_quote(int32_t c)
 {
     utf8proc_category_t category = utf8proc_category(c);
 
-    return c == '"' || c == '\'' || c == '`' || category == UTF8PROC_CATEGORY_PI ||
-           category == UTF8PROC_CATEGORY_PF;
+    // Those that open low, as in German, are of another category.
+    return c == '"' || c == '\'' || c == '`' || c == 0x201a || c == 0x201e ||
+           category == UTF8PROC_CATEGORY_PI || category == UTF8PROC_CATEGORY_PF;
 }
 
 static bool is_stop(int32_t c)
@@ -76,13 +77,12 @@ static void add_folded(struct buf *out, int32_t c, bool *blank)
 
 int alike_normal(struct slice value, struct buf *out, struct err *err)
 {
-    struct slice text = trimmed(value);
+    struct slice inner = trimmed(value);
+    // A value of nothing but quotes and stops is what it is.
+    struct slice text = inner.len ? inner : value;
     struct buf folded = BUF_INIT(text.len * 4 * DECOMPOSED_MAX + 1);
     bool blank = false;
 
-    // A value of nothing but quotes and stops is what it is.
-    if (!text.len)
-        text = value;
     for (size_t at = 0; at < text.len;) {
         int32_t c = utf8_next(text, &at);
 

@@ -124,10 +124,370 @@ static void test_facts__scripts(void **state)
         run_script(&scripts[i]);
 }
 
+// ---- when values are one
+
+static void test_facts__alike(void **state)
+{
+    static const struct {
+        const char *a, *b;
+        bool near;
+    } pairs[] = {
+        {"Berlin", "in Berlin", true},
+        {"software engineer", "a software engineer", true},
+        {"hiking in the mountains", "hikes on mountains", true},
+        {"caf\u00e9", "cafe", true},
+        {"long walks on sunny beaches", "walks on sunny beaches", true},
+        {"long walks on sunny beaches", "no long walks on sunny beaches", false},
+        {"walks on three sunny beaches", "walks on 3 three sunny beaches", false},
+        {"Berlin", "Bern", false},
+        {"flights to Berlin", "flights from Berlin", false},
+        {"mail over phone", "phone over mail", false},
+        {"C", "C++", false},
+        {"C#", "C", false},
+        {"R&D", "R D", false},
+        {"tea", "green tea", false},
+        {"version 2", "version 3", false},
+        {"coffee", "no coffee", false},
+        {"the", "a", false},
+        {"\u8336", "\u5496\u5561", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
+        for (int turned = 0; turned < 2; turned++) {
+            const char *a = turned ? pairs[i].b : pairs[i].a, *b = turned ? pairs[i].a : pairs[i].b;
+            struct err err = ERR_INIT;
+            bool near;
+
+            assert_int_equal(alike_near(slice_str(a), slice_str(b), &near, &err), E_OK);
+            if (near != pairs[i].near)
+                fail_msg("%s, %s", a, b);
+        }
+}
+
+static void test_facts__normal_form(void **state)
+{
+    static const char *const forms[][2] = {
+        {"  Berlin ", "berlin"},       {"\"Berlin.\"", "berlin"},
+        {"\u201eBerlin\u201c!", "berlin"}, {"\uff22erlin", "berlin"},
+        {"New \u00a0 York", "new york"}, {".NET", ".net"},
+        {"C++", "c++"},                {"Dr. Who?", "dr. who"},
+        {"...", "..."},                {"STRASSE", "strasse"},
+        {"Stra\u00dfe", "strasse"},    {"[EMAIL_1]", "[email_1]"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+        struct buf out = BUF_INIT(1 << 16);
+        struct err err = ERR_INIT;
+
+        assert_int_equal(alike_normal(slice_str(forms[i][0]), &out, &err), E_OK);
+        assert_string_equal(out.ptr, forms[i][1]);
+        buf_release(&out);
+    }
+}
+
+// ---- forgetting
+
+static enum fact_outcome say_at(struct fact_book *b, const char *predicate, const char *value,
+                                int64_t at, enum said how)
+{
+    struct fact_candidate c = facts_kit_said(predicate, value, at, how);
+
+    return facts_kit_consider(b, &c, how != HELD, &rules, NOW_MS + at).outcome;
+}
+
+static const struct fact *find(const struct fact_book *b, const char *value)
+{
+    struct fact_at at = FACT_AT_START;
+
+    while (fact_book_next(b, &at))
+        if (slice_is(safe_slice(fact_value(at.fact)), value))
+            return at.fact;
+    fail_msg("no %s", value);
+    return NULL;
+}
+
+static uint32_t forget(struct fact_book *b, const char *value, int64_t now_ms)
+{
+    struct err err = ERR_INIT;
+    uint32_t count;
+    char id[FACT_ID_BYTES];
+
+    memcpy(id, find(b, value)->id, sizeof(id));
+    assert_int_equal(fact_book_forget(b, id, now_ms, &count, &err), E_OK);
+    assert_int_equal(fact_book_forget(b, id, now_ms, &(uint32_t){0}, &err), E_NOT_FOUND);
+    return count;
+}
+
+static void expect_told(const struct fact_book *b, const char *tells)
+{
+    char told[1024];
+
+    facts_kit_tell(b, told, sizeof(told));
+    assert_string_equal(told, tells);
+}
+
+static void test_facts__forgotten(void **state)
+{
+    struct fact_book *b = facts_kit_book();
+
+    (void)state;
+    say_at(b, "lives_in", "Berlin", 1, SAID);
+    say_at(b, "lives_in", "Paris", 3, SAID);
+    assert_int_equal(forget(b, "Paris", 50), 1);
+    expect_told(b, "Berlin[1,3] -");  // which does not come back with it
+    // What was said before: the same words; again from another turn; other words from there.
+    assert_int_equal(say_at(b, "lives_in", "Paris", 3, SAID), OUTCOME_REFUSED);
+    assert_int_equal(say_at(b, "lives_in", "Paris", 9, SAID), OUTCOME_REFUSED);
+    assert_int_equal(say_at(b, "likes", "the capital of France", 3, SAID), OUTCOME_REFUSED);
+    assert_int_equal(say_at(b, "likes", "tea", 4, SAID), OUTCOME_NEW);
+    // Who does not vouch does not bring it back; who says it anew does.
+    assert_int_equal(say_at(b, "lives_in", "Paris", 60, HELD), OUTCOME_REFUSED);
+    assert_int_equal(say_at(b, "lives_in", "Paris", 61, SAID), OUTCOME_NEW);
+    assert_int_equal(say_at(b, "lives_in", "Paris", 9, SAID), OUTCOME_REFUSED);
+    assert_int_equal(find(b, "Paris")->confirmations, 1);
+    // What was said at 3 is gone; so Berlin was said until 61.
+    assert_int_equal(find(b, "Berlin")->valid_to_ms, 61);
+    fact_book_free(b);
+}
+
+static void test_facts__forgotten_keeps_positions_only(void **state)
+{
+    struct fact_book *b = facts_kit_book();
+    struct fact_at at = FACT_AT_START;
+
+    (void)state;
+    say_at(b, "likes", "tea", 1, SAID);
+    say_at(b, "likes", "tea", 2, SAID);
+    forget(b, "tea", 50);
+    assert_true(fact_book_next(b, &at));
+    assert_int_equal(fact_value(at.fact).len, 0);
+    assert_null(at.fact->value.inner.ptr);
+    assert_int_equal(at.fact->confirmations + (unsigned)at.fact->turns.len, 0);
+    assert_int_equal(at.fact->evidence.len, 2);
+    assert_string_equal(fact_evidence_at(at.fact, 1)->session, "s");
+    assert_string_equal(fact_evidence_at(at.fact, 1)->extractor, "");
+    fact_book_free(b);
+}
+
+static struct fact_considered conclude(struct fact_book *b, const char *value, const char *on,
+                                       const char *and)
+{
+    struct fact_candidate c = facts_kit_said("tends_to", value, 99, SAID);
+    char ids[2][FACT_ID_BYTES];
+    struct fact_considered out;
+    struct err err = ERR_INIT;
+
+    memcpy(ids[0], find(b, on)->id, FACT_ID_BYTES);
+    memcpy(ids[1], and ? find(b, and)->id : "ffffffffffff", FACT_ID_BYTES);
+    assert_int_equal(fact_book_conclude(b, &c, (const char (*)[FACT_ID_BYTES])ids, 2, &rules, 99,
+                                        &out, &err), E_OK);
+    return out;
+}
+
+static void say_in(struct fact_book *b, const char *session, const char *value, int64_t at)
+{
+    struct fact_candidate c = facts_kit_said("likes", value, at, SAID);
+
+    memcpy(c.session, session, strlen(session) + 1);
+    facts_kit_consider(b, &c, true, &rules, NOW_MS);
+}
+
+static void test_facts__knowledge(void **state)
+{
+    struct fact_book *b = facts_kit_book();
+
+    (void)state;
+    say_in(b, "s", "hiking", 1);
+    say_in(b, "s", "climbing", 2);
+    say_in(b, "t", "skiing", 3);
+    assert_int_equal(conclude(b, "be outside", "hiking", "climbing").outcome, OUTCOME_REFUSED);
+    assert_int_equal(conclude(b, "be outside", "hiking", NULL).outcome, OUTCOME_REFUSED);
+    assert_int_equal(conclude(b, "be outside", "hiking", "skiing").outcome, OUTCOME_NEW);
+    assert_int_equal(conclude(b, "be outside", "hiking", "skiing").outcome, OUTCOME_SAME);
+    assert_int_equal(fact_book_count(b, TIER_KNOWLEDGE, FACT_ACTIVE), 1);
+    // Borne by one alone it is quarantined, and goes with that one.
+    assert_int_equal(forget(b, "hiking", 50), 1);
+    assert_int_equal(fact_book_count(b, TIER_KNOWLEDGE, FACT_QUARANTINED), 1);
+    assert_int_equal(forget(b, "skiing", 60), 2);
+    assert_int_equal(fact_book_count(b, TIER_KNOWLEDGE, FACT_FORGOTTEN), 1);
+    fact_book_free(b);
+}
+
+// ---- limits
+
+static void test_facts__evidence_is_the_first_and_the_newest(void **state)
+{
+    struct fact_book *b = facts_kit_book();
+
+    (void)state;
+    for (int64_t at = 100; at > 0; at--)
+        assert_true(say_at(b, "likes", "tea", at, SAID) != OUTCOME_REFUSED);
+    const struct fact *f = find(b, "tea");
+    assert_int_equal(f->evidence.len, FACT_EVIDENCE_MAX);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(fact_evidence_at(f, i)->at_ms, i + 1);
+        assert_int_equal(fact_evidence_at(f, 4 + i)->at_ms, 97 + i);
+    }
+    assert_int_equal(f->confirmations, FACT_TURNS_MAX);
+    assert_int_equal(f->valid_from_ms, 1);
+    assert_int_equal(f->confirmed_at_ms, 100);
+    assert_int_equal(say_at(b, "likes", "tea", 50, SAID), OUTCOME_SAME);
+    fact_book_free(b);
+}
+
+static void fill(struct fact_book *b, const char *predicate, unsigned n, enum said how, int64_t at)
+{
+    char value[32];
+
+    for (unsigned i = 0; i < n; i++) {
+        snprintf(value, sizeof(value), "value %lld", (long long)at + i);
+        say_at(b, predicate, value, at + i, how);
+    }
+}
+
+static void test_facts__a_full_slot(void **state)
+{
+    struct fact_book *b = facts_kit_book();
+
+    (void)state;
+    fill(b, "likes", 40, HELD, 1);
+    fill(b, "likes", 24, SAID, 101);
+    assert_int_equal(fact_book_slot(b, 0)->facts.len, SLOT_VALUES_MAX);
+    // The oldest that nobody vouched for makes room.
+    assert_int_equal(say_at(b, "likes", "tea", 200, SAID), OUTCOME_NEW);
+    assert_int_equal(fact_book_slot(b, 0)->facts.len, SLOT_VALUES_MAX);
+    assert_int_equal(fact_book_count(b, TIER_FACT, FACT_QUARANTINED), 39);
+    fill(b, "likes", 39, SAID, 301);
+    assert_int_equal(fact_book_count(b, TIER_FACT, FACT_ACTIVE), SLOT_VALUES_MAX);
+    assert_int_equal(say_at(b, "likes", "coffee", 400, SAID), OUTCOME_REFUSED);
+    assert_int_equal(say_at(b, "likes", "tea", 401, SAID), OUTCOME_CONFIRMED);
+    // What is no more makes room, too.
+    assert_int_equal(say_at(b, "likes", "tea", 402, NOT), OUTCOME_ENDED);
+    assert_int_equal(say_at(b, "likes", "coffee", 403, SAID), OUTCOME_NEW);
+    fact_book_free(b);
+}
+
+static void test_facts__a_slot_stays_within_its_record(void **state)
+{
+    static char text[FACT_VALUE_BYTES_MAX + 1];
+    struct fact_book *b = facts_kit_book();
+    struct buf meta = BUF_INIT(RECORD_META_BYTES_MAX);
+    struct safe_buf body;
+
+    (void)state;
+    for (unsigned i = 0; i < SLOT_VALUES_MAX; i++) {
+        memset(text, '"', sizeof(text) - 1);
+        snprintf(text, sizeof(text), "%u%s", i, "x");
+        text[strlen(text)] = '"';
+        for (int64_t k = 0; k < 12; k++)
+            say_at(b, "likes", text, 1 + i * 20 + k, SAID);
+    }
+    safe_buf_init(&body, 1 << 20);
+    fact_slot_write(fact_book_slot(b, 0), &meta, &body);
+    assert_true(safe_buf_text(&body).len <= SLOT_BODY_BYTES_MAX);
+    assert_true(fact_book_slot(b, 0)->facts.len > 16);
+    buf_release(&meta);
+    safe_buf_release(&body);
+    fact_book_free(b);
+}
+
+static void test_facts__a_full_book(void **state)
+{
+    struct fact_book *b = facts_kit_book();
+    char predicate[32];
+
+    (void)state;
+    for (unsigned i = 0; i < BOOK_SLOTS_MAX; i++) {
+        snprintf(predicate, sizeof(predicate), "p%u", i);
+        say_at(b, predicate, "x", i + 1, i == 500 ? HELD : SAID);
+    }
+    assert_int_equal(say_at(b, "more", "x", 5000, SAID), OUTCOME_NEW);
+    assert_int_equal(fact_book_count(b, TIER_FACT, FACT_QUARANTINED), 0);
+    assert_int_equal(say_at(b, "even_more", "x", 5001, SAID), OUTCOME_REFUSED);
+    assert_int_equal(fact_book_slots(b), BOOK_SLOTS_MAX + 1);  // one of them is to be deleted
+    fact_book_settle(b);
+    assert_int_equal(fact_book_slots(b), BOOK_SLOTS_MAX);
+    fact_book_free(b);
+}
+
+static void test_facts__names_that_are_none(void **state)
+{
+    struct fact_book *b = facts_kit_book();
+
+    (void)state;
+    assert_int_equal(say_at(b, "?", "x", 1, SAID), OUTCOME_REFUSED);
+    assert_int_equal(say_at(b, "likes", " ", 1, SAID), OUTCOME_REFUSED);
+    assert_int_equal(say_at(b, "likes", "tea", 1, HELD), OUTCOME_QUARANTINED);
+    struct fact_candidate c = facts_kit_said("likes", "tea", 2, NOT);
+    assert_int_equal(facts_kit_consider(b, &c, false, &rules, 3).outcome, OUTCOME_REFUSED);
+    assert_false(fact_book_slot(b, 0)->one);
+    fact_book_free(b);
+}
+
+// ---- reading
+
+static void test_facts__found_by_id(void **state)
+{
+    struct fact_book *b = facts_kit_book();
+    struct fact_at at;
+    struct err err = ERR_INIT;
+
+    (void)state;
+    say_at(b, "likes", "tea", 1, SAID);
+    say_at(b, "likes", "coffee", 2, SAID);
+    const struct fact *tea = find(b, "tea");
+    assert_int_equal(fact_book_find(b, slice_str(tea->id), &at, &err), E_OK);
+    assert_ptr_equal(at.fact, tea);
+    assert_string_equal(at.slot->predicate, "likes");
+    assert_int_equal(fact_book_find(b, slice_of(tea->id, 4), &at, &err), E_OK);
+    assert_int_equal(fact_book_find(b, slice_of(tea->id, 3), &at, &err), E_NOT_FOUND);
+    assert_int_equal(fact_book_find(b, SLICE_LIT("ffffffffffff"), &at, &err), E_NOT_FOUND);
+    assert_false(fact_is_stale(tea, &rules, 100));
+    assert_true(fact_is_stale(tea, &rules, 101));
+    assert_false(fact_is_stale(tea, NULL, 1 << 30));
+    fact_book_free(b);
+}
+
+static void test_facts__a_copy_is_apart(void **state)
+{
+    struct fact_book *b = facts_kit_book(), *copy;
+    struct err err = ERR_INIT;
+
+    (void)state;
+    say_at(b, "likes", "tea", 1, SAID);
+    say_at(b, "name", "Ann", 1, SAID);
+    fact_book_settle(b);
+    assert_int_equal(fact_book_copy(&copy, b, &err), E_OK);
+    assert_false(fact_book_changed(copy));
+    say_at(copy, "likes", "coffee", 2, SAID);
+    assert_int_equal(fact_book_dirty(copy, NULL, 0), 1);
+    assert_false(fact_book_changed(b));
+    assert_int_equal(fact_book_count(b, TIER_FACT, FACT_ACTIVE), 2);
+    assert_int_equal(fact_book_count(copy, TIER_FACT, FACT_ACTIVE), 3);
+    assert_true(fact_book_bytes(b) > 0);
+    fact_book_free(b);
+    assert_int_equal(fact_book_count(copy, TIER_FACT, FACT_ACTIVE), 3);
+    fact_book_free(copy);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_facts__scripts),
+        cmocka_unit_test(test_facts__alike),
+        cmocka_unit_test(test_facts__normal_form),
+        cmocka_unit_test(test_facts__forgotten),
+        cmocka_unit_test(test_facts__forgotten_keeps_positions_only),
+        cmocka_unit_test(test_facts__knowledge),
+        cmocka_unit_test(test_facts__evidence_is_the_first_and_the_newest),
+        cmocka_unit_test(test_facts__a_full_slot),
+        cmocka_unit_test(test_facts__a_slot_stays_within_its_record),
+        cmocka_unit_test(test_facts__a_full_book),
+        cmocka_unit_test(test_facts__names_that_are_none),
+        cmocka_unit_test(test_facts__found_by_id),
+        cmocka_unit_test(test_facts__a_copy_is_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
