@@ -423,6 +423,12 @@ local function wants_summary(messages)
         and messages[1].text:find("in at most %d+ words%.$")
 end
 
+-- Asked what a conversation says of its user: nothing that the rules of a policy do not find.
+local function wants_facts(messages)
+    return #messages == 1 and messages[1].text:find("<conversation>\n", 1, true)
+        and messages[1].text:find("Answer with the JSON alone%.$")
+end
+
 -- What is to be kept in mind stands in front of a message: a script has no mind.
 local function without_constraints(messages)
     local out = {}
@@ -441,6 +447,8 @@ end
 return function(request)
     if wants_summary(request.messages) then
         return summarise(request.messages[1].text)
+    elseif wants_facts(request.messages) then
+        return '{"facts":[]}'
     end
     local messages, text = unquote(without_constraints(request.messages))
     local lower = text:lower()

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 // The sweep, killed before and after each op of its store, and run again: what was due is archived,
-// what was to be deleted is gone, once recall was told, and nothing else is touched. And the sweep
-// under a clock that jumps by up to ten years, over boots: nothing is deleted before
-// its time has passed in truth.
+// once it was learnt from, what was to be deleted is gone, once recall was told, and nothing else
+// is touched. Sessions that cannot be learnt from now are passed by, and keep no other. And the
+// sweep under a clock that jumps by up to ten years, over boots: nothing is deleted before its time
+// has passed in truth. (test_sweep_learn.c kills sweeps that learn with the whole engine.)
 //
-// Negative controls: a head that is due no more before its records are gone; and a sweep that
-// believes the clock.
+// Negative controls: a head that is due no more before its records are gone; a sweep that does not
+// learn; and one that believes the clock.
 #include "fault/run.h"
 
 #include "jobs/sweep.h"
@@ -31,7 +32,41 @@ struct forgetting {
     struct store_op op;
     void (*done)(void *arg, int code);
     void *arg;
+    struct store *store;       // of the process that sweeps; NULL: nobody learns
+    char asked[ID_TEXT_BYTES], learnt[4][ID_TEXT_BYTES];
+    unsigned learnt_len;
 };
+
+static bool is_learnt(const struct forgetting *f, const char *session)
+{
+    unsigned i = 0;
+    while (i < f->learnt_len && strcmp(f->learnt[i], session) != 0)
+        i++;
+    return i < f->learnt_len;
+}
+
+// What the store lets be learnt is.
+static void learnt(struct store_op *op)
+{
+    struct forgetting *f = CONTAINER_OF(op, struct forgetting, op);
+    int code = op->code;
+    store_op_release(op);
+    if (!code && !is_learnt(f, f->asked))
+        memcpy(f->learnt[f->learnt_len++], f->asked, ID_TEXT_BYTES);
+    f->done(f->arg, code);
+}
+
+static void learn(void *user, const char *partition, const char *session,
+                  void (*done)(void *arg, int code), void *arg)
+{
+    struct forgetting *f = user;
+    f->done = done;
+    f->arg = arg;
+    memcpy(f->asked, session, strlen(session) + 1);
+    f->op = (struct store_op){.verb = STORE_SCAN, .loop = f->k->loop, .done = learnt, .limit = 1,
+                              .partition = slice_str(partition), .key = SLICE_LIT("turn/")};
+    store_submit(f->store, &f->op);
+}
 
 static void looked(struct store_op *op)
 {
@@ -70,7 +105,8 @@ static int run_sweep(struct kit *k, struct store *store, struct forgetting *f, b
 {
     struct jobs_env env = {.store = store, .vault = k->vault, .loop = k->loop,
                            .clock = &k->clock->clock, .rand = &k->rand->rand,
-                           .boot_id = boot_id, .forget = f ? forget : NULL, .user = f,
+                           .boot_id = boot_id, .forget = f ? forget : NULL,
+                           .learn = f && f->store ? learn : NULL, .user = f,
                            .believe_clock = believe};
     struct round round = {.ask = {.done = round_over}};
     struct runner *runner;
@@ -126,6 +162,7 @@ static void world_open(struct world *w, unsigned n)
     kit_open(&w->k, url);
     chat_free(talk(w, TURNS, w->old));
     w->f.k = &w->k;
+    w->f.store = w->k.store;
     snprintf(w->f.prefix, sizeof(w->f.prefix), "turn/%s/", w->old);
     kit_put(&w->k, "recall/hello", "{}", SLICE_NONE, 0);
     kit_put(&w->k, "original/email/0000000001", "{}", SLICE_NONE, KIT_WALL_MS + 20 * DAY);
@@ -165,6 +202,10 @@ static const char *look(struct world *w)
     else if (due->head.status != SESSION_ARCHIVED || due->head.purged ||
              count_records(k, "turn", w->due) != 6)
         wrong = "what was due is not archived, or not whole";
+    else if (!is_learnt(&w->f, w->due) || !is_learnt(&w->f, w->old))
+        wrong = "what is archived was not learnt from";
+    else if (is_learnt(&w->f, w->fresh) || is_learnt(&w->f, w->open))
+        wrong = "what is not over was learnt from";
     else if (version_of(k, w->fresh) != w->fresh_version ||
              version_of(k, w->open) != w->open_version)
         wrong = "another session was touched";
@@ -193,7 +234,9 @@ static void forget_due(struct kit *k, const char *session)
 }
 
 // Killed at its n-th op, then run again. False: it had no such op.
-static bool kill_at(unsigned world, unsigned n, bool after, bool lie, const char **wrong)
+enum lie { NO_LIE, DUE_NO_MORE, NOT_LEARNT };
+
+static bool kill_at(unsigned world, unsigned n, bool after, enum lie lie, const char **wrong)
 {
     struct world w;
     struct store *dying;
@@ -204,9 +247,11 @@ static bool kill_at(unsigned world, unsigned n, bool after, bool lie, const char
     snprintf(url, sizeof(url), "faulty:fail_at=%u,mode=%s,sticky=1;memory:sweep%u", n,
              after ? "after" : "before", world);
     assert_int_equal(store_open(&dying, url, &env, NULL), E_OK);
+    w.f.store = lie == NOT_LEARNT ? NULL : dying;
     bool killed = run_sweep(&w.k, dying, &w.f, false, "b", NULL) != E_OK;
     store_free(dying);
-    if (lie)
+    w.f.store = w.k.store;
+    if (lie == DUE_NO_MORE)
         forget_due(&w.k, w.old);
     for (int i = 0; i < 3; i++)
         assert_int_equal(run_sweep(&w.k, w.k.store, &w.f, false, "b", &report), E_OK);
@@ -224,7 +269,7 @@ static void test_sweep__killed_at_each_op(void **state)
     for (unsigned world = 0; world < worlds; world++) {
         for (unsigned mode = 0; mode < 2; mode++) {
             const char *wrong;
-            for (unsigned n = 1; kill_at(world, n, mode, false, &wrong); n++) {
+            for (unsigned n = 1; kill_at(world, n, mode, NO_LIE, &wrong); n++) {
                 kills++;
                 wrongs += wrong != NULL;
                 why = wrong ? wrong : why;
@@ -243,12 +288,107 @@ static void test_sweep__control_due_no_more(void **state)
     const char *wrong;
 
     (void)state;
-    for (unsigned n = 1; kill_at(0, n, true, true, &wrong); n++) {
+    for (unsigned n = 1; kill_at(0, n, true, DUE_NO_MORE, &wrong); n++) {
         kills++;
         wrongs += wrong != NULL;
     }
     summary("sweep, control: %u kills, %u wrong (more than 0)", kills, wrongs);
     assert_true(wrongs > 0);
+}
+
+static void test_sweep__control_not_learnt(void **state)
+{
+    unsigned kills = 0, wrongs = 0;
+    const char *wrong;
+
+    (void)state;
+    for (unsigned n = 1; kill_at(0, n, true, NOT_LEARNT, &wrong); n++) {
+        kills++;
+        wrongs += wrong != NULL;
+    }
+    summary("sweep, control that archives at once: %u kills, %u wrong (more than 0)", kills,
+            wrongs);
+    assert_true(wrongs > 0);
+}
+
+// ---- what cannot be learnt from now
+
+enum { RESTING = 5, FAILING = 2, WELL = 4, ALL = RESTING + FAILING + WELL, SLOW_MS = 25000 };
+
+struct slow {
+    struct kit *k;
+    char ids[ALL][ID_TEXT_BYTES];
+    unsigned asked[ALL], tries;
+    struct loop_task task;
+    int code;
+    void (*done)(void *arg, int code);
+    void *arg;
+};
+
+static void slow_over(struct loop_task *task)
+{
+    struct slow *s = CONTAINER_OF(task, struct slow, task);
+    s->done(s->arg, s->code);
+}
+
+// The first ones rest, some fail, each time takes long.
+static void slow_learn(void *user, const char *partition, const char *session,
+                       void (*done)(void *arg, int code), void *arg)
+{
+    struct slow *s = user;
+    unsigned i = 0;
+    (void)partition;
+    while (i < ALL && strcmp(s->ids[i], session) != 0)
+        i++;
+    assert_true(i < ALL);
+    s->asked[i]++;
+    s->code = i < RESTING ? E_BUSY : i < RESTING + FAILING ? E_PROVIDER : E_OK;
+    s->done = done;
+    s->arg = arg;
+    s->task.fn = slow_over;
+    clock_sim_advance(s->k->clock, SLOW_MS);
+    loop_post(s->k->loop, &s->task);
+}
+
+static void test_sweep__goes_on_beside_what_fails(void **state)
+{
+    struct kit k;
+    struct slow s = {.k = &k};
+    struct round round = {.ask = {.done = round_over}};
+    struct runner *runner;
+    struct sweep *sweep;
+
+    (void)state;
+    kit_open(&k, "memory:");
+    for (unsigned i = 0; i < ALL; i++) {
+        struct chat *c = kit_chat(&k, "kitchen");
+        c->head.expiry = (struct expiry){EXPIRY_SLIDING, HOUR / 2, 2 * HOUR, 0};
+        kit_turn(&k, c, "what was said", "what was answered");
+        memcpy(s.ids[i], c->head.id, ID_TEXT_BYTES);
+        chat_free(c);
+        clock_sim_advance(k.clock, 1000);
+    }
+    clock_sim_advance(k.clock, 3 * HOUR);
+    struct jobs_env env = {.store = k.store, .vault = k.vault, .loop = k.loop,
+                           .clock = &k.clock->clock, .rand = &k.rand->rand, .boot_id = "b",
+                           .learn = slow_learn, .user = &s};
+    assert_int_equal(runner_new(&runner, &env, NULL), E_OK);
+    assert_int_equal(sweep_new(&sweep, &env, NULL), E_OK);
+    struct runner_job job = sweep_job(sweep);
+    runner_add(runner, &job);
+    runner_now(runner, &round.ask);
+    loop_run(k.loop);
+    assert_true(round.over);
+    struct sweep_report report = sweep_report(sweep);
+    assert_int_equal(report.archived, WELL);
+    assert_int_equal(report.learnt, WELL);
+    assert_int_equal(report.failed, FAILING);
+    // Each pass ends before its time, and none looks twice at what it passed by.
+    for (unsigned i = 0; i < ALL; i++)
+        assert_int_equal(s.asked[i], 1);
+    runner_free(runner);
+    sweep_free(sweep);
+    kit_close(&k);
 }
 
 // ---- a clock that jumps
@@ -391,6 +531,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test(test_sweep__##name)
     const struct CMUnitTest tests[] = {TEST(killed_at_each_op), TEST(control_due_no_more),
+                                       TEST(control_not_learnt), TEST(goes_on_beside_what_fails),
                                        TEST(clock_jumps), TEST(control_clock_believed)};
 
     return cmocka_run_group_tests_name("sweep", tests, NULL, NULL);
