@@ -117,33 +117,47 @@ static void note_progress(const struct learning *s)
 
 // ---- a failure that is not the store's: counted, and in the end passed over
 
-static int write_next(struct book_change *change, struct book *b,
-                      struct ledger_memory_commit *extra, struct err *err)
+static int write_next(struct learning *s, struct book *b, struct ledger_memory_commit *extra,
+                      struct err *err)
 {
-    struct learning *s = change->user;
     (void)b;
     (void)err;
     extra->learnt = &s->next;
     return E_OK;
 }
 
+// What is known of the session may be older than a book that another process has changed since.
+static int guarded(struct book_change *change, struct book *b, struct ledger_memory_commit *extra,
+                   struct err *err)
+{
+    struct learning *s = change->user;
+    if (b->manifest.version != s->guard)
+        return err_set(err, E_CONFLICT, "another process learns from what this user says");
+    return s->apply(s, b, extra, err);
+}
+
 static void start_change(struct run *run,
-                         int (*apply)(struct book_change *change, struct book *b,
+                         int (*apply)(struct learning *s, struct book *b,
                                       struct ledger_memory_commit *extra, struct err *err),
                          void (*done)(struct book_change *change))
 {
     struct learning *s = learning_of(run);
-    s->change = (struct book_change){.key = run->user_key, .apply = apply, .done = done, .user = s};
+    s->apply = apply;
+    s->change = (struct book_change){.key = run->user_key, .apply = guarded, .done = done,
+                                     .user = s};
     memcpy(s->change.partition, run->partition, strlen(run->partition));
     memcpy(s->change.bot, s->head.bot, strlen(s->head.bot));
     book_change(run->w, &s->change);
 }
 
-// Its code; what was changed is not looked at.
+// Its code; what the book says now is not looked at.
 static int change_over(struct book_change *change, struct err *err)
 {
+    struct learning *s = change->user;
     int code = change->code;
     *err = change->err;
+    if (!code)
+        s->guard = change->book->manifest.version;
     book_release(change->book);
     change->book = NULL;
     return code;
@@ -154,18 +168,30 @@ bool learn_gives_up(const struct learning *s)
     return s->learnt.tries >= LEARN_TRIES_MAX;
 }
 
+void learn_no_book(struct run *run, int code, const struct err *err)
+{
+    const struct learning *s = learning_of(run);
+    if (code == E_CORRUPT && s->ended) {
+        // Nothing can be remembered by that bot until it is repaired.
+        log_line(run->w->env.log, LOG_ERROR, "learn: session=%s: %s", s->head.id, err->message);
+        learn_finish_well(run);
+    } else {
+        learn_finish(run, code == E_CONFLICT ? E_BUSY : code, err);
+    }
+}
+
 static void counted(struct book_change *change)
 {
     struct learning *s = change->user;
     struct run *run = s->run;
     struct err err;
     int code = change_over(change, &err);
-    if (code && code != E_CORRUPT) {
-        learn_finish(run, code == E_CONFLICT ? E_BUSY : code, &err);
+    if (code) {
+        learn_no_book(run, code, &err);
         return;
     }
     s->learnt = s->next;
-    if (code || learn_gives_up(s)) {
+    if (learn_gives_up(s)) {
         log_line(run->w->env.log, LOG_ERROR, "learn: session=%s: given up: %s", s->head.id, s->why);
         learn_finish_well(run);
         return;
@@ -208,14 +234,13 @@ static void ended_written(struct book_change *change)
     told(s->run, code, &err);
 }
 
-static int write_end(struct book_change *change, struct book *b,
-                     struct ledger_memory_commit *extra, struct err *err)
+static int write_end(struct learning *s, struct book *b, struct ledger_memory_commit *extra,
+                     struct err *err)
 {
-    struct learning *s = change->user;
     s->next.journal = true;
     if (!s->learnt.journal)
         reflect_count(&b->manifest, s->rules, s->next.at_ms);
-    return write_next(change, b, extra, err);
+    return write_next(s, b, extra, err);
 }
 
 static void tell_journal(struct run *run)
@@ -253,10 +278,9 @@ void learn_end_walk(struct run *run)
 
 // ---- COMMIT
 
-static int apply(struct book_change *change, struct book *b, struct ledger_memory_commit *extra,
+static int apply(struct learning *s, struct book *b, struct ledger_memory_commit *extra,
                  struct err *err)
 {
-    struct learning *s = change->user;
     struct learnt *next = &s->next;
     bool asked = s->asked_upto > s->learnt.model_upto;
     int code = learn_judge(s, b, err);
@@ -280,26 +304,14 @@ static int apply(struct book_change *change, struct book *b, struct ledger_memor
     return E_OK;
 }
 
-static void learnt_again(struct ledger_op *op)
-{
-    struct run *run = turn_op_over(op);
-    struct err err = op->err;
-    if (op->code)
-        learn_fail(run, op->code, &err);
-    else
-        commit(run);
-}
-
 // Another process learns from the session, too: what it found is in the book now.
 static void met_another(struct run *run, const struct err *err)
 {
     struct learning *s = learning_of(run);
-    if (++s->conflicts == CONFLICT_TRIES_MAX) {
+    if (++s->conflicts == BOOK_TRIES_MAX)
         learn_finish(run, E_BUSY, err);
-        return;
-    }
-    turn_op_start(run, learnt_again);
-    ledger_find_learnt(run->w->ledger, run->partition, run->user_key, &s->learnt, &run->op);
+    else
+        learn_find_learnt(run, commit);
 }
 
 static void tell_log(const struct learning *s)
@@ -339,14 +351,8 @@ static void committed(struct book_change *change)
         met_another(run, &err);
         return;
     }
-    if (code == E_CORRUPT && s->ended) {
-        // Nothing can be remembered by that bot until it is repaired.
-        log_line(run->w->env.log, LOG_ERROR, "learn: session=%s: %s", s->head.id, err.message);
-        learn_finish_well(run);
-        return;
-    }
     if (code) {
-        learn_fail(run, code, &err);
+        learn_no_book(run, code, &err);
         return;
     }
     tell_log(s);

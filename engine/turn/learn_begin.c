@@ -20,54 +20,83 @@ static bool all_is_done(const struct learning *s)
     return walked && (s->ended ? s->learnt.journal : s->head.superseded_len == 0);
 }
 
-static void learnt_found(struct ledger_op *op)
+static void begin(struct run *run)
 {
-    struct run *run = turn_op_over(op);
     struct learning *s = learning_of(run);
-    struct err err = op->err;
-    if (op->code) {
-        learn_finish(run, op->code, &err);
-        return;
-    }
-    struct policy *policy;
-    s->last = s->head.open_turn ? s->head.open_turn - 1 : s->head.turns;
     s->by_model = s->ended && s->rules->use_model && !learn_gives_up(s) &&
                   s->learnt.model_upto < s->last;
-    if (s->head.purged || s->last == 0) {
-        learn_finish_well(run);
-    } else if (s->ended && clock_wall_ms(run->w->env.clock) < rests_until(&s->learnt)) {
+    if (s->ended && clock_wall_ms(run->w->env.clock) < rests_until(&s->learnt)) {
         learn_finish_with(run, E_BUSY, "it rests after a failure");
-    } else if (policy_host_get(run->w->policies, s->head.bot, &policy, &err)) {
-        // The built-in policy stands in for one that cannot be loaded, and remembers nothing.
+    } else if (s->unloaded.code) {
         if (learn_gives_up(s))
             learn_finish_well(run);
         else
-            learn_fail(run, err.code, &err);
+            learn_fail(run, s->unloaded.code, &s->unloaded);
+    } else if (all_is_done(s)) {
+        learn_finish_well(run);
     } else {
-        policy_unref(policy);
-        if (!s->rules->on) {
-            learn_finish_with(run, E_NOT_FOUND, "the policy remembers nothing");
-        } else if (all_is_done(s)) {
-            learn_finish_well(run);
-        } else {
-            snprintf(s->extractor, sizeof(s->extractor), "rules@%s", s->rules->version);
-            learn_begin_walk(s);
-            if (s->at < s->last || s->head.superseded_len)
-                learn_walk(run);
-            else
-                learn_end_walk(run);
-        }
+        snprintf(s->extractor, sizeof(s->extractor), "rules@%s", s->rules->version);
+        learn_begin_walk(s);
+        if (s->at < s->last || s->head.superseded_len)
+            learn_walk(run);
+        else
+            learn_end_walk(run);
     }
+}
+
+static void learnt_found(struct ledger_op *op)
+{
+    struct run *run = turn_op_over(op);
+    struct err err = op->err;
+    if (op->code)
+        learn_finish(run, op->code, &err);
+    else
+        learning_of(run)->found_learnt(run);
+}
+
+static void manifest_known(struct book_wait *wait)
+{
+    struct learning *s = wait->user;
+    struct run *run = s->run;
+    if (wait->code) {
+        learn_no_book(run, wait->code, &wait->err);
+        return;
+    }
+    s->guard = wait->book->manifest.version;
+    book_release(wait->book);
+    s->learnt = (struct learnt){0};
+    memcpy(s->learnt.session, s->head.id, sizeof(s->learnt.session));
+    turn_op_start(run, learnt_found);
+    ledger_find_learnt(run->w->ledger, run->partition, run->user_key, &s->learnt, &run->op);
+}
+
+// The manifest first: what is read behind it is as new, and what is committed with it is newer.
+void learn_find_learnt(struct run *run, void (*then)(struct run *run))
+{
+    struct learning *s = learning_of(run);
+    s->found_learnt = then;
+    s->wait = (struct book_wait){.key = run->user_key, .done = manifest_known, .user = s};
+    memcpy(s->wait.partition, run->partition, strlen(run->partition));
+    memcpy(s->wait.bot, s->head.bot, strlen(s->head.bot));
+    book_open(run->w, &s->wait);
 }
 
 static void prepared(struct run *run)
 {
     struct learning *s = learning_of(run);
+    struct policy *policy = NULL;
     s->rules = &run->policy->info.memory;
-    s->learnt = (struct learnt){0};
-    memcpy(s->learnt.session, s->head.id, sizeof(s->learnt.session));
-    turn_op_start(run, learnt_found);
-    ledger_find_learnt(run->w->ledger, run->partition, run->user_key, &s->learnt, &run->op);
+    s->last = s->head.open_turn ? s->head.open_turn - 1 : s->head.turns;
+    // The built-in policy stands in for one that cannot be loaded, and remembers nothing.
+    s->unloaded = (struct err)ERR_INIT;
+    policy_host_get(run->w->policies, s->head.bot, &policy, &s->unloaded);
+    policy_unref(policy);
+    if (s->head.purged || s->last == 0)
+        learn_finish_well(run);
+    else if (!s->unloaded.code && !s->rules->on)
+        learn_finish_with(run, E_NOT_FOUND, "the policy remembers nothing");
+    else
+        learn_find_learnt(run, begin);
 }
 
 static void viewed(struct run *run)

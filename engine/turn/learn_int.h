@@ -24,7 +24,11 @@ struct learning {
     struct session_head head;      // owned copy
     const struct memory_rules *rules;  // of run's policy
     uint32_t last;                 // its newest turn that is closed
-    struct learnt learnt;          // as it is stored
+    struct err unloaded;           // why the policy cannot be loaded; E_OK: it is
+    struct learnt learnt;          // as it is stored …
+    uint64_t guard;                // … with the manifest at this version; it never goes back
+    struct book_wait wait;
+    void (*found_learnt)(struct run *run);
     // The walk. run->live is a view of the session in which turns at + 1 … upto are loaded, and the
     // one before.
     uint32_t from;                 // turns up to this one were looked at by rules before
@@ -43,6 +47,8 @@ struct learning {
     char why[ERR_MESSAGE_BYTES];
     // The commit
     struct book_change change;
+    int (*apply)(struct learning *s, struct book *b, struct ledger_memory_commit *extra,
+                 struct err *err);
     struct learnt next;            // as it is to be
     struct gate_past past_after;
     bool written;                  // `next` is in it
@@ -52,6 +58,8 @@ struct learning {
 
 // learn_begin.c: finds the session's head anew, and goes on.
 void learn_look_up(struct run *run);
+// Reads how far the session was learnt from; calls `then` later, or the run ends.
+void learn_find_learnt(struct run *run, void (*then)(struct run *run));
 
 // learn.c
 // Where the walk begins, once `learnt` and `last` are known; it goes on with learn_walk, or with
@@ -64,6 +72,8 @@ void learn_fail(struct run *run, int code, const struct err *err);
 void learn_finish(struct run *run, int code, const struct err *err);
 void learn_finish_with(struct run *run, int code, const char *why);
 void learn_finish_well(struct run *run);
+// What is remembered cannot be had.
+void learn_no_book(struct run *run, int code, const struct err *err);
 // It failed so often that rules alone have to do, or nothing.
 bool learn_gives_up(const struct learning *s);
 static inline struct learning *learning_of(const struct run *run)
