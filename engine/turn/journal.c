@@ -188,8 +188,10 @@ static int apply(struct book_change *change, struct book *b, struct ledger_memor
                  struct err *err)
 {
     struct journaling *j = change->user;
+    // Another process may have told of it meanwhile.
+    bool is_first = !j->learnt->journal && !journal_find(&b->journal, j->head->id);
     int code = put_entry(j, b, &b->journal, err);
-    if (!j->learnt->journal)
+    if (is_first)
         reflect_count(&b->manifest, rules_of(j), clock_wall_ms(j->run->w->env.clock));
     j->put = *j->learnt;
     j->put.journal = true;

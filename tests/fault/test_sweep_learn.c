@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Processes that die while sessions are learnt from: at each single operation of the sweep on its
 // store (which fails from there on, or the process is killed by SIGKILL just before or after it),
-// and at any microsecond of two processes that learn the same words at once. Whoever opens the store
-// next must find nothing remembered twice, no session archived that was not learnt from, every call
-// of a model settled; and what is remembered in the end must be what it is where nobody dies.
+// and at any microsecond of two processes that learn the same words at once. Whoever opens the
+// store next must find nothing remembered twice, no session archived that was not learnt from,
+// every call of a model settled; and what is remembered in the end must be what it is where nobody
+// dies.
 //
 // Negative controls: an extraction that is known by nothing but itself, so that done again it is
 // said again; and a sweep by a policy that does not learn.
@@ -26,10 +27,9 @@ static const char *const users[USERS] = {"ann", "bob"};
     "    return out\n"                                                                             \
     "end\n"                                                                                        \
     "return { system = \"S\", expiry = { kind = \"sliding\", soft = \"1s\", hard = \"1s\" },\n"    \
-    "         resume = { restore_within = \"1s\" },\n"                                              \
-    "         memory = " memory " }\n"
+    "         resume = { restore_within = \"1s\" }, memory = " memory " }\n"
 #define LEARNS                                                                                     \
-    "{ extract = said, model = true, journal = false,\n"                                           \
+    "{ extract = said, model = true,\n"                                                            \
     "  prompts = { extract = \"P\", journal = \"J\", reflect = \"R\" },\n"                         \
     "  predicates = { lives_in = { one = true }, likes = {} } }"
 
@@ -37,14 +37,15 @@ static const char *const users[USERS] = {"ann", "bob"};
 static const char brain[] =
     "return function(request)\n"
     "    local text = request.messages[#request.messages].text\n"
-    "    if not text:find(\"<conversation>\", 1, true) then return \"Noted.\" end\n"
+    "    if not text:find(\"the JSON alone.\", 1, true) then return \"Noted.\" end\n"
     "    local facts, turn = {}, 0\n"
     "    for line in text:gmatch \"[^\\n]+\" do\n"
     "        turn = tonumber(line:match \"^%[turn (%d+)%]\") or turn\n"
     "        local what = line:match \"^> user: I like (%a+)\"\n"
     "        if what then\n"
-    "            facts[#facts + 1] = ('{\"turn\":%d,\"kind\":\"preference\",\"predicate\":' ..\n"
-    "                '\"likes\",\"value\":\"%s\",\"quote\":\"I like %s\"}'):format(turn, what, what)\n"
+    "            facts[#facts + 1] = ('{\"turn\":%d,\"kind\":\"preference\",' ..\n"
+    "                '\"predicate\":\"likes\",\"value\":\"%s\",\"quote\":\"I like %s\"}')\n"
+    "                :format(turn, what, what)\n"
     "        end\n"
     "    end\n"
     "    return '{\"facts\":[' .. table.concat(facts, \",\") .. ']}'\n"
@@ -117,14 +118,15 @@ static int by_text(const void *a, const void *b)
     return strcmp(a, b);
 }
 
-// "lives_in Porto active 2\n…": values with how often they were confirmed, in order.
+// "lives_in Porto active 2\n…": values with how often they were confirmed, in order; and of which
+// sessions the journal tells. Its words are a model's, or if that died meanwhile those of rules.
 static void tell_memory(parley *e, const char *user, char out[TOLD_BYTES])
 {
     parley_scope scope = PARLEY_SCOPE_INIT;
     parley_error error = PARLEY_ERROR_INIT;
     struct json_doc doc = JSON_DOC_INIT;
     struct json_iter it = {0};
-    struct json fact;
+    struct json fact;  // or what the journal says of a session
     static char lines[64][256];
     uint64_t request;
     size_t n = 0, len = 0;
@@ -141,6 +143,10 @@ static void tell_memory(parley *e, const char *user, char out[TOLD_BYTES])
                  SLICE_FMT(json_raw(json_get(fact, "value"))),
                  SLICE_FMT(json_raw(json_get(fact, "status"))),
                  (long long)json_i64(json_get(fact, "confirmations"), -1));
+    it = (struct json_iter){0};
+    while (n < 64 && json_next(json_get(json_root(&doc), "journal"), &it, NULL, &fact))
+        snprintf(lines[n++], sizeof(lines[0]), "journal %.*s\n",
+                 SLICE_FMT(json_raw(json_get(fact, "session"))));
     qsort(lines, n, sizeof(lines[0]), by_text);
     out[0] = '\0';
     for (size_t i = 0; i < n; i++)
@@ -178,8 +184,8 @@ static unsigned archived_unlearnt(const struct place *place)
     return (unsigned)sql(place,
                          "SELECT count(*) FROM records AS s WHERE s.key LIKE 'session/%' AND "
                          "json_extract(s.meta, '$.status') = 'archived' AND NOT EXISTS (SELECT 1 "
-                         "FROM records AS l WHERE l.partition_id = s.partition_id AND l.key = 'learnt/' "
-                         "|| substr(s.key, 9) AND json_extract(l.meta, '$.journal'))");
+                         "FROM records AS l WHERE l.partition_id = s.partition_id AND l.key = "
+                         "'learnt/' || substr(s.key, 9) AND json_extract(l.meta, '$.journal'))");
 }
 
 // ---- a world: sessions that nobody has learnt from, and that are due
