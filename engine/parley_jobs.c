@@ -66,6 +66,27 @@ static void forget(void *user, const char *partition, const char *bot,
     worker_post(h->engine->hands[0].worker, job);
 }
 
+// Any worker may: versions guard what is written.
+static void drop_quarantined(void *user, const char *partition, const char *bot, int64_t now_ms,
+                             void (*done)(void *arg, int code), void *arg)
+{
+    struct house *h = user;
+    struct err err = ERR_INIT;
+    struct job *job;
+
+    if (job_new(&job, &err)) {
+        done(arg, err.code);
+        return;
+    }
+    job->verb = JOB_DROP_QUARANTINED;
+    snprintf(job->partition, sizeof(job->partition), "%s", partition);
+    snprintf(job->bot, sizeof(job->bot), "%s", bot);
+    job->since_ms = now_ms;
+    job->over = done;
+    job->over_arg = arg;
+    worker_post(h->engine->hands[0].worker, job);
+}
+
 // ---- learning from a session, and reflections, on the worker of the user
 
 static void told_here(struct loop_task *task)
@@ -216,6 +237,7 @@ int house_open(parley *e, struct err *err)
         .forget = forget,
         .learn = learn,
         .reflect = reflect,
+        .drop_quarantined = drop_quarantined,
         .user = h,
     };
     int code = runner_new(&h->runner, &env, err);

@@ -93,7 +93,7 @@ static void print_statement(struct output *o, struct json fact)
     }
     if (json_bool(json_get(fact, "stale"), false))
         output_str(o, " (stale)");
-    if (json_is_string(status, "active"))
+    if (json_type(status) != JSON_STRING || json_is_string(status, "active"))
         return;
     output_str(o, " (");
     print_words(o, status);

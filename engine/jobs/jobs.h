@@ -42,6 +42,10 @@ struct jobs_env {
     // done(arg, code) once. NULL: nobody reflects.
     void (*reflect)(void *user, const char *partition, const char *bot,
                     void (*done)(void *arg, int code), void *arg);
+    // Has what a bot remembers of a user without their word dropped, as far as it has been in
+    // quarantine long enough by now_ms, and calls done(arg, code) once. NULL: nobody does.
+    void (*drop_quarantined)(void *user, const char *partition, const char *bot, int64_t now_ms,
+                             void (*done)(void *arg, int code), void *arg);
     void *user;
     bool believe_clock;      // for negative controls: the clock is the time, whatever it does
 };

@@ -9,7 +9,8 @@
 // after begins at the last record that was left, also in the pass after one that ended early. A
 // session that cannot be handled (damaged, written to meanwhile) is left, and harms no other. One
 // that was not learnt from is not archived: who learns says when it gives up. Originals that a
-// policy kept for a while (ledger/masks.h) are due when that ends, and deleted as they come up.
+// policy kept for a while (ledger/masks.h) are due when that ends, and deleted as they come up. So
+// are slots of facts that the user's own words never bore out, which are dropped (model/fact.h).
 #include "jobs/sweep.h"
 
 #include "base/mem.h"
@@ -306,6 +307,42 @@ static void delete_original(struct sweep *s)
     store_submit(s->env.store, op);
 }
 
+// ---- facts that nobody vouches for
+
+static bool has_quarantined(const struct sweep *s, const struct record *row)
+{
+    struct slice parts[3] = {SLICE_NONE, SLICE_NONE, SLICE_NONE};
+
+    return s->env.drop_quarantined && row->partition.len < sizeof(s->partition) &&
+           key_split(row->key, parts, 3) == 3 && parts[1].len < sizeof(s->bot) &&
+           (slice_is(parts[0], "fact") || slice_is(parts[0], "knowledge"));
+}
+
+static void dropped(void *arg, int code)
+{
+    struct sweep *s = arg;
+
+    if (code == E_STORE || code == E_NOMEM) {
+        err_set(&s->pass->err, code, "facts in quarantine could not be dropped");
+        end(s, code);
+        return;
+    }
+    s->report.failed += code != E_OK && code != E_ERASED && code != E_CANCELLED;
+    leave(s, NULL);
+}
+
+static void drop_quarantined(struct sweep *s)
+{
+    const struct record *row = &s->page.rows[s->row];
+    struct slice parts[3];
+
+    key_split(row->key, parts, 3);
+    snprintf(s->partition, sizeof(s->partition), "%.*s", SLICE_FMT(row->partition));
+    snprintf(s->bot, sizeof(s->bot), "%.*s", SLICE_FMT(parts[1]));
+    s->sessions--;
+    s->env.drop_quarantined(s->env.user, s->partition, s->bot, s->now_ms, dropped, s);
+}
+
 // ---- pages
 
 // Other things are due too; they are other jobs' own.
@@ -353,6 +390,10 @@ static void next_row(struct sweep *s)
             s->behind = true;
             leave(s, NULL);
         }
+        return;
+    }
+    if (has_quarantined(s, &s->page.rows[s->row])) {
+        drop_quarantined(s);
         return;
     }
     if (!read_row(s, &s->page.rows[s->row])) {

@@ -138,6 +138,7 @@ static int load_slot(struct work *w, const struct record *row, enum fact_tier ti
 
     fact_slot_init(&slot, tier);
     slot.version = row->version;
+    slot.due_at_ms = row->due_at_ms;
     if (!code && !take_name(name_of(row->key), slot.digest, sizeof(slot.digest)))
         code = err_set(why, E_CORRUPT, "not a key of facts; run `parley verify`");
     if (!code)
@@ -318,7 +319,9 @@ static void add_slot(struct work *w, struct saving *s, const struct fact_slot *s
     key_slot(&b->name, fact_tier_word(slot->tier), s->c->of.bot, slot->digest);
     if (slot->facts.len) {
         fact_slot_write(slot, &b->meta, &b->body);
-        commit_add(b, verb_of(slot->version), slot->version);
+        uint32_t at = commit_add(b, verb_of(slot->version), slot->version);
+        if (!b->code)
+            b->items[at].due_at_ms = slot->due_at_ms;
     } else if (slot->version) {
         commit_delete_version(b, slot->version);
     } else {

@@ -4,7 +4,8 @@
 //   1. A slot is in its form, which also says that one value at most is active where it takes one.
 //   2. Evidence is of turns that a session has, or had: heads outlive their turns.
 //   3. What superseded a value is a value of its slot.
-//   4. Knowledge rests on facts that there are.
+//   4. Knowledge that is told rests on facts that there are; of what is in quarantine they may have
+//      been dropped.
 //   5. The manifest counts what is active.
 //
 // See verify_int.h.
@@ -92,7 +93,7 @@ static int check_turn(const struct map *sessions, struct slice session, uint32_t
 // ---- slots
 
 static int check_evidence(const struct verify_memory *m, const struct map *sessions,
-                          struct slice bot, const struct fact_slot *slot,
+                          struct slice bot, const struct fact_slot *slot, const struct fact *f,
                           const struct fact_evidence *e, struct err *err)
 {
     char name[NAME_MAX_BYTES];
@@ -100,7 +101,8 @@ static int check_evidence(const struct verify_memory *m, const struct map *sessi
     if ((slot->tier == TIER_KNOWLEDGE) != (e->fact[0] != '\0'))
         return err_set(err, E_CORRUPT, "of tier %s has evidence that names %s fact",
                        fact_tier_word(slot->tier), e->fact[0] ? "a" : "no");
-    if (e->fact[0] && !map_get(m->facts, fact_name(name, bot, e->fact)))
+    if (f->status == FACT_ACTIVE && e->fact[0] &&
+        !map_get(m->facts, fact_name(name, bot, e->fact)))
         return err_set(err, E_CORRUPT, "rests on fact %s, which is not there", e->fact);
     return check_turn(sessions, slice_str(e->session), e->turn, err);
 }
@@ -113,7 +115,7 @@ static int check_fact(struct verify_memory *m, const struct map *sessions, struc
     if (f->by[0] && !fact_slot_find(slot, f->by))
         code = err_set(err, E_CORRUPT, "was superseded by %s, which is not there", f->by);
     for (size_t i = 0; i < f->evidence.len && !code; i++)
-        code = check_evidence(m, sessions, bot, slot, fact_evidence_at(f, i), err);
+        code = check_evidence(m, sessions, bot, slot, f, fact_evidence_at(f, i), err);
     if (code)
         err_prefix(err, "fact %s ", f->id);
     return code;

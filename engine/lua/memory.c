@@ -301,11 +301,13 @@ LJMP static void read_recall(lua_State *L, struct reading *r, int idx)
     keys_up(L, &r->at);
 }
 
-LJMP static void read_stale(lua_State *L, struct reading *r, int idx)
+// A duration, `false` being never, which is 0; `what` it is good for.
+LJMP static int64_t read_span(lua_State *L, struct reading *r, int idx, const char *name,
+                              int64_t fallback_ms, const char *what)
 {
-    int type = keys_down(L, &r->at, idx, "stale");
+    int type = keys_down(L, &r->at, idx, name);
     struct slice text = SLICE_NONE;
-    int64_t ms = MEMORY_STALE_DEFAULT_MS;
+    int64_t ms = fallback_ms;
 
     if (type == LUA_TSTRING)
         text.ptr = lua_tolstring(L, -1, &text.len);
@@ -313,10 +315,10 @@ LJMP static void read_stale(lua_State *L, struct reading *r, int idx)
         ms = 0;
     else if (type != LUA_TNIL && (type != LUA_TSTRING || clock_parse_span(text, &ms, NULL) ||
                                   ms <= 0 || ms > EXPIRY_MS_MAX))
-        keys_complain(L, &r->at, "must be a duration such as \"90d\" (older facts are asked, not "
-                                 "told), or false: never");
-    r->out->stale_ms = ms;
+        keys_complain(L, &r->at, lua_pushfstring(L, "must be a duration such as \"90d\" (%s), or "
+                                                    "false: never", what));
     keys_up(L, &r->at);
+    return ms;
 }
 
 LJMP static void read_journal_sent(lua_State *L, struct reading *r, int idx)
@@ -404,7 +406,10 @@ LJMP static void read_members(lua_State *L, struct reading *r, int idx, struct m
     read_predicates(L, r, idx);
     m->by_context = read_word(L, r, idx, "scope", scopes, COUNT_OF(scopes), 0) == 1;
     read_recall(L, r, idx);
-    read_stale(L, r, idx);
+    m->stale_ms = read_span(L, r, idx, "stale", MEMORY_STALE_DEFAULT_MS,
+                            "older facts are asked, not told");
+    m->quarantine_ms = read_span(L, r, idx, "quarantine", MEMORY_QUARANTINE_DEFAULT_MS,
+                                 "what the user's own words do not bear out is dropped then");
     m->reflect_after = read_count(L, r, idx, "reflect_after", MEMORY_REFLECT_AFTER_DEFAULT, 1,
                                   1000, true);
     read_journal(L, r, idx);
@@ -415,7 +420,7 @@ LJMP void memory_read(lua_State *L, int idx, const struct shape_source *source,
                       struct memory_rules *out, struct memory_hooks *hooks)
 {
     static const char *const names[] = {"extract", "state", "reflect", "model", "prompts",
-                                        "predicates", "scope", "recall", "stale",
+                                        "predicates", "scope", "recall", "stale", "quarantine",
                                         "reflect_after", "journal", "core"};
     struct reading r = {.at = {.source = source}, .out = out};
 

@@ -126,6 +126,11 @@ int fact_book_retract(struct fact_book *b, const char *session,
                       bool (*is_gone)(void *user, uint32_t turn), void *user, int64_t now_ms,
                       uint32_t *count, struct err *err);
 
+// Drops what has been in quarantine for as long as the rules say; *count of it. What was dropped is
+// as if it had never been proposed. E_NOMEM.
+int fact_book_drop_quarantined(struct fact_book *b, const struct memory_rules *rules,
+                               int64_t now_ms, uint32_t *count, struct err *err);
+
 // ---- what is to be written
 
 bool fact_book_changed(const struct fact_book *b);

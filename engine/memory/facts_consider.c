@@ -37,7 +37,7 @@ struct claim {
     const struct fact_candidate *c;
     const struct fact_evidence *evidence;  // one, or one for each fact that it rests on
     uint32_t evidence_len;
-    int64_t now_ms;
+    int64_t now_ms, quarantine_ms;
     struct fact_slot names;          // its own slot's names; without facts
     const struct predicate_rule *rule;  // of its predicate; NULL: it is not declared
     bool one, supported;
@@ -290,7 +290,11 @@ static int settle(struct claim *k, struct err *err)
         if (!code)
             slots[i]->one = k->one;
     }
-    return code ? code : facts_settle_periods(slots, k->group.len, k->one, k->now_ms, err);
+    if (!code)
+        code = facts_settle_periods(slots, k->group.len, k->one, k->now_ms, err);
+    for (uint32_t i = 0; i < k->group.len && !code; i++)
+        slots[i]->due_at_ms = fact_slot_due_at(slots[i], k->quarantine_ms);
+    return code;
 }
 
 // The first active value beside the candidate's own, which is superseded if it is so no more.
@@ -414,6 +418,7 @@ static int run(struct claim *k, enum fact_tier tier, const struct memory_rules *
                struct err *err)
 {
     *k->out = (struct fact_considered){.outcome = OUTCOME_SAME};
+    k->quarantine_ms = rules->quarantine_ms;
     fact_slot_init(&k->names, tier);
     fact_init(&k->value);
     int code = consider(k, rules, err);

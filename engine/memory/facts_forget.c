@@ -175,3 +175,44 @@ int fact_book_retire_unborne(struct fact_book *b, uint32_t *count, struct err *e
         *count = retired;
     return code;
 }
+
+// ---- quarantine that is over
+
+static uint32_t drop_from(struct fact_slot *s, int64_t before_ms)
+{
+    uint32_t count = 0;
+
+    for (size_t i = s->facts.len; i > 0; i--) {
+        struct fact *f = fact_slot_at(s, i - 1);
+
+        if (f->status != FACT_QUARANTINED || f->recorded_at_ms > before_ms)
+            continue;
+        fact_release(f);
+        vec_remove(&s->facts, i - 1);
+        count++;
+    }
+    return count;
+}
+
+int fact_book_drop_quarantined(struct fact_book *b, const struct memory_rules *rules,
+                               int64_t now_ms, uint32_t *count, struct err *err)
+{
+    int code = E_OK;
+
+    *count = 0;
+    for (uint32_t i = 0; i < b->entries.len && !code; i++) {
+        struct fact_slot *s = book_slot(b, i);
+        int64_t due_at_ms = fact_slot_due_at(s, rules->quarantine_ms);
+
+        // Rules that changed say anew when it is due.
+        if (due_at_ms == s->due_at_ms && (!due_at_ms || due_at_ms > now_ms))
+            continue;
+        code = book_own(b, i, &s, err);
+        if (code)
+            break;
+        if (due_at_ms)
+            *count += drop_from(s, now_ms - rules->quarantine_ms);
+        s->due_at_ms = fact_slot_due_at(s, rules->quarantine_ms);
+    }
+    return code;
+}

@@ -255,6 +255,20 @@ struct fact *fact_slot_find(const struct fact_slot *s, const char *id)
     return NULL;
 }
 
+int64_t fact_slot_due_at(const struct fact_slot *s, int64_t quarantine_ms)
+{
+    int64_t due_at_ms = 0;
+
+    for (size_t i = 0; quarantine_ms && i < s->facts.len; i++) {
+        const struct fact *f = fact_slot_at(s, i);
+        int64_t at_ms = f->recorded_at_ms + quarantine_ms;
+
+        if (f->status == FACT_QUARANTINED && (!due_at_ms || at_ms < due_at_ms))
+            due_at_ms = at_ms;
+    }
+    return due_at_ms;
+}
+
 uint32_t fact_slot_count(const struct fact_slot *s, enum fact_status status)
 {
     uint32_t n = 0;

@@ -103,6 +103,7 @@ struct fact_slot {
     bool one;                              // it has one value at a time
     struct vec facts;                      // struct fact, in the order of being recorded
     uint64_t version;                      // of its record; 0: not stored yet
+    int64_t due_at_ms;                     // of its record: when something is to be dropped; 0: not
 };
 
 void fact_init(struct fact *f);
@@ -137,6 +138,8 @@ static inline struct fact *fact_slot_at(const struct fact_slot *s, size_t i)
 }
 struct fact *fact_slot_find(const struct fact_slot *s, const char *id);  // or NULL
 uint32_t fact_slot_count(const struct fact_slot *s, enum fact_status status);
+// When the first of its facts has been in quarantine for so long; 0: none will.
+int64_t fact_slot_due_at(const struct fact_slot *s, int64_t quarantine_ms);
 // An upper bound of what fact_slot_write_body writes.
 size_t fact_slot_bytes(const struct fact_slot *s);
 

@@ -16,6 +16,7 @@ enum { MEMORY_RECALL_DEFAULT = 8, MEMORY_RECALL_MAX = 64, MEMORY_RECALL_TOKENS_D
        MEMORY_PROMPT_BYTES_MAX = 8 << 10, MEMORY_PREDICATES_MAX = 256,
        MEMORY_PREDICATE_BYTES = 64, MEMORY_ALIASES_MAX = 16, MEMORY_VERSION_BYTES = 9 };
 #define MEMORY_STALE_DEFAULT_MS ((int64_t)90 * 24 * 3600 * 1000)
+#define MEMORY_QUARANTINE_DEFAULT_MS ((int64_t)30 * 24 * 3600 * 1000)
 
 // What is known of one predicate, such as lives_in.
 struct predicate_rule {
@@ -48,6 +49,7 @@ struct memory_rules {
     uint32_t recall;                 // facts, knowledge, journal entries in a request; 0: none
     uint64_t recall_tokens;          // of them together, at most
     int64_t stale_ms;                // unconfirmed for so long, a fact is a question; 0: never
+    int64_t quarantine_ms;           // what is in quarantine for so long is dropped; 0: never
     uint32_t reflect_after;          // sessions; 0: never
     bool journal;                    // one is written
     uint32_t journal_bytes;          // of its entries together, at most

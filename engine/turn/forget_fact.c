@@ -128,7 +128,8 @@ static int apply(struct book_change *change, struct book *b, struct ledger_memor
     if (!code)
         code = clear_up(f, b, before, err);
     fact_book_free(before);
-    f->note = (struct audit_note){.action = AUDIT_FACT_FORGOTTEN, .count = count};
+    f->note = (struct audit_note){.action = AUDIT_FACT_FORGOTTEN, .count = count,
+                                  .at_ms = clock_wall_ms(run->w->env.clock)};
     snprintf(f->note.actor, sizeof(f->note.actor), "%s", run->w->env.actor);
     snprintf(f->note.bot, sizeof(f->note.bot), "%s", run->job->bot);
     extra->notes = &f->note;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // memory_int.h: what is told of what a bot remembers (memory_job.c, memory_tell.c), and forgotten
-// of it (forget_fact.c).
+// of it (forget_fact.c), or dropped in time (quarantine.c).
 #ifndef TURN_MEMORY_INT_H
 #define TURN_MEMORY_INT_H
 
@@ -37,6 +37,7 @@ void memory_tell(struct run *run);
 
 void memory_job_start(struct run *run);
 void forget_fact_start(struct run *run);
+void drop_quarantined_start(struct run *run);
 // Says what to do about a fact that was not found; returns its code.
 int memory_no_fact(struct err *err, int code, struct slice fact);
 

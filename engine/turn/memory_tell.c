@@ -202,6 +202,10 @@ void memory_tell(struct run *run)
     else
         write_all(&t);
     jw_object_end(&t.w);
+    // What shows it has an extra of its own.
+    run->extra_free(run->extra);
+    run->extra = NULL;
+    run->extra_free = NULL;
     if (run->user_key)
         show_revealed(run, &json);
     else

@@ -37,6 +37,7 @@ enum job_verb {
     JOB_FORGET_FACT,  // text: which one
     JOB_LEARN,      // what is to be remembered of session of partition (turn/learn.h)
     JOB_REFLECT,    // what several sessions of partition and bot say together (turn/reflect.h)
+    JOB_DROP_QUARANTINED,  // of partition and bot, what has been there long enough by since_ms
     JOB_ERASE,      // the user, for ever
     JOB_EXPORT,     // text is where to go on
     JOB_IMPORT,     // text is one line of INTERFACES.md's import format
@@ -84,7 +85,7 @@ struct job {
     uint64_t from_byte;            // ATTACH
     uint32_t edit_turn;            // SEND: replaces this turn and all after it
     struct buf text;               // owned
-    char partition[PARTITION_BYTES];  // RECALL_PURGE, LEARN: whose
+    char partition[PARTITION_BYTES];  // RECALL_PURGE, LEARN, DROP_QUARANTINED: whose
     // Instead of events, once, when it is through; NULL: events.
     void (*over)(void *arg, int code);
     void *over_arg;

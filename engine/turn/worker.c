@@ -252,6 +252,7 @@ static void (*const starts[])(struct run *run) = {
     [JOB_FORGET_FACT] = forget_fact_start,
     [JOB_LEARN] = learn_start,
     [JOB_REFLECT] = reflect_start,
+    [JOB_DROP_QUARANTINED] = drop_quarantined_start,
     [JOB_BACKTEST] = backtest_start,
     [JOB_ERASE] = erase_start,
     [JOB_EXPORT] = export_start,

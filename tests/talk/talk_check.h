@@ -144,6 +144,43 @@ static bool send_message(struct talk *t, const struct line *line)
     return after_asking(t, s, code, &error);
 }
 
+// The id of the active fact that has this value.
+static bool find_fact(struct talk *t, const struct line *line, struct buf *id)
+{
+    struct json_doc doc = JSON_DOC_INIT;
+    struct json_iter it = {0};
+    struct json none, fact;
+
+    if (!talk_ask_memory(t))
+        return false;
+    json_parse(&doc, buf_slice(&t->answer), 0, NULL);
+    while (json_next(json_get(json_root(&doc), "facts"), &it, &none, &fact))
+        if (!id->len && json_is_string(json_get(fact, "status"), "active") &&
+            json_is_string(json_get(fact, "value"), line->argument))
+            json_string(json_get(fact, "fact"), id);
+    json_doc_release(&doc);
+    return id->len || talk_fail(t, line->n, "no fact has that value: %s", t->answer.ptr);
+}
+
+static bool forget(struct talk *t, const struct line *line)
+{
+    parley_scope scope = PARLEY_SCOPE_INIT;
+    parley_error error = PARLEY_ERROR_INIT;
+    struct buf id = BUF_INIT(64);
+    bool found = find_fact(t, line, &id);
+    struct said *s = found ? say(t) : NULL;
+
+    if (!s) {
+        buf_release(&id);
+        return false;
+    }
+    scope.user = t->user;
+    scope.bot = t->bot;
+    int code = parley_forget(t->engine, &scope, id.ptr, &s->request, &error);
+    buf_release(&id);
+    return after_asking(t, s, code, &error);
+}
+
 static bool command(struct talk *t, const struct line *line)
 {
     uint32_t n = (uint32_t)strtoul(line->argument, NULL, 10);
@@ -337,6 +374,8 @@ static bool act(struct talk *t, const struct line *line)
     case W_SWEEP:
     case W_RESUME:
         return command(t, line);
+    case W_FORGET:
+        return forget(t, line);
     case W_DAMAGE:
         return damage(t, line);
     case W_RESTART:
@@ -722,6 +761,44 @@ static bool check_statuses(struct talk *t, const struct line *line)
     return ok;
 }
 
+// "lives_in=Porto -lives_in=Lisbon eats=fish? likes=tea~ +grows=tulips name=": what is so no more
+// has a "-", what nobody vouches for a "?", what is old a "~", knowledge a "+", what was forgotten
+// no value.
+static void tell_facts(struct json list, const char *lead, struct buf *out)
+{
+    struct json_iter it = {0};
+    struct json none, fact;
+
+    while (json_next(list, &it, &none, &fact)) {
+        struct json status = json_get(fact, "status");
+
+        buf_addf(out, "%s%s%s", out->len ? " " : "", lead,
+                 json_is_string(status, "superseded") ? "-" : "");
+        json_string(json_get(fact, "predicate"), out);
+        buf_add_char(out, '=');
+        json_string(json_get(fact, "value"), out);
+        buf_add_str(out, json_is_string(status, "quarantined") ? "?" : "");
+        buf_add_str(out, json_bool(json_get(fact, "stale"), false) ? "~" : "");
+    }
+}
+
+static bool check_facts(struct talk *t, const struct line *line)
+{
+    struct buf actual = BUF_INIT(1 << 16);
+    struct json_doc doc = JSON_DOC_INIT;
+
+    if (!talk_ask_memory(t))
+        return false;
+    json_parse(&doc, buf_slice(&t->answer), 0, NULL);
+    tell_facts(json_get(json_root(&doc), "facts"), "", &actual);
+    tell_facts(json_get(json_root(&doc), "knowledge"), "+", &actual);
+    json_doc_release(&doc);
+    bool ok = slice_eq(buf_slice(&actual), line->text) ||
+              talk_differs(t, line->n, "facts", line->text, buf_slice(&actual));
+    buf_release(&actual);
+    return ok;
+}
+
 static bool check_log(struct talk *t, const struct line *line)
 {
     const char *log = t->log.len > t->block_log ? t->log.ptr + t->block_log : "(nothing)";
@@ -831,6 +908,8 @@ static bool check(struct talk *t, const struct line *line)
         return check_member(t, line, t->now->done ? "origin" : "resumed");
     case W_STATUSES:
         return check_statuses(t, line);
+    case W_FACTS:
+        return check_facts(t, line);
     default:
         return talk_verify(t);
     }

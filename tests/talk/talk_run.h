@@ -591,6 +591,19 @@ static bool talk_ask_show(struct talk *t, unsigned number)
     return talk_asked(t, code, &error);
 }
 
+// All that is remembered of the user by the bot.
+static bool talk_ask_memory(struct talk *t)
+{
+    parley_scope scope = PARLEY_SCOPE_INIT;
+    parley_error error = PARLEY_ERROR_INIT;
+
+    scope.user = t->user;
+    scope.bot = t->bot;
+    scope.context = t->context;
+    int code = parley_memory(t->engine, &scope, PARLEY_MEMORY_ALL, &t->asked, &error);
+    return talk_asked(t, code, &error);
+}
+
 static bool talk_verify(struct talk *t)
 {
     parley_scope scope = PARLEY_SCOPE_INIT;

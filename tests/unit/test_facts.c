@@ -472,6 +472,56 @@ static void test_facts__a_copy_is_apart(void **state)
     fact_book_free(copy);
 }
 
+// What the user's words do not bear out goes when its time is over, and nothing else; a slot that
+// has nothing else goes with it. Until then it is due.
+static void test_facts__quarantine_ends(void **state)
+{
+    enum { DAY = 1000 };
+    struct memory_rules for_days = {.on = true, .quarantine_ms = 30 * DAY}, for_ever = {.on = true};
+    struct fact_book *b = facts_kit_book(), *copy;
+    struct fact_candidate held = facts_kit_said("lives_in", "Rome", 1, HELD);
+    struct fact_candidate said = facts_kit_said("lives_in", "Faro", 2, SAID);
+    struct fact_candidate later = facts_kit_said("lives_in", "Oslo", 3, HELD);
+    struct fact_candidate alone = facts_kit_said("eats", "fish", 4, HELD);
+    struct fact_slot *dirty[2];
+    char told[1024];
+    uint32_t count;
+
+    (void)state;
+    facts_kit_consider(b, &held, false, &for_days, 100 * DAY);
+    facts_kit_consider(b, &said, true, &for_days, 101 * DAY);
+    facts_kit_consider(b, &later, false, &for_days, 105 * DAY);
+    facts_kit_consider(b, &alone, false, &for_days, 110 * DAY);
+    assert_int_equal(fact_book_dirty(b, dirty, 2), 2);
+    assert_int_equal(dirty[0]->due_at_ms + dirty[1]->due_at_ms, 130 * DAY + 140 * DAY);
+    fact_book_settle(b);
+    assert_int_equal(fact_book_copy(&copy, b, NULL), E_OK);
+    assert_int_equal(fact_book_drop_quarantined(copy, &for_days, 130 * DAY - 1, &count, NULL),
+                     E_OK);
+    assert_int_equal(count, 0);
+    assert_false(fact_book_changed(copy));
+    assert_int_equal(fact_book_drop_quarantined(copy, &for_days, 130 * DAY, &count, NULL), E_OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(fact_book_dirty(copy, dirty, 2), 1);
+    assert_int_equal(dirty[0]->due_at_ms, 135 * DAY);
+    assert_int_equal(fact_book_drop_quarantined(copy, &for_days, 140 * DAY, &count, NULL), E_OK);
+    assert_int_equal(count, 2);
+    facts_kit_tell(copy, told, sizeof(told));
+    assert_string_equal(told, "Faro*[2,]");
+    assert_int_equal(fact_book_dirty(copy, dirty, 2), 2);
+    assert_int_equal(dirty[0]->facts.len + dirty[1]->facts.len, 1);
+    assert_int_equal(dirty[0]->due_at_ms + dirty[1]->due_at_ms, 0);
+    fact_book_free(copy);
+    // Who never drops is not asked again.
+    assert_int_equal(fact_book_copy(&copy, b, NULL), E_OK);
+    assert_int_equal(fact_book_drop_quarantined(copy, &for_ever, 999 * DAY, &count, NULL), E_OK);
+    assert_int_equal(count, 0);
+    assert_int_equal(fact_book_dirty(copy, dirty, 2), 2);
+    assert_int_equal(dirty[0]->due_at_ms + dirty[1]->due_at_ms, 0);
+    fact_book_free(copy);
+    fact_book_free(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -488,6 +538,7 @@ int main(void)
         cmocka_unit_test(test_facts__names_that_are_none),
         cmocka_unit_test(test_facts__found_by_id),
         cmocka_unit_test(test_facts__a_copy_is_apart),
+        cmocka_unit_test(test_facts__quarantine_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
