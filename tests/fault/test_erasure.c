@@ -275,6 +275,11 @@ static void write_policy(struct harness *h)
              "return { system = \"Be brief.\", history = history.hybrid { keep_turns = 4, "
              "slack_turns = 4, summary_tokens = 400, recall = 2 },\n"
              "privacy = { redact = { \"email\" }, keep_originals = \"30d\" },\n"
+             "memory = { predicates = { word = { kind = \"preference\" } },\n"
+             "    extract = function(view, turn)\n"
+             "        local word = turn.user:match(\" is (%%l+), Mr\")\n"
+             "        return word and { { predicate = \"word\", value = word } } or {}\n"
+             "    end },\n"
              "on_message = function(view)\n"
              "    local day = view.text:match(\"of day (%%d+)\")\n"
              "    if notes[day] then return { state = { [\"note\" .. day] = notes[day] } } end\n"
@@ -506,8 +511,10 @@ static void any_microsecond(struct harness *h, struct findings *f, unsigned kill
 // Where the user's canaries are, as who has the keyring reads the store: each place has some.
 static void expect_in_each_place(const struct sighting *kept)
 {
-    static const char *const texts[] = {"turns", "sessions", "summaries", "originals", "recall"};
-    static const char *const others[] = {"masks", "audit_notes", "message_keys", "attempts"};
+    static const char *const texts[] = {"turns", "sessions", "summaries", "originals", "recall",
+                                        "facts"};
+    static const char *const others[] = {"masks", "audit_notes", "message_keys", "attempts",
+                                         "memory", "learnt"};
     char said[512] = "";
     for (unsigned kind = 0; kind < RECORD_KINDS; kind++) {
         const char *name = record_kinds[kind].name;
