@@ -418,7 +418,7 @@ static int run(struct claim *k, enum fact_tier tier, const struct memory_rules *
                struct err *err)
 {
     *k->out = (struct fact_considered){.outcome = OUTCOME_SAME};
-    k->quarantine_ms = rules->quarantine_ms;
+    k->quarantine_ms = rules ? rules->quarantine_ms : 0;
     fact_slot_init(&k->names, tier);
     fact_init(&k->value);
     int code = consider(k, rules, err);
