@@ -197,13 +197,6 @@ static void undo(struct years *y, struct person *p, struct conversation *c, stru
     parley_event_free(event);
 }
 
-static void forget_person(struct person *p)
-{
-    for (unsigned i = 0; i < p->sessions_len; i++)
-        vec_release(&p->sessions[i].turns);
-    *p = (struct person){.sessions_len = 0};
-}
-
 static void erase(struct years *y, struct person *p)
 {
     parley_event *event = ask(y, p, parley_erase, NULL);
@@ -330,37 +323,6 @@ static void visit(struct years *y)
         forget_fact(y, p);
     if (p->known && draw(y, 400) == 0)
         erase(y, p);
-}
-
-static void years_open(struct years *y, uint64_t seed, unsigned people)
-{
-    struct store_env env;
-    *y = (struct years){.seed = seed, .people_len = people};
-    place_make_light(&y->place);
-    place_write(&y->place, "policies/fault.lua", policy);
-    place_write(&y->place, "reply.lua", brain);
-    clock_sim_init(&y->clock, 1767261600000);
-    rand_sim_init(&y->rand, seed);
-    y->seams = (struct engine_seams){
-        .clock = &y->clock, .rand = &y->rand.rand, .wire = no_wire, .user = y};
-    env = (struct store_env){.clock = &y->clock.clock, .rand = &y->rand.rand};
-    y->people = calloc(people, sizeof(*y->people));
-    if (!y->people || store_open(&y->hold, STORE_NAME, &env, NULL))
-        give_up("no store");
-    for (unsigned i = 0; i < RECENT; i++)
-        y->recent[i] = (unsigned)draw(y, people);
-    y->began_ms = clock_wall_ms(&y->clock.clock);
-    open_engine(y, 0);
-}
-
-static void years_close(struct years *y)
-{
-    parley_close(y->engine);
-    for (unsigned i = 0; i < y->people_len; i++)
-        forget_person(&y->people[i]);
-    free(y->people);
-    store_free(y->hold);
-    place_remove(&y->place);
 }
 
 static void run(struct years *y, uint64_t seed, unsigned people, bool twice)

@@ -68,10 +68,11 @@ struct years {
     int64_t began_ms, swept_ms;
     unsigned long steps, messages, deaths, closings, sweeps, erased, forgotten, undone, resumed,
         purges, facts, told, wrong;
+    struct buf request;            // the newest one to the model
     char why[512];
 };
 
-static const char policy[] =
+static const char years_policy[] =
     "local history = require \"parley.history\"\n"
     "-- The answer's words are proposed as well, as by one who takes whatever they read.\n"
     "local function statements(text, out)\n"
@@ -94,6 +95,7 @@ static const char policy[] =
     "    history = history.window { keep_turns = 4 },\n"
     "    privacy = { redact = false },\n"
     "    expiry = { kind = \"sliding\", soft = \"30m\", hard = \"2h\", purge = \"30d\" },\n"
+    "    resume = { greet = function(view) return \"Good to have you back.\" end },\n"
     "    memory = {\n"
     "        predicates = { lives_in = { one = true, kind = \"circumstance\" },\n"
     "                       likes = { kind = \"preference\" } },\n"
@@ -102,7 +104,7 @@ static const char policy[] =
     "        end,\n"
     "    },\n"
     "}\n";
-static const char brain[] =
+static const char years_brain[] =
     "return function(request)\n"
     "    local text = request.messages[#request.messages].text\n"
     "    local n = tonumber(text:match \"#(%d+)[^#]*$\") or 0\n"
@@ -143,11 +145,20 @@ static inline int no_wire(void *user, struct loop *loop, struct wire **out, stru
     return wire_new_sim(out, loop, &none, err);
 }
 
+static inline void see_request(void *user, const char *provider, const char *body, size_t len)
+{
+    struct years *y = user;
+    (void)provider;
+    buf_clear(&y->request);
+    buf_add(&y->request, body, len);
+}
+
 // fail_at: from which operation on the store fails; 0: it does not.
 static inline void open_engine(struct years *y, unsigned fail_at)
 {
     char store[64] = STORE_NAME, keyring[NAME_BYTES + 16];
-    struct engine_wish wish = {.store = store, .seams = &y->seams};
+    struct engine_wish wish = {
+        .store = store, .seams = &y->seams, .trace = see_request, .user = y};
     parley_error error = PARLEY_ERROR_INIT;
     if (fail_at)
         snprintf(store, sizeof(store), "faulty:fail_at=%u,mode=%s,sticky=1;" STORE_NAME, fail_at,
@@ -327,6 +338,47 @@ static inline bool send(struct years *y, struct person *p, bool fresh, uint32_t 
     p->behind = !done;
     parley_event_free(event);
     return done;
+}
+
+// ---- from the beginning to the end
+
+static inline void forget_person(struct person *p)
+{
+    for (unsigned i = 0; i < p->sessions_len; i++)
+        vec_release(&p->sessions[i].turns);
+    *p = (struct person){.sessions_len = 0};
+}
+
+static inline void years_open(struct years *y, uint64_t seed, unsigned people)
+{
+    struct store_env env;
+    *y = (struct years){.seed = seed, .people_len = people, .request = BUF_INIT(4 << 20)};
+    place_make_light(&y->place);
+    place_write(&y->place, "policies/fault.lua", years_policy);
+    place_write(&y->place, "reply.lua", years_brain);
+    clock_sim_init(&y->clock, 1767261600000);
+    rand_sim_init(&y->rand, seed);
+    y->seams = (struct engine_seams){
+        .clock = &y->clock, .rand = &y->rand.rand, .wire = no_wire, .user = y};
+    env = (struct store_env){.clock = &y->clock.clock, .rand = &y->rand.rand};
+    y->people = calloc(people, sizeof(*y->people));
+    if (!y->people || store_open(&y->hold, STORE_NAME, &env, NULL))
+        give_up("no store");
+    for (unsigned i = 0; i < RECENT; i++)
+        y->recent[i] = (unsigned)draw(y, people);
+    y->began_ms = clock_wall_ms(&y->clock.clock);
+    open_engine(y, 0);
+}
+
+static inline void years_close(struct years *y)
+{
+    parley_close(y->engine);
+    for (unsigned i = 0; i < y->people_len; i++)
+        forget_person(&y->people[i]);
+    buf_release(&y->request);
+    free(y->people);
+    store_free(y->hold);
+    place_remove(&y->place);
 }
 
 #endif
