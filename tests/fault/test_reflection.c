@@ -6,7 +6,7 @@
 // Negative control: a reflection that is said to be over before its conclusions are there.
 #include "fault/harness.h"
 
-enum { SESSIONS = 3, OPS_MAX = 400, MEMORY_BYTES_MAX = 1 << 20 };
+enum { OPS_MAX = 4000 };
 #define HOUR_MS (3600 * INT64_C(1000))
 
 static const char policy[] =
@@ -71,8 +71,9 @@ static void say(struct world *w, const char *text)
 
 static void world_open(struct world *w)
 {
-    static const char *const texts[SESSIONS] = {"I like hiking #1", "I like rivers #2",
-                                                "I like lakes #3"};
+    static const char *const liked[] = {"hiking", "rivers", "lakes",  "woods", "snow", "birds",
+                                        "maps",   "tents",  "stones", "boats", "fire", "stars"};
+    unsigned sessions = fault_long() ? sizeof(liked) / sizeof(liked[0]) : 3;
     memset(w, 0, sizeof(*w));
     place_make_light(&w->place);
     place_write(&w->place, "policies/fault.lua", policy);
@@ -83,8 +84,10 @@ static void world_open(struct world *w)
     w->engine = open_engine(w, "");
     if (!w->engine)
         give_up("engine: it does not open");
-    for (unsigned i = 0; i < SESSIONS; i++) {
-        say(w, texts[i]);
+    for (unsigned i = 0; i < sessions; i++) {
+        char text[64];
+        snprintf(text, sizeof(text), "I like %s #%u", liked[i], i + 1);
+        say(w, text);
         clock_sim_advance(&w->clock, HOUR_MS);
     }
     clock_sim_advance(&w->clock, 3 * HOUR_MS);
