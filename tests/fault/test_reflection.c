@@ -19,7 +19,7 @@ static const char policy[] =
     "  for _, f in ipairs(view.facts) do\n"
     "    if f.predicate == 'likes' then ids[#ids + 1] = f.id end\n"
     "  end\n"
-    "  return { { kind = 'pattern', predicate = 'tends_to', value = 'the outdoors', facts = ids },\n"
+    "  return { { kind = 'pattern', predicate = 'tends_to', value = 'the woods', facts = ids },\n"
     "           { kind = 'style', predicate = 'talks', value = 'in short', facts = ids } }\n"
     "end\n"
     "return { expiry = { kind = 'sliding', soft = '30m', hard = '2h' },\n"
