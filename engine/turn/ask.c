@@ -325,7 +325,7 @@ static void undo_reloaded(struct ledger_op *op)
 {
     struct run *run = turn_op_over(op);
     int code = op->code;
-    if (!code && device_held(run, &run->live->chat->head.lease.rules, &op->err))
+    if (!code && device_keeps_out(run, &op->err))
         code = E_REFUSED;
     if (code)
         emit_error(run, code, &op->err);

@@ -94,6 +94,18 @@ static void taken(struct ledger_op *op)
     go_on(run);
 }
 
+// The policy's now, or as of the last message where its file is to be loaded.
+static const struct device_rules *rules_of(const struct run *run, const struct session_head *head)
+{
+    const struct policy_info *info = policy_host_info(run->w->policies, head->bot);
+    return info ? &info->devices : &head->lease.rules;
+}
+
+bool device_keeps_out(const struct run *run, struct err *err)
+{
+    return device_held(run, rules_of(run, &run->live->chat->head), err);
+}
+
 // What was deleted is nobody's: a message begins anew then, or is refused with that.
 static void viewed(struct run *run)
 {
@@ -102,7 +114,7 @@ static void viewed(struct run *run)
     bool here = run->job->flags & JOB_HERE;
     if (here && !head->purged)
         take(run);
-    else if (!here && device_held(run, &head->lease.rules, &err))
+    else if (!here && device_keeps_out(run, &err))
         emit_error(run, E_REFUSED, &err);
     else
         go_on(run);
@@ -112,7 +124,7 @@ static void viewed(struct run *run)
 static bool would_wait(const struct run *run)
 {
     const struct session_head *h = &run->target->chat->head;
-    return run->target->busy && lease_held(&h->lease, &h->lease.rules, run->holder,
+    return run->target->busy && lease_held(&h->lease, rules_of(run, h), run->holder,
                                            h->last_active_at_ms,
                                            clock_wall_ms(run->w->env.clock));
 }

@@ -11,6 +11,8 @@
 void device_enter(struct run *run, void (*then)(struct run *run));
 // Whether another device has run's session, as far as its chat knows; by rules. *err then says who.
 bool device_held(const struct run *run, const struct device_rules *rules, struct err *err);
+// The same by the rules of its policy, of a run that has not chosen one.
+bool device_keeps_out(const struct run *run, struct err *err);
 struct lease_asker device_of(const struct run *run);  // borrows run
 // Its head says that it moved to another device: tells who has a reply of it under way, or watches.
 void device_moved(struct worker *w, const struct session_head *head);

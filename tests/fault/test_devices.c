@@ -2,8 +2,8 @@
 // Two devices race for one session (FAULTS 15): in one engine, in two engines on one store whose
 // loops are turned in an order out of a seed, and as threads and processes on a real disk. Some say
 // that they continue here; now and then nobody speaks for so long that the lease lapses. In no
-// epoch do two devices add to the session, what was accepted is there once, and who loses is told
-// how to continue here.
+// epoch do two devices add to the session, what was answered is there once, and who loses is told
+// how to continue here. Now and then the policy begins a new session meanwhile.
 //
 // Negative control: a policy that lets any device speak, as if nobody looked who has the session.
 #include "fault/pair.h"
@@ -22,12 +22,17 @@ static const char *const names[DEVICES] = {"laptop", "phone"};
 #define POLICY(one)                                                                                \
     "local history = require \"parley.history\"\n"                                                 \
     "return { system = \"Be brief.\", history = history.window { keep_turns = 4 },\n"              \
-    "         privacy = { redact = false }, devices = { one_active = " one " } }\n"
+    "         privacy = { redact = false }, devices = { one_active = " one " },\n"                 \
+    "         on_message = function(view)\n"                                                      \
+    "             if tonumber(view.text:match(\"#(%d+)\")) % 11 == 0 then\n"                        \
+    "                 return { reset = true }\n"                                                  \
+    "             end\n"                                                                          \
+    "         end }\n"
 
 // Shared by processes.
 struct tally {
     atomic_uint ready;                    // devices that are at a race, of all races
-    atomic_uint accepted, refused, untold, failed, moved, continued;
+    atomic_uint answered, refused, untold, failed, moved, continued;
 };
 
 struct verdict {
@@ -56,8 +61,7 @@ static void count(struct tally *t, const parley_event *event)
     bool held = event->code == PARLEY_E_REFUSED && strstr(event->text, "--here");
     bool wait = event->code == PARLEY_E_BUSY ||
                 (event->code == PARLEY_E_REFUSED && strstr(event->text, "answering"));
-    if (event->type == PARLEY_EVENT_ACCEPTED)
-        t->accepted++;
+    t->answered += event->type == PARLEY_EVENT_DONE && event->code == 0;
     t->moved += event->type == PARLEY_EVENT_MOVED;
     if (!is_last(event) || event->code == 0)
         return;
@@ -121,8 +125,8 @@ static void judge(struct verdict *v, parley *e, unsigned races, const struct tal
     v->races = races;
     for (unsigned user = 0; user * RACES_PER_USER < races; user++)
         judge_user(v, e, user);
-    unsigned accepted = atomic_load(&t->accepted);
-    v->lost = v->turns > accepted ? v->turns - accepted : accepted - v->turns;
+    unsigned answered = atomic_load(&t->answered);
+    v->lost = v->turns > answered ? v->turns - answered : answered - v->turns;
     v->problems = (unsigned)verify_problems(e);
 }
 
