@@ -23,10 +23,10 @@ static const char *const names[DEVICES] = {"laptop", "phone"};
     "local history = require \"parley.history\"\n"                                                 \
     "return { system = \"Be brief.\", history = history.window { keep_turns = 4 },\n"              \
     "         privacy = { redact = false }, devices = { one_active = " one " },\n"                 \
-    "         on_message = function(view)\n"                                                      \
-    "             if tonumber(view.text:match(\"#(%d+)\")) % 11 == 0 then\n"                        \
-    "                 return { reset = true }\n"                                                  \
-    "             end\n"                                                                          \
+    "         on_message = function(view)\n"                                                       \
+    "             if tonumber(view.text:match(\"#(%d+)\")) % 11 == 0 then\n"                       \
+    "                 return { reset = true }\n"                                                   \
+    "             end\n"                                                                           \
     "         end }\n"
 
 // Shared by processes.

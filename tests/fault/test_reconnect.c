@@ -1,17 +1,65 @@
 // SPDX-License-Identifier: MIT
 // What happens to people whose line, program or patience breaks: a process killed in the middle of
 // a reply, that comes back; three reconnects in ten seconds after hours away; two tabs at once. Of
-// each: no turn lost, none twice, and what the person saw.
+// each: no turn lost, none twice, nothing remembered twice, and what the person saw.
 //
 // Negative control: who comes back without -c, as if nobody looked for the session.
 #include "fault/pair.h"
 
 enum { HOURS_AWAY = 5, RECONNECTS = 3, TABS = 2 };
 
-#define GREETS                                                                                     \
+// All of them remember; what is said to them is that somebody lives in Lisbon.
+#define REMEMBERS(more)                                                                            \
+    "local memory = require \"parley.memory\"\n"                                                  \
     "return { system = \"Be brief.\", privacy = { redact = false },\n"                             \
-    "         resume = { greet = function(view) return \"Welcome back.\" end } }\n"
-#define SOLO "return { privacy = { redact = false }, devices = { one_active = true } }\n"
+    "         memory = memory.rules {}, " more " }\n"
+#define GREETS REMEMBERS("resume = { greet = function(view) return \"Welcome back.\" end }")
+#define SOLO REMEMBERS("devices = { one_active = true }")
+#define LISBON "I live in Lisbon. "
+
+// ---- what is remembered
+
+struct remembered {
+    unsigned people, twice;  // who are remembered to live in Lisbon; what is remembered twice
+};
+
+// Evidence of one turn is one piece; a turn is a session and its number.
+static unsigned evidence_twice(struct json evidence)
+{
+    unsigned twice = 0;
+    for (uint32_t i = 0; i < json_count(evidence); i++)
+        for (uint32_t k = 0; k < i; k++) {
+            struct json a = json_at(evidence, i), b = json_at(evidence, k);
+            twice += slice_eq(json_raw(json_get(a, "session")), json_raw(json_get(b, "session"))) &&
+                     slice_eq(json_raw(json_get(a, "turn")), json_raw(json_get(b, "turn")));
+        }
+    return twice;
+}
+
+static void look_at_memory(struct remembered *m, parley *e, const char *user)
+{
+    parley_scope scope = PARLEY_SCOPE_INIT;
+    parley_error error = PARLEY_ERROR_INIT;
+    struct json_doc doc = JSON_DOC_INIT;
+    struct json_iter it = {0};
+    struct json fact;
+    unsigned facts = 0;
+    uint64_t request;
+    scope.user = user;
+    if (parley_memory(e, &scope, PARLEY_MEMORY_ALL, &request, &error) < 0)
+        give_up("memory: %s", error.message);
+    parley_event *event = wait_end(e, NULL);
+    if (json_parse(&doc, slice_str(event->json), 0, NULL))
+        give_up("memory: %s", event->text);
+    while (json_next(json_get(json_root(&doc), "facts"), &it, NULL, &fact)) {
+        facts += json_is_string(json_get(fact, "predicate"), "lives_in");
+        m->twice += evidence_twice(json_get(fact, "evidence"));
+    }
+    m->people += facts > 0;
+    m->twice += facts > 1 ? facts - 1 : 0;
+    json_doc_release(&doc);
+    parley_event_free(event);
+}
 
 // ---- abrupt disconnect
 
@@ -32,7 +80,7 @@ static void talk_and_die(const struct place *place, unsigned n, size_t die_at, i
     parley *e;
     if (place_open(place, &wish, &e, &error) < 0)
         give_up("engine: %s", error.message);
-    snprintf(text, sizeof(text), "something long #%u", n);
+    snprintf(text, sizeof(text), LISBON "Something long #%u", n);
     m.user = "ann";
     m.text = text;
     m.flags = PARLEY_CONTINUE;
@@ -136,14 +184,19 @@ static void come_back(struct killed *v, const struct place *place, unsigned n,
 
 static void test_reconnect__after_an_abrupt_disconnect(void **state)
 {
-    unsigned kills = fault_long() ? 1000 : 25;
+    unsigned kills = fault_long() ? 1000 : 12;
     uint64_t seed = fault_seed();
+    struct engine_wish wish = {0};
+    parley_error error = PARLEY_ERROR_INIT;
     struct killed v = {0};
+    struct remembered m = {0};
     struct rand_sim r;
     struct place place;
+    parley *e;
     (void)state;
     rand_sim_init(&r, seed);
     place_make_light(&place);
+    place_write(&place, "policies/fault.lua", REMEMBERS(""));
     for (unsigned n = 1; n <= kills; n++) {
         struct buf saw = BUF_INIT(REPLY_BYTES);
         kill_in_mid_reply(&place, n, 1 + rand_below(&r.rand, 6000), &saw);
@@ -151,15 +204,21 @@ static void test_reconnect__after_an_abrupt_disconnect(void **state)
         v.kills++;
         buf_release(&saw);
     }
+    if (place_open(&place, &wish, &e, &error) < 0)
+        give_up("engine: %s", error.message);
+    look_at_memory(&m, e, "ann");
+    parley_close(e);
     place_remove(&place);
     summary("abrupt disconnect: killed in mid-reply %u times, turns lost %u (0), twice %u (0), "
-            "replies that are not what was said %u (0), shown as interrupted %u, back in the same "
-            "session and answered %u (all), problems %u (0); the person saw %llu bytes, kept were "
-            "%llu, at most %llu fewer (up to 4096 and a piece), seed=%llu",
-            v.kills, v.lost, v.twice, v.wrong, v.unfinished, v.restored, v.problems,
+            "memories twice %u (0), replies that are not what was said %u (0), shown as "
+            "interrupted %u, back in the same session and answered %u (all), problems %u (0); the "
+            "person saw %llu bytes, kept were %llu, at most %llu fewer (up to 4096 and a piece), "
+            "seed=%llu",
+            v.kills, v.lost, v.twice, m.twice, v.wrong, v.unfinished, v.restored, v.problems,
             (unsigned long long)v.saw, (unsigned long long)v.kept, (unsigned long long)v.short_by,
             (unsigned long long)seed);
-    assert_int_equal(v.lost + v.twice + v.wrong + v.problems, 0);
+    assert_int_equal(v.lost + v.twice + m.twice + v.wrong + v.problems, 0);
+    assert_int_equal(m.people, 1);
     assert_int_equal(v.restored, v.kills);
     assert_int_equal(v.unfinished, v.kills);
 }
@@ -168,6 +227,7 @@ static void test_reconnect__after_an_abrupt_disconnect(void **state)
 
 struct rapid {
     unsigned people, sessions_more, greeted, again, lost;
+    struct remembered memory;
 };
 
 static void sim_say(struct sim *s, const char *user, const char *text, const char *device,
@@ -230,15 +290,16 @@ static struct rapid reconnect_rapidly(unsigned people, bool continues)
     for (unsigned n = 0; n < people; n++) {
         char user[32];
         snprintf(user, sizeof(user), "user%u", n);
-        sim_say(&p.a, user, "I planted tulips. #1", NULL, PARLEY_CONTINUE);
+        sim_say(&p.a, user, LISBON "I planted tulips. #1", NULL, PARLEY_CONTINUE);
         parley_event_free(wait_end(p.a.engine, NULL));
         clock_sim_advance(&p.a.clock, HOURS_AWAY * 3600000LL);
         for (unsigned i = 0; i < RECONNECTS; i++) {
             reconnect(&v, line[(n + i) % 2], user, continues);
             clock_sim_advance(&p.a.clock, 3000);
         }
-        sim_say(line[n % 2], user, "Do they bloom? #2", NULL, PARLEY_CONTINUE);
+        sim_say(line[n % 2], user, LISBON "Do they bloom? #2", NULL, PARLEY_CONTINUE);
         parley_event_free(wait_end(line[n % 2]->engine, NULL));
+        look_at_memory(&v.memory, p.a.engine, user);
         count_sessions(&v, &p.a, user);
     }
     pair_close(&p);
@@ -247,12 +308,14 @@ static struct rapid reconnect_rapidly(unsigned people, bool continues)
 
 static void test_reconnect__three_times_in_ten_seconds(void **state)
 {
-    struct rapid v = reconnect_rapidly(fault_long() ? 2000 : 100, true);
+    struct rapid v = reconnect_rapidly(fault_long() ? 2000 : 40, true);
     (void)state;
     summary("rapid reconnect: %u people %u times in ten seconds, sessions too many %u (0), turns "
-            "lost or twice %u (0), greeted %u (once each), the session goes on %u (twice each)",
-            v.people, RECONNECTS, v.sessions_more, v.lost, v.greeted, v.again);
-    assert_int_equal(v.sessions_more + v.lost, 0);
+            "lost or twice %u (0), memories twice %u (0), greeted %u (once each), the session goes "
+            "on %u (twice each)",
+            v.people, RECONNECTS, v.sessions_more, v.lost, v.memory.twice, v.greeted, v.again);
+    assert_int_equal(v.sessions_more + v.lost + v.memory.twice, 0);
+    assert_int_equal(v.memory.people, v.people);
     assert_int_equal(v.greeted, v.people);
     assert_int_equal(v.again, v.people * (RECONNECTS - 1));
 }
@@ -270,6 +333,7 @@ static void test_reconnect__control_nobody_looks(void **state)
 
 struct tabs {
     unsigned people, answered, turns, told, continued, problems;
+    struct remembered memory;
 };
 
 // What came of a tab's message; true: it was answered.
@@ -297,14 +361,14 @@ static void both_tabs(struct tabs *v, struct pair *p, unsigned n, bool one_engin
     sim_say(s[0], user, "one #1", tabs[0], PARLEY_CONTINUE);
     answered(v, s[0]);
     for (unsigned i = 0; i < TABS; i++)
-        sim_say(s[i], user, i ? "three #3" : "two #2", tabs[i], PARLEY_CONTINUE);
+        sim_say(s[i], user, i ? LISBON "#3" : LISBON "#2", tabs[i], PARLEY_CONTINUE);
     for (unsigned i = 0; i < TABS; i++)
         fine[i] = answered(v, s[i]);
     for (unsigned i = 0; i < TABS; i++) {
         if (fine[i])
             continue;
         v->continued++;
-        sim_say(s[i], user, i ? "three #3" : "two #2", tabs[i],
+        sim_say(s[i], user, i ? LISBON "#3" : LISBON "#2", tabs[i],
                 PARLEY_CONTINUE | PARLEY_CONTINUE_HERE);
         answered(v, s[i]);
     }
@@ -314,11 +378,12 @@ static void both_tabs(struct tabs *v, struct pair *p, unsigned n, bool one_engin
     v->turns += (unsigned)json_i64(json_get(json_at(json_root(&doc), 0), "turns"), 0);
     json_doc_release(&doc);
     parley_event_free(event);
+    look_at_memory(&v->memory, p->a.engine, user);
 }
 
 static void test_reconnect__two_tabs_at_once(void **state)
 {
-    struct tabs v = {.people = fault_long() ? 2000 : 100};
+    struct tabs v = {.people = fault_long() ? 2000 : 40};
     struct pair p;
     (void)state;
     pair_open(&p, fault_seed());
@@ -328,12 +393,15 @@ static void test_reconnect__two_tabs_at_once(void **state)
     v.problems = (unsigned)verify_problems(p.a.engine);
     pair_close(&p);
     summary("two tabs at once: %u people, messages %u, answered %u, turns %u (the same), told that "
-            "the other tab has it and how to go on %u, which they did %u, problems %u (0)",
-            v.people, v.people * 3, v.answered, v.turns, v.told, v.continued, v.problems);
+            "the other tab has it and how to go on %u, which they did %u, memories twice %u (0), "
+            "problems %u (0)",
+            v.people, v.people * 3, v.answered, v.turns, v.told, v.continued, v.memory.twice,
+            v.problems);
     assert_int_equal(v.answered, v.people * 3);
     assert_int_equal(v.turns, v.people * 3);
     assert_int_equal(v.told, v.people);
-    assert_int_equal(v.problems, 0);
+    assert_int_equal(v.problems + v.memory.twice, 0);
+    assert_int_equal(v.memory.people, v.people);
 }
 
 int main(void)
