@@ -324,6 +324,37 @@ static void test_chat_pty__failure_does_not_end_it(void **state)
     assert_int_equal(ends(&t), 0);
 }
 
+// Two terminals are two devices, where a bot goes on on one at a time.
+static void test_chat_pty__two_terminals(void **state)
+{
+    const struct place *place = *state;
+    struct terminal one, other;
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof path, "%s/solo.lua", place->folder);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_true(fputs("return { devices = { one_active = true } }\n", f) >= 0);
+    assert_int_equal(fclose(f), 0);
+    start(state, &one, "chat", "--policies", ".", "--bot", "solo", NULL);
+    says(&one, "My name is Ann.");
+    sees(&one, "Nice to meet you, Ann!");
+    start(state, &other, "chat", "-c", "--policies", ".", "--bot", "solo", NULL);
+    sees(&other, "In use on another device, terminal pts/");
+    says(&other, "What is my name?");
+    sees(&other, "is in use on device \"terminal pts/");
+    says(&other, "/here");
+    sees(&other, "Going on here.");
+    says(&other, "What is my name?");
+    sees(&other, "Your name is Ann.");
+    says(&one, "Hello?");
+    sees(&one, "moved to device \"terminal pts/");
+    says(&one, "/bye");
+    assert_int_equal(ends(&one), 0);
+    says(&other, "/bye");
+    assert_int_equal(ends(&other), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +367,7 @@ int main(void)
         cmocka_unit_test(test_chat_pty__leaves_the_terminal_as_found),
         cmocka_unit_test(test_chat_pty__killed_and_continued),
         cmocka_unit_test(test_chat_pty__failure_does_not_end_it),
+        cmocka_unit_test(test_chat_pty__two_terminals),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
