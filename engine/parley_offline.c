@@ -157,6 +157,30 @@ static void note_summaries(const struct check *c, struct policy *policy, char no
         note_provider(c, plan.summary.model, note);
 }
 
+static void add_note(char note[NOTE_BYTES], const char *more)
+{
+    size_t len = strlen(note);
+    snprintf(note + len, NOTE_BYTES - len, "%s%s", len ? "; " : "", more);
+}
+
+// What it learns of its users, and who does it.
+static void note_memory(const struct check *c, const struct memory_rules *m, char note[NOTE_BYTES])
+{
+    char text[NOTE_BYTES], model[MODEL_NAME_BYTES + 32] = "";
+    if (!m->on || note_provider(c, m->use_model ? m->model : NULL, note))
+        return;
+    if (m->use_model)
+        snprintf(model, sizeof(model), "%s%s%s", m->has_extract ? " and " : "",
+                 m->model ? "the model " : "the bot's model", m->model ? m->model : "");
+    if (!m->has_extract && !m->use_model)
+        snprintf(text, sizeof(text), "of its users it remembers what its plans say");
+    else
+        snprintf(text, sizeof(text), "learns of its users by %s%s: %u predicates%s",
+                 m->has_extract ? "rules" : "", model, m->predicates_len,
+                 m->by_context ? ", each context for itself" : "");
+    add_note(note, text);
+}
+
 static void check_file(struct check *c, const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -173,11 +197,10 @@ static void check_file(struct check *c, const char *path)
         note_price(c, c->conf, policy->info.model, note);
     if (!code && !note[0])
         note_summaries(c, policy, note);
-    if (!code && policy->info.privacy.off) {
-        size_t len = strlen(note);
-        snprintf(note + len, sizeof(note) - len, "%sredaction is off: nothing is masked",
-                 len ? "; " : "");
-    }
+    if (!code && policy->info.privacy.off)
+        add_note(note, "redaction is off: nothing is masked");
+    if (!code)
+        note_memory(c, &policy->info.memory, note);
     policy_unref(policy);
     tell_with(c, path, code, &err, note);
 }

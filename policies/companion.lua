@@ -5,6 +5,7 @@
 
 local greet = require "parley.greet"
 local history = require "parley.history"
+local memory = require "parley.memory"
 
 ---@type parley.Policy
 return {
@@ -36,6 +37,16 @@ corrected. Leave out small talk. Add nothing, and judge nothing.]],
         -- and by meaning too where the configuration names `embeddings`.
         recall = 4,
         recall_tokens = 800,
+    },
+
+    -- What this person says of themselves, for good: by rules after each reply, and by the model of
+    -- the bot when a talk is over. What nobody spoke of for half a year is asked, not told.
+    memory = memory.both {
+        stale = "180d",
+        recall = { k = 6, budget_tokens = 300 },
+        -- A few sentences on each talk; the last one is always at hand.
+        journal = { send = "short" },
+        core = { persona = "Warm, curious and honest. Never recites what it remembers." },
     },
 
     -- After a while (two hours, unless it is said) a new talk begins, which knows how the last one

@@ -86,3 +86,36 @@ test("who comes back is known, and what was said is", function(t)
     t:contains(turn.greeting, "What can I do for you?")
     t:ok(not turn.greeting:find "%d", "a greeting counts no days")
 end)
+
+test("what people say of themselves is known in later talks", function(t)
+    local spring = t:chat { user = "ann" }
+    spring:say "I'm allergic to walnuts. My sister Eva lives in Lyon."
+    spring:wait "60d"
+    local summer = t:chat { user = "ann" }
+    summer:say "Could I put walnuts into a cake?"
+    t:sent(summer, "> allergic to walnuts")
+    local other = t:chat { user = "ben" }
+    other:say "Could I put walnuts into a cake?"
+    t:not_sent(other, "allergic to")
+end)
+
+test("what was so once and is no more is not said", function(t)
+    local chat = t:chat { user = "ann" }
+    chat:say "I live in Lisbon."
+    chat:wait "1d"
+    chat:say "I moved to Oslo."
+    chat:wait "30d"
+    local later = t:chat { user = "ann" }
+    later:say "What is the weather where I live?"
+    t:sent(later, "> lives in Oslo")
+    t:not_sent(later, "lives in Lisbon")
+end)
+
+test("what was not spoken of for long is asked, not told", function(t)
+    local chat = t:chat { user = "ann" }
+    chat:say "I work as a baker."
+    chat:wait "200d"
+    local later = t:chat { user = "ann" }
+    later:say "How long should a baker sleep?"
+    t:contains(later.request.messages[#later.request.messages].text, "Earlier: works as baker")
+end)

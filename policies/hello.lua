@@ -5,6 +5,7 @@
 -- tells what is wrong with it, at which line.
 
 local history = require "parley.history"
+local memory = require "parley.memory"
 
 ---@type parley.Policy
 return {
@@ -18,4 +19,9 @@ preference. If you do not know something, say so.]],
     -- All turns, as long as they fit the model's window. For long-running conversations, try:
     --   history = history.window { keep_turns = 20, pin_first = 1 },
     history = history.full {},
+
+    -- What people say of themselves ("My name is Ann", "I'm vegetarian") is remembered in later
+    -- conversations too: `parley memory` shows it, `parley forget` takes it back. By rules, so that
+    -- no model is asked; for more languages and freer words: memory.both {}.
+    memory = memory.rules {},
 }

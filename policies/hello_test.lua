@@ -21,3 +21,10 @@ test("the model is told how to be", function(t)
     chat:say "Hello"
     t:contains(chat.request.system, "in the language of the user")
 end)
+
+test("what they said of themselves is known in the next conversation", function(t)
+    t:chat { user = "ann" }:say "My name is Ann, and I'm vegetarian."
+    local next_one = t:chat { user = "ann" }
+    next_one:say "Which vegetarian dish is quick?"
+    t:sent(next_one, "> diet vegetarian")
+end)

@@ -7,6 +7,7 @@
 
 local greet = require "parley.greet"
 local history = require "parley.history"
+local memory = require "parley.memory"
 
 -- An order number as this shop writes them: two letters and six digits, "AB-123456" or "ab 123456".
 -- Change this to yours.
@@ -44,6 +45,23 @@ You are the support desk of a web shop. Be brief, friendly and concrete, in the 
         -- What must hold however long the ticket is: sent word for word, outside of the history.
         constraints = {
             "Promise no refund, no date and no discount: say what happens next, and who decides.",
+        },
+    },
+
+    -- What a customer says in a ticket stays in that ticket. No small talk is remembered: of all
+    -- that the rules know, what a desk needs, and what arrived in which state.
+    memory = memory.rules {
+        scope = "context",
+        journal = false,
+        without = { "likes", "dislikes", "wants", "age", "birthday", "marital_status", "partner",
+            "child", "parent", "sibling", "relative", "friend", "diet", "does_not_eat" },
+        predicates = { complaint = { kind = "circumstance" } },
+        patterns = {
+            { "(my|the) {item} (is|was|arrived|came) (broken|damaged|faulty|late|incomplete)",
+                predicate = "complaint", whole = "",
+                example = { "My kettle arrived damaged.", "My kettle arrived damaged" } },
+            { "i am missing {item}", predicate = "complaint", whole = "am",
+                example = { "I'm missing the power cord.", "missing the power cord" } },
         },
     },
 

@@ -102,3 +102,15 @@ test("a ticket goes on after a week, and anew after months", function(t)
     t:equal(chat:say("Hello").greeting, "Hello. What can I do for you?")
     t:not_sent(chat, "toaster")
 end)
+
+test("what arrived broken is known in the ticket, and in no other", function(t)
+    local ticket = t:chat { user = "ann", context = "ticket-7" }
+    ticket:say "My kettle arrived damaged. I like tea."
+    local again = t:chat { user = "ann", context = "ticket-7" }
+    again:say "What about my kettle?"
+    t:sent(again, "complaint My kettle arrived damaged")
+    t:not_sent(again, "likes tea")
+    local other = t:chat { user = "ann", context = "ticket-8" }
+    other:say "What about my kettle?"
+    t:not_sent(other, "arrived damaged")
+end)

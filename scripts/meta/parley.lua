@@ -18,7 +18,7 @@ error("Cannot require a meta file")
 ---@field expiry? parley.Expiry | fun(view: parley.View): parley.Expiry?  Absent: none is deleted.
 ---@field resume? parley.Resume
 ---@field privacy? parley.Privacy
----@field memory? table              Later.
+---@field memory? parley.Memory | false   Absent: nothing is learnt of users.
 ---@field tools? table               Later.
 ---@field devices? parley.Devices
 ---@field flows? table               Later.
@@ -40,6 +40,61 @@ error("Cannot require a meta file")
 ---@field tool? "masked" | "original"      Masked.
 ---@field log? "masked"                    Logs have no text.
 ---@field operator? "masked" | "original"  Masked; of `parley show`.
+
+-- What is remembered of users beyond a conversation. parley.memory makes such tables.
+---@class parley.Memory
+---@field extract? fun(view: parley.View, turn: parley.Turn): parley.Candidate[]?  By rules.
+---@field extract? fun(view: parley.View, turn: parley.Turn): parley.Candidate[]?  Without a model.
+---@field reflect? fun(view: parley.View): parley.Conclusion[]?  What several sessions say.
+---@field model? string | true    "provider:model", or the bot's: asked when a session is over.
+---@field prompts? parley.MemoryPrompts  Needed with a model.
+---@field predicates? table<string, parley.Predicate>  By name: a-z, 0-9 and _; 256 at most.
+---@field scope? "bot" | "context"  Whether facts hold in all contexts (they do) or in theirs.
+---@field recall? parley.MemoryRecall | false  What of it a request has; false: nothing.
+---@field stale? string | false     "90d": what nobody confirmed for so long is asked, not told.
+---@field reflect_after? integer | false  Sessions between reflections (3).
+---@field journal? parley.Journal | false  A few sentences on each session; false: none.
+---@field core? parley.CoreRules
+
+---@class parley.MemoryPrompts
+---@field extract? string
+---@field journal? string
+---@field reflect? string
+
+---@class parley.Predicate
+---@field kind? parley.FactKind     Of what is said by it ("circumstance").
+---@field one? boolean              A new value takes the place of the old one; else all hold.
+---@field aliases? string[]         Other names of the same; 16 at most.
+
+---@class parley.MemoryRecall
+---@field k? integer                Facts, knowledge, journal entries (8; 64 at most).
+---@field budget_tokens? integer    Of them together (400).
+
+---@class parley.Journal
+---@field bytes? integer            Of all entries (8192); older ones are condensed.
+---@field send? boolean | "short"   All of it, its newest entry, or (false) what is recalled of it.
+
+---@class parley.CoreRules
+---@field persona? string           Who the bot is; 4 KiB at most.
+---@field human_bytes? integer      Of what plans write about the user, at most (2048).
+
+---@alias parley.FactKind "preference" | "circumstance" | "decision" | "follow_up" | "pattern"
+---| "style"
+
+-- What is proposed to be remembered. It becomes a fact once the user's own words bear it out.
+---@class parley.Candidate
+---@field predicate string
+---@field value? string      May be absent where it negates: it ends all values then.
+---@field subject? string    "user", if absent; "sister Anna".
+---@field kind? parley.FactKind  Absent: its predicate's.
+---@field quote? string      The words that say so.
+---@field one? boolean       If the predicate is not declared.
+---@field negates? boolean   It ends the value: "I no longer live there".
+---@field from? number       It is so from then on, in seconds since 1970.
+---@field to? number         And until then.
+
+---@class parley.Conclusion: parley.Candidate
+---@field facts string[]     The ids of facts that it rests on, of two sessions at least.
 
 -- When a session grows old. Spans are text such as "30m", "2h", "30d"; false is never.
 ---@class parley.Expiry
@@ -84,8 +139,34 @@ error("Cannot require a meta file")
 ---@field context string          The ticket, document or task; "" for none.
 ---@field gap number              Seconds that the user was away; 0 for a first session.
 ---@field now number              The time, in seconds since 1970.
----@field facts nil               Later.
+---@field facts parley.Fact[]     What is remembered of the user now; empty for nothing.
+---@field core parley.Core        Core memory: what is always sent.
+---@field journal parley.JournalEntry[]  What is told of earlier sessions, oldest first.
 ---@field flow nil                Later.
+
+---@class parley.Fact
+---@field id string
+---@field tier "fact" | "knowledge"
+---@field kind parley.FactKind
+---@field subject string         "user", or who it is about.
+---@field predicate string
+---@field value string
+---@field stale boolean          Nobody said so for long: to be asked.
+---@field confirmed_at? number   When the user last said so, in seconds since 1970.
+---@field recorded_at? number
+---@field valid_from? number     In the world.
+---@field valid_to? number
+---@field confirmations integer  Turns in which they said so.
+---@field sessions integer       In how many sessions; 8 at most.
+
+---@class parley.Core
+---@field human string
+---@field persona string
+
+---@class parley.JournalEntry
+---@field session string   "earlier": of all that are older.
+---@field at number
+---@field text string
 
 -- In text it is its id.
 ---@class parley.Session
@@ -130,6 +211,12 @@ error("Cannot require a meta file")
 ---@field state? table      Put into the session's state, key by key (`false` takes one away): text,
 ---numbers, booleans, tables. 16 KiB as JSON, and 112 KiB and 64 keys all in all. Known ones: topic,
 ---intent, entities, open_questions, pending, tone, engagement; topic and open_questions go on.
+---@field memory? parley.MemoryPlan  Of a policy with `memory`.
+
+---@class parley.MemoryPlan
+---@field core? { human: string }       What is always sent about the user, from now on.
+---@field forget? string[]              Ids of facts; 64 at most.
+---@field remember? parley.Candidate[]  Quarantined until the user says so.
 
 ---@class parley.HistoryPlan
 ---@field last? integer            So many of the newest turns; absent: all.
@@ -239,6 +326,53 @@ function greet.returning(options) end
 ---@param options? { name?: string }
 ---@return fun(view: parley.View): { say: string }?
 function greet.desk(options) end
+
+-- ---- require "parley.memory"
+
+---@class parley.MemoryOptions: parley.Memory
+---@field patterns? parley.MemoryPattern[]  What else people say of themselves.
+---@field without? string[]                 Predicates that are not to be learnt.
+
+-- Patterns of words and what they say: { "i (sail|row) with {thing}", predicate = "crew" }.
+---@class parley.MemoryPattern
+---@field [integer] string
+---@field predicate string     One of memory.predicates.
+---@field example? string[]    A sentence and the value in it; tried when the policy is loaded.
+---@field denied? string       The predicate that "not" makes of it; "": none.
+---@field negates? boolean     It ends the value.
+---@field whole? string        The value is all that matched, behind these words.
+---@field also? boolean        Other patterns may begin at the same word.
+---@field closed? boolean      Only if nothing else follows.
+---@field asks? boolean        Also in questions.
+
+---@class parley.memory
+---@field predicates table<string, parley.Predicate>  Those that there are.
+local memory = {}
+
+-- By rules: what is said in English in the first person. Nothing is asked of a model.
+---@param options? parley.MemoryOptions
+---@return parley.Memory
+function memory.rules(options) end
+
+-- By a model, once a session is over.
+---@param options? parley.MemoryOptions
+---@return parley.Memory
+function memory.model(options) end
+
+---@param options? parley.MemoryOptions
+---@return parley.Memory
+function memory.both(options) end
+
+-- What a text says, by the rules.
+---@param text string
+---@param options? parley.MemoryOptions
+---@return parley.Candidate[]
+function memory.learn(text, options) end
+
+-- The same for many texts.
+---@param options? parley.MemoryOptions
+---@return fun(text: string): parley.Candidate[]
+function memory.learner(options) end
 
 -- ---- require "parley.test", in a NAME_test.lua beside NAME.lua; `parley test` runs it
 

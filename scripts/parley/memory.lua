@@ -27,7 +27,7 @@ local state = require "parley.memory_state"
 local reflection = require "parley.memory_reflection"
 
 local M = {}
-local error, ipairs, pairs, table, type = error, ipairs, pairs, table, type
+local error, ipairs, pairs, pcall, table, type = error, ipairs, pairs, pcall, table, type
 local _ENV = nil
 
 local CANDIDATES_MAX = 40   -- of one message
@@ -110,7 +110,7 @@ local function whole_of(t, way, m, sentence)
         if #spans == 0 then
             return spans
         end
-        to = spans[#spans][2]
+        to = spans[#spans][2] > to and spans[#spans][2] or to
     end
     return { { from, to } }
 end
@@ -307,7 +307,10 @@ local OURS = { patterns = true, without = true, predicates = true }
 
 local function memory(options, by_rules, by_model)
     options = options or {}
-    local learner = learner_of(options)
+    local fine, learner = pcall(learner_of, options)
+    if not fine then
+        error(learner, 2)  -- the line of the policy that has them
+    end
     local out = { predicates = learner.predicates, state = state.of_turn,
                   reflect = reflection.of_facts }
     for name in pairs(learner.without) do

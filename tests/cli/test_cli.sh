@@ -310,7 +310,7 @@ code 2
 
 it cli__recall_finds_what_was_said_since_and_not_what_was_undone
 run ask "I like orchids." -c --user ann --store sqlite:recall.db
-run recall orchids --user ann -k 1 --store sqlite:recall.db
+run recall orchids --user ann -k 2 --store sqlite:recall.db
 prints "user: I like orchids."
 run verify --store sqlite:recall.db
 code 0

@@ -165,6 +165,47 @@ static inline void assert_text(struct safe_text t, const char *want)
         fail_msg("'%.*s' is not '%s'", SLICE_FMT(t), want);
 }
 
+// ---- what is remembered
+
+// A keyed digest for tests.
+static inline int kit_digest(void *user, struct slice value, char out[FACT_SLOT_BYTES],
+                             struct err *err)
+{
+    uint64_t a = 14695981039346656037u, b = 1099511628211u;
+
+    (void)user, (void)err;
+    for (size_t i = 0; i < value.len; i++) {
+        a = (a ^ (unsigned char)value.ptr[i]) * 1099511628211u;
+        b = (b + (unsigned char)value.ptr[i]) * 6364136223846793005u + 1442695040888963407u;
+    }
+    snprintf(out, FACT_SLOT_BYTES, "%016llx%016llx", (unsigned long long)a, (unsigned long long)b);
+    return E_OK;
+}
+
+static inline struct fact_book *kit_book(void)
+{
+    static const struct fact_digest by = {.make = kit_digest};
+    struct fact_book *book = NULL;
+
+    assert_int_equal(fact_book_new(&book, "kiosk", &by, NULL), E_OK);
+    return book;
+}
+
+// The user said so, in that session; not supported: quarantined.
+static inline void kit_tell(struct fact_book *book, const char *predicate, const char *value,
+                            const char *session, int64_t at_ms, bool supported)
+{
+    struct memory_rules rules = {.on = true};
+    struct fact_considered out;
+    struct fact_candidate c = {
+        .kind = FACT_PREFERENCE, .predicate = {predicate, strlen(predicate)},
+        .value = {value, strlen(value)}, .turn = 1, .author = AUTHOR_USER, .at_ms = at_ms,
+    };
+
+    snprintf(c.session, sizeof(c.session), "%s", session);
+    assert_int_equal(fact_book_consider(book, &c, supported, &rules, at_ms, &out, NULL), E_OK);
+}
+
 static inline void assert_says(struct policy *p, struct talk *t, const char *want)
 {
     struct err err = ERR_INIT;

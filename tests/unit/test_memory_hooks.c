@@ -264,43 +264,6 @@ static void test_memory_hooks__view(void **state)
     policy_unref(p);
 }
 
-// A keyed digest for tests.
-static int digest(void *user, struct slice value, char out[FACT_SLOT_BYTES], struct err *err)
-{
-    uint64_t a = 14695981039346656037u, b = 1099511628211u;
-
-    (void)user, (void)err;
-    for (size_t i = 0; i < value.len; i++) {
-        a = (a ^ (unsigned char)value.ptr[i]) * 1099511628211u;
-        b = (b + (unsigned char)value.ptr[i]) * 6364136223846793005u + 1442695040888963407u;
-    }
-    snprintf(out, FACT_SLOT_BYTES, "%016llx%016llx", (unsigned long long)a, (unsigned long long)b);
-    return E_OK;
-}
-
-static struct fact_book *book_of(void)
-{
-    static const struct fact_digest by = {.make = digest};
-    struct fact_book *book = NULL;
-
-    assert_int_equal(fact_book_new(&book, "kiosk", &by, NULL), E_OK);
-    return book;
-}
-
-static void tell(struct fact_book *book, const char *predicate, const char *value,
-                 const char *session, int64_t at_ms, bool supported)
-{
-    struct memory_rules rules = {.on = true};
-    struct fact_considered out;
-    struct fact_candidate c = {
-        .kind = FACT_PREFERENCE, .predicate = {predicate, strlen(predicate)},
-        .value = {value, strlen(value)}, .turn = 1, .author = AUTHOR_USER, .at_ms = at_ms,
-    };
-
-    snprintf(c.session, sizeof(c.session), "%s", session);
-    assert_int_equal(fact_book_consider(book, &c, supported, &rules, at_ms, &out, NULL), E_OK);
-}
-
 #define S1 "3f0c1a52-0000-4000-8000-00000000000a"
 #define S2 "3f0c1a52-0000-4000-8000-00000000000b"
 
@@ -315,17 +278,17 @@ static void test_memory_hooks__facts(void **state)
         "  table.sort(out)\n"
         "  local n = 0 for _ in pairs(view.facts) do n = n + 1 end\n"
         "  return { say = #view.facts .. ' ' .. n .. '|' .. table.concat(out, '|') } end }");
-    struct fact_book *book = book_of();
+    struct fact_book *book = kit_book();
     struct talk t;
 
     talk_init(&t, "ann", SAFE_LIT("now"));
     assert_says(p, &t, "0 0|");
     t.view.facts = book;
     assert_says(p, &t, "0 0|");
-    tell(book, "likes", "tea", S1, 1699000000000, true);
-    tell(book, "likes", "tea", S2, 1699000001000, true);
-    tell(book, "likes", "jam", S1, 1699999999000, true);
-    tell(book, "likes", "secrets", S1, 1699999999000, false);  // quarantined: not shown
+    kit_tell(book, "likes", "tea", S1, 1699000000000, true);
+    kit_tell(book, "likes", "tea", S2, 1699000001000, true);
+    kit_tell(book, "likes", "jam", S1, 1699999999000, true);
+    kit_tell(book, "likes", "secrets", S1, 1699999999000, false);  // quarantined: not shown
     assert_says(p, &t, "2 2|fact preference user likes jam false 1699999999.0 1 1 12 nil|"
                        "fact preference user likes tea true 1699000001.0 2 2 12 nil");
     fact_book_free(book);
@@ -340,11 +303,11 @@ static void test_memory_hooks__facts_of_another(void **state)
         "return { memory = {}, on_message = function(view)\n"
         "  local first = view.facts[1]\n"
         "  return { say = first and first.value or 'nothing' } end }");
-    struct fact_book *ann = book_of(), *bob = book_of();
+    struct fact_book *ann = kit_book(), *bob = kit_book();
     struct talk t;
 
-    tell(ann, "likes", "tea", S1, 1000, true);
-    tell(bob, "likes", "rum", S1, 1000, true);
+    kit_tell(ann, "likes", "tea", S1, 1000, true);
+    kit_tell(bob, "likes", "rum", S1, 1000, true);
     talk_init(&t, "ann", SAFE_LIT("now"));
     for (int round = 0; round < 3; round++) {
         t.view.facts = ann;

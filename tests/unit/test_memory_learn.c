@@ -192,7 +192,7 @@ static void test_memory_learn__refused(void **state)
         if (load(f, "kiosk", &p, &err) != E_POLICY)
             fail_msg("%s was not refused", text);
         if (!strstr(err.message, refused[i].message) ||
-            strncmp(err.message, "policies/kiosk.lua", strlen("policies/kiosk.lua")) != 0)
+            strncmp(err.message, "policies/kiosk.lua:1: ", strlen("policies/kiosk.lua:1: ")) != 0)
             fail_msg("%s\nsays '%s'\n not '%s'", text, err.message, refused[i].message);
     }
 }

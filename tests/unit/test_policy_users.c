@@ -138,12 +138,167 @@ static void test_policy_users__canary(void **state)
     assert_true(ran > 10);
 }
 
+// ---- the same with all that a policy's memory sees and says
+
+#define SESSION "3f0c1a52-0000-4000-8000-00000000000a"
+
+// What is kept is put in the place of KEEP, and what was kept is told in that of WAS, in all hooks
+// at once: Lua that runs at the file's level, how to keep `text`, and how to get at it.
+static const struct { const char *before, *keep, *was; } memory_keepers[] = {
+    {"local kept = {}", "kept[1] = text", "kept[1]"},
+    {"local kept = {}", "rawset(kept, 1, text)", "kept[1]"},
+    {"local kept = {}", "table.insert(kept, text)", "kept[1]"},
+    {"local kept = {}", "setmetatable(kept, { __index = { text } })", "kept[1]"},
+    {"local kept", "kept = text", "kept"},
+    {"", "kept = text", "kept"},
+    {"", "_G.kept = text", "_G and _G.kept"},
+    {"", "string.kept = text", "string.kept"},
+    {"", "require('parley.memory').kept = text", "require('parley.memory').kept"},
+    {"", "require('parley.memory').predicates.name.kept = text",
+     "require('parley.memory').predicates.name.kept"},
+    {"", "require('parley.memory_patterns').rules[1].kept = text",
+     "require('parley.memory_patterns').rules[1].kept"},
+    {"local f = require('parley.memory').learner()", "f(text)", "f('I am Bob')[2]"},
+    {"local kept = {}", "kept.view = view", "kept.view and kept.view.text"},
+    {"local kept = {}", "kept.f = view.facts", "kept.f and kept.f[1].value"},
+    {"local kept = { {} }", "kept[1].core = view.core.human", "kept[1].core"},
+    {"local mt = {} local o = setmetatable({}, mt)", "getmetatable(o).kept = text", "mt.kept"},
+    {"local w = setmetatable({}, { __mode = 'v' })", "w[1] = view.facts[1]",
+     "w[1] and w[1].value"},
+    {"local co = coroutine.wrap(function(t) while true do t = coroutine.yield(t) end end)",
+     "co(text)", "co()"},
+    {"local function box() local v return function(t) local was = v v = t or v return was end end "
+     "local b = box()", "b(text)", "b()"},
+    {"", "math.randomseed(#text)", "math.random(1 << 40)"},
+    {"", "for _ = 1, #text do math.random() end", "math.random(1 << 40)"},
+    {"", "view.facts[1].value = text", "view.facts[1] and view.facts[1].value"},
+    {"", "getmetatable(view).kept = text", "getmetatable(view) and getmetatable(view).kept"},
+    {"", "view.core.kept = text", "view.core.human"},
+};
+
+static const char memory_policy[] =
+    "%s\n"
+    "local function try(f) local ok, what = pcall(f) return ok and what or '-' end\n"
+    "local function say(view, text)\n"
+    "  local was = tostring(try(function() return %s end))\n"
+    "  if text:find 'CANARY' then pcall(function() %s end) end\n"
+    "  return was .. '|' .. #view.facts .. '|' .. view.core.human\n"
+    "end\n"
+    "return { memory = { extract = function(view, turn) return { { predicate = 'said',\n"
+    "  value = say(view, turn.user) } } end,\n"
+    "  state = function(view, reply) return { was = say(view, view.text) } end,\n"
+    "  reflect = function(view) return { { predicate = 'said', value = say(view, view.text),\n"
+    "    facts = { '0123456789ab' } } } end },\n"
+    "on_message = function(view) return { say = say(view, view.text), memory = { core = {\n"
+    "  human = say(view, view.text) }, remember = { { predicate = 'said', value =\n"
+    "  say(view, view.text) } } } } end }";
+
+enum { SAID_BYTES = 8192 };
+
+static void note(char out[SAID_BYTES], const char *what, struct safe_text text)
+{
+    size_t len = strlen(out);
+
+    snprintf(out + len, SAID_BYTES - len, "%s %.*s\n", what, SLICE_FMT(text));
+}
+
+static void note_all(char out[SAID_BYTES], const char *what, const struct fact_candidates *list)
+{
+    for (size_t i = 0; i < fact_candidates_len(list); i++)
+        note(out, what, fact_candidates_at(list, i)->value);
+}
+
+// All that the policy's hooks say of this view.
+static void hear(struct policy *p, struct talk *t, char out[SAID_BYTES])
+{
+    struct fact_candidates list;
+    struct policy_citations cited;
+    struct plan plan;
+
+    out[0] = '\0';
+    fact_candidates_init(&list);
+    plan_init(&plan);
+    if (p->ops->on_message(p, &t->view, &plan, NULL) == E_OK) {
+        note(out, "say", safe_buf_text(&plan.text));
+        note(out, "human", safe_buf_text(&plan.memory->human));
+        note_all(out, "remember", &plan.memory->remember);
+    }
+    plan_release(&plan);
+    if (p->ops->state(p, &t->view, SAFE_LIT("ok"), &plan, NULL) == E_OK)
+        note(out, "state", safe_buf_text(&plan.state));
+    plan_release(&plan);
+    if (p->ops->extract(p, &t->view, 3, &list, NULL) == E_OK)
+        note_all(out, "extract", &list);
+    fact_candidates_clear(&list);
+    if (p->ops->reflect(p, &t->view, &list, &cited, NULL) == E_OK)
+        note_all(out, "reflect", &list);
+    fact_candidates_release(&list);
+}
+
+// Somebody with a fact and core memory of their own.
+struct person {
+    struct talk talk;
+    struct fact_book *facts;
+    struct core_memory core;
+};
+
+static void person_init(struct person *who, const char *name, struct safe_text text)
+{
+    talk_init(&who->talk, name, text);
+    say(&who->talk, 2, 0, text.ptr, 6);
+    who->facts = kit_book();
+    kit_tell(who->facts, "likes", text.ptr, SESSION, 1000, true);
+    core_memory_init(&who->core);
+    safe_buf_add(&who->core.human, text);
+    who->talk.view.facts = who->facts;
+    who->talk.view.core = &who->core;
+}
+
+static void person_release(struct person *who)
+{
+    fact_book_free(who->facts);
+    core_memory_release(&who->core);
+}
+
+static void test_policy_users__canary_of_memory(void **state)
+{
+    struct fixture *f = *state;
+    struct person ann, bob;
+    char text[4096], first[SAID_BYTES], second[SAID_BYTES], anns[SAID_BYTES];
+    unsigned ran = 0, told = 0;
+
+    person_init(&ann, "ann", SAFE_LIT("CANARY of Ann"));
+    person_init(&bob, "bob", SAFE_LIT("b"));
+    for (size_t i = 0; i < sizeof(memory_keepers) / sizeof(memory_keepers[0]); i++) {
+        struct policy *p = NULL;
+        struct err err = ERR_INIT;
+
+        snprintf(text, sizeof(text), memory_policy, memory_keepers[i].before,
+                 memory_keepers[i].was, memory_keepers[i].keep);
+        write_file("policies/kiosk.lua", text);
+        if (load(f, "kiosk", &p, &err) != E_OK)
+            continue;
+        hear(p, &bob.talk, first);
+        hear(p, &ann.talk, anns);
+        hear(p, &bob.talk, second);
+        ran++;
+        told += strstr(anns, "CANARY") != NULL;  // the canary is there to be found
+        if (strcmp(first, second) != 0 || strstr(second, "CANARY"))
+            fail_msg("%s\nBob was told\n%s\nthen\n%s", text, first, second);
+        policy_unref(p);
+    }
+    person_release(&ann);
+    person_release(&bob);
+    assert_true(ran > 12 && told == ran);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_policy_users__##name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(canary),
+        TEST(canary_of_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
