@@ -226,10 +226,11 @@ PARLEY_API int parley_show(parley *engine, const parley_scope *scope, uint64_t *
                            parley_error *error);
 /** What a turn's request was made of (turn 0: the session's newest): {session, turn, status,
  * policy, provider, model, strategy, by, cut_moved, system_tokens, text_tokens, constraints,
- * constraints_tokens, sent[{turn, tokens, why, by}], dropped[{turn, tokens, why, by}], summary,
- * recalled_tokens, recalled[{kind, session, turn, score, why}], predicted{}, billed{}}; strategy is
- * "" for a turn that sent nothing. What was recalled has kind "turn", "fact" or "knowledge" (with
- * fact, its id, in place of session and turn) or "journal" (of a session). */
+ * constraints_tokens, core_tokens (of core memory), sent[{turn, tokens, why, by}],
+ * dropped[{turn, tokens, why, by}], summary, recalled_tokens, recalled[{kind, session, turn, score,
+ * why}], predicted{}, billed{}}; strategy is "" for a turn that sent nothing. What was recalled has
+ * kind "turn", "fact" or "knowledge" (with fact, its id, in place of session and turn) or "journal"
+ * (of a session). */
 PARLEY_API int parley_why(parley *engine, const parley_scope *scope, uint32_t turn,
                           uint64_t *request, parley_error *error);
 /** [{kind, session, turn, role, text, score, why}]: the k (0: 10; at most 256) messages of this

@@ -13,9 +13,9 @@
 //      they were said in two sessions at least (fact_book_conclude).
 //   2. That a reflection is over is in the same commit as what came of it. Killed anywhere, it is
 //      done again as a whole, and finds what is there already.
-//   3. It is bounded: REFLECT_FACTS_MAX facts are shown, REFLECT_KNOWN_MAX conclusions are taken, a
-//      model is asked once. One that fails rests, longer each time; after REFLECT_TRIES_MAX the
-//      hook's conclusions are all there is.
+//   3. It is bounded: a model is shown REFLECT_FACTS_MAX facts and asked once, and of what comes of
+//      it REFLECT_KNOWN_MAX conclusions are taken. A model that fails rests, longer each time;
+//      after REFLECT_TRIES_MAX the hook's conclusions are all there is.
 #ifndef TURN_REFLECT_H
 #define TURN_REFLECT_H
 

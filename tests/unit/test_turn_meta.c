@@ -286,6 +286,7 @@ static void test_turn_meta__what_was_sent(void **state)
     s.recalled_tokens = 999;
     s.constraints = 2 * CONSTRAINTS_MAX;
     s.constraints_tokens = 77;
+    s.core_tokens = 1234;
     buf_clear(&out);
     attempt_write_meta(&a, &s, &out);
     assert_true(buf_ok(&out));
@@ -297,6 +298,7 @@ static void test_turn_meta__what_was_sent(void **state)
     assert_int_equal(back.recalled_tokens, 999);
     assert_int_equal(back.constraints, 2 * CONSTRAINTS_MAX);
     assert_int_equal(back.constraints_tokens, 77);
+    assert_int_equal(back.core_tokens, 1234);
     buf_release(&out);
 }
 
