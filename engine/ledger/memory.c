@@ -116,7 +116,7 @@ static int tell_damage(struct work *w, const struct record *row, const struct er
 
 static bool is_damage(int code)
 {
-    return code == E_CORRUPT || code == E_REFUSED || code == E_USAGE;
+    return code == E_CORRUPT || code == E_REFUSED;
 }
 
 // A name of a key into an array of `size` bytes.
@@ -377,9 +377,7 @@ static void add_rest(struct work *w, struct saving *s)
     if (c->learnt) {
         key_learnt(&b->name, c->learnt->session);
         learnt_write_meta(c->learnt, &b->meta);
-        s->learnt_item = c->manifest ? commit_add(b, STORE_PUT, 0)
-                                     : commit_add(b, verb_of(c->learnt->version),
-                                                  c->learnt->version);
+        s->learnt_item = commit_add(b, STORE_PUT, 0);
     }
 }
 
@@ -463,7 +461,7 @@ void ledger_memory_commit(struct ledger *l, struct ledger_memory_commit *c, stru
 
     if (!s)
         return;
-    BUG_ON(!c->manifest && (c->slots_len || c->journal_len || c->journal_gone_len || c->core));
+    BUG_ON(!c->manifest && (c->slots_len || rest_len(c)));
     s->c = c;
     w->key = c->of.key;
     next_batch(w);

@@ -64,7 +64,7 @@ void ledger_memory_load(struct ledger *l, struct ledger_memory *m, struct ledger
 struct ledger_memory_commit {
     struct memory_of of;
     struct memory_manifest *manifest;  // as it is to be; its version: as it was loaded. NULL: only
-                                       // learnt and notes are written, guarded by nothing else
+                                       // notes are written
     struct fact_slot *const *slots;    // not const: their versions
     uint32_t slots_len;
     struct journal_entry *const *journal;
@@ -72,8 +72,7 @@ struct ledger_memory_commit {
     const struct journal_entry *const *journal_gone;  // entries that go
     uint32_t journal_gone_len;
     struct core_memory *core;          // NULL: unchanged
-    struct learnt *learnt;             // NULL: unchanged. With a manifest that guards it, too: one
-                                       // that says less than the store's is learnt again
+    struct learnt *learnt;             // NULL: unchanged. Written over whatever is there
     const struct audit_note *notes;    // in the first of the batches
     uint32_t notes_len;
 };

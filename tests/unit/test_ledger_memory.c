@@ -265,14 +265,18 @@ static void expect_damage(struct process *p, const char *names, const char *tell
 
 static void test_ledger_memory__all_damage_is_told(void **state)
 {
+    static char too_long[JOURNAL_ENTRY_BYTES_MAX + 2];
     static const struct {
         const char *key, *meta, *body;
     } records[] = {
+        {"journal/hello/6f1f1d6e-3c0b-4b7e-9a51-0d9f6f6b8a01",
+         "{\"from\":1,\"at\":1,\"turns\":1,\"sessions\":1,\"by\":\"rules\"}", too_long},
         {"fact/hello/00112233445566778899aabbccddeeff", "{}", "{}"},
         {"fact/hello/00112233445566778899aabbccddeeff",
          "{\"one\":true,\"quarantined\":0,\"active\":0,\"superseded\":0,\"forgotten\":0}",
          "{\"subject\":\"user\",\"predicate\":\"likes\",\"facts\":[]}"},
         {"fact/hello/00112233445566778899aabbccddeeff00", "{}", "{}"},
+        {"fact/hello/", "{}", "{}"},
         {"knowledge/hello/00112233445566778899aabbccddeeff", "{}", NULL},
         {"journal/hello/6f1f1d6e-3c0b-4b7e-9a51-0d9f6f6b8a01", "{}", "text"},
         {"journal/hello/6f1f1d6e-3c0b-4b7e-9a51-0d9f6f6b8a0155", "{}", "text"},
@@ -282,6 +286,7 @@ static void test_ledger_memory__all_damage_is_told(void **state)
         {"memory/hello", "{}", NULL},
     };
 
+    memset(too_long, 'x', sizeof(too_long) - 1);
     for (size_t i = 0; i < sizeof(records) / sizeof(records[0]); i++) {
         struct process p;
 
