@@ -96,12 +96,22 @@ static uint32_t superseded_upto(const struct session_head *h, uint32_t upto)
     return upto - session_live_turns(h, upto);
 }
 
+// What was told and does not count any more; it may have been taken back before it was told.
+static void tell_superseded(struct run *run, const struct session_head *h)
+{
+    struct watching *x = run->watching;
+    uint32_t superseded = superseded_upto(h, x->upto);
+    if (superseded != x->superseded)
+        tell(run, EVENT_CHANGED, 0, SLICE_NONE);
+    x->superseded = superseded;
+}
+
 static void told_whole(struct run *run, const struct session_head *h, uint32_t turn)
 {
     struct watching *x = run->watching;
     x->upto = turn;
     x->feeding = x->opened = 0;
-    x->superseded = superseded_upto(h, turn);
+    tell_superseded(run, h);
 }
 
 // The next turn is under way here: what there is of it, and from now on what comes.
@@ -212,13 +222,8 @@ static void turns_loaded(struct ledger_op *op)
 // What the head says that the turns do not.
 static void tell_head(struct run *run)
 {
-    struct watching *x = run->watching;
-    const struct session_head *h = &run->live->chat->head;
     device_look(run);
-    uint32_t superseded = superseded_upto(h, x->upto);
-    if (superseded != x->superseded)
-        tell(run, EVENT_CHANGED, 0, SLICE_NONE);
-    x->superseded = superseded;
+    tell_superseded(run, &run->live->chat->head);
 }
 
 static void start(struct run *run)
