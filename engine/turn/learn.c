@@ -10,6 +10,8 @@
 //     ▼ the session is over, and a model is to be asked
 //   ASK ────▶ a model                                                         (learn_model.c)
 //     ▼
+//   RECALLED what was recalled for turns in which something was found      (learn_recalled.c)
+//     ▼
 //   COMMIT ─▶ gate and book; facts, and how far it was learnt from, in one    (learn_judge.c)
 //     │ turns are left ─▶ LOAD                                         another wrote it meanwhile:
 //     ▼ the session is over                                                   COMMIT again
@@ -359,6 +361,7 @@ static void committed(struct book_change *change)
     if (s->written)
         s->learnt = s->next;
     drop_found(s);
+    learn_recalled_clear(s);
     s->at = s->upto;
     s->past = s->past_after;
     if (s->failed && !goes_on_without_model(run))
@@ -407,13 +410,18 @@ int learn_add(struct learning *s, struct fact_candidate *c, const struct turn *t
     return code == E_NOMEM ? err_set(err, code, "%s", why.message) : E_OK;
 }
 
+static void asked(struct run *run)
+{
+    learn_find_recalled(run, commit);
+}
+
 static void ask(struct run *run)
 {
     struct learning *s = learning_of(run);
     if (s->by_model && !run->stopped)
-        learn_ask_model(run, commit);
+        learn_ask_model(run, asked);
     else
-        commit(run);
+        asked(run);
 }
 
 static int extract_turn(struct run *run, const struct turn *t, struct safe_buf *scratch,

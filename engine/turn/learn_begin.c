@@ -150,6 +150,7 @@ static void learning_free(void *extra)
     for (unsigned i = 0; i < LEARN_TURNS; i++)
         fact_candidates_release(&s->found[i]);
     safe_buf_release(&s->material);
+    learn_recalled_release(s);
     session_head_release(&s->head);
     mem_free(s);
 }
@@ -172,6 +173,7 @@ void learn_start(struct run *run)
     for (unsigned i = 0; i < LEARN_TURNS; i++)
         fact_candidates_init(&s->found[i]);
     safe_buf_init(&s->material, 2 * CONTENT_BYTES_MAX);
+    learn_recalled_init(s);
     run->extra = s;
     run->extra_free = learning_free;
     memcpy(run->partition, job->partition, sizeof(run->partition));

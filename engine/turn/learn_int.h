@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // learn_int.h: what the files of learning share: learn_begin.c (who asks, what is there), learn.c
 // (the way through a session), learn_model.c (what a model is asked, and what is taken of its
-// answer), learn_judge.c (what the gate and the book make of what was found).
+// answer), learn_recalled.c (what was recalled for turns), learn_judge.c (what the gate and the
+// book make of what was found).
 #ifndef TURN_LEARN_INT_H
 #define TURN_LEARN_INT_H
 
@@ -9,7 +10,12 @@
 #include "turn/book.h"
 #include "turn/learn.h"
 
-enum { LEARN_RECALLED_MAX = PLAN_RECALL_MAX };
+// What was recalled for a turn: the text of a turn; what is remembered has it in the book.
+struct learn_recalled {
+    uint32_t turn;
+    struct sent_recalled which;
+    struct safe_buf text;
+};
 
 // What became of what was found, for the log.
 struct learn_tally {
@@ -45,6 +51,11 @@ struct learning {
     void (*asked)(struct run *run);
     int failed;                    // how it failed; E_OK: it did not
     char why[ERR_MESSAGE_BYTES];
+    // What was recalled for turns in which something was found (learn_recalled.c)
+    struct vec recalled;           // struct learn_recalled
+    struct sent sent;
+    uint32_t looked, recalled_at;
+    void (*recalled_then)(struct run *run);
     // The commit
     struct book_change change;
     int (*apply)(struct learning *s, struct book *b, struct ledger_memory_commit *extra,
@@ -93,6 +104,13 @@ int learn_add(struct learning *s, struct fact_candidate *c, const struct turn *t
 // may be; then `then`, now or later, with s->asked_upto: up to which it answered. What failed
 // (s->failed) is not asked about again.
 void learn_ask_model(struct run *run, void (*then)(struct run *run));
+
+// learn_recalled.c: reads what was recalled for turns at + 1 … upto in which something was found,
+// into s->recalled; `then`, now or later, or the run ends.
+void learn_find_recalled(struct run *run, void (*then)(struct run *run));
+void learn_recalled_init(struct learning *s);
+void learn_recalled_clear(struct learning *s);
+void learn_recalled_release(struct learning *s);
 
 // learn_judge.c: what was found in turns at + 1 … upto becomes facts of the book; book_change's
 // apply.

@@ -11,6 +11,7 @@ struct judged {
     const struct turn *turn;
     struct safe_buf text_room, reply_room, asked_room;
     struct slice tools[TOOLS_MAX];
+    struct slice recalled[GATE_RECALLED_MAX];
     struct gate_source source;
 };
 
@@ -46,6 +47,37 @@ static void add_tools(struct judged *j)
         }
     }
     j->source.tools = j->tools;
+}
+
+// As it was told in the request, or nearly so.
+static struct slice recalled_text(const struct book *b, const struct learn_recalled *r)
+{
+    struct slice id = slice_str(r->which.id);
+    struct fact_at at = FACT_AT_START;
+    const struct journal_entry *e;
+    switch (r->which.kind) {
+    case SENT_TURN:
+        return safe_slice(safe_buf_text(&r->text));
+    case SENT_FACT:
+    case SENT_KNOWLEDGE:
+        return fact_book_find(b->facts, id, &at, NULL) ? SLICE_NONE
+                                                       : safe_slice(fact_value(at.fact));
+    case SENT_JOURNAL:
+        e = journal_find(&b->journal, r->which.id);
+        return e ? safe_slice(safe_buf_text(&e->text)) : SLICE_NONE;
+    }
+    return SLICE_NONE;
+}
+
+static void add_recalled(struct judged *j, const struct learning *s, const struct book *b)
+{
+    for (size_t i = 0; i < s->recalled.len; i++) {
+        const struct learn_recalled *r = VEC_AT(&s->recalled, const struct learn_recalled, i);
+        struct slice text = r->turn == j->turn->n ? recalled_text(b, r) : SLICE_NONE;
+        if (text.len && j->source.recalled_len < GATE_RECALLED_MAX)
+            j->recalled[j->source.recalled_len++] = text;
+    }
+    j->source.recalled = j->recalled;
 }
 
 static int judged_init(struct judged *j, const struct learning *s, const struct turn *t,
@@ -173,6 +205,7 @@ static int judge_turn(struct learning *s, struct book *b, const struct turn *t,
     struct judged j;
     int code = judged_init(&j, s, t, err);
     j.source.past = past;
+    add_recalled(&j, s, b);
     if (!code && fact_candidates_len(found))
         code = gate_open(&gate, &j.source, err);
     for (size_t i = 0; gate && i < fact_candidates_len(found) && !code; i++)
