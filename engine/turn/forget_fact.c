@@ -5,11 +5,8 @@
 //
 // What is forgotten is what the bot concluded. What was said stays in its turns until those expire:
 // which, and until when, is told.
-#include "memory/journal.h"
 #include "turn/feeder.h"
 #include "turn/memory_int.h"
-
-enum { GONE_MAX = BOOK_SLOTS_MAX * SLOT_VALUES_MAX };
 
 struct said {
     char session[ID_TEXT_BYTES];
@@ -25,8 +22,7 @@ struct forgetting {
     char id[FACT_ID_BYTES], subject[FACT_NAME_BYTES], predicate[FACT_NAME_BYTES];
     enum fact_tier tier;
     bool again;                      // it was forgotten already
-    struct vec gone;                 // of char[FACT_ID_BYTES]: knowledge that went too
-    uint32_t lines;                  // of journal and core memory that did
+    struct forgotten gone;
     struct said said[FACT_EVIDENCE_MAX];
     uint32_t said_len;
 };
@@ -34,56 +30,11 @@ struct forgetting {
 static void forgetting_free(void *extra)
 {
     struct forgetting *f = extra;
-    vec_release(&f->gone);
+    vec_release(&f->gone.ids);
     mem_free(f);
 }
 
 // ---- the change
-
-static int add_gone(struct forgetting *f, const char *id, struct err *err)
-{
-    char *at = vec_push(&f->gone);
-    if (!at)
-        return err_set(err, E_NOMEM, "out of memory for what is forgotten");
-    memcpy(at, id, FACT_ID_BYTES);
-    return E_OK;
-}
-
-// The lines of journal and core memory that tell a value go, too.
-static int strip(struct forgetting *f, struct book *b, struct safe_text value, struct err *err)
-{
-    struct safe_text human = safe_buf_text(&b->core.human);
-    struct safe_buf kept;
-    uint32_t lines = 0;
-    int code = journal_forget(&b->journal, value, &f->lines, err);
-    safe_buf_init(&kept, CORE_BYTES_MAX);
-    if (!code && human.len)
-        code = journal_strip(human, value, &kept, &lines, err);
-    if (!code && lines)
-        code = book_set_human(b, safe_buf_text(&kept), err);
-    f->lines += lines;
-    safe_buf_release(&kept);
-    return code;
-}
-
-// All that is forgotten now, and was not in `before`.
-static int clear_up(struct forgetting *f, struct book *b, const struct fact_book *before,
-                    struct err *err)
-{
-    struct fact_at at = FACT_AT_START, now;
-    int code = E_OK;
-    while (!code && fact_book_next(before, &at)) {
-        if (at.fact->status == FACT_FORGOTTEN)
-            continue;
-        code = fact_book_find(b->facts, slice_str(at.fact->id), &now, err);
-        if (code || now.fact->status != FACT_FORGOTTEN)
-            continue;
-        code = strip(f, b, fact_value(at.fact), err);
-        if (!code && strcmp(at.fact->id, f->id) != 0)
-            code = add_gone(f, at.fact->id, err);
-    }
-    return code;
-}
 
 static void note_said(struct forgetting *f, const struct fact *fact)
 {
@@ -107,8 +58,6 @@ static int apply(struct book_change *change, struct book *b, struct ledger_memor
     struct forgetting *f = run->extra;
     struct slice fact = buf_slice(&run->job->text);
     struct fact_at at = FACT_AT_START;
-    struct fact_book *before = NULL;
-    uint32_t count = 0;
     int code = memory_no_fact(err, fact_book_find(b->facts, fact, &at, err), fact);
     if (code)
         return code;
@@ -120,15 +69,9 @@ static int apply(struct book_change *change, struct book *b, struct ledger_memor
     f->again = at.fact->status == FACT_FORGOTTEN;
     if (f->again)
         return E_OK;
-    vec_clear(&f->gone);
-    f->lines = 0;
-    code = fact_book_copy(&before, b->facts, err);
-    if (!code)
-        code = fact_book_forget(b->facts, f->id, clock_wall_ms(run->w->env.clock), &count, err);
-    if (!code)
-        code = clear_up(f, b, before, err);
-    fact_book_free(before);
-    f->note = (struct audit_note){.action = AUDIT_FACT_FORGOTTEN, .count = count,
+    code = book_forget(b, f->id, clock_wall_ms(run->w->env.clock), &f->gone, err);
+    f->note = (struct audit_note){.action = AUDIT_FACT_FORGOTTEN,
+                                  .count = (uint32_t)f->gone.ids.len,
                                   .at_ms = clock_wall_ms(run->w->env.clock)};
     snprintf(f->note.actor, sizeof(f->note.actor), "%s", run->w->env.actor);
     snprintf(f->note.bot, sizeof(f->note.bot), "%s", run->job->bot);
@@ -173,10 +116,10 @@ static void answer(struct run *run)
     jw_kv_bool(&w, "again", f->again);
     jw_key(&w, "knowledge");
     jw_array(&w);
-    for (size_t i = 0; i < f->gone.len; i++)
-        jw_str(&w, vec_at(&f->gone, i));
+    for (size_t i = 1; i < f->gone.ids.len; i++)
+        jw_str(&w, vec_at(&f->gone.ids, i));
     jw_array_end(&w);
-    jw_kv_i64(&w, "lines", f->lines);
+    jw_kv_i64(&w, "lines", f->gone.lines);
     write_said(&w, f);
     jw_object_end(&w);
     emit_result(run, &json);
@@ -285,7 +228,7 @@ void forget_fact_start(struct run *run)
         emit_error(run, err_set(&err, E_NOMEM, "out of memory for what is forgotten"), &err);
         return;
     }
-    vec_init(&f->gone, FACT_ID_BYTES, GONE_MAX);
+    forgotten_init(&f->gone);
     run->extra = f;
     run->extra_free = forgetting_free;
     resolve_user(run, false, have_user);

@@ -21,6 +21,7 @@ struct remembering {
     struct book_wait wait;
     struct book *book;               // referenced
     struct fact_at one;              // the one that is asked about; without a slot: all
+    struct vec facts;                // of struct fact_at: what is told, in the order of telling
     struct vec quotes;               // of struct quote, in the order in which they are told
     struct vec by_turn;              // of struct quote *, those of a turn together
     size_t next, turns;              // how far by_turn was read, and how many turns that were
@@ -28,12 +29,22 @@ struct remembering {
     struct buf text;                 // of the quotes
 };
 
-// Facts one after the other as they are told: of a tier, in their slots' order. at begins with
-// FACT_AT_START.
-bool memory_next(const struct run *run, enum fact_tier tier, struct fact_at *at);
 // Ends the run with what run->extra, a struct remembering, has.
 void memory_tell(struct run *run);
 
+
+// What went with a fact that was forgotten: ids (char[FACT_ID_BYTES]) of the fact itself, then of
+// the knowledge that rested on it alone; and how many lines of journal and core memory told of
+// them.
+struct forgotten {
+    struct vec ids;                  // released by whoever called forgotten_init
+    uint32_t lines;
+};
+void forgotten_init(struct forgotten *f);
+// book_forget.c, for a book_change's apply: forgets a fact that is there, and all of that, which
+// *out then has. E_NOMEM.
+int book_forget(struct book *b, const char *id, int64_t now_ms, struct forgotten *out,
+                struct err *err);
 
 void memory_job_start(struct run *run);
 void forget_fact_start(struct run *run);

@@ -14,6 +14,7 @@ static void remembering_free(void *extra)
 {
     struct remembering *m = extra;
     book_release(m->book);
+    vec_release(&m->facts);
     vec_release(&m->quotes);
     vec_release(&m->by_turn);
     buf_release(&m->text);
@@ -30,30 +31,53 @@ int memory_no_fact(struct err *err, int code, struct slice fact)
 
 // ---- which
 
-static bool is_told(const struct run *run, enum fact_tier tier, const struct fact_at *at)
+static bool is_told(const struct run *run, const struct fact_at *at)
 {
     const struct remembering *m = run->extra;
     uint32_t what = run->job->turn;
-    if (at->slot->tier != tier)
-        return false;
     if (m->one.slot)
         return at->fact == m->one.fact;
     if (run->job->context[0] && at->slot->scope[0] &&
         strcmp(at->slot->scope, run->context_hash) != 0)
         return false;
-    if (!(what & (tier == TIER_FACT ? TELL_FACTS : TELL_KNOWLEDGE)))
+    if (!(what & (at->slot->tier == TIER_FACT ? TELL_FACTS : TELL_KNOWLEDGE)))
         return false;
     return (what & TELL_ALL) || at->fact->status == FACT_ACTIVE ||
            at->fact->status == FACT_QUARANTINED;
 }
 
-bool memory_next(const struct run *run, enum fact_tier tier, struct fact_at *at)
+// By tier; then as they were recorded.
+static int by_time(const void *a, const void *b)
 {
-    const struct remembering *m = run->extra;
-    while (fact_book_next(m->book->facts, at))
-        if (is_told(run, tier, at))
-            return true;
-    return false;
+    const struct fact_at *x = a, *y = b;
+    if (x->slot->tier != y->slot->tier)
+        return x->slot->tier < y->slot->tier ? -1 : 1;
+    if (x->fact->recorded_at_ms != y->fact->recorded_at_ms)
+        return x->fact->recorded_at_ms < y->fact->recorded_at_ms ? -1 : 1;
+    return strcmp(x->fact->id, y->fact->id);
+}
+
+static int too_much(const struct vec *list, struct err *err)
+{
+    return list->len == list->max
+               ? err_set(err, E_REFUSED, "more is remembered than an answer holds: ask for one "
+                         "kind, or for one fact")
+               : err_set(err, E_NOMEM, "out of memory for what is remembered");
+}
+
+static int choose(struct run *run, struct err *err)
+{
+    struct remembering *m = run->extra;
+    struct fact_at at = FACT_AT_START;
+    while (fact_book_next(m->book->facts, &at)) {
+        struct fact_at *told = is_told(run, &at) ? vec_push(&m->facts) : &at;
+        if (!told)
+            return too_much(&m->facts, err);
+        *told = at;
+    }
+    if (m->facts.len)
+        qsort(m->facts.ptr, m->facts.len, sizeof(struct fact_at), by_time);
+    return E_OK;
 }
 
 // ---- quotes
@@ -67,22 +91,14 @@ static int by_turn(const void *a, const void *b)
     return x->of->turn < y->of->turn ? -1 : x->of->turn > y->of->turn;
 }
 
-static int collect_tier(struct run *run, enum fact_tier tier, struct err *err)
+static int collect_of(struct remembering *m, const struct fact *f, struct err *err)
 {
-    struct remembering *m = run->extra;
-    struct fact_at at = FACT_AT_START;
-    while (memory_next(run, tier, &at)) {
-        for (size_t i = 0; i < at.fact->evidence.len; i++) {
-            struct quote *q = vec_push(&m->quotes);
-            if (!q && m->quotes.len == m->quotes.max)
-                return err_set(err, E_REFUSED, "more is remembered than an answer holds: ask for "
-                               "one kind, or for one fact");
-            if (!q)
-                return err_set(err, E_NOMEM, "out of memory for what is remembered");
-            // What was forgotten is not told again in the words of whoever said it.
-            *q = (struct quote){.of = fact_evidence_at(at.fact, i),
-                                .wanted = at.fact->status != FACT_FORGOTTEN};
-        }
+    for (size_t i = 0; i < f->evidence.len; i++) {
+        struct quote *q = vec_push(&m->quotes);
+        if (!q)
+            return too_much(&m->quotes, err);
+        // What was forgotten is not told again in the words of whoever said it.
+        *q = (struct quote){.of = fact_evidence_at(f, i), .wanted = f->status != FACT_FORGOTTEN};
     }
     return E_OK;
 }
@@ -90,9 +106,9 @@ static int collect_tier(struct run *run, enum fact_tier tier, struct err *err)
 static int collect(struct run *run, struct err *err)
 {
     struct remembering *m = run->extra;
-    int code = collect_tier(run, TIER_FACT, err);
-    if (!code)
-        code = collect_tier(run, TIER_KNOWLEDGE, err);
+    int code = choose(run, err);
+    for (size_t i = 0; i < m->facts.len && !code; i++)
+        code = collect_of(m, VEC_AT(&m->facts, struct fact_at, i)->fact, err);
     for (size_t i = 0; i < m->quotes.len && !code; i++) {
         bool wanted = VEC_AT(&m->quotes, struct quote, i)->wanted;
         struct quote **q = wanted ? vec_push(&m->by_turn) : NULL;
@@ -263,6 +279,7 @@ void memory_job_start(struct run *run)
         emit_error(run, err_set(&err, E_NOMEM, "out of memory for what is remembered"), &err);
         return;
     }
+    vec_init(&m->facts, sizeof(struct fact_at), QUOTES_MAX);
     vec_init(&m->quotes, sizeof(struct quote), QUOTES_MAX);
     vec_init(&m->by_turn, sizeof(struct quote *), QUOTES_MAX);
     buf_init(&m->text, QUOTES_BYTES_MAX);

@@ -109,11 +109,12 @@ static void write_fact(struct telling_of *t, const struct fact_at *at)
 
 static void write_tier(struct telling_of *t, const char *key, enum fact_tier tier)
 {
-    struct fact_at at = FACT_AT_START;
+    const struct vec *facts = &t->m->facts;
     jw_key(&t->w, key);
     jw_array(&t->w);
-    while (memory_next(t->run, tier, &at))
-        write_fact(t, &at);
+    for (size_t i = 0; i < facts->len; i++)
+        if (VEC_AT(facts, struct fact_at, i)->slot->tier == tier)
+            write_fact(t, VEC_AT(facts, struct fact_at, i));
     jw_array_end(&t->w);
 }
 

@@ -6,7 +6,8 @@
 #include "turn/core.h"
 
 #include "turn/book.h"
-#include "turn/journal.h"
+#include "turn/feeder.h"
+#include "turn/memory_int.h"
 
 enum { PLANS = 2 };  // on_message's, and on_reply's
 
@@ -14,6 +15,7 @@ struct plan_memory {
     struct run *run;
     struct memory_plan *plans[PLANS];  // owned; NULL: it says nothing
     struct book_change change;
+    struct audit_note note;            // of what is forgotten
     uint32_t refused;
     bool core;                         // core memory is another one now
     void (*then)(struct run *run);
@@ -68,23 +70,32 @@ static int set_human(struct plan_memory *m, const struct memory_plan *p, struct 
     return book_set_human(b, human, err);
 }
 
-// The fact, and the lines that tell it. One that is not there is forgotten already.
-static int forget(const struct plan_memory *m, const char *id, struct book *b, struct err *err)
+// The fact, and what tells it. One that is not there is forgotten already.
+static int forget(struct plan_memory *m, const char *id, struct book *b, struct err *err)
 {
     struct fact_at at = FACT_AT_START;
-    struct safe_buf value;
-    uint32_t count;
+    struct forgotten gone;
     if (fact_book_find(b->facts, slice_str(id), &at, NULL) || at.fact->status == FACT_FORGOTTEN)
         return E_OK;
-    safe_buf_init(&value, FACT_VALUE_BYTES_MAX);
-    safe_buf_add(&value, fact_value(at.fact));
-    int code = safe_buf_check(&value, "a fact", err);
-    if (!code)
-        code = fact_book_forget(b->facts, id, clock_wall_ms(m->run->w->env.clock), &count, err);
-    if (!code)
-        code = journal_forget_value(b, safe_buf_text(&value), &count, err);
-    safe_buf_release(&value);
+    forgotten_init(&gone);
+    int code = book_forget(b, id, clock_wall_ms(m->run->w->env.clock), &gone, err);
+    m->note.count += (uint32_t)gone.ids.len;
+    vec_release(&gone.ids);
     return code;
+}
+
+// Whoever forgets is in the audit trail: here, the policy.
+static void note_forgotten(struct plan_memory *m, struct ledger_memory_commit *extra)
+{
+    const struct run *run = m->run;
+    if (!m->note.count)
+        return;
+    m->note.action = AUDIT_FACT_FORGOTTEN;
+    m->note.at_ms = clock_wall_ms(run->w->env.clock);
+    snprintf(m->note.bot, sizeof(m->note.bot), "%s", run->job->bot);
+    memcpy(m->note.policy, run->policy->info.version, sizeof(m->note.policy));
+    extra->notes = &m->note;
+    extra->notes_len = 1;
 }
 
 static int remember(struct plan_memory *m, const struct fact_candidate *c, struct book *b,
@@ -106,7 +117,7 @@ static int apply(struct book_change *change, struct book *b, struct ledger_memor
 {
     struct plan_memory *m = change->user;
     int code = E_OK;
-    (void)extra;
+    m->note = (struct audit_note){0};
     m->refused = 0;
     m->core = false;
     for (unsigned i = 0; i < PLANS && !code; i++) {
@@ -119,6 +130,7 @@ static int apply(struct book_change *change, struct book *b, struct ledger_memor
         for (size_t n = 0; n < fact_candidates_len(&p->remember) && !code; n++)
             code = remember(m, fact_candidates_at(&p->remember, n), b, err);
     }
+    note_forgotten(m, extra);
     return code;
 }
 
@@ -134,6 +146,8 @@ static void written(struct book_change *change)
         emit_warning(run, "policy %s: %u of what it wants remembered %s too long, or %s no room",
                      run->policy->info.name, m->refused, m->refused == 1 ? "is" : "are",
                      m->refused == 1 ? "has" : "have");
+    if (!change->code && m->note.count)
+        feeder_wake(run->w);
     run->settle.core = !change->code && m->core;
     book_release(change->book);
     plan_memory_free(run);

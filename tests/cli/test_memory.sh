@@ -93,4 +93,145 @@ run audit -o json
 expect "each time" test "$(grep -o '"detail":"memory"' out | wc -l)" = 2
 expect "and who has no records has no note" test "$(grep -c nobody out)" = 0
 
+# ---- with something to remember
+
+cat >policies/friend.lua <<'E2'
+local patterns = { lives_in = "I live in (%a+)", eats = "I eat (%a+)", told = 'told me "I hate (%a+)' }
+return {
+    expiry = { kind = "sliding", soft = "1ms", hard = "2ms", purge = "1ms" },
+    on_message = function(view)
+        if view.text == "forget it all" then
+            local ids = {}
+            for i, fact in ipairs(view.facts) do ids[i] = fact.id end
+            return { say = "Done.", memory = { forget = ids, core = { human = "" } } }
+        end
+        local city = view.text:match(patterns.lives_in)
+        return city and { memory = { core = { human = "Lives in " .. city .. ".\nHas a dog." } } }
+    end,
+    memory = {
+        predicates = { lives_in = { one = true, kind = "circumstance" } },
+        extract = function(view, turn)
+            local all = {}
+            for predicate, pattern in pairs(patterns) do
+                local from, to, value = turn.user:find(pattern)
+                if from then
+                    all[#all + 1] = { predicate = predicate, value = value, quote = turn.user:sub(from, to) }
+                end
+            end
+            return all
+        end,
+    },
+}
+E2
+id_of() { "$parley" memory --bot friend --all -o csv 2>/dev/null | awk -F, -v v="$1" '$6 == v { print $2 }'; }
+
+it memory__facts_with_the_words_that_bear_them_out
+run ask --bot friend "I live in Lisbon."
+run ask --bot friend "I live in Porto."
+run ask --bot friend 'He told me "I hate cheese."'
+session=$("$parley" sessions --bot friend -o json | sed 's/^.{"session":"\([^"]*\)".*/\1/')
+run memory --bot friend
+code 0
+quiet
+prints "user lives_in: Porto"
+prints '"I live in Porto." (turn 1 of'
+prints "user told: cheese (quarantined)"
+prints "human    Lives in Porto. Has a dog."
+expect "not what is so no more" sh -c "! grep -q Lisbon out"
+run memory --bot friend --all
+prints "user lives_in: Lisbon (superseded)"
+run memory --bot friend -o json
+has '$.facts[0].tier' text fact
+keys '$.facts[0]' "fact kind subject predicate value status stale scope valid_from valid_to recorded_at retired_at confirmed_at confirmations superseded_by evidence"
+keys '$.facts[0].evidence[0]' "session turn quote start end author at extractor policy"
+matches '$.facts[0].fact' '[0-9a-f]{12}'
+has '$.facts[0].evidence[0].author' text user
+has '$.facts[0].evidence[0].turn' text 1
+matches '$.facts[0].evidence[0].extractor' 'rules@[0-9a-f]{8}'
+matches '$.facts[0].evidence[0].policy' 'friend@[0-9a-f]{8}'
+matches '$.facts[0].recorded_at' "$time_of"
+run memory --bot friend -o csv --kind facts
+expect "a heading and a line each" test "$(wc -l <out)" = 3
+run completion --names facts --bot friend
+expect "names for the shell" grep -qx "$(id_of Porto)	lives_in" out
+
+it memory__why_a_fact
+run why --fact "$(id_of Lisbon)" --bot friend
+code 0
+prints "user lives_in: Lisbon (superseded)"
+prints "superseded by $(id_of Porto)"
+prints EVIDENCE
+prints "bytes 0-17, said by the user; rules@"
+prints "OTHER VALUES"
+prints "lives_in: Porto"
+run why --fact "$(id_of Porto | cut -c1-6)" --bot friend -o json
+keys '$' "user bot remembers fact others"
+has '$.fact.value' text Porto
+has '$.others[0].value' text Lisbon
+has '$.others[0].superseded_by' text "$(id_of Porto)"
+run why --fact "$(id_of Porto)"
+code 2
+says "no fact"
+run why --fact "$(id_of Porto)" --bot friend --user ann
+code 2
+
+it forget__says_what_stays
+porto=$(id_of Porto)
+run forget "$porto" --bot friend --user ann
+code 2
+run forget "$porto" --bot friend
+code 0
+quiet
+prints "Forgotten: $porto, user lives_in."
+prints "1 line of journal and core memory told of it, and went too."
+prints "What was said stays in turn 1 of"
+run memory --bot friend
+expect "no word of it" sh -c "! grep -q Porto out"
+prints "human    Has a dog."
+run memory --bot friend --all
+prints "$porto  user lives_in (forgotten)"
+expect "not its quote either" sh -c "! grep -q Porto out"
+run forget "$porto" --bot friend -o json
+code 0
+has '$.again' true
+has '$.fact' text "$porto"
+keys '$' "user bot tier fact subject predicate again knowledge lines turns"
+run audit -o json
+expect "noted once" test "$(grep -o fact_forgotten out | wc -l)" = 1
+expect "by who runs the program" grep -q '"action":"fact_forgotten","actor":"uid:' out
+expect "when it was done" sh -c "! grep -q 1970- out"
+run verify
+code 0
+prints "problems: 0"
+
+it forget__by_the_policy_is_noted_too
+run ask --bot friend "I eat fish."
+run ask --bot friend "forget it all"
+prints "Done."
+run memory --bot friend
+expect "nothing that is so" sh -c "! grep -q fish out"
+run audit -o json
+expect "noted" test "$(grep -o fact_forgotten out | wc -l)" = 2
+expect "by the engine, for the policy" grep -q '"action":"fact_forgotten","actor":"engine".*"policy":"friend@' out
+
+it memory__a_turn_that_was_deleted_is_not_quoted
+run ask --bot friend "I live in Faro."
+run sweep
+run sweep
+run sweep --trust-clock
+run memory --bot friend
+prints "user lives_in: Faro"
+prints "the turn was deleted (turn 1 of"
+run verify
+prints "problems: 0"
+
+it memory__in_a_chat_it_is_the_same
+faro=$(id_of Faro)
+printf '/memory\n/memory %s\n/forget %s\n/memory\n' "$faro" "$faro" | "$parley" chat --bot friend >out 2>err
+prints "user lives_in: Faro"
+prints EVIDENCE
+prints "Forgotten: $faro"
+expect "and then nothing" test "$(grep -c 'user lives_in: Faro' out)" = 2
+code 0
+
 plan
