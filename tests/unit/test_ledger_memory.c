@@ -355,6 +355,100 @@ static void test_ledger_memory__forgetting_is_noted_with_it(void **state)
     process_close(&p);
 }
 
+// ---- books in memory
+
+static void test_ledger_memory__books_are_let_go(void **state)
+{
+    struct process p;
+
+    process_open(&p, *state);
+    p.worker.env.live_bytes_max = 0;
+    said(&p, (const char *const[]){"likes=tea", NULL}, 1);
+    expect(&p, "tea*[1,]");
+    assert_false(books_busy(&p.worker));
+    books_forget(&p.worker, p.kit.partition);  // harmless where there is none
+    process_close(&p);
+}
+
+static void test_ledger_memory__nobody_knows_the_user(void **state)
+{
+    struct process p;
+    const struct user_key *key;
+
+    process_open(&p, *state);
+    key = p.kit.key;
+    p.kit.key = NULL;
+    expect(&p, "");
+    p.kit.key = key;
+    said(&p, (const char *const[]){"likes=tea", NULL}, 1);
+    expect(&p, "tea*[1,]");
+    process_close(&p);
+}
+
+static int apply_nothing(struct book_change *change, struct book *b,
+                         struct ledger_memory_commit *extra, struct err *err)
+{
+    struct fact_candidate c = facts_kit_said("likes", "coffee", 9, SAID);
+    struct fact_considered out;
+
+    (void)change;
+    (void)extra;
+    fact_book_consider(b->facts, &c, true, &memory_kit_rules, NOW_MS, &out, err);
+    return err_set(err, E_CANCELLED, "not now");
+}
+
+// Whoever applies may think better of it: nothing is written, and nobody sees what it did.
+static void test_ledger_memory__a_change_that_is_not_made(void **state)
+{
+    struct process p;
+    struct saying s = {0};
+
+    process_open(&p, *state);
+    said(&p, (const char *const[]){"likes=tea", NULL}, 1);
+    say(&p, &s);
+    s.change.apply = apply_nothing;
+    process_until(&p, &s.done);
+    assert_int_equal(s.change.code, E_CANCELLED);
+    assert_string_equal(s.change.err.message, "not now");
+    assert_null(s.change.book);
+    expect(&p, "tea*[1,]");
+    process_close(&p);
+}
+
+// Several who ask and change at once are answered in one go, in line.
+static void test_ledger_memory__in_line(void **state)
+{
+    enum { CHANGES = 5 };
+    static const char *const values[CHANGES][2] = {
+        {"likes=a b c", NULL}, {"likes=d e f", NULL}, {"likes=g h k", NULL},
+        {"likes=l m n", NULL}, {"likes=o p q", NULL}};
+    struct saying s[CHANGES];
+    struct opened o[CHANGES];
+    struct process p;
+
+    process_open(&p, *state);
+    for (unsigned i = 0; i < CHANGES; i++) {
+        s[i] = (struct saying){.values = values[i], .at_ms = i + 1};
+        say(&p, &s[i]);
+        o[i] = (struct opened){.wait = {.key = p.kit.key, .done = on_open, .bot = "hello"}};
+        o[i].wait.user = &o[i];
+        memcpy(o[i].wait.partition, p.kit.partition, sizeof(o[i].wait.partition));
+        book_open(&p.worker, &o[i].wait);
+    }
+    assert_true(books_busy(&p.worker));
+    for (unsigned i = 0; i < CHANGES; i++) {
+        process_until(&p, &s[i].done);
+        process_until(&p, &o[i].done);
+        assert_int_equal(s[i].change.code, E_OK);
+        assert_int_equal(s[i].applied, 1);
+        assert_int_equal(fact_book_count(s[i].change.book->facts, TIER_FACT, FACT_ACTIVE), i + 1);
+        book_release(s[i].change.book);
+        book_release(o[i].wait.book);
+    }
+    assert_false(books_busy(&p.worker));
+    process_close(&p);
+}
+
 // A store on disk that is this process's.
 static char folder[] = "/tmp/parley-memory-XXXXXX", sqlite_url[128];
 static char memory_url[] = "memory:";
@@ -401,6 +495,10 @@ int main(void)
         ON_BOTH(test_ledger_memory__a_damaged_slot_harms_itself),
         ON_BOTH(test_ledger_memory__what_is_damaged_is_made_anew),
         ON_BOTH(test_ledger_memory__forgetting_is_noted_with_it),
+        ON_BOTH(test_ledger_memory__books_are_let_go),
+        ON_BOTH(test_ledger_memory__nobody_knows_the_user),
+        ON_BOTH(test_ledger_memory__a_change_that_is_not_made),
+        ON_BOTH(test_ledger_memory__in_line),
         cmocka_unit_test(test_ledger_memory__all_damage_is_told),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
