@@ -11,16 +11,16 @@ return { memory = { core = { persona = "A gardener of few words." }, extract = f
 E2
 
 it memory__a_policy_without_memory_says_so
-run ask "I live in Lisbon."
-run memory
+run ask "I live in Lisbon." --bot plain
+run memory --bot plain
 code 0
 silent
-says "bot hello remembers nothing"
+says "bot plain remembers nothing"
 says "no \`memory\`"
-run memory --user nobody
+run memory --bot plain --user nobody
 code 0
 says "remembers nothing"
-run memory -o json
+run memory --bot plain -o json
 code 0
 keys '$' "user bot remembers facts knowledge journal core"
 expect "it does not" test "$(query "j ->> '\$.remembers'")" = 0
