@@ -13,7 +13,7 @@
 #include <string.h>
 
 enum {
-    FACTS_MAX = 16, OPEN_MAX = 6, SAID_MAX = 6,  // lines of an entry
+    FACTS_MAX = 16, OPEN_MAX = 6, SAID_MAX = 12,  // lines of an entry
     LINE_SLACK = sizeof("2026-03-01 ") + sizeof("…\n"),
 };
 
@@ -147,15 +147,29 @@ static void add_facts(struct safe_buf *out, const struct journal_source *s, stru
     }
 }
 
-static void add_said(struct safe_buf *out, struct safe_text summary)
+// Whether one of the facts, which are told already, is what the sentence says.
+static bool tells_a_fact(const struct journal_source *s, struct slice sentence)
 {
-    size_t at = 0;
+    for (uint32_t i = 0; i < s->facts_len; i++) {
+        struct slice value = safe_slice(s->facts[i].value);
+        if (value.len && sentence.len && memmem(sentence.ptr, sentence.len, value.ptr, value.len))
+            return true;
+    }
+    return false;
+}
 
-    for (unsigned i = 0; i < SAID_MAX && at < summary.len; i++) {
-        size_t end = drift_sentence_end(safe_slice(summary), at);
+static void add_said(struct safe_buf *out, const struct journal_source *s)
+{
+    struct safe_text summary = s->summary;
+    unsigned added = 0;
 
-        journal_add_line(out, SAFE_LIT("Said: "), safe_text_part(summary, at, end - at));
-        at = end;
+    for (size_t at = 0, end; added < SAID_MAX && at < summary.len; at = end) {
+        end = drift_sentence_end(safe_slice(summary), at);
+        struct safe_text sentence = safe_text_part(summary, at, end - at);
+        if (tells_a_fact(s, safe_slice(sentence)))
+            continue;
+        journal_add_line(out, SAFE_LIT("Said: "), sentence);
+        added++;
     }
 }
 
@@ -169,7 +183,7 @@ int journal_compose(const struct journal_source *s, struct journal_entry *out, s
     add_facts(&lines, s, &words);
     for (uint32_t i = 0; i < s->open_len && i < OPEN_MAX; i++)
         journal_add_line(&lines, SAFE_LIT("Open: "), s->open[i]);
-    add_said(&lines, s->summary);
+    add_said(&lines, s);
     struct safe_text all = safe_buf_text(&lines);
     safe_buf_clear(&out->text);
     safe_buf_add(&out->text, safe_text_part(all, 0, fit_lines(all, JOURNAL_SESSION_BYTES_MAX)));

@@ -8,7 +8,7 @@
 //   Changed: lives in: Bergen (before: Oslo)
 //   New: works as: a nurse
 //   Open: Which school for the children?
-//   Said: … a sentence of the session's summary …
+//   Said: … a sentence of the session's summary, or of what the user said (memory/key.h) …
 //
 // Pure; one thread at a time.
 #ifndef MEMORY_JOURNAL_H

@@ -27,6 +27,7 @@ static void over(struct journaling *j, int code, const struct err *err)
     run->journaling = NULL;
     book_release(j->book);
     drift_free(j->source);
+    journal_said_free(j->said);
     summary_release(&j->summary);
     safe_buf_release(&j->material);
     safe_buf_release(&j->entry);
@@ -393,7 +394,7 @@ static void summary_found(struct ledger_op *op)
     else if (asks && j->head->turns && !j->head->purged)
         open_book(j);
     else
-        commit(j);
+        journal_read_said(j, commit);
 }
 
 static void no_journal(struct loop_task *task)

@@ -2,7 +2,8 @@
 // journal.h: what the journal says of a session, written when that is over. Of a run that has its
 // user's key, its policy and its masks (mask_prepare), as background.h wants them.
 //
-//   summary read ─▶ [a model: turns read ─▶ asked ─▶ held against them] ─▶ one commit:
+//   summary read, or what the user said in sentences (journal_said.c)
+//                ─▶ [a model: turns read ─▶ asked ─▶ held against them] ─▶ one commit:
 //                        └ not allowed, late, wrong: by rules ──────────▶   entry, older ones
 //                                                                           condensed, `learnt`
 //

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // journal_int.h: what the files of the journal share: journal.c (how an entry comes to be) and
-// journal_text.c (what a model is asked, and what is taken of its answer),
-// journal_forget.c (what was forgotten goes out of it).
+// journal_text.c (what a model is asked, and what is taken of its answer), journal_said.c (the
+// user's own sentences), journal_forget.c (what was forgotten goes out of it).
 #ifndef TURN_JOURNAL_INT_H
 #define TURN_JOURNAL_INT_H
 
@@ -16,6 +16,7 @@ enum {
     JOURNAL_STEP_CLIP = 2 << 10,       // of each message
     JOURNAL_MATERIAL_BYTES_MAX = 128 << 10,
     JOURNAL_ANSWER_TOKENS = 700,
+    JOURNAL_SAID_TURNS_MAX = 256,      // the newest, of which sentences are kept
 };
 
 // An entry in the making. One of a run: run->journaling.
@@ -25,7 +26,8 @@ struct journaling {
     struct learnt *learnt, put;        // borrowed; as it is put
     bool use_model;
     journal_then *then;
-    struct summary summary;
+    struct summary summary;            // or, where there is none, what was said, in sentences
+    struct journal_said *said;         // journal_said.c's; owned
     struct ledger_op op;
     struct loop_task task;
     struct book_wait wait;
@@ -43,6 +45,12 @@ struct journaling {
 // What rules say of the session, by `facts`.
 int journal_by_rules(const struct journaling *j, const struct fact_book *facts,
                      struct journal_entry *out, struct err *err);
+
+// journal_said.c
+// Fills j->summary's text, if it is empty, with what the session's user said that tells most; then
+// calls `then`, now or later. What cannot be had is left out.
+void journal_read_said(struct journaling *j, void (*then)(struct journaling *j));
+void journal_said_free(struct journal_said *s);  // NULL allowed
 
 // journal_text.c
 // Quotes a turn of the session, and adds it to the source.

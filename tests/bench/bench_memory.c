@@ -13,6 +13,8 @@
 //            line of the journal for the turns that have its words
 //   held     the share of the evidence that anything remembered stands for at all
 //
+// Adversarial questions name the wrong one of the two, whose memory has nothing to say to them.
+//
 // And both within what a request has for it: 8 documents of 400 tokens together.
 //
 // And what it costs: 1,000 facts beside none, with the same messages; that a pass which makes them
@@ -103,7 +105,8 @@ static int no_wire(void *user, struct loop *loop, struct wire **out, struct err 
     return wire_new_sim(out, loop, &none, err);
 }
 
-static void write_policy(const struct life *l)
+// journal: bytes of it; the policy's default is 8192.
+static void write_policy(const struct life *l, unsigned journal)
 {
     char path[128];
     snprintf(path, sizeof(path), "%s/policies", l->folder);
@@ -111,13 +114,14 @@ static void write_policy(const struct life *l)
         die(path);
     snprintf(path, sizeof(path), "%s/policies/friend.lua", l->folder);
     FILE *f = fopen(path, "w");
-    if (!f || fputs("local memory = require \"parley.memory\"\n"
-                    "return {\n"
-                    "    privacy = { redact = false },\n"
-                    "    memory = memory.rules {},\n"
-                    "    expiry = { kind = \"sliding\", soft = \"30m\", hard = \"2h\",\n"
-                    "               purge = \"400d\" },\n"
-                    "}\n", f) < 0 || fclose(f) != 0)
+    if (!f || fprintf(f,
+                      "local memory = require \"parley.memory\"\n"
+                      "return {\n"
+                      "    privacy = { redact = false },\n"
+                      "    memory = memory.rules { journal = { bytes = %u } },\n"
+                      "    expiry = { kind = \"sliding\", soft = \"30m\", hard = \"2h\",\n"
+                      "               purge = \"400d\" },\n"
+                      "}\n", journal) < 0 || fclose(f) != 0)
         die(path);
 }
 
@@ -128,7 +132,7 @@ static void log_nothing(void *user, parley_log_level level, const char *line)
         fprintf(stderr, "%s\n", line);
 }
 
-static void life_begin(struct life *l, int64_t at_ms)
+static void life_begin(struct life *l, int64_t at_ms, unsigned journal)
 {
     char policies[128], keyring[128];
     parley_options options = PARLEY_OPTIONS_INIT;
@@ -143,7 +147,7 @@ static void life_begin(struct life *l, int64_t at_ms)
     snprintf(l->folder, sizeof(l->folder), "%s", "/tmp/parley-bench-XXXXXX");
     if (!mkdtemp(l->folder))
         die("no temporary folder");
-    write_policy(l);
+    write_policy(l, journal);
     snprintf(policies, sizeof(policies), "%s/policies", l->folder);
     snprintf(keyring, sizeof(keyring), "%s/keys", l->folder);
     options.config = "";
@@ -536,6 +540,16 @@ static void print(const char *name, const struct figures *f)
     printf("\n");
 }
 
+static void print_table(const char *name, const struct figures *all,
+                        const struct figures by[LOCOMO_CATEGORIES], bool after)
+{
+    printf("%-24s %5s  %5s  %5s  %5s   %5s  %5s  %5s %6s   %s\n", name, "n", "@5", "@10", "@20",
+           "8/400", "any", "docs", "tokens", after ? "held" : "");
+    print("all", all);
+    for (int k = 0; k < LOCOMO_CATEGORIES; k++)
+        print(locomo_categories[k], &by[k]);
+}
+
 // Two rankings taken in turn.
 static uint32_t in_turn(const struct doc *a, uint32_t a_len, const struct doc *b, uint32_t b_len,
                         struct doc out[HITS])
@@ -591,7 +605,7 @@ static void ask_all(struct pair *p, const struct locomo_conv *c, bool turns, str
             ask_question(p, c, k, turns, all, by_category);
 }
 
-static void run(const struct locomo_conv *c, struct figures f[2],
+static void run(const struct locomo_conv *c, unsigned journal_most, struct figures f[2],
                 struct figures by[2][LOCOMO_CATEGORIES])
 {
     static struct doc held[2][TURNS_MAX];
@@ -603,7 +617,7 @@ static void run(const struct locomo_conv *c, struct figures f[2],
         while (i && strcmp(c->turns[other].speaker, p.users[0]) == 0)
             other++;
         p.users[i] = c->turns[other].speaker;
-        life_begin(p.lives[i], c->turns[0].at_ms - 60000);
+        life_begin(p.lives[i], c->turns[0].at_ms - 60000, journal_most);
         live(p.lives[i], c, p.users[i]);
     }
     ask_all(&p, c, true, &f[0], by[0]);
@@ -726,7 +740,7 @@ int main(int argc, char **argv)
 {
     bool quick = argc > 1 && strcmp(argv[1], "quick") == 0;
     static const char *const names[] = {"before: turns", "after: what is remembered"};
-    static struct figures all[2], by[2][LOCOMO_CATEGORIES];
+    static const unsigned journals[] = {8 << 10, 64 << 10};
     struct locomo data = {0};
 
     printf("%d messages, and what is remembered beside them (CPU, median)\n", COST_TURNS);
@@ -736,15 +750,14 @@ int main(int argc, char **argv)
         printf("LoCoMo: skipped (no cases beside the project)\n");
         return 0;
     }
-    printf("LoCoMo, lived through; raw turns deleted\n");
-    for (uint32_t i = 0; i < (quick ? 1 : data.len); i++)
-        run(&data.convs[i], all, by);
-    for (int m = 0; m < 2; m++) {
-        printf("%-24s %5s  %5s  %5s  %5s   %5s  %5s  %5s %6s   %s\n", names[m], "n", "@5", "@10",
-               "@20", "8/400", "any", "docs", "tokens", m ? "held" : "");
-        print("all", &all[m]);
-        for (int k = 0; k < LOCOMO_CATEGORIES; k++)
-            print(locomo_categories[k], &by[m][k]);
+    for (unsigned v = 0; v < (quick ? 1 : 2); v++) {
+        struct figures all[2] = {0}, by[2][LOCOMO_CATEGORIES] = {0};
+        printf("LoCoMo, lived through; raw turns deleted; journals of %u KiB\n",
+               journals[v] >> 10);
+        for (uint32_t i = 0; i < (quick ? 1 : data.len); i++)
+            run(&data.convs[i], journals[v], all, by);
+        for (int m = 0; m < 2; m++)
+            print_table(names[m], &all[m], by[m], m == 1);
     }
     return 0;
 }

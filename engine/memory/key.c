@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: MIT
+// key.c: sentences, their words, and which of them to keep (key.h).
+#include "memory/key.h"
+
+#include "base/mem.h"
+#include "memory/drift.h"
+#include "memory/terms.h"
+
+#include <ctype.h>
+
+enum {
+    WORDS_MAX = 40,            // of a sentence that are looked at
+    TEXT_BYTES_MAX = 256 << 10,
+    ONE = 16,                  // of a word's worth
+    RARE_BITS_MAX = 9,         // KEY_SENTENCES_MAX
+    BUCKETS = 4096,            // of words, by hash
+};
+
+struct sentence {
+    size_t at, len;            // in key.text
+    uint32_t words[WORDS_MAX]; // hashes of those that say what it is about, each once
+    uint32_t words_len, all;   // all: of its words
+    bool own, named;
+};
+
+struct key {
+    struct safe_buf text;
+    struct vec list;           // struct sentence
+    struct terms terms;        // scratch
+    uint16_t said[BUCKETS];    // sentences that have a word of this bucket
+};
+
+int key_new(struct key **out, struct err *err)
+{
+    struct key *k = mem_zalloc(sizeof(*k));
+
+    *out = k;
+    if (!k)
+        return err_set(err, E_NOMEM, "memory: out of memory for a session's sentences");
+    safe_buf_init(&k->text, TEXT_BYTES_MAX);
+    vec_init(&k->list, sizeof(struct sentence), KEY_SENTENCES_MAX);
+    terms_init(&k->terms);
+    return E_OK;
+}
+
+void key_free(struct key *k)
+{
+    if (!k)
+        return;
+    safe_buf_release(&k->text);
+    vec_release(&k->list);
+    terms_release(&k->terms);
+    mem_free(k);
+}
+
+static uint32_t hash_of(struct slice word)
+{
+    // FNV-1a: told apart, not kept secret.
+    uint32_t hash = UINT32_C(2166136261);
+    for (size_t i = 0; i < word.len; i++)
+        hash = (hash ^ (unsigned char)word.ptr[i]) * UINT32_C(16777619);
+    return hash;
+}
+
+static bool has(const struct sentence *s, uint32_t word)
+{
+    for (uint32_t i = 0; i < s->words_len; i++)
+        if (s->words[i] == word)
+            return true;
+    return false;
+}
+
+// A number, or a capital letter behind the first word that is not the speaker's "I".
+static bool names_something(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        bool word = i > 0 && text.ptr[i - 1] == ' ' && i + 1 < text.len &&
+                    isalpha((unsigned char)text.ptr[i + 1]);
+        if (isdigit(c) || (isupper(c) && word))
+            return true;
+    }
+    return false;
+}
+
+static bool is_own_word(struct slice word)
+{
+    static const char *const words[] = {"i", "im", "ive", "my", "we", "our", "me"};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (slice_is(word, words[i]))
+            return true;
+    return false;
+}
+
+static void read_words(struct key *k, struct sentence *s)
+{
+    for (size_t i = 0; i < k->terms.list.len; i++) {
+        struct slice word = term_text(&k->terms, VEC_AT(&k->terms.list, struct term, i));
+        uint32_t hash = hash_of(word);
+        s->own |= is_own_word(word);
+        if (term_is_function_word(word) || s->words_len == WORDS_MAX || has(s, hash))
+            continue;
+        s->words[s->words_len++] = hash;
+        k->said[hash % BUCKETS]++;
+    }
+}
+
+static struct slice trimmed(struct slice s)
+{
+    while (s.len && isspace((unsigned char)s.ptr[s.len - 1]))
+        s.len--;
+    while (s.len && isspace((unsigned char)s.ptr[0]))
+        s = slice_of(s.ptr + 1, s.len - 1);
+    return s;
+}
+
+static int add_sentence(struct key *k, struct safe_text text, struct err *err)
+{
+    struct slice words = trimmed(safe_slice(text));
+    bool asks = words.len && memchr(words.ptr, '?', words.len);
+    if (asks || words.len > KEY_SENTENCE_BYTES_MAX || k->list.len == KEY_SENTENCES_MAX)
+        return E_OK;
+    int code = terms_read(&k->terms, words, err);
+    if (code || k->terms.words < KEY_WORDS_MIN)
+        return code;
+    struct sentence *s = vec_push(&k->list);
+    if (!s)
+        return err_set(err, E_NOMEM, "memory: out of memory for a session's sentences");
+    s->at = safe_buf_text(&k->text).len;
+    s->len = words.len;
+    s->all = k->terms.words;
+    s->named = names_something(words);
+    safe_buf_add(&k->text, safe_text_part(text, (size_t)(words.ptr - text.ptr), words.len));
+    read_words(k, s);
+    return safe_buf_check(&k->text, "memory: a session's sentences", err);
+}
+
+int key_add(struct key *k, struct safe_text text, struct err *err)
+{
+    int code = E_OK;
+
+    for (size_t at = 0, end; at < text.len && !code; at = end) {
+        end = drift_sentence_end(safe_slice(text), at);
+        bool room = safe_buf_text(&k->text).len + (end - at) <= TEXT_BYTES_MAX;
+        if (room)
+            code = add_sentence(k, safe_text_part(text, at, end - at), err);
+    }
+    return code;
+}
+
+// ---- choosing
+
+static uint32_t bits_of(uint32_t n)
+{
+    uint32_t bits = 0;
+    while (n > 1) {
+        n >>= 1;
+        bits++;
+    }
+    return bits;
+}
+
+static uint32_t worth(const struct key *k, const struct sentence *s)
+{
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < s->words_len; i++) {
+        uint32_t others = k->said[s->words[i] % BUCKETS];
+        uint32_t rare = bits_of((uint32_t)k->list.len) + 1 - bits_of(others ? others : 1);
+        sum += ONE + ONE / 4 * (rare < RARE_BITS_MAX ? rare : RARE_BITS_MAX);
+    }
+    sum += s->named ? 2 * ONE : 0;
+    sum += s->own ? sum / 2 : 0;
+    // Twice as many words need not say twice as much.
+    return sum * ONE / (s->all + ONE / 2);
+}
+
+// Whether most of what it is about was told by those that were chosen.
+static bool is_told(const struct key *k, const struct sentence *s, const uint8_t *chosen)
+{
+    for (size_t i = 0; i < k->list.len; i++) {
+        const struct sentence *other = VEC_AT(&k->list, const struct sentence, i);
+        uint32_t same = 0;
+        for (uint32_t w = 0; chosen[i] == 1 && w < s->words_len; w++)
+            same += has(other, s->words[w]);
+        if (chosen[i] == 1 && same * 2 > s->words_len)
+            return true;
+    }
+    return false;
+}
+
+// The best that nobody looked at; NULL: there is none.
+static const struct sentence *next_best(const struct key *k, const uint8_t *seen, size_t *at)
+{
+    const struct sentence *best = NULL;
+    uint32_t most = 0;
+    for (size_t i = 0; i < k->list.len; i++) {
+        const struct sentence *s = VEC_AT(&k->list, const struct sentence, i);
+        uint32_t w = seen[i] ? 0 : worth(k, s);
+        if (w > most) {
+            most = w;
+            best = s;
+            *at = i;
+        }
+    }
+    return best;
+}
+
+int key_choose(const struct key *k, uint32_t most, size_t bytes_max, struct safe_buf *out,
+               struct err *err)
+{
+    enum { LOOKED_AT = 1 << 7, CHOSEN = 1 };
+    uint8_t seen[KEY_SENTENCES_MAX] = {0};
+    const struct sentence *s;
+    size_t at = 0, bytes = 0;
+
+    for (uint32_t n = 0, looked = 0; n < most && looked < 4 * most; looked++) {
+        s = next_best(k, seen, &at);
+        if (!s)
+            break;
+        bool keep = bytes + s->len + 1 <= bytes_max && !is_told(k, s, seen);
+        seen[at] = keep ? CHOSEN : LOOKED_AT;
+        bytes += keep ? s->len + 1 : 0;
+        n += keep;
+    }
+    for (size_t i = 0; i < k->list.len; i++) {
+        if (seen[i] != CHOSEN)
+            continue;
+        s = VEC_AT(&k->list, const struct sentence, i);
+        safe_buf_add(out, safe_text_part(safe_buf_text(&k->text), s->at, s->len));
+        safe_buf_add(out, SAFE_LIT("\n"));
+    }
+    return safe_buf_check(out, "memory: a session's sentences", err);
+}
