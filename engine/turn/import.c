@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // import.c: one recorded conversation becomes a session (recorded.h says how it is read).
 #include "turn/recorded.h"
+#include "turn/learn.h"
 #include "turn/mask.h"
 
 static void import_free(void *extra)
@@ -37,6 +38,7 @@ static void imported(struct ledger_op *op)
         emit_error(run, op->code, &op->err);
         return;
     }
+    learn_after(run);
     jw_init(&w, &json);
     jw_object(&w);
     jw_kv_str(&w, "session", run->live->chat->head.id);

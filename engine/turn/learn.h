@@ -28,8 +28,8 @@ enum {
     LEARN_UNWRITTEN_MAX = 32,        // turns without a finding, before that is written down
 };
 
-// After A2: what the run's session says since it was last learnt from is looked at, by rules. Posts
-// a job to the run's own worker (JOB_LEARN), unless one is under way that will.
+// After A2, and an import: what the run's session says since it was last learnt from is looked at,
+// by rules. Posts a job to the run's own worker (JOB_LEARN), unless one is under way that will.
 void learn_after(struct run *run);
 // After an undo, whatever the policy is.
 void learn_undone(struct run *run);
