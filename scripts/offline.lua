@@ -108,11 +108,12 @@ local function told_fact(text)
     return phrase(fact)
 end
 
--- Goes back over what the user said before the newest message; fn(text) returns what it finds.
+-- Goes back over what the user said before the newest message; fn(text, message) returns what it
+-- finds.
 -- Roles alternate and the newest message is the user's.
 local function look_back(messages, fn)
     for i = #messages - 2, 1, -2 do
-        local a, b = fn(messages[i].text)
+        local a, b = fn(messages[i].text, messages[i])
         if a then
             return a, b
         end
@@ -143,9 +144,10 @@ end
 
 local function say_facts(messages)
     local facts = {}
-    look_back(messages, function(text)
+    look_back(messages, function(text, message)
         local what, value = told_favourite(text)
         local fact = told_fact(text) or what and "my favourite " .. what .. " is " .. value
+            or message.remembered and text
         local name = not fact and told_name(text)
         fact = fact or name and "my name is " .. name
         if fact and #facts < 5 then
@@ -155,7 +157,7 @@ local function say_facts(messages)
     if #facts == 0 then
         return "Nothing yet. Tell me your name, or begin with \"remember that …\"."
     end
-    return "From this conversation I have, newest first:\n" .. table.concat(facts, "\n")
+    return "I have, newest first:\n" .. table.concat(facts, "\n")
 end
 
 local function say_first(messages)
@@ -326,14 +328,33 @@ local function take_frame(text, name)
 end
 
 -- Adds the lines of a quotation that begin with `mark` as messages of the user's.
-local function add_said(all, quoted, mark)
+local function add_said(all, quoted, mark, as)
     for line in (quoted or ""):gmatch("[^\n]+") do
         local said = line:match(mark)
         if said then
-            all[#all + 1] = { role = "user", text = said }
+            all[#all + 1] = { role = "user", text = as and as(said) or said, remembered = as }
             all[#all + 1] = { role = "assistant", text = "" }
         end
     end
+end
+
+-- What is remembered, as the user may have said it: "lives in Lyon" is "I live in Lyon".
+local FIRST_PERSON <const> = {
+    { "^name (.*)", "my name is %1" }, { "^favou?rite (%S+) (.*)", "my favourite %1 is %2" },
+    { "^lives in ", "I live in " }, { "^is from ", "I am from " }, { "^works ", "I work " },
+    { "^(%a+s) ", function(verb) return "I " .. verb:sub(1, -2) .. " " end },
+}
+local function as_said(fact)
+    if fact:find(":", 1, true) then
+        return fact
+    end
+    for i = 1, #FIRST_PERSON do
+        local said, n = fact:gsub(FIRST_PERSON[i][1], FIRST_PERSON[i][2])
+        if n > 0 then
+            return said
+        end
+    end
+    return fact
 end
 
 -- A summary stands quoted in front of the messages; in the newest one stand what is remembered and
@@ -346,14 +367,17 @@ local function unquote(messages)
             text, summary = take_frame(text, "summary")
         end
         if i == last then
+            text = take_frame(text, "core_memory")
             text, previous = take_frame(text, "previous")
             text, remembered = take_frame(text, "remembered")
             text, recalled = take_frame(text, "recalled")
         end
         -- Before all that was sent as it was said, as it is older.
         add_said(all, summary, "^> The user said: (.*)")
-        add_said(all, remembered, "^> (.*)")
         add_said(all, recalled, "^> user: (.*)")
+        -- What is known of the user themselves comes before what is known of others.
+        add_said(all, remembered, "^> ([^:]-: .*)", as_said)
+        add_said(all, remembered, "^> ([^:]*)$", as_said)
         add_said(all, previous, "^> user: (.*)")
         rest[i] = { role = messages[i].role, text = text }
     end
