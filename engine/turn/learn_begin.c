@@ -81,7 +81,13 @@ void learn_find_learnt(struct run *run, void (*then)(struct run *run))
     book_open(run->w, &s->wait);
 }
 
-static void prepared(struct run *run)
+static void find_learnt(struct run *run)
+{
+    learn_find_learnt(run, begin);
+}
+
+// Masks are for what goes to a model and for its answer; most sessions that are swept need none.
+static void have_policy(struct run *run)
 {
     struct learning *s = learning_of(run);
     struct policy *policy = NULL;
@@ -95,8 +101,10 @@ static void prepared(struct run *run)
         learn_finish_well(run);
     else if (!s->unloaded.code && !s->rules->on)
         learn_finish_with(run, E_NOT_FOUND, "the policy remembers nothing");
+    else if (s->ended)
+        mask_open(run, find_learnt);
     else
-        learn_find_learnt(run, begin);
+        find_learnt(run);
 }
 
 static void viewed(struct run *run)
@@ -114,9 +122,9 @@ static void viewed(struct run *run)
     struct slice context = slice_str(job->context);
     vault_digest(run->w->env.vault, "context", &context, 1, run->context_hash);
     if (s->rules)
-        prepared(run);
+        have_policy(run);
     else
-        mask_prepare(run, prepared);
+        mask_policy(run, have_policy);
 }
 
 void learn_look_up(struct run *run)
