@@ -186,6 +186,28 @@ int fact_slot_copy(struct fact_slot *out, const struct fact_slot *s, struct err 
     return code;
 }
 
+static void trim(struct vec *v)
+{
+    void *ptr = v->len ? mem_realloc(v->ptr, v->len * v->item_bytes) : NULL;
+
+    if (ptr) {
+        v->ptr = ptr;
+        v->cap = v->len;
+    }
+}
+
+void fact_slot_trim(struct fact_slot *s)
+{
+    for (size_t i = 0; i < s->facts.len; i++) {
+        struct fact *f = fact_slot_at(s, i);
+
+        trim(&f->evidence);
+        trim(&f->earlier);
+        trim(&f->turns);
+    }
+    trim(&s->facts);
+}
+
 bool fact_name_normal(struct slice name, char out[FACT_NAME_BYTES])
 {
     size_t n = 0, i = 0;

@@ -126,6 +126,8 @@ const struct fact_evidence *fact_source(const struct fact *f);
 void fact_slot_init(struct fact_slot *s, enum fact_tier tier);
 void fact_slot_release(struct fact_slot *s);
 int fact_slot_copy(struct fact_slot *out, const struct fact_slot *s, struct err *err);
+// Gives back the memory that it does not use: slots are kept longer than they are changed.
+void fact_slot_trim(struct fact_slot *s);
 // What is said of subject and predicate in normal form: "Lives in" is "lives_in". E_USAGE: a
 // subject or predicate that is empty or too long.
 int fact_slot_name(struct fact_slot *s, struct safe_text subject, struct safe_text predicate,

@@ -383,7 +383,9 @@ int fact_slot_read(struct fact_slot *s, struct slice meta, struct safe_text body
     }
     if (!code)
         code = check_rewritten(s, meta, body, err);
-    if (code) {
+    if (!code) {
+        fact_slot_trim(s);
+    } else {
         fact_slot_release(s);
         memcpy(s->digest, keep.digest, sizeof(s->digest));
         s->version = keep.version;
