@@ -94,8 +94,10 @@ static void tell_journal(struct telling_memories *t, const struct book *b)
             continue;
         safe_buf_clear(&t->line);
         journal_entry_tell(e, &t->line);
+        struct safe_text told = safe_buf_text(&t->line);
+        told.len -= told.len && told.ptr[told.len - 1] == '\n';
         safe_buf_add(&t->out->text, SAFE_LIT("> "));
-        quote_text(&t->out->text, safe_buf_text(&t->line));
+        quote_text(&t->out->text, told);
         list(t, SENT_JOURNAL, slice_str(e->session), 0);
     }
 }
