@@ -3,7 +3,10 @@
 // reflection over all of them. Another engine then goes on; what is remembered is to the byte what
 // it is where nobody was killed: no entry and no conclusion is there twice, none is lost.
 //
-// Negative control: a reflection that is said to be over before its conclusions are there.
+// And a turn whose plan changes core memory: where it is said to be done, that is changed.
+//
+// Negative controls: a reflection that is said to be over before its conclusions are there; a turn
+// that is done and core memory as it was.
 #include "fault/harness.h"
 
 enum { OPS_MAX = 4000 };
@@ -23,6 +26,10 @@ static const char policy[] =
     "           { kind = 'style', predicate = 'talks', value = 'in short', facts = ids } }\n"
     "end\n"
     "return { expiry = { kind = 'sliding', soft = '30m', hard = '2h' },\n"
+    "         on_message = function(view)\n"
+    "           local name = view.text:match 'call me (%a+)'\n"
+    "           return name and { memory = { core = { human = 'Is called ' .. name } } } or nil\n"
+    "         end,\n"
     "         memory = { extract = said, reflect = conclude, reflect_after = 3,\n"
     "                    journal = { bytes = 256 } } }\n";
 
@@ -54,19 +61,20 @@ static parley *open_engine(struct world *w, const char *faults)
     return place_open(&w->place, &wish, &e, &error) < 0 ? NULL : e;
 }
 
-static void say(struct world *w, const char *text)
+// Whether the turn is done.
+static bool say(parley *e, const char *text)
 {
     parley_message m = PARLEY_MESSAGE_INIT;
     parley_error error = PARLEY_ERROR_INIT;
     uint64_t request;
     m.user = "ann";
     m.text = text;
-    if (parley_send(w->engine, &m, &request, &error) < 0)
+    if (parley_send(e, &m, &request, &error) < 0)
         give_up("send: %s", error.message);
-    parley_event *event = wait_end(w->engine, NULL);
-    if (event->code)
-        give_up("send: %s", event->text);
+    parley_event *event = wait_end(e, NULL);
+    bool done = event->type == PARLEY_EVENT_DONE && event->code == 0;
     parley_event_free(event);
+    return done;
 }
 
 static void world_open(struct world *w)
@@ -87,7 +95,8 @@ static void world_open(struct world *w)
     for (unsigned i = 0; i < sessions; i++) {
         char text[64];
         snprintf(text, sizeof(text), "I like %s #%u", liked[i], i + 1);
-        say(w, text);
+        if (!say(w->engine, text))
+            give_up("send: a turn is not done");
         clock_sim_advance(&w->clock, HOUR_MS);
     }
     clock_sim_advance(&w->clock, 3 * HOUR_MS);
@@ -283,11 +292,63 @@ static void test_reflection__control_due_no_more(void **state)
     assert_true(f.lost > 0);
 }
 
+// ---- core memory
+
+// A turn that changes it, killed at its n-th operation. False: it had no such operation.
+static bool kill_turn_at(unsigned n, const char *mode, bool lies, struct figures *f)
+{
+    char faults[96];
+    struct world w;
+    world_open(&w);
+    snprintf(faults, sizeof(faults), "faulty:fail_at=%u,mode=%s,sticky=1;", n, mode);
+    parley *dying = open_engine(&w, faults);
+    bool done = dying && say(dying, lies ? "I am here #7" : "call me Ann #7");
+    if (dying)
+        parley_close(dying);
+    struct memory got = memory_of(&w);
+    f->kills += !done;
+    f->lost += done && !strstr(got.text, "Is called Ann");
+    f->problems += verify_problems(w.engine) != 0;
+    mem_free(got.text);
+    world_close(&w);
+    return !done;
+}
+
+static void test_core__changed_where_the_turn_is_done(void **state)
+{
+    static const char *const modes[] = {"before", "after"};
+    struct figures f = {0};
+
+    (void)state;
+    for (unsigned m = 0; m < 2; m++) {
+        bool killed = true;
+        for (unsigned n = 1; killed && n < OPS_MAX; n++)
+            killed = kill_turn_at(n, modes[m], false, &f);
+        assert_false(killed);
+    }
+    summary("core memory, its turn killed before and after each operation: %u kills, done and not "
+            "changed %u (0), problems that verify finds %u (0)", f.kills, f.lost, f.problems);
+    assert_true(f.kills > 10);
+    assert_int_equal(f.lost + f.problems, 0);
+}
+
+static void test_core__control_not_changed(void **state)
+{
+    struct figures f = {0};
+
+    (void)state;
+    kill_turn_at(OPS_MAX, "after", true, &f);
+    summary("control, done and nothing changed: %u (1)", f.lost);
+    assert_int_equal(f.lost, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reflection__killed_at_each_operation),
         cmocka_unit_test(test_reflection__control_due_no_more),
+        cmocka_unit_test(test_core__changed_where_the_turn_is_done),
+        cmocka_unit_test(test_core__control_not_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
