@@ -451,11 +451,13 @@ int gate_judge(const struct gate *g, const struct gate_claim *claim, struct gate
                struct err *err)
 {
     struct judging j = {.g = g, .claim = claim, .out = out};
+    // "I have no job any more" ends all values: it names none.
+    struct slice value = claim->value.len || !claim->negates ? claim->value : claim->quote;
     int rc = read_words(&j.quote, claim->quote, err);
 
     verdict(out, GATE_QUARANTINE, GATE_BY_NOBODY, "nobody said it in these words");
     if (!rc)
-        rc = read_words(&j.value, claim->value, err);
+        rc = read_words(&j.value, value, err);
     bool sound = !rc && !j.value.too_many && j.value.len && claim->quote.len < VALUE_BYTES_MAX;
     if (sound && j.quote.len)
         judge_quote(&j, &j.quote);
@@ -480,7 +482,7 @@ static int asks_for_text(struct slice reply, bool *out, struct err *err)
     if (!rc && t.sentences.len) {
         const struct gate_sentence *s = sentence_at(&t, t.sentences.len - 1);
         bool task = is(s->is, GATE_BIT(TASK)) && (s->ends == TOKEN_ASK || s->ends == TOKEN_COLON);
-        *out = task || is(s->is, GATE_BIT(NEXT));
+        *out = task || is(s->is, GATE_BIT(NEXT) | GATE_BIT(HAND));
     }
     gate_text_release(&t);
     return rc;

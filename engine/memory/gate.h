@@ -70,7 +70,7 @@ struct gate_source {                // borrowed while the gate is open
 struct gate_claim {
     struct slice subject;    // "user", or a name
     struct slice predicate;  // "lives_in"
-    struct slice value;      // "Lisbon"
+    struct slice value;      // "Lisbon"; empty, if it negates: all values
     struct slice quote;      // where it is said, word for word; empty: it is looked for
     bool negates;            // it ends the value: "I no longer live in Lisbon"
     bool wish;               // a preference, a decision or a plan: "I would like to", "I want to"

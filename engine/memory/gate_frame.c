@@ -17,7 +17,6 @@
 enum {
     SHORT_WORDS = 5,          // of a request that says nothing but what is to be done
     LAST_WORDS = 3,           // "… she wrote me", "… was his reply"
-    AROUND_WORDS = 3,         // between "I" and "said"
     LABEL_WORDS = 8,
     PARAGRAPH_WORDS = 120,    // more of them are no talk
     BEHIND_WORDS = 25,        // of a paragraph behind a request: more of them are what it is about
@@ -44,29 +43,11 @@ static uint64_t own_kinds(const struct gate_text *t, const struct gate_sentence 
     return kinds;
 }
 
-// Whether somebody else than the user says something in it; `last`: at its very end.
-static bool is_reported(const struct gate_text *t, const struct gate_sentence *s, bool last)
-{
-    uint32_t words = 0, self = UINT32_MAX, n = 0;
-
-    for (uint32_t i = s->from; i < s->to; i++) {
-        const struct gate_token *k = token_at(t, i);
-
-        if (k->kind != TOKEN_WORD)
-            continue;
-        words++;
-        if (is(k->is, GATE_BIT(SELF)))
-            self = words;
-        bool by_self = self != UINT32_MAX && words - self <= AROUND_WORDS;
-        if (is(k->is, GATE_BIT(SAY)) && is_own(t, k) && !by_self)
-            n = words;
-    }
-    return n && (!last || words - n < LAST_WORDS);
-}
-
 // How to answer ("please answer in German") is no request about a text.
 static bool is_order(const struct gate_text *t, const struct gate_sentence *s)
 {
+    if (is(s->is, GATE_BIT(THIS)))
+        return false;
     for (uint32_t i = s->from; i < s->to; i++) {
         const struct gate_token *k = token_at(t, i);
 
@@ -104,6 +85,12 @@ static bool is_textual(const struct gate_text *t, const struct gate_sentence *s,
     if (task && (is(kinds, object) || (s->words < SHORT_WORDS && !is(kinds, GATE_BIT(SELF)))))
         return true;
     if (is(kinds, GATE_BIT(TONGUE)) && s->words <= SHORT_WORDS && !is(kinds, FIRST))
+        return true;
+    // "What is the reviewer's mood?", "Is this candidate fit?", "How do you say that in Danish?"
+    bool asks = s->ends == TOKEN_ASK;
+    if (asks && is(kinds, GATE_BIT(TONGUE)) && is(kinds, GATE_BIT(THIS) | GATE_BIT(THAT)))
+        return true;
+    if (asks && is(kinds, GATE_BIT(TEXT)) && !is(kinds, FIRST | GATE_BIT(YOU)))
         return true;
     return is(kinds, GATE_BIT(TEXT)) && is(kinds, GATE_BIT(THIS));
 }
@@ -146,6 +133,19 @@ static bool is_label(const struct gate_text *t, uint32_t from, uint32_t colon)
             return false;
     }
     return !is(all, never) && (is(all, GATE_BIT(LABEL)) || is(all, FIRST));
+}
+
+// "(Source: …)": where what stands before it is from.
+static bool is_source(const struct gate_text *t, uint32_t colon)
+{
+    static const char *const words[] = {"source", "sources", "quelle", "fuente", "fonte", "via",
+                                        "credit", "author", "autor", "by"};
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+        if (token_at(t, colon - 1)->kind == TOKEN_WORD &&
+            slice_is(token_key(t, token_at(t, colon - 1)), words[i]))
+            return true;
+    return false;
 }
 
 // ---- forward
@@ -255,6 +255,19 @@ static bool is_work_order(const struct gate_text *t, const struct gate_sentence 
     return is(first, GATE_BIT(TASK)) || (is(first, GATE_BIT(TONGUE)) && is(second, GATE_BIT(TEXT)));
 }
 
+// "Translate all I say", "I want you to correct my mistakes", but not "I practise my English"
+static bool is_always(const struct gate_text *t, const struct gate_sentence *s, uint64_t kinds)
+{
+    bool ordered = false, self = false;
+
+    for (uint32_t i = s->from; i < s->to; i++) {
+        self |= is(token_at(t, i)->is, GATE_BIT(SELF));
+        ordered |= is(token_at(t, i)->is, GATE_BIT(TASK)) && !self;
+    }
+    return is(kinds, GATE_BIT(ALWAYS)) && is(kinds, GATE_BIT(TASK)) &&
+           (ordered || is(kinds, GATE_BIT(YOU)));
+}
+
 // ---- sentences, in order
 
 static void mark_all(struct gate_text *t, enum gate_why why)
@@ -272,21 +285,44 @@ static bool whole(struct frame *f, const struct gate_sentence *s, uint64_t kinds
         g->ends_play = true;
     else if (is(kinds, GATE_BIT(PLAY)))
         g->began.play = true;
-    if (is(kinds, GATE_BIT(ALWAYS)) && is(kinds, GATE_BIT(TASK)))
+    if (is_always(t, s, kinds))
         g->began.work = true;
     if (is(kinds, GATE_BIT(NEXT)))
         g->began.next = true;
+    // Several of them will come, and nothing tells when it is over.
+    if (is(kinds, GATE_BIT(NEXT)) && is(kinds, GATE_BIT(TASK)))
+        g->began.work = true;
     if (is(kinds, GATE_BIT(PLAY)))
         mark_all(t, WHY_PLAYED);
     else if (is(kinds, GATE_BIT(INJECT)))
         mark_all(t, WHY_INJECTED);
     else if (is(kinds, GATE_BIT(CLOSE)))
         mark_all(t, WHY_LETTER);
-    else if (is(kinds, GATE_BIT(JOKE)))
+    else if (is(kinds, GATE_BIT(JOKE)) ||
+             (s->words == 1 && s->from > 0 && is(kinds, GATE_BIT(NOT))))
         f->taken_back = sentence_end(t, s);
     else
         return false;
     return true;
+}
+
+// "testimonial", "Screenshot text", "10:02 Bob" on lines of their own; "Exercise 3.", "Diary of
+// Ann."; "BOB", "BOB."; "Is OP right here?"
+static bool is_title(const struct gate_text *t, const struct gate_sentence *s, uint64_t kinds)
+{
+    bool line = s->ends == TOKEN_LINE || s->ends == TOKEN_BREAK;
+
+    if (is(kinds, FIRST) || s->words == 0)
+        return false;
+    if (s->ends == TOKEN_ASK)
+        return is(kinds, GATE_BIT(THIS)) && !is(kinds, GATE_BIT(YOU));
+    if (s->words > SHORT_WORDS || !(line || s->ends == TOKEN_STOP))
+        return false;
+    if (s->words == 1 && kinds == 0)
+        return true;
+    bool text = is(kinds, GATE_BIT(TEXT));
+    return line ? text || has_time(t, s)
+                : text && (s->words <= LAST_WORDS || is(token_at(t, s->from)->is, GATE_BIT(TEXT)));
 }
 
 static void forward(struct frame *f, size_t at, uint64_t kinds)
@@ -305,18 +341,23 @@ static void forward(struct frame *f, size_t at, uint64_t kinds)
     }
     if (work)
         f->g->began.next |= behind(t, colon + 1) == t->tokens.len;
-    bool said = is_reported(t, s, true) || (is_reported(t, s, false) && is(kinds, GATE_BIT(TEXT)));
+    bool said = gate_is_reported(t, s, LAST_WORDS) ||
+                (gate_is_reported(t, s, UINT32_MAX) && is(kinds, GATE_BIT(TEXT) | GATE_BIT(THIS)));
     bool line = s->ends == TOKEN_LINE || s->ends == TOKEN_BREAK ||
                 (s->to < t->tokens.len && token_at(t, s->to)->kind >= TOKEN_LINE &&
                  token_at(t, s->to)->kind <= TOKEN_BREAK);
     bool got = is(kinds, GATE_BIT(GOT)) && is(kinds, GATE_BIT(TEXT) | GATE_BIT(OTHER)) && line;
-    // A title: "testimonial", "Screenshot text"
-    got |= (s->ends == TOKEN_LINE || s->ends == TOKEN_BREAK) && s->words <= SHORT_WORDS &&
-           (is(kinds, GATE_BIT(TEXT)) || has_time(t, s)) && !is(kinds, FIRST);
-    bool always = is(kinds, GATE_BIT(ALWAYS)) && is(kinds, GATE_BIT(TASK));
+    bool always = is_always(t, s, kinds);
+    // "That's the dialogue that I learn."
+    const struct gate_token *opens = token_at(t, s->from);
+    if (is(opens->is, GATE_BIT(THAT)) && opens->key_len > 2 && is(kinds, GATE_BIT(TEXT)))
+        f->taken_back = sentence_start(t, s);
+    got |= is_title(t, s, kinds);
     // "Write a poem", "I want you to write one", but not "I write a blog"
     bool make = is(kinds, GATE_BIT(MAKE)) &&
                 (!is(kinds, GATE_BIT(SELF)) || is(kinds, GATE_BIT(YOU) | GATE_BIT(WISH)));
+    if (colon < s->to && is_source(t, colon))
+        f->taken_back = sentence_end(t, s);
     if (colon < s->to) {
         gate_mark(t, sentence_start(t, s), token_at(t, colon)->end, WHY_INTRODUCED);
         mark_behind(f, colon + 1, WHY_INTRODUCED);
@@ -330,18 +371,43 @@ static void forward(struct frame *f, size_t at, uint64_t kinds)
 
 // ---- paragraphs
 
-// Lines of a few words that no mark ends: a song, a poem, a form.
+// The first words of a sentence.
+static struct slice head_of(const struct gate_text *t, const struct gate_sentence *s)
+{
+    enum { HEAD_WORDS = 3 };
+    const struct gate_token *first = NULL;
+    uint32_t words = 0;
+
+    for (uint32_t i = s->from; i < s->to; i++) {
+        const struct gate_token *k = token_at(t, i);
+
+        if (k->kind != TOKEN_WORD)
+            continue;
+        first = first ? first : k;
+        if (++words == HEAD_WORDS)
+            return slice_of(t->keys.ptr + first->key, k->key + k->key_len - first->key);
+    }
+    return SLICE_NONE;
+}
+
+// Lines of a few words that no mark ends, or that begin alike: a song, a poem, a form.
 static void mark_verse(struct gate_text *t)
 {
     uint32_t lines = 0;
+    struct slice last = SLICE_NONE;
 
     for (size_t i = 0; i < t->sentences.len; i++) {
         const struct gate_sentence *s = sentence_at(t, i);
         bool unfinished = s->ends == TOKEN_LINE || s->ends == TOKEN_BREAK ||
                           (i + 1 == t->sentences.len && s->ends == TOKEN_WORD);
 
+        if (!is_own(t, token_at(t, s->from)))
+            continue;
+        struct slice head = head_of(t, s);
+        bool again = head.len && slice_eq(head, last);
+        last = head;
         lines = unfinished ? lines + 1 : 0;
-        if (lines >= VERSE_LINES) {
+        if (lines >= VERSE_LINES || (again && i > 0 && s[-1].ends == TOKEN_LINE)) {
             gate_mark(t, 0, t->text.len, WHY_VERSE);
             return;
         }

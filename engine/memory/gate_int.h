@@ -6,6 +6,7 @@
 //   gate_sight.c  what nobody sees
 //   gate_frame.c  what sentences announce: texts to be worked on, plays, letters; what turns begin
 //   gate_claim.c  whether a sentence states a claim
+//   gate_person.c of whom it speaks, and who says it
 //   gate.c        a turn and its claims
 #ifndef MEMORY_GATE_INT_H
 #define MEMORY_GATE_INT_H
@@ -95,7 +96,7 @@ static inline bool is(uint64_t bits, uint64_t any)
 
 // E_NOMEM. Then release it all the same.
 int gate_read(struct gate_text *t, struct slice text, struct err *err);
-void gate_text_release(struct gate_text *t);
+void gate_text_release(struct gate_text *t);  // also of one that is all zero
 // Kinds of a word by itself, in any language.
 uint64_t gate_kinds_of(struct slice folded);
 
@@ -115,6 +116,12 @@ bool gate_is_hidden(struct slice text);
 // ---- gate_frame.c
 
 void gate_frame(struct gate *g);
+
+// ---- gate_person.c
+
+// Whether somebody else than the user says something in a sentence; among its `last` words, or
+// (UINT32_MAX) anywhere.
+bool gate_is_reported(const struct gate_text *t, const struct gate_sentence *s, uint32_t last);
 
 // ---- gate_claim.c
 

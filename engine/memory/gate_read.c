@@ -273,7 +273,7 @@ static bool joins_words(const struct gate_text *t, uint32_t i)
 
     if (i == 0 || i + 1 == t->tokens.len || k->end - k->at != 1 || k->kind == TOKEN_WORD)
         return false;
-    return strchr("-;/.", t->text.ptr[k->at]) && k[-1].end == k->at && k[1].at == k->end &&
+    return strchr("-;/.&", t->text.ptr[k->at]) && k[-1].end == k->at && k[1].at == k->end &&
            k[1].kind == TOKEN_WORD;
 }
 
@@ -488,6 +488,8 @@ int gate_read(struct gate_text *t, struct slice text, struct err *err)
 
 void gate_text_release(struct gate_text *t)
 {
+    if (!t->zone && !t->tokens.item_bytes)
+        return;  // it was never read
     buf_release(&t->keys);
     vec_release(&t->tokens);
     vec_release(&t->sentences);

@@ -74,8 +74,15 @@ static bool is_list_item(struct slice line)
     for (size_t i = 0; i < sizeof(bullets) / sizeof(*bullets); i++)
         if (begins(line, bullets[i]))
             return true;
+    if (line.len > 1 && strchr("-*+", line.ptr[0]) && line.ptr[1] == '\xc2')  // a wide blank
+        return true;
     while (at < line.len && at < 4 && is_digit(line.ptr[at]))
         at++;
+    // "a) this", "Q1. this"
+    bool lettered = line.len > 2 && is_letter(line.ptr[0]) &&
+                    (line.ptr[1] == ')' || (is_digit(line.ptr[1]) && strchr(".)", line.ptr[2])));
+    if (lettered)
+        return true;
     return at && at + 1 < line.len && is_digit(line.ptr[at - 1]) &&
            strchr(".)", line.ptr[at]) && line.ptr[at + 1] == ' ';
 }
@@ -146,16 +153,32 @@ static bool has_equals(struct slice line)
     return false;
 }
 
+// "; this", "' this", "% this"
+static bool is_remark(struct slice line)
+{
+    return line.len > 1 && ((strchr(";'%:,$", line.ptr[0]) && strchr(" \xc2", line.ptr[1])) ||
+                            begins(line, "\xe2\x80\x99 "));
+}
+
+// "*enters the tavern*"
+static bool is_acted(struct slice line)
+{
+    return line.len > 2 && strchr("*_", line.ptr[0]) && is_letter(line.ptr[1]) &&
+           memchr(line.ptr + 1, line.ptr[0], line.len - 1);
+}
+
 static bool is_code(struct slice line)
 {
-    static const char *const signs[] = {"{", "}", "\t", "\\", "/*", "*/", "-->", "->", "=>", "::",
-                                        "&&", "||", "\",\"", "\":", "','", "':", "();", "$(",
-                                        " | ", "%%", "[[", "]]", "<|", "|>", "\xe2\x86\x92"};
+    static const char *const signs[] = {"{", "}", "\t", "\\", "/*", "*/", "-->", "->", "<-", "=>",
+                                        "::", "&&", "||", "\",\"", "\":", "','", "':", "();",
+                                        "$(", " | ", "%%", "[[", "]]", "<|", "|>", "\xe2\x86\x92"};
     size_t commas = 0;
 
     for (size_t i = 0; i < sizeof(signs) / sizeof(*signs); i++)
         if (has(line, signs[i]))
             return true;
+    if (is_remark(line))
+        return true;
     if (has_equals(line) || line.ptr[line.len - 1] == ';' || begins(line, "//") ||
         has(line, " // "))
         return true;
@@ -200,7 +223,8 @@ static bool is_page(struct slice line)
 {
     static const char *const signs[] = {"\xc2\xa9", "\xe2\x98\x85", "\xe2\x98\x86",
                                         "\xe2\x99\xaa", "\xe2\x99\xab", "\xe2\x80\xbb",
-                                        "\xc2\xb6", "\xe2\x96\xba", "\xe2\x9c\x93"};
+                                        "\xc2\xb6", "\xe2\x96\xba", "\xe2\x9c\x93",
+                                        " \xc2\xb7", "\xa0\xc2\xb7"};
 
     for (size_t i = 0; i < sizeof(signs) / sizeof(*signs); i++)
         if (has(line, signs[i]))
@@ -216,7 +240,7 @@ static bool is_markup(struct slice line)
     for (size_t i = 0; i < sizeof(signs) / sizeof(*signs); i++)
         if (has(line, signs[i]))
             return true;
-    return find_tag(line) != NONE;
+    return is_acted(line) || find_tag(line) != NONE;
 }
 
 static bool is_heading(struct slice line)
@@ -247,6 +271,13 @@ static size_t inner_sign(struct slice line)
         const char *at = memmem(line.ptr, line.len, signs[i], strlen(signs[i]));
         if (at && (size_t)(at - line.ptr) < first)
             first = (size_t)(at - line.ptr);
+    }
+    for (size_t i = 0; i + 2 < line.len && i < first; i++) {
+        struct slice rest = slice_of(line.ptr + i + 2, line.len - i - 2);
+        bool begun = strchr(".!?", line.ptr[i]) && line.ptr[i + 1] == ' ' &&
+                     (unsigned char)rest.ptr[0] < 0x80;
+        if (begun && (is_list_item(rest) || is_logged(rest) || is_remark(rest) || is_acted(rest)))
+            first = i + 2;
     }
     // "(00:12)"
     for (size_t i = 0; i + 5 < line.len && i < first; i++)

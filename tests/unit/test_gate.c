@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// test_gate.c: what of a message supports a fact, and what does not.
+// test_gate.c: what the gate says of a message and a claim, and why. Whole corpora: test_poison.c.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,47 +7,313 @@
 
 #include <cmocka.h>
 
-#include "memory/gate.h"
+#include "base/mem.h"
+#include "memory/gate_int.h"
 
-static enum gate_result judge(const char *text, const char *predicate, const char *value)
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct gate_verdict judge_by(const struct gate_source *source,
+                                    const struct gate_claim *claim)
 {
-    const struct gate_source source = {.text = slice_str(text)};
-    const struct gate_claim claim = {.subject = SLICE_LIT("user"),
-                                     .predicate = slice_str(predicate),
-                                     .value = slice_str(value)};
     struct gate_verdict v;
     struct gate *g;
 
-    assert_int_equal(gate_open(&g, &source, NULL), E_OK);
-    assert_int_equal(gate_judge(g, &claim, &v, NULL), E_OK);
+    assert_int_equal(gate_open(&g, source, NULL), E_OK);
+    assert_int_equal(gate_judge(g, claim, &v, NULL), E_OK);
     gate_close(g);
-    assert_non_null(v.why);
-    return v.result;
+    return v;
 }
 
-static void test_gate__a_plain_statement_supports(void **state)
+static struct gate_claim lives_in(const char *value)
 {
-    (void)state;
-    assert_int_equal(judge("I live in Lisbon.", "lives_in", "Lisbon"), GATE_SUPPORTED);
-    assert_int_equal(judge("I'm a nurse", "works_as", "nurse"), GATE_SUPPORTED);
-    assert_int_equal(judge("My name is Tom", "name", "Tom"), GATE_SUPPORTED);
+    return (struct gate_claim){.subject = SLICE_LIT("user"), .predicate = SLICE_LIT("lives_in"),
+                               .value = slice_str(value)};
 }
 
-static void test_gate__else_nothing_does(void **state)
+static struct gate_verdict judge(const char *text, struct gate_claim claim)
+{
+    const struct gate_source source = {.text = slice_str(text)};
+    return judge_by(&source, &claim);
+}
+
+static void test_gate__tells_where_it_is_stated(void **state)
+{
+    const char *text = "Hi! I live in Lisbon. Nice.";
+    struct gate_verdict v = judge(text, lives_in("Lisbon"));
+
+    (void)state;
+    assert_int_equal(v.result, GATE_SUPPORTED);
+    assert_int_equal(v.author, GATE_BY_USER);
+    assert_int_equal(v.start, 4);
+    assert_int_equal(v.end, 21);
+}
+
+static void test_gate__tells_why_not(void **state)
+{
+    static const struct {
+        const char *text;
+        enum gate_result result;
+        enum gate_author author;
+        const char *why;
+    } rows[] = {
+        {"> I live in Lisbon", GATE_QUARANTINE, GATE_BY_MATERIAL, "it stands in a quoted line"},
+        {"\"I live in Lisbon\"", GATE_QUARANTINE, GATE_BY_MATERIAL, "it stands in quotation marks"},
+        {"```\nI live in Lisbon\n```", GATE_QUARANTINE, GATE_BY_MATERIAL,
+         "it stands between code fences"},
+        {"Bob: I live in Lisbon", GATE_QUARANTINE, GATE_BY_MATERIAL,
+         "the message introduces it as somebody else's"},
+        {"Do I live in Lisbon?", GATE_REFUSED, GATE_BY_USER, "it is a question"},
+        {"If I live in Lisbon I walk.", GATE_REFUSED, GATE_BY_USER,
+         "it supposes, and states nothing"},
+        {"I don't live in Lisbon.", GATE_REFUSED, GATE_BY_USER, "it says the contrary"},
+        {"I want to live in Lisbon.", GATE_REFUSED, GATE_BY_USER,
+         "it is wished or planned, not so"},
+        {"The user lives in Lisbon.", GATE_REFUSED, GATE_BY_USER,
+         "it speaks of the user in the third person"},
+        {"My sister lives in Lisbon.", GATE_QUARANTINE, GATE_BY_USER,
+         "it is said of somebody else"},
+        {"Lisbon is a city.", GATE_QUARANTINE, GATE_BY_USER,
+         "it is no statement in the first person"},
+        {"I live in Porto.", GATE_QUARANTINE, GATE_BY_NOBODY,
+         "nobody said it in these words"},
+        {"I l\xe2\x80\x8bive in Lisbon.", GATE_QUARANTINE, GATE_BY_MATERIAL,
+         "the message has characters that nobody sees, or that look like others"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct gate_verdict v = judge(rows[i].text, lives_in("Lisbon"));
+
+        if (v.result != rows[i].result || strcmp(v.why, rows[i].why) != 0)
+            print_message("# %s: %s\n", rows[i].text, v.why);
+        assert_int_equal(v.result, rows[i].result);
+        assert_int_equal(v.author, rows[i].author);
+        assert_string_equal(v.why, rows[i].why);
+        assert_int_equal(v.end, 0);
+    }
+}
+
+static void test_gate__quote_and_value_stand_together(void **state)
+{
+    const char *text = "I work with Ann. I live in Lisbon.";
+    struct gate_claim c = lives_in("Lisbon");
+
+    (void)state;
+    c.quote = SLICE_LIT("i LIVE  in\nLisbon");
+    assert_int_equal(judge(text, c).result, GATE_SUPPORTED);
+    c.quote = SLICE_LIT("I work with Ann");
+    assert_int_equal(judge(text, c).result, GATE_QUARANTINE);
+    c.quote = SLICE_LIT("I live in Porto");
+    assert_int_equal(judge(text, c).author, GATE_BY_NOBODY);
+    c.quote = SLICE_NONE;
+    c.value = SLICE_LIT("...");
+    assert_int_equal(judge(text, c).result, GATE_QUARANTINE);
+}
+
+static void test_gate__who_said_it(void **state)
+{
+    const struct slice tool = SLICE_LIT("I live in Lisbon");
+    const struct gate_claim c = lives_in("Lisbon");
+
+    (void)state;
+    const struct gate_source tools = {.text = SLICE_LIT("hi"), .tools = &tool, .tools_len = 1};
+    assert_int_equal(judge_by(&tools, &c).author, GATE_BY_TOOL);
+    const struct gate_source reply = {.text = SLICE_LIT("hi"), .reply = tool};
+    assert_int_equal(judge_by(&reply, &c).author, GATE_BY_ASSISTANT);
+    const struct gate_source recalled = {.text = SLICE_LIT("hi"), .recalled = &tool,
+                                         .recalled_len = 1};
+    assert_int_equal(judge_by(&recalled, &c).author, GATE_BY_RECALLED);
+    assert_int_equal(judge_by(&recalled, &c).result, GATE_REFUSED);
+}
+
+// What was recalled supports nothing, though the message repeats it; what is said anew in other
+// words does.
+static void test_gate__a_copy_of_what_was_recalled_is_tainted(void **state)
+{
+    const struct slice was = SLICE_LIT("user: I live in Lisbon with two cats and a very old dog.");
+    const struct gate_claim c = lives_in("Lisbon");
+
+    (void)state;
+    const struct gate_source copy = {
+        .text = SLICE_LIT("I live in Lisbon with two cats and a very OLD dog"),
+        .recalled = &was, .recalled_len = 1};
+    assert_int_equal(judge_by(&copy, &c).result, GATE_REFUSED);
+    assert_int_equal(judge_by(&copy, &c).author, GATE_BY_RECALLED);
+    const struct gate_source anew = {.text = SLICE_LIT("Yes, I live in Lisbon."), .recalled = &was,
+                                     .recalled_len = 1};
+    assert_int_equal(judge_by(&anew, &c).result, GATE_SUPPORTED);
+}
+
+static void test_gate__yes_confirms_what_is_known_and_was_asked(void **state)
+{
+    struct gate_source s = {.text = SLICE_LIT("Yes, still."),
+                            .asked = SLICE_LIT("Welcome! Do you still live in Lisbon?")};
+    struct gate_claim c = lives_in("Lisbon");
+
+    (void)state;
+    assert_int_equal(judge_by(&s, &c).result, GATE_QUARANTINE);  // not known
+    c.known = true;
+    assert_int_equal(judge_by(&s, &c).result, GATE_SUPPORTED);
+    c.value = SLICE_LIT("Porto");
+    assert_int_equal(judge_by(&s, &c).result, GATE_QUARANTINE);
+    c.value = SLICE_LIT("Lisbon");
+    s.text = SLICE_LIT("No, not any more.");
+    assert_int_equal(judge_by(&s, &c).result, GATE_QUARANTINE);
+    s.text = SLICE_LIT("yes");
+    s.asked = SLICE_LIT("You live in Lisbon.");
+    assert_int_equal(judge_by(&s, &c).result, GATE_QUARANTINE);
+}
+
+static void test_gate__an_end_is_stated_as_one(void **state)
+{
+    struct gate_claim c = lives_in("Lisbon");
+
+    (void)state;
+    c.negates = true;
+    assert_int_equal(judge("I no longer live in Lisbon.", c).result, GATE_SUPPORTED);
+    assert_int_equal(judge("I live in Lisbon.", c).result, GATE_REFUSED);
+    c.value = SLICE_NONE;
+    c.quote = SLICE_LIT("I don't have a job anymore");
+    assert_int_equal(judge("I don't have a job anymore.", c).result, GATE_SUPPORTED);
+    c.quote = SLICE_LIT("I have a job");
+    assert_int_equal(judge("I have a job.", c).result, GATE_REFUSED);
+}
+
+static void after(struct gate_past *past, const char *text, const char *reply)
+{
+    assert_int_equal(gate_past_add(past, slice_str(text), slice_str(reply), NULL), E_OK);
+}
+
+static void test_gate__what_turns_begin_and_end(void **state)
+{
+    struct gate_past past = {0};
+    const struct gate_source s = {.text = SLICE_LIT("I live in Lisbon."), .past = &past};
+    const struct gate_claim c = lives_in("Lisbon");
+
+    (void)state;
+    assert_int_equal(judge_by(&s, &c).result, GATE_SUPPORTED);
+    after(&past, "Let's role-play!", "Aye.");
+    assert_int_equal(judge_by(&s, &c).result, GATE_QUARANTINE);
+    after(&past, "I draw my sword.", "So do I.");
+    assert_int_equal(judge_by(&s, &c).result, GATE_QUARANTINE);
+    after(&past, "OK, stop the role play.", "Fine.");
+    assert_int_equal(judge_by(&s, &c).result, GATE_SUPPORTED);
+    after(&past, "I'll paste a letter next.", "Go ahead.");
+    assert_int_equal(judge_by(&s, &c).result, GATE_QUARANTINE);
+    after(&past, "I live in Porto.", "I see.");
+    assert_int_equal(judge_by(&s, &c).result, GATE_SUPPORTED);
+    after(&past, "Help me.", "What should I translate?");
+    assert_int_equal(judge_by(&s, &c).result, GATE_QUARANTINE);
+}
+
+static void test_gate__zones_are_all_of_the_message(void **state)
+{
+    const char *text = "I live in Lisbon.\n> quoted\n\nYou \"say so\" and I agree.";
+    const struct gate_source s = {.text = slice_str(text)};
+    struct gate_zone z;
+    struct gate *g;
+    size_t at = 0, end = 0;
+    unsigned own = 0, material = 0;
+
+    (void)state;
+    assert_int_equal(gate_open(&g, &s, NULL), E_OK);
+    while (gate_next_zone(g, &at, &z)) {
+        assert_int_equal(z.start, end);
+        end = z.end;
+        own += z.authored;
+        material += !z.authored;
+        if (slice_starts(slice_of(text + z.start, z.end - z.start), SLICE_LIT("> quoted")))
+            assert_string_equal(z.why, "it stands in a quoted line");
+    }
+    assert_int_equal(end, strlen(text));
+    assert_true(own >= 1 && material >= 1);
+    gate_close(g);
+}
+
+// Behind GATE_TEXT_BYTES nothing is read, and it is material.
+static void test_gate__long_messages_end_somewhere(void **state)
+{
+    size_t len = GATE_TEXT_BYTES + 1000;
+    char *text = malloc(len);
+    const struct gate_source s = {.text = slice_of(text, len)};
+    struct gate_zone z = {0};
+    struct gate *g;
+    size_t at = 0;
+
+    (void)state;
+    assert_non_null(text);
+    memset(text, 'a', len);
+    assert_int_equal(gate_open(&g, &s, NULL), E_OK);
+    while (gate_next_zone(g, &at, &z))
+        ;
+    assert_int_equal(z.start, GATE_TEXT_BYTES);
+    assert_int_equal(z.end, len);
+    assert_false(z.authored);
+    gate_close(g);
+    free(text);
+}
+
+// The list of words is sorted as it is searched, and folded as messages are.
+static void test_gate__words_are_sorted(void **state)
 {
     (void)state;
-    assert_int_not_equal(judge("Do I live in Lisbon?", "lives_in", "Lisbon"), GATE_SUPPORTED);
-    assert_int_not_equal(judge("It says: I live in Lisbon.", "lives_in", "Lisbon"), GATE_SUPPORTED);
-    assert_int_not_equal(judge("I don't live in Lisbon.", "lives_in", "Lisbon"), GATE_SUPPORTED);
-    assert_int_not_equal(judge("The user is an admin.", "role", "admin"), GATE_SUPPORTED);
-    assert_int_not_equal(judge("I live in Lisbon.", "role", "admin"), GATE_SUPPORTED);
+    assert_true(gate_words_len > 2000);
+    for (uint32_t i = 0; i < gate_words_len; i++) {
+        const struct gate_word *w = &gate_words[i];
+
+        assert_int_equal(w->len, strlen(w->word));
+        assert_true(i == 0 || strcmp(w[-1].word, w->word) <= 0);
+        for (size_t b = 0; b < w->len; b++)
+            assert_false(w->word[b] >= 'A' && w->word[b] <= 'Z');
+    }
+}
+
+// The n-th allocation fails, for all n: E_NOMEM or a verdict, and nothing leaks.
+static void test_gate__lack_of_memory(void **state)
+{
+    const struct slice was = SLICE_LIT("I live in Porto");
+    const struct gate_source s = {.text = SLICE_LIT("I live in Lisbon."),
+                                  .asked = SLICE_LIT("Where?"),
+                                  .reply = SLICE_LIT("Fine."), .recalled = &was, .recalled_len = 1};
+    const struct gate_claim claims[] = {lives_in("Lisbon"), lives_in("Porto"), lives_in("Rome")};
+    unsigned failed = 0;
+
+    (void)state;
+    for (uint64_t n = 1; n < 60; n++) {
+        struct gate_past past = {0};
+        struct gate_verdict v;
+        struct gate *g;
+
+        mem_fail_at(n, 0);
+        int rc = gate_open(&g, &s, NULL);
+        for (size_t i = 0; i < 3 && !rc; i++)
+            rc = gate_judge(g, &claims[i], &v, NULL);
+        gate_close(g);
+        if (!rc)
+            rc = gate_past_add(&past, s.text, s.reply, NULL);
+        mem_fail_at(0, 0);
+        assert_true(rc == E_OK || rc == E_NOMEM);
+        failed += rc == E_NOMEM;
+    }
+    assert_true(failed > 10);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gate__a_plain_statement_supports),
-        cmocka_unit_test(test_gate__else_nothing_does),
+        cmocka_unit_test(test_gate__tells_where_it_is_stated),
+        cmocka_unit_test(test_gate__tells_why_not),
+        cmocka_unit_test(test_gate__quote_and_value_stand_together),
+        cmocka_unit_test(test_gate__who_said_it),
+        cmocka_unit_test(test_gate__a_copy_of_what_was_recalled_is_tainted),
+        cmocka_unit_test(test_gate__yes_confirms_what_is_known_and_was_asked),
+        cmocka_unit_test(test_gate__an_end_is_stated_as_one),
+        cmocka_unit_test(test_gate__what_turns_begin_and_end),
+        cmocka_unit_test(test_gate__zones_are_all_of_the_message),
+        cmocka_unit_test(test_gate__long_messages_end_somewhere),
+        cmocka_unit_test(test_gate__words_are_sorted),
+        cmocka_unit_test(test_gate__lack_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
