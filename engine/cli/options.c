@@ -58,7 +58,7 @@ const struct command command_table[] = {
     {"verify", CMD_VERIFY, "", 0, 0, OFFER_NOTHING, AS_TABLE | AS_JSON,
      "checks every session in the store against the ledger's rules"},
     {"sweep", CMD_SWEEP, "", 0, 0, OFFER_NOTHING, AS_TABLE | AS_JSON,
-     "archives sessions whose time has come, deletes those that are to be deleted"},
+     "learns from sessions whose time has come, archives them, deletes old ones"},
     {"audit", CMD_AUDIT, "[verify|head]", 0, 1, OFFER_CHOICES,
      AS_TABLE | AS_JSON | AS_JSONL | AS_CSV,
      "the audit trail; whether it is whole; its signed head, to be kept elsewhere"},

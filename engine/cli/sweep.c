@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// sweep.c: `parley sweep`: archives sessions whose time has come, and deletes those that are to be
-// deleted, now.
+// sweep.c: `parley sweep`: learns from sessions whose time has come and archives them, and deletes
+// those that are to be deleted, now.
 #include "cli/cli.h"
 
 #include <inttypes.h>
