@@ -65,10 +65,9 @@ end
 
 local function topic_of(text, lower, t)
     for _, pattern in ipairs(TOPICS) do
-        local from, to = lower:find(pattern)
-        if from then
-            local a = lower:match("()" .. pattern:match "%(.*$", from)
-            local topic = short(text:sub(a or from, to))
+        local _, to, words = lower:find(pattern)
+        if to then
+            local topic = short(text:sub(to - #words + 1, to))
             if topic then
                 return topic
             end
@@ -287,14 +286,20 @@ local function list_of(value)
     return out
 end
 
+-- false takes what was there away.
+local function some(list)
+    return #list > 0 and list
+end
+
 function M.of_turn(view, reply)
     local text, known = view.text:sub(1, TEXT_MAX), view.session.state
     local t, lower = match.read(text), text:lower()
     return {
         topic = topic_of(text, lower, t),
         intent = intent_of(lower, t),
-        entities = entities_of(t, list_of(known.entities)),
-        open_questions = open_of(t, lower, reply:sub(1, REPLY_MAX), list_of(known.open_questions)),
+        entities = some(entities_of(t, list_of(known.entities))),
+        open_questions = some(open_of(t, lower, reply:sub(1, REPLY_MAX),
+                                      list_of(known.open_questions))),
         tone = tone_of(t),
         engagement = engagement_of(t),
     }
