@@ -109,8 +109,6 @@ static void print_standing(struct output *o, struct json fact)
     if (turns)
         outputf(o, ", said in %" PRId64 " turn%s", turns, turns == 1 ? "" : "s");
     print_time(o, ", last ", json_get(fact, "confirmed_at"));
-    print_time(o, ", so since ", json_get(fact, "valid_from"));
-    print_time(o, ", so until ", json_get(fact, "valid_to"));
 }
 
 // "\"I moved to Lisbon\" (turn 4 of 62e7d335)"

@@ -43,7 +43,7 @@ error("Cannot require a meta file")
 
 -- What is remembered of users beyond a conversation. parley.memory makes such tables.
 ---@class parley.Memory
----@field extract? fun(view: parley.View, turn: parley.Turn): parley.Candidate[]?  By rules.
+---@field state? fun(view: parley.View, reply: string): table?  The session's state after a turn.
 ---@field extract? fun(view: parley.View, turn: parley.Turn): parley.Candidate[]?  Without a model.
 ---@field reflect? fun(view: parley.View): parley.Conclusion[]?  What several sessions say.
 ---@field model? string | true    "provider:model", or the bot's: asked when a session is over.
@@ -52,6 +52,7 @@ error("Cannot require a meta file")
 ---@field scope? "bot" | "context"  Whether facts hold in all contexts (they do) or in theirs.
 ---@field recall? parley.MemoryRecall | false  What of it a request has; false: nothing.
 ---@field stale? string | false     "90d": what nobody confirmed for so long is asked, not told.
+---@field quarantine? string | false  "30d": what the user's words do not bear out is dropped then.
 ---@field reflect_after? integer | false  Sessions between reflections (3).
 ---@field journal? parley.Journal | false  A few sentences on each session; false: none.
 ---@field core? parley.CoreRules

@@ -30,6 +30,8 @@ ann ask --context annsplace --key annskey "My favourite is the amaryllis." >/dev
 ann ask -c --context annsplace "And I grow one more." >/dev/null 2>&1
 session=$(ann sessions -o json | sed 's/.*"session":"\([^"]*\)".*/\1/')
 ann constraint "$session" "Never name the bellflower." >/dev/null 2>&1
+ann ask -c --context annsplace "My favourite flower is the amaryllis." >/dev/null 2>&1
+fact=$(ann memory -o jsonl | sed -n 's/.*"fact":"\([0-9a-f]*\)".*amaryllis.*/\1/p' | head -1)
 as bob ask "I am Bob." >/dev/null
 
 # matrix USER: how many calls there were, and how many told the secret, by every command.
@@ -41,10 +43,10 @@ matrix() {
         for format in $formats; do
             [ "$format" = table ] && format= || format="-o $format"
             for arguments in "" "$session" "$session 1" "--session $session" "-c --context annsplace" \
-                "--session $session amaryllis?" "--key annskey hello"; do
+                "--session $session amaryllis?" "--key annskey hello" "--fact $fact" "$fact" "--all"; do
                 case $command/$arguments in
-                    ask/*key* | chat/*key*) ;;
-                    *key*) continue ;;
+                    ask/*key* | chat/*key* | why/*fact* | forget/$fact | memory/--all) ;;
+                    *key* | *fact* | */"$fact" | *--all) continue ;;
                 esac
                 calls=$((calls + 1))
                 # shellcheck disable=SC2086 # arguments are several words
@@ -57,9 +59,10 @@ matrix() {
             done
         done
     done
-    for slash in show why pin unpin constraint unconstrain undo recall sessions export resume session; do
+    for slash in show why pin unpin constraint unconstrain undo recall sessions export resume session \
+        memory forget; do
         calls=$((calls + 1))
-        printf '/%s %s\n/%s\n' "$slash" "$session" "$slash" |
+        printf '/%s %s\n/%s %s\n/%s\n' "$slash" "$session" "$slash" "$fact" "$slash" |
             timeout 20 "$parley" chat --user "$1" --session "$session" \
                 --set providers.scripted.script=quiet.lua >answer 2>&1
         grep -qE "$secret" answer && told=$((told + 1)) && echo "$1: chat /$slash" >>told
@@ -75,6 +78,9 @@ ran="the matrix of $calls calls"
 code=$told
 expect "nothing is told ($(head -3 told))" test "$told" = 0
 expect "many calls" test "$calls" -gt 200
+expect "Ann has a fact" test -n "$fact"
+expect "and Bob has not forgotten it" sh -c "
+    '$parley' memory --user ann -o csv | grep '^fact,$fact,.*,active,' | grep -q amaryllis"
 ann export >after 2>&1
 for kind in turns sessions events; do
     expect "$kind of Ann are as before" sh -c "
@@ -139,6 +145,8 @@ local function hook(name)
         return ({
             on_message = { say = t }, on_reply = { state = { topic = t } }, greet = { say = t },
             history = { last = 4, constraints = { t } }, expiry = { kind = "sliding", soft = "30m", hard = "2h" },
+            extract = { { predicate = "likes", value = t, quote = "It is" } }, state = { topic = t },
+            reflect = { { predicate = "likes", value = t, kind = "pattern", facts = {} } },
         })[name]
     end
 end
@@ -146,6 +154,7 @@ return {
     system = "Be brief.",
     on_message = hook "on_message", on_reply = hook "on_reply", history = hook "history",
     expiry = hook "expiry", resume = { greet = hook "greet" },
+    memory = { extract = hook "extract", state = hook "state", reflect = hook "reflect", reflect_after = 1 },
 }
 E2
         for user in ann bob; do
