@@ -13,6 +13,16 @@ static const struct policy_view *view_of(lua_State *L)
     return sandbox_subject(L);
 }
 
+// The next fact that is so, here.
+static bool next_fact(const struct policy_view *view, struct fact_at *at)
+{
+    while (view->facts && fact_book_next_active(view->facts, at))
+        if (!at->slot->scope[0] || !view->facts_scope ||
+            strcmp(at->slot->scope, view->facts_scope) == 0)
+            return true;
+    return false;
+}
+
 LJMP static void push_text(lua_State *L, struct safe_text text)
 {
     lua_pushlstring(L, text.len ? text.ptr : "", text.len);
@@ -101,12 +111,12 @@ struct fact_list {
 };
 static const char list_key, rules_key;  // of the registry
 
-LJMP static uint32_t count_facts(lua_State *L, const struct fact_book *book)
+LJMP static uint32_t count_facts(lua_State *L)
 {
     struct fact_at at = FACT_AT_START;
     uint32_t n = 0;
 
-    while (book && fact_book_next_active(book, &at)) {
+    while (next_fact(view_of(L), &at)) {
         sandbox_charge(L, LIST_UNITS);
         n++;
     }
@@ -115,7 +125,6 @@ LJMP static uint32_t count_facts(lua_State *L, const struct fact_book *book)
 
 LJMP static const struct fact_list *list_of(lua_State *L)
 {
-    const struct fact_book *book = view_of(L)->facts;
     struct fact_at at = FACT_AT_START;
 
     lua_rawgetp(L, LUA_REGISTRYINDEX, &list_key);
@@ -123,10 +132,10 @@ LJMP static const struct fact_list *list_of(lua_State *L)
     lua_pop(L, 1);  // the registry has it
     if (list && list->generation == sandbox_generation(L))
         return list;
-    uint32_t n = count_facts(L, book);
+    uint32_t n = count_facts(L);
     list = lua_newuserdatauv(L, sizeof(*list) + n * sizeof(list->facts[0]), 0);
     *list = (struct fact_list){.generation = sandbox_generation(L)};
-    while (list->len < n && fact_book_next_active(book, &at))
+    while (list->len < n && next_fact(view_of(L), &at))
         list->facts[list->len++] = at;
     lua_rawsetp(L, LUA_REGISTRYINDEX, &list_key);
     return list;

@@ -37,6 +37,7 @@ struct policy_view {
     uint64_t budget_tokens;         // left for history in a request, after system, new text, reply
     // What is remembered of the user.
     const struct fact_book *facts;  // NULL: nothing
+    const char *facts_scope;        // facts that hold in another context are not shown; NULL: all
     const struct core_memory *core; // NULL: nothing
     const struct journal_entry *journal;  // oldest first
     uint32_t journal_len;

@@ -30,6 +30,7 @@ void turn_view(const struct run *run, struct policy_view *view)
     if (!run->book)
         return;
     view->facts = run->book->facts;
+    view->facts_scope = run->context_hash;
     view->core = &run->book->core;
     view->journal = run->book->journal.list;
     view->journal_len = run->book->journal.len;

@@ -295,6 +295,39 @@ static void test_memory_hooks__facts(void **state)
     policy_unref(p);
 }
 
+// What holds in one context is not shown in another.
+static void test_memory_hooks__facts_of_a_context(void **state)
+{
+    struct fixture *f = *state;
+    struct policy *p = load_text(f,
+        "return { memory = {}, on_message = function(view) local out = {}\n"
+        "  for i, f in ipairs(view.facts) do out[i] = f.value end table.sort(out)\n"
+        "  return { say = #view.facts .. table.concat(out, ',') } end }");
+    static const char *const scopes[] = {"", "00000000000000000000000000000001",
+                                         "00000000000000000000000000000002"};
+    struct fact_book *book = kit_book();
+    struct memory_rules rules = {.on = true};
+    struct talk t;
+
+    for (int i = 0; i < 3; i++) {
+        struct fact_considered out;
+        struct fact_candidate c = {.predicate = SAFE_LIT("likes"), .turn = 1, .at_ms = 1000,
+                                   .value = {&"abc"[i], 1}, .session = S1};
+
+        snprintf(c.scope, sizeof(c.scope), "%s", scopes[i]);
+        assert_int_equal(fact_book_consider(book, &c, true, &rules, 1000, &out, NULL), E_OK);
+    }
+    talk_init(&t, "ann", SAFE_LIT("now"));
+    t.view.facts = book;
+    assert_says(p, &t, "3a,b,c");
+    t.view.facts_scope = scopes[1];
+    assert_says(p, &t, "2a,b");
+    t.view.facts_scope = scopes[2];
+    assert_says(p, &t, "2a,c");
+    fact_book_free(book);
+    policy_unref(p);
+}
+
 // What was kept of a view is of no use later, nor are the facts of somebody else.
 static void test_memory_hooks__facts_of_another(void **state)
 {
@@ -328,7 +361,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(extract), TEST(failures), TEST(reflect), TEST(plan), TEST(bad_plans), TEST(view),
-        TEST(facts), TEST(facts_of_another),
+        TEST(facts), TEST(facts_of_a_context), TEST(facts_of_another),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
