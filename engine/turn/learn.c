@@ -4,7 +4,7 @@
 //   JOB_LEARN ─▶ key ─▶ the session's head ─▶ policy, masks ─▶ how far it was learnt from
 //     │ nothing is to be done, or it rests after a failure: over
 //     ▼
-//   LOAD ───▶ the next LEARN_TURNS turns, and the one before, in a view of the session
+//   LOAD ───▶ the next LEARN_TURNS turns, and some before, in a view of the session
 //     ▼
 //   EXTRACT ▶ the policy's rules, turn by turn                                       (aside.c)
 //     ▼ the session is over, and a model is to be asked
@@ -509,5 +509,5 @@ void learn_walk(struct run *run)
         return;
     }
     turn_op_start(run, loaded);
-    ledger_load(run->live->chat, s->at ? s->at : 1, &run->op);
+    ledger_load(run->live->chat, s->at > LEARN_BEFORE ? s->at - LEARN_BEFORE + 1 : 1, &run->op);
 }

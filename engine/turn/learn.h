@@ -21,6 +21,7 @@
 
 enum {
     LEARN_TURNS = 64,                // are walked at once, and are one commit
+    LEARN_BEFORE = 4,                // so many before them are looked back at ("no, it is Milan")
     LEARN_CALLS_MAX = 6,
     LEARN_TRIES_MAX = 3,
     LEARN_REST_MS = 2 * 60 * 1000,   // after the first failure; LEARN_REST_FACTOR times after the

@@ -35,8 +35,8 @@ struct learning {
     uint64_t guard;                // … with the manifest at this version; it never goes back
     struct book_wait wait;
     void (*found_learnt)(struct run *run);
-    // The walk. run->live is a view of the session in which turns at + 1 … upto are loaded, and the
-    // one before.
+    // The walk. run->live is a view of the session in which turns at + 1 … upto are loaded, and
+    // LEARN_BEFORE before them.
     uint32_t from;                 // turns up to this one were looked at by rules before
     uint32_t at;                   // turns up to this one were walked
     struct gate_past past;         // as of then
