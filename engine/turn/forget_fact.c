@@ -7,6 +7,7 @@
 // which, and until when, is told.
 #include "turn/feeder.h"
 #include "turn/memory_int.h"
+#include "turn/recall_int.h"
 
 struct said {
     char session[ID_TEXT_BYTES];
@@ -134,6 +135,16 @@ static int64_t deleted_at(const struct session_head *h)
     return from && h->expiry.purge_ms ? from + h->expiry.purge_ms : 0;
 }
 
+// What was forgotten is found by its words no more, and these leave the index's records soon, off
+// this path. Where the index cannot be had, the next turn does it.
+static void leave_index(struct run *run)
+{
+    struct err err = ERR_INIT;
+    if (run->book && shelf_recall(run, &err))
+        shelf_remember(run, &err);
+    answer(run);
+}
+
 static void listed(struct session_list *list)
 {
     struct run *run = list->user;
@@ -150,7 +161,7 @@ static void listed(struct session_list *list)
         }
     }
     session_list_release(list);
-    answer(run);
+    shelf_open(run, leave_index);
 }
 
 // Only those are read that are asked about.
@@ -170,7 +181,8 @@ static void forgotten(struct book_change *change)
     struct run *run = change->user;
     struct forgetting *f = run->extra;
     run->op_busy = false;
-    book_release(change->book);
+    book_release(run->book);
+    run->book = change->book;
     if (change->code) {
         emit_error(run, change->code, &change->err);
         return;
