@@ -4,11 +4,13 @@
 //
 //   user ─▶ bot (a session's, if one is named) ─▶ policy ─▶ book ─▶ quotes, turn by turn ─▶ told
 //
+// Who asks right after a reply sees what was learnt from it: the book is opened when that is over.
 // A quote is cut out of its turn when it is asked for, never kept: what was deleted is not quoted.
 #include "turn/mask.h"
 #include "turn/memory_int.h"
 
-enum { QUOTES_MAX = 1 << 16, QUOTES_BYTES_MAX = 32 << 20 };
+enum { QUOTES_MAX = 1 << 16, QUOTES_BYTES_MAX = 32 << 20, LEARN_POLL_MS = 5,
+       LEARN_POLLS_MAX = 100 };
 
 static void remembering_free(void *extra)
 {
@@ -236,9 +238,31 @@ static void have_book(struct book_wait *wait)
         read_next(run);
 }
 
+static void open_book(struct run *run);
+
+// Whether what the user just said is being learnt from, by rules: that is soon over.
+static bool is_learning(const struct run *run)
+{
+    for (const struct run *r = run->w->runs; r; r = r->next)
+        if (r->job->verb == JOB_LEARN && !(r->job->flags & JOB_ENDED) &&
+            strcmp(r->job->partition, run->partition) == 0)
+            return true;
+    return false;
+}
+
+static void look_again(struct loop_timer *timer)
+{
+    open_book(CONTAINER_OF(timer, struct run, timer));
+}
+
 static void open_book(struct run *run)
 {
     struct remembering *m = run->extra;
+    if (is_learning(run) && run->polls++ < LEARN_POLLS_MAX && !run->stopped) {
+        run->timer.fn = look_again;
+        loop_timer_start(run->w->env.loop, &run->timer, LEARN_POLL_MS);
+        return;
+    }
     m->wait = (struct book_wait){.key = run->user_key, .done = have_book, .user = run};
     memcpy(m->wait.partition, run->partition, sizeof(m->wait.partition));
     snprintf(m->wait.bot, sizeof(m->wait.bot), "%s", run->job->bot);

@@ -43,6 +43,31 @@ static int say(parley *engine, const char *text)
     return code;
 }
 
+// What is remembered of the user, and why: JSON, as parley.h describes it.
+static int remembered(parley *engine)
+{
+    parley_scope scope = PARLEY_SCOPE_INIT;
+    parley_error error = PARLEY_ERROR_INIT;
+    parley_event *event = NULL;
+    uint64_t request;
+    int code = 0, over = 0;
+
+    scope.user = "ann";
+    if (parley_memory(engine, &scope, PARLEY_MEMORY_FACTS, &request, &error) < 0) {
+        fprintf(stderr, "%s\n", error.message);
+        return error.code;
+    }
+    while (!over && parley_wait(engine, -1, &event) > 0) {
+        over = event->request == request && (event->type == PARLEY_EVENT_RESULT ||
+                                             event->type == PARLEY_EVENT_ERROR);
+        if (over)
+            printf("%s\n", event->type == PARLEY_EVENT_RESULT ? event->json : event->text);
+        code = over ? event->code : 0;
+        parley_event_free(event);
+    }
+    return code;
+}
+
 int main(void)
 {
     parley_options options = PARLEY_OPTIONS_INIT;
@@ -57,6 +82,8 @@ int main(void)
     int code = say(engine, "Hello, my name is Ann.");
     if (code == 0)
         code = say(engine, "What is my name?");
+    if (code == 0)
+        code = remembered(engine);
     parley_close(engine);
     return code ? 1 : 0;
 }
