@@ -25,7 +25,7 @@ struct corpus {
     size_t len;
 };
 
-static size_t corpus_unescape(const char *in, char *out)
+static inline size_t corpus_unescape(const char *in, char *out)
 {
     size_t n = 0;
 
@@ -50,7 +50,7 @@ static size_t corpus_unescape(const char *in, char *out)
 }
 
 // False: it cannot be read. `fields`: of a line, with the text.
-static bool corpus_read(struct corpus *c, const char *path, unsigned fields)
+static inline bool corpus_read(struct corpus *c, const char *path, unsigned fields)
 {
     char line[CORPUS_TEXT_BYTES];
     FILE *in = fopen(path, "r");
@@ -80,7 +80,7 @@ static bool corpus_read(struct corpus *c, const char *path, unsigned fields)
     return c->len > 0;
 }
 
-static void corpus_free(struct corpus *c)
+static inline void corpus_free(struct corpus *c)
 {
     free(c->items);
 }
@@ -92,7 +92,7 @@ struct corpus_turn {
     struct gate_past past;
 };
 
-static struct slice corpus_cut(struct slice *rest)
+static inline struct slice corpus_cut(struct slice *rest)
 {
     const char *mark = memmem(rest->ptr, rest->len, " ^ ", 3);
     struct slice part = *rest;
@@ -106,7 +106,7 @@ static struct slice corpus_cut(struct slice *rest)
     return part;
 }
 
-static void corpus_put(struct corpus_turn *t, struct slice text)
+static inline void corpus_put(struct corpus_turn *t, struct slice text)
 {
     struct slice said[CORPUS_PARTS], rest = text;
     unsigned len = 0;
