@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // minimal.c: the smallest program that holds a conversation. It tells the engine a name, forgets
-// everything itself, and asks: the answer can only come from the history that the engine kept.
+// everything itself, and asks: the answer can only come from the history that the engine kept. Then
+// it asks what will be remembered once that conversation is long over.
 //
 //   cc minimal.c $(pkg-config --cflags --libs parley) && ./a.out
 #include <parley.h>

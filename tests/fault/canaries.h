@@ -12,7 +12,7 @@
 #include "memory/segment.h"
 
 enum {
-    CANARIES = 120,
+    CANARIES = 121,
     CANARY_BYTES = 24,
     // Which canary is where.
     CANARY_USER = 0,
@@ -25,6 +25,7 @@ enum {
     CANARY_MESSAGES_END = 100,
     CANARY_MAILS = 100,       // addresses: masked in what is said, and kept as originals
     CANARY_STATES = 110,      // what the policy noted of a session
+    CANARY_HUMAN = 120,       // and keeps in core memory
     SESSION_IDS_MAX = 32,
     VECTOR_MARKS = 10,
     VECTOR_MARK_BYTES = 4096,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Erasure (FAULTS 25 and 28): 120 canaries in everything that a user can say or be, in what is
+// Erasure (FAULTS 25 and 28): 121 canaries in everything that a user can say or be, in what is
 // masked of it, and in what a policy notes, and the embeddings of what was said: found before;
 // then the user is erased, and the process is killed before and after each operation on the store,
 // before each step on the keyring, and at any microsecond. The next engine that opens the store
@@ -268,7 +268,7 @@ static void write_policy(struct harness *h)
     char text[2048], word[CANARY_BYTES];
     size_t len = (size_t)snprintf(
         text, sizeof(text), "local history = require \"parley.history\"\nlocal notes = {");
-    for (unsigned i = CANARY_STATES; i < CANARIES; i++)
+    for (unsigned i = CANARY_STATES; i < CANARY_HUMAN; i++)
         len += (size_t)snprintf(text + len, sizeof(text) - len, "[\"%u\"] = \"%s\", ",
                                 STATES_AT + i - CANARY_STATES, canary(h->seed, i, word));
     snprintf(text + len, sizeof(text) - len, "}\n"
@@ -282,8 +282,9 @@ static void write_policy(struct harness *h)
              "    end },\n"
              "on_message = function(view)\n"
              "    local day = view.text:match(\"of day (%%d+)\")\n"
+             "    if day == \"1\" then return { memory = { core = { human = \"%s\" } } } end\n"
              "    if notes[day] then return { state = { [\"note\" .. day] = notes[day] } } end\n"
-             "end }\n");
+             "end }\n", canary(h->seed, CANARY_HUMAN, word));
     place_write(&h->place, "policies/fault.lua", text);
 }
 
@@ -512,7 +513,7 @@ static void any_microsecond(struct harness *h, struct findings *f, unsigned kill
 static void expect_in_each_place(const struct sighting *kept)
 {
     static const char *const texts[] = {"turns", "sessions", "summaries", "originals", "recall",
-                                        "facts"};
+                                        "facts", "core_memory"};
     static const char *const others[] = {"masks", "audit_notes", "message_keys", "attempts",
                                          "memory", "learnt"};
     char said[512] = "";
