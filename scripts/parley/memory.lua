@@ -90,7 +90,8 @@ end
 
 local function text_of(t, from, to, most)
     local text = match.text(t, from, to)
-    return #text <= most and text or nil
+    local _, marks = text:gsub('"', "")
+    return #text <= most and marks % 2 == 0 and text or nil  -- half a quotation is none
 end
 
 -- The words of a pattern that is itself the value, behind those that only lead to it.
