@@ -90,8 +90,14 @@ end
 
 local function text_of(t, from, to, most)
     local text = match.text(t, from, to)
-    local _, marks = text:gsub('"', "")
-    return #text <= most and marks % 2 == 0 and text or nil  -- half a quotation is none
+    return #text <= most and text or nil
+end
+
+-- Half a quotation is no value.
+local function value_text(t, from, to)
+    local text = text_of(t, from, to, VALUE_MAX)
+    local _, marks = (text or ""):gsub('"', "")
+    return marks % 2 == 0 and text or nil
 end
 
 -- The words of a pattern that is itself the value, behind those that only lead to it.
@@ -150,7 +156,7 @@ local function correct(learner, t, found, spans, m)
         not (learner.predicates[before.predicate] or {}).one then
         return false
     end
-    local value = text_of(t, span[1], span[2], VALUE_MAX)
+    local value = value_text(t, span[1], span[2])
     if not value or before.predicate == "age" and not value:find "^%d+$" then
         return false
     end
@@ -206,7 +212,7 @@ local function take(learner, t, found, sentence, way, m)
     end
     local subject = m.person and text_of(t, m.person[1], m.person[2], SUBJECT_MAX) or nil
     for _, span in ipairs(spans) do
-        local value = text_of(t, span[1], span[2], VALUE_MAX)
+        local value = value_text(t, span[1], span[2])
         if value then
             keep(found, { predicate = predicate, kind = rule.kind, subject = subject, value = value,
                           negates = negates or nil,
