@@ -81,7 +81,7 @@ int main(int argc, char **argv)
         failed |= ratio > RATIO_MAX || ratio <= 0;
         worst = ratio > worst ? ratio : worst;
     }
-    printf("# gate: %d kinds of messages, %d and %d bytes: instructions times %.2f at most (at most "
-           "%.1f)\n", (int)KINDS, SMALL, 2 * SMALL, worst, RATIO_MAX);
+    printf("# gate: %d kinds of messages, %d and %d bytes: instructions times %.2f at most "
+           "(allowed: %.1f)\n", (int)KINDS, SMALL, 2 * SMALL, worst, RATIO_MAX);
     return failed;
 }
