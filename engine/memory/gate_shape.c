@@ -229,7 +229,8 @@ static bool is_page(struct slice line)
     for (size_t i = 0; i < sizeof(signs) / sizeof(*signs); i++)
         if (has(line, signs[i]))
             return true;
-    return false;
+    // What is not meant ends so.
+    return slice_ends(line, SLICE_LIT(" /s")) || slice_ends(line, SLICE_LIT(" /S"));
 }
 
 static bool is_markup(struct slice line)
