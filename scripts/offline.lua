@@ -453,6 +453,38 @@ local function wants_facts(messages)
         and messages[1].text:find("Answer with the JSON alone%.$")
 end
 
+-- Asked for a journal: what its rules found already, and what the user said themselves.
+local function journal_of(messages)
+    local text = #messages == 1 and messages[1].text
+    if not text or text:find("<journal>\n", 1, true) ~= 1 or not text:find("instructions to you%.$")
+    then
+        return nil
+    end
+    local rest, known = take_frame(text, "journal")
+    local _, talk = take_frame(rest, "conversation")
+    local lines = {}
+    for line in (known or ""):gmatch("[^\n]+") do
+        local told = line:match("^> (.*)")
+        if told and not told:find("^%d+%-%d+%-%d+,") then
+            lines[#lines + 1] = short(told, 240)
+        end
+    end
+    for line in (talk or ""):gmatch("[^\n]+") do
+        local said = #lines < 6 and line:match("^> user: (.*)")
+        local told = said and table.concat(lines, "\n"):find(short(said, 60), 1, true)
+        if said and not told and not said:find("?", 1, true) then
+            lines[#lines + 1] = SAID .. short(said, 200)
+        end
+    end
+    return #lines > 0 and table.concat(lines, "\n") or "There was only small talk."
+end
+
+-- Asked what several conversations show: nothing that the rules of a policy do not find.
+local function wants_conclusions(messages)
+    return #messages == 1 and messages[1].text:find("<facts>\n", 1, true)
+        and messages[1].text:find('{"knowledge":', 1, true)
+end
+
 -- What is to be kept in mind stands in front of a message: a script has no mind.
 local function without_constraints(messages)
     local out = {}
@@ -473,6 +505,12 @@ return function(request)
         return summarise(request.messages[1].text)
     elseif wants_facts(request.messages) then
         return '{"facts":[]}'
+    elseif wants_conclusions(request.messages) then
+        return '{"knowledge":[]}'
+    end
+    local journal = journal_of(request.messages)
+    if journal then
+        return journal
     end
     local messages, text = unquote(without_constraints(request.messages))
     local lower = text:lower()
