@@ -463,12 +463,12 @@ static const struct fact *find_active(const struct fact_book *b, const char *id)
     return NULL;
 }
 
-// When the user last said it, not when it was concluded: so what was forgotten is not concluded
-// again of what was said before.
-static struct fact_evidence evidence_from(const struct fact_candidate *c, const struct fact *f)
+// `source`: a statement of f's. When the user last said it, not when it was concluded: so what was
+// forgotten is not concluded again of what was said before.
+static struct fact_evidence evidence_from(const struct fact_candidate *c, const struct fact *f,
+                                          const struct fact_evidence *source)
 {
     struct fact_evidence e = evidence_of(c, true);
-    const struct fact_evidence *source = fact_source(f);
 
     memcpy(e.session, source->session, sizeof(e.session));
     e.turn = source->turn;
@@ -480,6 +480,20 @@ static struct fact_evidence evidence_from(const struct fact_candidate *c, const 
     e.negates = false;
     memcpy(e.fact, f->id, sizeof(e.fact));
     return e;
+}
+
+// The newest statement that says so too, in another session than its source; NULL: there is none.
+static const struct fact_evidence *said_elsewhere(const struct fact *f)
+{
+    const char *session = fact_source(f)->session;
+
+    for (size_t i = f->evidence.len; i-- > 0;) {
+        const struct fact_evidence *e = fact_evidence_at(f, i);
+
+        if (e->supported && !e->negates && strcmp(e->session, session) != 0)
+            return e;
+    }
+    return NULL;
 }
 
 static bool of_two_sessions(const struct fact_evidence *e, size_t len)
@@ -507,7 +521,15 @@ int fact_book_conclude(struct fact_book *b, const struct fact_candidate *c,
             return E_OK;
         }
         if (k.evidence_len < FACT_EVIDENCE_MAX)
-            evidence[k.evidence_len++] = evidence_from(c, f);
+            evidence[k.evidence_len++] = evidence_from(c, f, fact_source(f));
+    }
+    // What was said in several sessions bears a conclusion alone.
+    for (uint32_t i = 0; i < facts_len && k.evidence_len < FACT_EVIDENCE_MAX; i++) {
+        const struct fact *f = find_active(b, facts[i]);
+        const struct fact_evidence *e = f ? said_elsewhere(f) : NULL;
+
+        if (e)
+            evidence[k.evidence_len++] = evidence_from(c, f, e);
     }
     if (!of_two_sessions(evidence, k.evidence_len)) {
         refuse(&k, why_one_session);

@@ -34,7 +34,8 @@ end
 -- What was said in several sessions: it is more than a mood.
 local function said_again(fact, add)
     if fact.sessions >= 2 then
-        add { predicate = "keeps_saying_" .. fact.predicate:sub(1, 40), value = fact.value,
+        add { predicate = "keeps_saying",
+              value = fact.predicate:gsub("_", " ") .. " " .. fact.value,
               subject = fact.subject ~= "user" and fact.subject or nil, kind = "pattern",
               facts = { fact.id } }
     end
@@ -48,7 +49,7 @@ local function by_words(facts, cluster)
         if cluster[fact.predicate] and fact.subject == "user" then
             for word in fact.value:lower():gmatch "[%a\128-\255]+" do
                 local key = stem(word)
-                if #key > 3 and not COMMON[word] and not COMMON[key] and not seen[key] then
+                if #word > 3 and not COMMON[word] and not COMMON[key] and not seen[key] then
                     seen[key] = true
                     if not words[key] then
                         words[key], order[#order + 1] = { word = word }, key

@@ -62,6 +62,27 @@ static void test_knowledge__rests_on_two_sessions(void **state)
     fact_book_free(b);
 }
 
+// What was said in two sessions is no mood: it bears a conclusion by itself, as long as it is so.
+static void test_knowledge__rests_on_one_fact_said_twice(void **state)
+{
+    (void)state;
+    struct fact_book *b = facts_kit_book();
+    char id[1][FACT_ID_BYTES];
+    uint32_t retired = 0;
+
+    say(b, "s1", "likes", "the sea", 1, id[0]);
+    assert_int_equal(conclude(b, "the sea", (const char(*)[FACT_ID_BYTES])id, 1), OUTCOME_REFUSED);
+    say(b, "s2", "likes", "the sea", 2, id[0]);
+    assert_int_equal(conclude(b, "the sea", (const char(*)[FACT_ID_BYTES])id, 1), OUTCOME_NEW);
+    assert_int_equal(conclude(b, "the sea", (const char(*)[FACT_ID_BYTES])id, 1), OUTCOME_SAME);
+    assert_int_equal(fact_book_retire_unborne(b, &retired, NULL), E_OK);
+    assert_int_equal(retired, 0);
+    assert_int_equal(active(b), 1);
+    assert_int_equal(fact_book_forget(b, id[0], NOW_MS, &retired, NULL), E_OK);
+    assert_int_equal(active(b), 0);
+    fact_book_free(b);
+}
+
 static void test_knowledge__goes_with_its_facts(void **state)
 {
     (void)state;
@@ -104,6 +125,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_knowledge__rests_on_two_sessions),
+        cmocka_unit_test(test_knowledge__rests_on_one_fact_said_twice),
         cmocka_unit_test(test_knowledge__goes_with_its_facts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
