@@ -376,15 +376,16 @@ LJMP static void read_core(lua_State *L, struct reading *r, int idx)
 // The version of what extracts: the policy's file, and the library that it extracts with.
 static void write_version(const struct shape_source *source, struct memory_rules *m)
 {
-    const struct embed_file *library = embed_find("scripts/parley/memory.lua");
+    static const struct slice library = SLICE_LIT("scripts/parley/memory");
     unsigned char out[crypto_generichash_BYTES_MIN];
     crypto_generichash_state hash;
 
     crypto_generichash_init(&hash, NULL, 0, sizeof(out));
     crypto_generichash_update(&hash, (const unsigned char *)source->text.ptr, source->text.len);
-    if (library)
-        crypto_generichash_update(&hash, (const unsigned char *)library->bytes.ptr,
-                                  library->bytes.len);
+    for (const struct embed_file *f = embed_files; f->name; f++) {
+        if (slice_starts(slice_str(f->name), library))
+            crypto_generichash_update(&hash, (const unsigned char *)f->bytes.ptr, f->bytes.len);
+    }
     crypto_generichash_final(&hash, out, sizeof(out));
     snprintf(m->version, sizeof(m->version), "%02x%02x%02x%02x", out[0], out[1], out[2], out[3]);
 }

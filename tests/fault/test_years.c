@@ -162,10 +162,10 @@ static void look_at_memory(struct years *y, struct person *p)
     look_at_journal(y, p, json_get(json_root(&doc), "journal"));
     y->facts += json_count(facts);
     if (city != p->city)
-        wrong(y, p, "lives in C%u, it is remembered C%u", p->city, city);
+        wrong(y, p, "lives in C%u, it is remembered C%u: %s", p->city, city, event->json);
     for (unsigned i = 0; i < FOODS; i++) {
         if (likes[i] != p->likes[i])
-            wrong(y, p, "F%u is %sremembered", i, likes[i] ? "" : "not ");
+            wrong(y, p, "F%u is %sremembered: %s", i, likes[i] ? "" : "not ", event->json);
     }
     json_doc_release(&doc);
     parley_event_free(event);

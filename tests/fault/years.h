@@ -69,7 +69,7 @@ struct years {
     unsigned long steps, messages, deaths, closings, sweeps, erased, forgotten, undone, resumed,
         purges, facts, told, wrong;
     struct buf request;            // the newest one to the model
-    char why[512];
+    char why[8192];
 };
 
 static const char years_policy[] =
@@ -125,7 +125,7 @@ static inline void user_of(const struct years *y, const struct person *p, char o
 __attribute__((format(printf, 3, 4))) static inline void
 wrong(struct years *y, const struct person *p, const char *fmt, ...)
 {
-    char user[32], text[320];
+    char user[32], text[8000];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
