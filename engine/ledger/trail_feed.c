@@ -29,7 +29,7 @@ struct taken {
 struct feeding {
     struct chain chain;              // first
     struct trail_feed *f;
-    uint64_t epoch;                  // of the lease; 0: it is not held
+    uint64_t epoch;                  // of the lease
     char holder[64];                 // who has it instead of us
     bool has_end;
     struct store_op page;            // of notes, kept while its rows are worked on
@@ -73,10 +73,6 @@ static void release(struct work *w)
 {
     struct feeding *s = w->state;
 
-    if (!s->epoch) {
-        released(w);
-        return;
-    }
     struct store_op *op = work_store_op(w, STORE_LEASE, AUDIT_PARTITION);
     op->key = lease;
     op->epoch = s->epoch;
@@ -189,14 +185,12 @@ static void entries_written(struct work *w)
     struct feeding *s = w->state;
 
     if (w->store.code == E_CONFLICT && s->chain.tries++ < TRAIL_TRIES_MAX) {
-        s->has_end = false;
         chain_find_end(w, write_entries);  // something else was appended
         return;
     }
-    // What this end was to be, it is not.
-    s->has_end = w->store.code == E_OK;
     if (!store_ok(w, "feeding the audit trail"))
         return;
+    s->has_end = true;
     s->chain.tries = 0;
     s->f->fed += s->len;
     delete_notes(w);
@@ -207,7 +201,7 @@ static void write_entries(struct work *w)
     struct feeding *s = w->state;
     struct commit *b = &w->commit;
 
-    s->has_end = true;
+    s->has_end = false;  // nor is it one that a head may name, before it is durable
     commit_begin(b, w->ledger->env.vault, NULL, AUDIT_PARTITION);
     for (uint32_t i = 0; i < s->len; i++) {
         chain_add(w, &s->notes[i]);
@@ -300,9 +294,10 @@ static void key_found(struct vault_request *request)
 static void next_row(struct work *w)
 {
     struct feeding *s = w->state;
-    const struct user_key *key = NULL;
 
-    while (s->row < s->page.rows_len && s->len < BATCH_NOTES && !key) {
+    while (s->row < s->page.rows_len) {
+        const struct user_key *key;
+
         if (!read_key(s, &s->page.rows[s->row])) {
             leave(s);
             continue;
@@ -321,7 +316,6 @@ static void next_row(struct work *w)
             finish(w, code);
             return;
         }
-        key = NULL;
     }
     if (s->len == 0) {
         next_page(w);  // all of them were left
@@ -344,6 +338,7 @@ static void page_read(struct work *w)
         finish(w, E_OK);
         return;
     }
+    BUG_ON(w->store.rows_len > BATCH_NOTES);
     s->page = w->store;
     w->store = (struct store_op){0};
     s->row = 0;

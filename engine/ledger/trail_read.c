@@ -206,7 +206,7 @@ static void rows_checked(struct work *w)
             work_end(w, code);
             return;
         }
-        if (code || e.n < s->next)
+        if (code)
             take_damaged(s, row);
         else
             take_entry(s, &e);
