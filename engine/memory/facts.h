@@ -115,9 +115,10 @@ int fact_book_conclude(struct fact_book *b, const struct fact_candidate *c,
 int fact_book_forget(struct fact_book *b, const char *id, int64_t now_ms, uint32_t *count,
                      struct err *err);
 // Quarantines the knowledge whose facts do not bear it any more, as they were superseded or ended:
-// until facts of two sessions bear it anew. *count of it, if count
-// is not NULL. E_NOMEM.
-int fact_book_retire_unborne(struct fact_book *b, uint32_t *count, struct err *err);
+// until facts of two sessions bear it anew, or its quarantine is over. *count of it, if count is
+// not NULL. E_NOMEM.
+int fact_book_retire_unborne(struct fact_book *b, int64_t now_ms, uint32_t *count,
+                             struct err *err);
 
 // What was said in turns that were taken back (an undo, an edit) was never said: these statements
 // go, with what rests on them alone; what they took the place of is so again. *count of the values
@@ -127,7 +128,8 @@ int fact_book_retract(struct fact_book *b, const char *session,
                       uint32_t *count, struct err *err);
 
 // Drops what has been in quarantine for as long as the rules say; *count of it. What was dropped is
-// as if it had never been proposed. E_NOMEM.
+// as if it had never been proposed. A slot is due when its first one is; where
+// what was believed is quarantined it is due at once, for this to say anew. E_NOMEM.
 int fact_book_drop_quarantined(struct fact_book *b, const struct memory_rules *rules,
                                int64_t now_ms, uint32_t *count, struct err *err);
 

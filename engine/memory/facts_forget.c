@@ -42,8 +42,11 @@ static uint32_t rests_on_others(const struct fact *f, const char *id, bool *of_t
     return n;
 }
 
-static void quarantine(struct fact *f)
+static void quarantine(struct fact_slot *s, struct fact *f, int64_t now_ms)
 {
+    if (f->status != FACT_QUARANTINED)
+        f->recorded_at_ms = now_ms;
+    slot_is_due(s, now_ms);
     f->status = FACT_QUARANTINED;
     f->valid_from_ms = f->valid_to_ms = f->retired_at_ms = f->confirmed_at_ms = 0;
     f->confirmations = 0;
@@ -54,7 +57,8 @@ static void quarantine(struct fact *f)
 
 // What it rested on is gone: it goes with it; or it is quarantined until facts of two sessions bear
 // it again.
-static void take_evidence(struct fact *f, const char *id, int64_t now_ms, uint32_t *count)
+static void take_evidence(struct fact_slot *s, struct fact *f, const char *id, int64_t now_ms,
+                          uint32_t *count)
 {
     bool of_two;
     uint32_t others = rests_on_others(f, id, &of_two);
@@ -65,7 +69,7 @@ static void take_evidence(struct fact *f, const char *id, int64_t now_ms, uint32
         return;
     }
     if (!of_two)
-        quarantine(f);
+        quarantine(s, f, now_ms);
     for (size_t i = 0; i < f->evidence.len;) {
         struct fact_evidence *e = VEC_AT(&f->evidence, struct fact_evidence, i);
 
@@ -94,7 +98,7 @@ int forget_conclusions(struct fact_book *b, const char *id, int64_t now_ms, uint
                 continue;
             code = book_own(b, i, &s, err);
             if (!code)
-                take_evidence(fact_slot_at(s, n), id, now_ms, count);
+                take_evidence(s, fact_slot_at(s, n), id, now_ms, count);
         }
     }
     return code;
@@ -148,7 +152,8 @@ static bool is_borne(const struct fact_book *b, const struct fact *f)
     return false;
 }
 
-int fact_book_retire_unborne(struct fact_book *b, uint32_t *count, struct err *err)
+int fact_book_retire_unborne(struct fact_book *b, int64_t now_ms, uint32_t *count,
+                             struct err *err)
 {
     uint32_t retired = 0;
     int code = E_OK;
@@ -167,7 +172,7 @@ int fact_book_retire_unborne(struct fact_book *b, uint32_t *count, struct err *e
             struct fact *own = fact_slot_at(s, n);
             for (size_t e = 0; e < own->evidence.len; e++)
                 VEC_AT(&own->evidence, struct fact_evidence, e)->supported = false;
-            quarantine(own);
+            quarantine(s, own, now_ms);
             retired++;
         }
     }
@@ -176,7 +181,13 @@ int fact_book_retire_unborne(struct fact_book *b, uint32_t *count, struct err *e
     return code;
 }
 
-// ---- quarantine that is over
+// ---- quarantine, and that it is over
+
+void slot_is_due(struct fact_slot *s, int64_t now_ms)
+{
+    if (!s->due_at_ms || s->due_at_ms > now_ms)
+        s->due_at_ms = now_ms;
+}
 
 static uint32_t drop_from(struct fact_slot *s, int64_t before_ms)
 {

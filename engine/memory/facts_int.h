@@ -59,6 +59,9 @@ bool evidence_is_news(const struct fact *f, const struct fact_evidence *e);
 int evidence_add(struct fact *f, const struct fact_evidence *e, struct err *err);
 // Takes the i-th piece of evidence away, with what was counted of it.
 void evidence_remove(struct fact *f, size_t i);
+// What was believed is in quarantine from now on: who drops it when that is over is to look at the
+// slot, as only the rules say when.
+void slot_is_due(struct fact_slot *s, int64_t now_ms);
 // Room in the slot for one fact more, or for more evidence of the one that has this id; false:
 // there is none. Pointers to its facts are others then.
 bool slot_make_room(struct fact_slot *s, const char *id);

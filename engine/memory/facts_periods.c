@@ -248,6 +248,9 @@ static void write_facts(const struct sweep *s, struct fact *const *facts, size_t
             write_fact(f, s->spans.ptr, s->spans.len, now_ms);
             continue;
         }
+        // Quarantine begins when nobody vouches for it any more.
+        if (f->status != FACT_QUARANTINED)
+            f->recorded_at_ms = now_ms;
         f->status = FACT_QUARANTINED;
         f->valid_from_ms = f->valid_to_ms = f->retired_at_ms = 0;
         f->by[0] = '\0';

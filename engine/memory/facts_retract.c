@@ -66,7 +66,11 @@ static int retract_slot(const struct retracting *r, uint32_t at, struct err *err
         else
             n++;
     }
-    return code ? code : facts_settle_periods(&s, 1, s->one, r->now_ms, err);
+    if (!code)
+        code = facts_settle_periods(&s, 1, s->one, r->now_ms, err);
+    if (!code && fact_slot_count(s, FACT_QUARANTINED))
+        slot_is_due(s, r->now_ms);
+    return code;
 }
 
 int fact_book_retract(struct fact_book *b, const char *session,

@@ -21,7 +21,7 @@ struct entry {
     struct memory_user user;     // for digests
     struct entry *newer, *older; // least recently used order
     struct book *book;           // as it was loaded or written last; NULL: it is to be loaded
-    size_t bytes;                // of it, as counted in the worker's total
+    size_t bytes;                // of it and of this, as counted in the worker's total
     bool busy, posted;
     bool erased;                 // its user is: it goes when nobody waits
     struct book_wait *waits, *waits_end, *asked;  // asked: whom this round answers
@@ -70,7 +70,7 @@ static void link_newest(struct entry *e)
 
 static void keep_book(struct entry *e, struct book *b)
 {
-    size_t bytes = b ? book_bytes(b) : 0;
+    size_t bytes = sizeof(*e) + (b ? book_bytes(b) : 0);
 
     book_release(e->book);
     e->book = b;
@@ -80,7 +80,8 @@ static void keep_book(struct entry *e, struct book *b)
 
 static void entry_free(struct entry *e)
 {
-    keep_book(e, NULL);
+    book_release(e->book);
+    e->w->books->bytes -= e->bytes;
     unlink_order(e);
     map_remove(e->w->books->by_name, slice_str(e->name));
     mem_free(e);
@@ -91,13 +92,15 @@ static bool in_use(const struct entry *e)
     return e->busy || e->posted || e->waits || e->changes;
 }
 
+// With room for one more.
 static void free_idle(struct worker *w)
 {
     struct books *all = w->books;
 
     for (struct entry *e = all->oldest, *newer; e; e = newer) {
         newer = e->newer;
-        if (all->bytes <= w->env.live_bytes_max / BOOKS_PART_OF_LIMIT)
+        if (all->bytes <= w->env.live_bytes_max / BOOKS_PART_OF_LIMIT &&
+            map_len(all->by_name) < ENTRIES_MAX)
             break;
         if (!in_use(e))
             entry_free(e);
@@ -332,13 +335,6 @@ static void fill_rest(struct entry *e)
     b->manifest.knowledge = fact_book_count(b->facts, TIER_KNOWLEDGE, FACT_ACTIVE);
 }
 
-static bool same_manifest(const struct memory_manifest *a, const struct memory_manifest *b)
-{
-    return a->facts == b->facts && a->knowledge == b->knowledge && a->sessions == b->sessions &&
-           a->reflected_at_ms == b->reflected_at_ms && a->tries == b->tries &&
-           a->due_at_ms == b->due_at_ms;
-}
-
 // What the change wants is in e->next; false: nothing is to be written.
 static bool fill_commit(struct entry *e)
 {
@@ -346,7 +342,7 @@ static bool fill_commit(struct entry *e)
 
     fill_rest(e);
     bool changes = c->slots_len || c->journal_len || c->journal_gone_len || c->core ||
-                   c->learnt || !same_manifest(&e->next->manifest, &e->book->manifest);
+                   c->learnt || !book_same_manifest(e->next, e->book);
     c->manifest = changes ? &e->next->manifest : NULL;
     return changes || c->notes_len;
 }
@@ -354,6 +350,7 @@ static bool fill_commit(struct entry *e)
 static void change(struct entry *e)
 {
     struct book_change *c = e->changes;
+    int64_t now_ms = clock_wall_ms(e->w->env.clock);
     struct err err = ERR_INIT;
     int code = book_copy(&e->next, e->book, &err);
 
@@ -361,7 +358,7 @@ static void change(struct entry *e)
     if (!code)
         code = c->apply(c, e->next, &e->commit, &err);
     if (!code && fact_book_changed(e->next->facts))
-        code = fact_book_retire_unborne(e->next->facts, NULL, &err);
+        code = fact_book_retire_unborne(e->next->facts, now_ms, NULL, &err);
     if (!code)
         code = fill_slots(e, &err);
     if (!code && fill_commit(e)) {

@@ -61,6 +61,15 @@ int book_copy(struct book **out, const struct book *from, struct err *err)
     return code;
 }
 
+bool book_same_manifest(const struct book *of, const struct book *other)
+{
+    const struct memory_manifest *a = &of->manifest, *b = &other->manifest;
+
+    return a->facts == b->facts && a->knowledge == b->knowledge && a->sessions == b->sessions &&
+           a->reflected_at_ms == b->reflected_at_ms && a->tries == b->tries &&
+           a->due_at_ms == b->due_at_ms;
+}
+
 size_t book_bytes(const struct book *b)
 {
     return sizeof(*b) + fact_book_bytes(b->facts) + b->journal.cap * sizeof(struct journal_entry) +

@@ -110,7 +110,8 @@ static int apply(struct book_change *change, struct book *b, struct ledger_memor
     if (!is_due(r, &b->manifest))
         return E_OK;
     if (!r->rest_ms)
-        code = fact_book_retire_unborne(b->facts, &r->retired, err);
+        code = fact_book_retire_unborne(b->facts, clock_wall_ms(r->run->w->env.clock),
+                                        &r->retired, err);
     if (!code)
         code = conclude(r, b, &r->by_hook, &r->hook_cited, err);
     if (!code)

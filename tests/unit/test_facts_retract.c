@@ -122,10 +122,34 @@ static void test_retract__what_rests_on_it(void **state)
     fact_book_free(b);
 }
 
+// What nobody vouches for any more is quarantined from then on, and comes up to be dropped.
+static void test_retract__quarantine_begins(void **state)
+{
+    const struct memory_rules days = {.on = true, .quarantine_ms = 10};
+    struct fact_book *b = facts_kit_book();
+    struct fact_candidate held = facts_kit_said("likes", "tea", 1, HELD),
+                          said = facts_kit_said("likes", "tea", 2, SAID);
+    struct fact_slot *dirty;
+    uint32_t count;
+
+    (void)state;
+    facts_kit_consider(b, &held, false, &days, 100);
+    facts_kit_consider(b, &said, true, &days, 100);
+    fact_book_settle(b);
+    retract(b, "s", 2);
+    assert_int_equal(fact_book_dirty(b, &dirty, 1), 1);
+    assert_int_equal(dirty->due_at_ms, NOW_MS);
+    assert_int_equal(fact_book_drop_quarantined(b, &days, NOW_MS + 9, &count, NULL), E_OK);
+    assert_int_equal(count, 0);
+    assert_int_equal(dirty->due_at_ms, NOW_MS + 10);
+    fact_book_free(b);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test(test_retract__##name)
-    const struct CMUnitTest tests[] = {TEST(scripts), TEST(confirmations), TEST(what_rests_on_it)};
+    const struct CMUnitTest tests[] = {TEST(scripts), TEST(confirmations), TEST(what_rests_on_it),
+                                        TEST(quarantine_begins)};
 
     return cmocka_run_group_tests_name("retract", tests, NULL, NULL);
 }

@@ -75,7 +75,7 @@ static void test_knowledge__rests_on_one_fact_said_twice(void **state)
     say(b, "s2", "likes", "the sea", 2, id[0]);
     assert_int_equal(conclude(b, "the sea", (const char(*)[FACT_ID_BYTES])id, 1), OUTCOME_NEW);
     assert_int_equal(conclude(b, "the sea", (const char(*)[FACT_ID_BYTES])id, 1), OUTCOME_SAME);
-    assert_int_equal(fact_book_retire_unborne(b, &retired, NULL), E_OK);
+    assert_int_equal(fact_book_retire_unborne(b, NOW_MS, &retired, NULL), E_OK);
     assert_int_equal(retired, 0);
     assert_int_equal(active(b), 1);
     assert_int_equal(fact_book_forget(b, id[0], NOW_MS, &retired, NULL), E_OK);
@@ -95,15 +95,15 @@ static void test_knowledge__goes_with_its_facts(void **state)
     assert_int_equal(conclude(b, "to the coast", (const char(*)[FACT_ID_BYTES])ids, 2),
                      OUTCOME_NEW);
     fact_book_settle(b);
-    assert_int_equal(fact_book_retire_unborne(b, &count, NULL), E_OK);
+    assert_int_equal(fact_book_retire_unborne(b, NOW_MS, &count, NULL), E_OK);
     assert_int_equal(count, 0);
     assert_false(fact_book_changed(b));
 
     say(b, "s3", "lives_in", "Moscow", 3, other);  // Bergen is superseded
-    assert_int_equal(fact_book_retire_unborne(b, &count, NULL), E_OK);
+    assert_int_equal(fact_book_retire_unborne(b, NOW_MS, &count, NULL), E_OK);
     assert_int_equal(count, 1);
     assert_int_equal(active(b), 0);
-    assert_int_equal(fact_book_retire_unborne(b, &count, NULL), E_OK);
+    assert_int_equal(fact_book_retire_unborne(b, NOW_MS, &count, NULL), E_OK);
     assert_int_equal(count, 0);
     // What bears it not, does not bring it back; what does, does.
     assert_int_equal(conclude(b, "to the coast", (const char(*)[FACT_ID_BYTES])ids, 2),
@@ -112,12 +112,66 @@ static void test_knowledge__goes_with_its_facts(void **state)
     assert_int_equal(conclude(b, "to the coast", (const char(*)[FACT_ID_BYTES])ids, 2),
                      OUTCOME_PROMOTED);
     assert_int_equal(active(b), 1);
-    assert_int_equal(fact_book_retire_unborne(b, &count, NULL), E_OK);
+    assert_int_equal(fact_book_retire_unborne(b, NOW_MS, &count, NULL), E_OK);
     assert_int_equal(count, 0);
 
     assert_int_equal(fact_book_forget(b, ids[0], NOW_MS, &count, NULL), E_OK);
-    assert_int_equal(fact_book_retire_unborne(b, &count, NULL), E_OK);
+    assert_int_equal(fact_book_retire_unborne(b, NOW_MS, &count, NULL), E_OK);
     assert_int_equal(active(b), 0);
+    fact_book_free(b);
+}
+
+// Knowledge that nothing bears any more is quarantined from then on, and its slot comes up: who
+// drops what is held finds it, and leaves it for as long as the rules say.
+static void test_knowledge__is_dropped_in_time(void **state)
+{
+    enum { LATER = 50 * NOW_MS };
+    const struct memory_rules days = {.on = true, .quarantine_ms = 10 * NOW_MS};
+    struct fact_book *b = facts_kit_book();
+    struct fact_slot *dirty[4];
+    char ids[2][FACT_ID_BYTES];
+    uint32_t count;
+
+    (void)state;
+    say(b, "s1", "lives_in", "Bergen", 1, ids[0]);
+    say(b, "s2", "likes", "boats", 2, ids[1]);
+    assert_int_equal(conclude(b, "to the coast", (const char(*)[FACT_ID_BYTES])ids, 2),
+                     OUTCOME_NEW);
+    fact_book_settle(b);
+    assert_int_equal(fact_book_forget(b, ids[0], LATER, &count, NULL), E_OK);
+    assert_int_equal(active(b), 0);
+    assert_int_equal(fact_book_dirty(b, dirty, 4), 2);
+    assert_int_equal(dirty[0]->due_at_ms + dirty[1]->due_at_ms, LATER);
+    fact_book_settle(b);
+    assert_int_equal(fact_book_drop_quarantined(b, &days, LATER, &count, NULL), E_OK);
+    assert_int_equal(count, 0);
+    assert_int_equal(fact_book_dirty(b, dirty, 4), 1);
+    assert_int_equal(dirty[0]->due_at_ms, LATER + 10 * NOW_MS);
+    assert_int_equal(fact_book_drop_quarantined(b, &days, LATER + 10 * NOW_MS, &count, NULL),
+                     E_OK);
+    assert_int_equal(count, 1);
+    fact_book_free(b);
+}
+
+static void test_knowledge__unborne_is_due(void **state)
+{
+    struct fact_book *b = facts_kit_book();
+    struct fact_slot *dirty[4];
+    char ids[2][FACT_ID_BYTES], other[FACT_ID_BYTES];
+    uint32_t count;
+
+    (void)state;
+    say(b, "s1", "lives_in", "Bergen", 1, ids[0]);
+    say(b, "s2", "likes", "boats", 2, ids[1]);
+    assert_int_equal(conclude(b, "to the coast", (const char(*)[FACT_ID_BYTES])ids, 2),
+                     OUTCOME_NEW);
+    say(b, "s3", "lives_in", "Moscow", 3, other);
+    fact_book_settle(b);
+    assert_int_equal(fact_book_retire_unborne(b, 7 * NOW_MS, &count, NULL), E_OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(fact_book_dirty(b, dirty, 4), 1);
+    assert_int_equal(dirty[0]->due_at_ms, 7 * NOW_MS);
+    assert_int_equal(fact_slot_at(dirty[0], 0)->recorded_at_ms, 7 * NOW_MS);
     fact_book_free(b);
 }
 
@@ -127,6 +181,8 @@ int main(void)
         cmocka_unit_test(test_knowledge__rests_on_two_sessions),
         cmocka_unit_test(test_knowledge__rests_on_one_fact_said_twice),
         cmocka_unit_test(test_knowledge__goes_with_its_facts),
+        cmocka_unit_test(test_knowledge__is_dropped_in_time),
+        cmocka_unit_test(test_knowledge__unborne_is_due),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -449,6 +449,28 @@ static void test_ledger_memory__in_line(void **state)
     process_close(&p);
 }
 
+// However much memory there is, and however little each of them takes: there is room for one more.
+static void test_ledger_memory__more_users_than_are_kept(void **state)
+{
+    enum { USERS = (1 << 16) + 2 };
+    struct process p;
+
+    process_open(&p, *state);
+    p.worker.env.live_bytes_max = UINT64_MAX;
+    for (int i = 0; i < USERS; i++) {
+        struct opened o = {.wait = {.done = on_open, .bot = "hello"}};
+
+        o.wait.user = &o;
+        snprintf(o.wait.partition, sizeof(o.wait.partition), "u%d", i);
+        book_open(&p.worker, &o.wait);
+        process_until(&p, &o.done);
+        if (o.wait.code)
+            fail_msg("user %d: %d %s", i, o.wait.code, o.wait.err.message);
+        book_release(o.wait.book);
+    }
+    process_close(&p);
+}
+
 // A store on disk that is this process's.
 static char folder[] = "/tmp/parley-memory-XXXXXX", sqlite_url[128];
 static char memory_url[] = "memory:";
@@ -500,6 +522,8 @@ int main(void)
         ON_BOTH(test_ledger_memory__a_change_that_is_not_made),
         ON_BOTH(test_ledger_memory__in_line),
         cmocka_unit_test(test_ledger_memory__all_damage_is_told),
+        {"more_users_than_are_kept", test_ledger_memory__more_users_than_are_kept, NULL, NULL,
+         memory_url},
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
