@@ -345,6 +345,8 @@ local FIRST_PERSON <const> = {
     { "^(%a+s) ", function(verb) return "I " .. verb:sub(1, -2) .. " " end },
 }
 local function as_said(fact)
+    -- One that nobody confirmed for long: "Earlier: name Ann (not confirmed for 4 months; …)".
+    fact = fact:match("^Earlier: (.*) %(not confirmed .*%)$") or fact
     if fact:find(":", 1, true) then
         return fact
     end

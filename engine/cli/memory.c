@@ -54,6 +54,26 @@ static void print_words(struct output *o, struct json value)
     buf_release(&text);
 }
 
+// Somebody's words, line by line.
+static void print_text(struct output *o, struct json value)
+{
+    struct buf text = BUF_INIT(VALUE_MAX);
+
+    json_string(value, &text);
+    for (size_t from = 0; from < text.len;) {
+        const char *end = memchr(text.ptr + from, '\n', text.len - from);
+        size_t len = end ? (size_t)(end - text.ptr) - from : text.len - from;
+
+        if (len) {
+            output_str(o, "    ");
+            output_text(o, slice_of(text.ptr + from, len));
+            output_str(o, "\n");
+        }
+        from += len + 1;
+    }
+    buf_release(&text);
+}
+
 // The beginning of what a member says: of an id, or of a time up to the minute.
 static void print_short(struct output *o, struct json value, size_t len)
 {
@@ -165,9 +185,8 @@ static void print_entry(struct output *o, struct json entry)
         output_str(o, "session ");
         print_short(o, json_get(entry, "session"), SHORT_ID);
     }
-    output_str(o, "\n    ");
-    print_words(o, json_get(entry, "text"));
     output_str(o, "\n");
+    print_text(o, json_get(entry, "text"));
 }
 
 // Whether there was anything to print.
@@ -205,20 +224,23 @@ static bool print_core(struct output *o, struct json core)
     return true;
 }
 
-static void note_nothing(struct cli *cli, struct json root)
+static void note_nothing(struct cli *cli, struct json root, unsigned what)
 {
     struct buf bot = BUF_INIT(VALUE_MAX);
     struct slice name = json_text(json_get(root, "bot"), &bot);
 
     if (!json_bool(json_get(root, "remembers"), false))
-        output_note(&cli->output, "bot %.*s remembers nothing beyond a conversation: its policy "
-                    "has no `memory`", SLICE_FMT(name));
+        output_note(&cli->output, "bot %.*s remembers nothing beyond a conversation: no "
+                    "policy of that name has a `memory`", SLICE_FMT(name));
+    else if (what & ~(unsigned)PARLEY_MEMORY_ALL)
+        output_note(&cli->output, "bot %.*s has nothing of this kind about this user",
+                    SLICE_FMT(name));
     else
-        output_note(&cli->output, "bot %.*s has learnt nothing yet", SLICE_FMT(name));
+        output_note(&cli->output, "bot %.*s has learnt nothing of this user yet", SLICE_FMT(name));
     buf_release(&bot);
 }
 
-static int print_table(struct cli *cli, struct json root)
+static int print_table(struct cli *cli, struct json root, unsigned what)
 {
     struct output *o = &cli->output;
 
@@ -227,7 +249,7 @@ static int print_table(struct cli *cli, struct json root)
     any |= print_part(o, "JOURNAL", json_get(root, "journal"), print_entry);
     any |= print_core(o, json_get(root, "core"));
     if (!any)
-        note_nothing(cli, root);
+        note_nothing(cli, root, what);
     return PARLEY_OK;
 }
 
@@ -310,7 +332,7 @@ int memory_list(struct cli *cli, const parley_scope *scope, unsigned what)
     else if (cli->options.format == FORMAT_CSV)
         code = print_csv(cli, root, what);
     else
-        code = print_table(cli, root);
+        code = print_table(cli, root, what);
     cli_answer_free(&answer);
     return code;
 }
@@ -330,10 +352,13 @@ static void print_evidence(struct output *o, struct json evidence)
         output_str(o, " (that it is so no more)");
     else if (!json_bool(json_get(evidence, "supported"), true))
         output_str(o, " (does not bear it out)");
-    output_str(o, "; ");
-    print_words(o, json_get(evidence, "extractor"));
-    output_str(o, ", ");
-    print_words(o, json_get(evidence, "policy"));
+    // Of a fact that was forgotten it is not kept who found it.
+    if (is_said(json_get(evidence, "extractor"))) {
+        output_str(o, "; ");
+        print_words(o, json_get(evidence, "extractor"));
+        output_str(o, ", ");
+        print_words(o, json_get(evidence, "policy"));
+    }
     if (is_said(json_get(evidence, "fact"))) {
         output_str(o, ", fact ");
         print_words(o, json_get(evidence, "fact"));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // test_memory_learn.c: what the rules of parley.memory learn, in the sandbox: of sentences whose
 // facts are known, with precision and recall; what it costs; what a policy adds of its own.
+#include "memory/gate.h"
 #include "policy_kit.h"
 
 enum { SENTENCES_MAX = 2000, LINE_BYTES = 512, FACTS_MAX = 8, LONG_BYTES = 2048 };
@@ -27,8 +28,34 @@ static void write_candidate(const struct fact_candidate *c, char out[LINE_BYTES]
 }
 
 struct score {
-    unsigned sentences, wanted, found, right;
+    unsigned sentences, wanted, found, right, supported;
 };
+
+// Whether the gate finds that the sentence bears out what is rightly found in it.
+static bool is_supported(const char *sentence, const struct fact_candidate *c)
+{
+    const struct gate_source source = {.text = slice_str(sentence)};
+    const struct gate_claim claim = {
+        .subject = c->subject.len ? safe_slice(c->subject) : SLICE_LIT("user"),
+        .predicate = safe_slice(c->predicate),
+        .value = safe_slice(c->value),
+        .quote = safe_slice(c->quote),
+        .negates = c->negates,
+        .wish = c->kind == FACT_PREFERENCE || c->kind == FACT_DECISION ||
+                c->kind == FACT_FOLLOW_UP,
+        .style = c->kind == FACT_STYLE,
+    };
+    struct gate_verdict v;
+    struct gate *gate;
+
+    assert_int_equal(gate_open(&gate, &source, NULL), E_OK);
+    assert_int_equal(gate_judge(gate, &claim, &v, NULL), E_OK);
+    gate_close(gate);
+    if (v.result != GATE_SUPPORTED)
+        print_message("# %s: %.*s: %s: %s\n", sentence, SLICE_FMT(c->predicate),
+                      gate_result_word(v.result), v.why);
+    return v.result == GATE_SUPPORTED;
+}
 
 // One sentence with what is wanted of it.
 static void judge(struct policy *p, const char *sentence, char wanted[][LINE_BYTES], unsigned n,
@@ -50,6 +77,7 @@ static void judge(struct policy *p, const char *sentence, char wanted[][LINE_BYT
             right = strcmp(line, wanted[k]) == 0;
         score->found++;
         score->right += right;
+        score->supported += right && is_supported(sentence, c);
         // A quote is where it stands, and has the value in it.
         if (c->end == 0 || c->end - c->start != c->quote.len ||
             memcmp(sentence + c->start, c->quote.ptr, c->quote.len) != 0)
