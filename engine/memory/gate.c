@@ -19,7 +19,8 @@ enum {
     SENTENCES_MAX = 3,      // that a quote may go over
     TAINTED_WORDS = 8,      // a sentence of so many words that was recalled is a copy of it
     PARTICLE_BYTES = 12,
-    YES_WORDS = 8,          // of an answer that confirms
+    YES_WORDS = 8,           // of an answer that confirms
+    BARE_ORDER_WORDS = 8,    // of a message that says how to be answered, and no more
 };
 
 const char *gate_result_word(enum gate_result r)
@@ -303,6 +304,25 @@ static bool is_tainted(const struct gate *g, const struct gate_sentence *s)
            has_bytes(buf_slice(&g->recalled), slice_of(t->keys.ptr + start, end - start));
 }
 
+// "Please reply in English.": a short message of nothing else, which works on no text, tells how to
+// be answered.
+static bool is_bare_order(const struct judging *j)
+{
+    const struct gate_text *t = &j->g->t;
+    const struct gate_past *past = j->g->source.past;
+
+    if (!j->claim->style || t->hidden || t->sentences.len != 1 ||
+        sentence_at(t, 0)->words > BARE_ORDER_WORDS ||
+        (past && (past->play || past->work || past->next)))
+        return false;
+    for (size_t i = 0; i < t->tokens.len; i++) {
+        uint8_t kind = token_at(t, i)->kind;
+        if (kind != TOKEN_WORD && kind != TOKEN_COMMA && kind != TOKEN_STOP && kind != TOKEN_BANG)
+            return false;
+    }
+    return true;
+}
+
 // The quote stands from token a to b.
 static void judge_place(struct judging *j, uint32_t a, uint32_t b)
 {
@@ -311,7 +331,9 @@ static void judge_place(struct judging *j, uint32_t a, uint32_t b)
     struct gate_verdict v;
     enum gate_why why = OWN;
 
-    if (!own_between(t, a, b, &why)) {
+    bool own = own_between(t, a, b, &why);
+    bool ordered = (why == WHY_INTRODUCED || why == WHY_WORKED) && is_bare_order(j);
+    if (!own && !ordered) {
         verdict(&v, GATE_QUARANTINE, GATE_BY_MATERIAL, gate_why_words[why]);
         take(j, &v);
         return;

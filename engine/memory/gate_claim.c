@@ -19,7 +19,8 @@ static bool claim_denies(const struct gate_look *l)
     const uint64_t no = GATE_BIT(NOT) | GATE_BIT(AVERSE) | GATE_BIT(PAST);
     const char *const parts[] = {"dislike", "hate", "avoid", "allerg", "intoler", "not_", "no_",
                                  "former", "previous", "past", "never", "cannot", "without",
-                                 "ended", "lacks", "fear", "ex_", "was_", "lived", "worked"};
+                                 "ended", "lacks", "fear", "ex_", "was_", "lived", "worked",
+                                 "new_to"};
 
     if (l->claim->negates || is(l->predicate | l->value, no))
         return true;
@@ -120,6 +121,8 @@ static const char *no_question(struct gate_look *l)
     const struct gate_sentence *s = l->s;
     uint32_t from = question_from(l), i = s->from;
 
+    if (look_reminds(l))
+        return NULL;
     if (l->last >= from)
         return "it is a question";
     // Without its mark: "do I live in Lisbon", "where do I live"
@@ -163,11 +166,29 @@ static const char *no_report(struct gate_look *l)
     return NULL;
 }
 
+// Where what is said of the value begins: "I don't live here, I live there" says it once more, of
+// another value, with the same verb.
+static uint32_t said_from(const struct gate_look *l)
+{
+    uint32_t from = l->from;
+
+    for (uint32_t i = l->from + 1; i + 2 < l->first; i++) {
+        struct slice verb = token_key(l->t, token_at(l->t, i + 2));
+        if (token_at(l->t, i)->kind != TOKEN_COMMA ||
+            !is(token_at(l->t, i + 1)->is, GATE_BIT(SELF)))
+            continue;
+        for (uint32_t k = l->from; k < i; k++)
+            if (slice_eq(token_key(l->t, token_at(l->t, k)), verb))
+                from = i + 1;
+    }
+    return from;
+}
+
 // What denies stands before the value in its clause, or behind it before a comma: "I live here, not
 // there" denies nothing of "here". "No, I …" answers.
 static bool is_denied(const struct gate_look *l)
 {
-    for (uint32_t i = l->from; i < l->to; i++) {
+    for (uint32_t i = said_from(l); i < l->to; i++) {
         const struct gate_token *k = token_at(l->t, i);
         bool answers = k->kind == TOKEN_WORD && i + 1 < l->s->to && k[1].kind == TOKEN_COMMA &&
                        (i == l->s->from);
@@ -190,6 +211,18 @@ static bool ends_in_no(const struct gate_look *l)
     return i > l->last + 1 && is(token_at(l->t, i - 1)->is, GATE_BIT(NOT));
 }
 
+// Words that end what was so, where nothing but that is claimed: "I sold my car".
+static bool is_ended(const struct gate_look *l)
+{
+    static const char *const words[] = {"lived", "moved", "left", "sold", "died", "lost", "quit",
+                                        "retired", "divorced", "fired", "laid"};
+
+    for (uint32_t i = l->from; i < l->to; i++)
+        if (LOOK_ANY(l->t, i, words))
+            return true;
+    return false;
+}
+
 static const char *no_contrary(struct gate_look *l)
 {
     bool no = is_denied(l) || ends_in_no(l);
@@ -198,7 +231,7 @@ static const char *no_contrary(struct gate_look *l)
     bool denies = claim_denies(l);
 
     if (l->claim->negates)
-        return no || over || averse ? NULL : "it states what is claimed to be over";
+        return no || over || averse || is_ended(l) ? NULL : "it states what is claimed to be over";
     if ((no || over) && !denies)
         return "it says the contrary";
     if (averse && claim_likes(l) && !denies)

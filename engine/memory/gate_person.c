@@ -120,7 +120,7 @@ const char *look_opens(struct gate_look *l)
     const uint64_t never = GATE_BIT(TEXT) | GATE_BIT(KIN) | GATE_BIT(OTHER) | GATE_BIT(USER);
     uint32_t self = governing(l), from = l->s->from, unknown = 0, words = 0, may = 1;
 
-    if (self == UINT32_MAX || self > l->last || l->s->unknown)
+    if (self == UINT32_MAX || self > l->last || l->s->unknown || look_reminds(l))
         return NULL;
     for (uint32_t i = l->s->from; i < self; i++) {
         uint8_t kind = token_at(l->t, i)->kind;
@@ -158,7 +158,8 @@ const char *look_opens(struct gate_look *l)
 static bool is_of_kin(const struct gate_look *l)
 {
     static const char *const parts[] = {"famil", "relation", "pet", "partner", "child", "people",
-                                        "contact", "marri", "has_"};
+                                        "contact", "marri", "has_", "sibling", "parent",
+                                        "relative"};
 
     for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
         if (look_has(l->claim->predicate, parts[i]))
@@ -192,8 +193,9 @@ const char *look_of_the_user(struct gate_look *l)
                   LOOK_ANY(l->t, i, copulas);
         kin |= is(k, GATE_BIT(KIN)) && !copula;
         uint32_t next = look_next(l, i);
-        // "I want you to …", but not "I think you are …"
-        if (is(k, GATE_BIT(YOU)) && next < l->s->to && !look_is(l->t, next, "to"))
+        // "I want you to …", "I'll tell you how …", but not "I think you are …"
+        if (is(k, GATE_BIT(YOU)) && !look_has(l->claim->predicate, "follow_up") &&
+            next < l->s->to && !look_is(l->t, next, "to"))
             other |= self != UINT32_MAX;
     }
     if (is_of_kin(l))
@@ -244,7 +246,8 @@ static bool is_short_unknown(const struct gate_look *l)
 
 const char *look_in_first_person(struct gate_look *l)
 {
-    if (is_first_person(l) || (l->claim->style && is_order(l)) || is_short_unknown(l))
+    if (is_first_person(l) || (l->claim->style && is_order(l)) || look_reminds(l) ||
+        is_short_unknown(l))
         return NULL;
     return "it is no statement in the first person";
 }

@@ -15,10 +15,10 @@ local _ENV = nil
 -- What points elsewhere says nothing by itself.
 local POINTERS = set [[to up with on at in after before another from his her everywhere it this
     that these those them him her you your yours they he she we us me i my everything nothing
-    something anything everyone anyone someone one ones both such some any all how what when
-    where why who which whatever there here much more less most having getting seeing hearing
-    talking if so too not no well way kind sort lot lots bit thing things stuff same other
-    another every each few many its our ours their theirs myself yourself enough very really too]]
+    something anything everyone anyone someone one ones both such some any all how what when where
+    why who which whatever there here much more less most having getting seeing hearing talking if
+    so too not no well way kind sort lot lots bit thing things stuff same other as of another every
+    each few many its our ours their theirs myself yourself enough very really too]]
 local VAGUE = set [[fun good nice great cool ok okay fine bad better best sure true right wrong
     day today tomorrow time help idea question problem lol soon later now together anything else
     back chance break moment look while hello hi thanks sound]]

@@ -94,6 +94,47 @@ static void test_gate__tells_why_not(void **state)
     }
 }
 
+// What the rules find, in sentences that deny, end, ask for a reminder or name kin.
+static void test_gate__says_it_in_its_way(void **state)
+{
+    static const struct {
+        const char *text, *predicate, *value;
+        bool negates, supported;
+    } rows[] = {
+        {"My sister Anna lives in Lyon.", "sibling", "Anna", false, true},
+        {"My sister Anna lives in Lyon.", "lives_in", "Lyon", false, false},
+        {"My uncle Bob likes fishing.", "relative", "Bob", false, true},
+        {"Can you remind me to buy milk?", "reminder", "buy milk", false, true},
+        {"Can you remind me that I live in Lyon?", "lives_in", "Lyon", false, false},
+        {"Can you buy milk?", "reminder", "buy milk", false, false},
+        {"I've never used Docker.", "new_to", "Docker", false, true},
+        {"Please reply in English.", "reply_language", "English", false, true},
+        {"Use simple words.", "answer_level", "simple words", false, true},
+        {"Reply in English: I like tea.", "reply_language", "English", false, false},
+        {"Use simple words. It rains.", "answer_level", "simple words", false, false},
+        {"I sold my car.", "owns", "car", true, true},
+        {"I wash my car.", "owns", "car", true, false},
+        {"I don't live in Porto, I live in Braga.", "lives_in", "Braga", false, true},
+        {"I don't live in Porto, I live in Braga.", "lives_in", "Porto", false, false},
+        {"I live in Braga, I don't live in Porto.", "lives_in", "Porto", false, false},
+        {"I doubt it, I don't live in Porto.", "lives_in", "Porto", false, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct gate_claim c = lives_in(rows[i].value);
+
+        c.predicate = slice_str(rows[i].predicate);
+        c.negates = rows[i].negates;
+        c.wish = strcmp(rows[i].predicate, "reminder") == 0;
+        c.style = strcmp(rows[i].predicate, "reply_language") == 0 ||
+                  strcmp(rows[i].predicate, "answer_level") == 0;
+        struct gate_verdict v = judge(rows[i].text, c);
+        if ((v.result == GATE_SUPPORTED) != rows[i].supported)
+            fail_msg("%s: %s: %s", rows[i].text, rows[i].predicate, v.why);
+    }
+}
+
 static void test_gate__quote_and_value_stand_together(void **state)
 {
     const char *text = "I work with Ann. I live in Lisbon.";
@@ -304,6 +345,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gate__tells_where_it_is_stated),
         cmocka_unit_test(test_gate__tells_why_not),
+        cmocka_unit_test(test_gate__says_it_in_its_way),
         cmocka_unit_test(test_gate__quote_and_value_stand_together),
         cmocka_unit_test(test_gate__who_said_it),
         cmocka_unit_test(test_gate__a_copy_of_what_was_recalled_is_tainted),
