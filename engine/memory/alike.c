@@ -5,6 +5,7 @@
 #include "base/utf8.h"
 #include "memory/terms.h"
 #include <stdlib.h>
+#include <strings.h>
 #include <utf8proc.h>
 
 enum { DECOMPOSED_MAX = 32, COMMON_MIN = 3, LONGER_OF = 4 };
@@ -191,6 +192,17 @@ static bool is_part(const struct terms *few, const struct terms *many)
     return !want.len;
 }
 
+// Whether a value is one word of a-z with a capital: a name, it may be. Only those are stemmed.
+static bool is_name(struct slice value)
+{
+    size_t letters = 0;
+
+    while (letters < value.len && ((value.ptr[letters] | 0x20) >= 'a') &&
+           ((value.ptr[letters] | 0x20) <= 'z'))
+        letters++;
+    return letters && letters == value.len && value.ptr[0] <= 'Z';
+}
+
 static bool terms_near(const struct terms *a, const struct terms *b)
 {
     size_t in_a = count_stems(a), in_b = count_stems(b);
@@ -210,6 +222,11 @@ int alike_near(struct slice a, struct slice b, bool *near, struct err *err)
     *near = false;
     if (!same_signs(a, b))
         return E_OK;
+    // Stems tell no names apart: "Ann", "Anne".
+    if (is_name(a) && is_name(b)) {
+        *near = a.len == b.len && strncasecmp(a.ptr, b.ptr, a.len) == 0;
+        return E_OK;
+    }
     terms_init(&in_a);
     terms_init(&in_b);
     code = terms_read(&in_a, a, err);

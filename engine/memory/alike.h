@@ -15,7 +15,8 @@ int alike_normal(struct slice value, struct buf *out, struct err *err);
 
 // Whether two values are nearly the same: the same stems (memory/terms.h) in the same order, but
 // for light words ("in Berlin", "Berlin"); or, from three stems on, one has a word more in four,
-// which is no number and denies nothing. Signs that tell names apart ("C", "C++") must agree.
+// which is no number and denies nothing. Signs that tell names apart ("C", "C++") must agree, and
+// single words with a capital each ("Ann", "Anne") be the same.
 // Symmetric. E_NOMEM.
 int alike_near(struct slice a, struct slice b, bool *near, struct err *err);
 
