@@ -230,8 +230,8 @@ static void note_nothing(struct cli *cli, struct json root, unsigned what)
     struct slice name = json_text(json_get(root, "bot"), &bot);
 
     if (!json_bool(json_get(root, "remembers"), false))
-        output_note(&cli->output, "bot %.*s remembers nothing beyond a conversation: no "
-                    "policy of that name has a `memory`", SLICE_FMT(name));
+        output_note(&cli->output, "bot %.*s remembers nothing beyond a conversation: there is "
+                    "no `memory` in a policy of that name", SLICE_FMT(name));
     else if (what & ~(unsigned)PARLEY_MEMORY_ALL)
         output_note(&cli->output, "bot %.*s has nothing of this kind about this user",
                     SLICE_FMT(name));

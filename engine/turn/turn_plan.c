@@ -50,8 +50,10 @@ void turn_hook_failed(struct run *run, const char *hook, const struct err *err)
     // The warning tells whoever asked; of a script's own words the log has but the place, as they
     // may be what the user said.
     size_t len = err->code == E_POLICY ? place_bytes(err->message) : strlen(err->message);
-    log_line(run->w->env.log, LOG_INFO, "policy: %s: %s failed at %.*s", run->policy->info.version,
-             hook, (int)len, err->message);
+    // Of what runs behind a turn nobody is told but by the log.
+    bool behind = run->job->verb == JOB_LEARN || run->job->verb == JOB_REFLECT;
+    log_line(run->w->env.log, behind ? LOG_WARN : LOG_INFO, "policy: %s: %s failed at %.*s",
+             run->policy->info.version, hook, (int)len, err->message);
     emit_warning(run, "policy %s: %s failed (%s); the plain policy stood in",
                  run->policy->info.name, hook, err->message);
 }

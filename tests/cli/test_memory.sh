@@ -25,11 +25,24 @@ code 0
 keys '$' "user bot remembers facts knowledge journal core"
 expect "it does not" test "$(query "j ->> '\$.remembers'")" = 0
 
+it memory__a_hook_that_fails_is_told
+cat >policies/clumsy.lua <<'E2'
+return { memory = {
+    extract = function() return { { predicat = "likes" } } end } }
+E2
+run ask "I like tulips." --bot clumsy
+code 0
+says "memory.extract failed at policies/clumsy.lua:2"
+
 it memory__parts_of_it
 run memory --bot gardener
 code 0
 prints CORE
 prints "A gardener of few words."
+run memory --bot gardener --kind facts
+code 0
+silent
+says "nothing of this kind"
 run memory --bot gardener -o json --kind facts
 code 0
 keys '$' "facts"
