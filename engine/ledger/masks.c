@@ -193,9 +193,12 @@ static int take_page(struct masks *m, uint32_t page, struct json list, struct er
             continue;
         bool good = json_string(json_at(item, 0), &word) && json_string(json_at(item, 2), &hex) &&
                     number > 0 && number <= UINT32_MAX;
-        int code = good ? mask_book_load(m->book, buf_slice(&word), (uint32_t)number,
-                                         buf_slice(&hex), err)
-                        : err_set(err, E_CORRUPT, "masks/%010u: not a page of masks", page);
+        int code = word.no_memory || hex.no_memory
+                       ? err_set(err, E_NOMEM, "out of memory for a user's masks")
+                   : good && buf_ok(&word) && buf_ok(&hex)
+                       ? mask_book_load(m->book, buf_slice(&word), (uint32_t)number,
+                                        buf_slice(&hex), err)
+                       : err_set(err, E_CORRUPT, "masks/%010u: not a page of masks", page);
         buf_release(&word);
         buf_release(&hex);
         if (code)

@@ -294,7 +294,7 @@ void chain_sign(struct work *w, bool force, void (*then)(struct work *w))
     struct chain *c = w->state;
     bool keeps = vault_keeps_heads(w->ledger->env.vault);
 
-    if (keeps && (force || (!c->parted && c->end.n > c->head.n)))
+    if (keeps && (force || !c->parted))
         keep_head(w, &c->end, force, head_kept, then);
     else
         then(w);

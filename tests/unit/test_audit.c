@@ -174,6 +174,60 @@ static void test_audit__a_note_alone(void **state)
     kit_close(&k);
 }
 
+// Without memory there is no note, and it is told as that; nor is one that is longer than a record
+// of the outbox may be.
+static void test_audit__a_note_that_cannot_be_made(void **state)
+{
+    struct audit_note wide = full;
+    struct audit_outbox outbox;
+    struct store_item item;
+    struct err err = ERR_INIT;
+    int code = E_NOMEM;
+    unsigned failures = 0;
+    struct kit k;
+
+    (void)state;
+    kit_open(&k, "memory:");
+    for (uint64_t n = 1; code && n < 50; n++) {
+        mem_fail_at(n, 0);
+        code = audit_outbox(&outbox, &item, k.vault, &k.rand->rand, k.key, k.partition, &full,
+                            &err);
+        mem_fail_at(0, 0);
+        failures += code == E_NOMEM;
+        assert_true(code == E_OK || code == E_NOMEM);
+    }
+    assert_true(code == E_OK && failures > 0);
+    memset(wide.bot, 1, sizeof(wide.bot) - 1);  // six bytes each, as JSON
+    memset(wide.policy, 1, sizeof(wide.policy) - 1);
+    assert_int_equal(audit_outbox(&outbox, &item, k.vault, &k.rand->rand, k.key, k.partition, &wide,
+                                  &err), E_USAGE);
+    assert_non_null(strstr(err.message, "its bot's name is too long"));
+    kit_close(&k);
+}
+
+// A note of what was before says when.
+static void test_audit__a_note_has_the_time_that_it_is_given(void **state)
+{
+    struct audit_note note = {.action = AUDIT_OPERATOR_READ, .detail = AUDIT_SHOW,
+                              .at_ms = 1600000000123};
+    struct kit_store_op w = {.op = {.verb = STORE_SCAN, .key = SLICE_LIT(AUDIT_OUTBOX),
+                                    .limit = 10}};
+    struct ledger_op op;
+    struct kit k;
+
+    (void)state;
+    kit_open(&k, "memory:");
+    kit_ready(&k, &op);
+    audit_record(k.ledger, k.partition, k.key, &note, &op);
+    assert_int_equal(kit_wait(&k, &op), E_OK);
+    kit_submit(&k, &w);
+    assert_int_equal(w.op.rows_len, 1);
+    assert_int_equal(audit_note_read(&note, w.op.rows[0].meta, &op.err), E_OK);
+    assert_true(note.at_ms == 1600000000123);
+    store_op_release(&w.op);
+    kit_close(&k);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -184,6 +238,8 @@ int main(void)
         cmocka_unit_test(test_audit__a_session_that_is_resumed),
         cmocka_unit_test(test_audit__a_note_in_any_batch),
         cmocka_unit_test(test_audit__a_note_alone),
+        cmocka_unit_test(test_audit__a_note_that_cannot_be_made),
+        cmocka_unit_test(test_audit__a_note_has_the_time_that_it_is_given),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -413,6 +413,139 @@ static void test_masks__nomem(void **state)
     }
 }
 
+// Without memory what is stored is not read, and never called damaged, and no number changes.
+static void test_masks__nomem_while_loading(void **state)
+{
+    struct kit k;
+    unsigned failures = 0;
+    int code = E_NOMEM;
+
+    (void)state;
+    kit_open(&k, "memory:");
+    struct masks *m = opened(&k, true);
+    assert_int_equal(number_of(m, "a@x.org"), 1);
+    assert_int_equal(number_of(m, "b@x.org"), 2);
+    masks_keep(m, "desk", 0);
+    assert_int_equal(commit(&k, m), E_OK);
+    masks_free(m);
+    for (uint64_t n = 1; code && n < 200; n++) {
+        assert_int_equal(masks_new(&m, k.ledger, k.partition, k.key, NULL), E_OK);
+        mem_fail_at(n, 0);
+        code = load(&k, m, true);
+        mem_fail_at(0, 0);
+        failures += code == E_NOMEM;
+        assert_true(code == E_OK || code == E_NOMEM);
+        assert_true(code || (masks_loaded(m, true) && mask_book_len(masks_book(m)) == 2));
+        assert_int_equal(load(&k, m, true), E_OK);
+        assert_int_equal(number_of(m, "b@x.org"), 2);
+        assert_int_equal(number_of(m, "a@x.org"), 1);
+        masks_free(m);
+    }
+    assert_true(code == E_OK && failures > 8);
+    kit_close(&k);
+}
+
+// While others work there is no work to spare: then one cannot begin, and is told.
+static void test_masks__nomem_beside_others(void **state)
+{
+    (void)state;
+    for (int writes = 0; writes < 2; writes++) {
+        int code = E_NOMEM;
+        unsigned failures = 0;
+
+        for (uint64_t n = 1; code && n < 100; n++) {
+            struct waiting first, second;
+            struct kit k;
+
+            kit_open(&k, "memory:");
+            struct masks *m = opened(&k, false), *other;
+            assert_true(masks_loaded(m, false) && !masks_loaded(m, true));
+            assert_int_equal(masks_new(&other, k.ledger, k.partition, k.key, NULL), E_OK);
+            if (writes)
+                assert_int_equal(number_of(m, "a@x.org"), 1);
+            ready(&first);
+            ready(&second);
+            masks_load(other, false, &first.wait);
+            if (writes)
+                masks_commit(m, &second.wait);
+            else
+                masks_load(m, true, &second.wait);
+            assert_true(masks_to_commit(m));  // it is under way
+            mem_fail_at(n, 0);
+            loop_run(k.loop);
+            mem_fail_at(0, 0);
+            assert_true(first.done && second.done);
+            code = first.wait.op.code ? first.wait.op.code : second.wait.op.code;
+            failures += second.wait.op.code == E_NOMEM;
+            assert_true(code == E_OK || code == E_NOMEM);
+            assert_int_equal(load(&k, m, true), E_OK);
+            assert_int_equal(number_of(m, "a@x.org"), 1);
+            masks_free(other);
+            masks_free(m);
+            kit_close(&k);
+        }
+        assert_true(code == E_OK && failures > 0);
+    }
+}
+
+// A page that is ours by its seal and says no masks, as a mistake of a writer of ours would.
+static void test_masks__pages_that_say_no_masks(void **state)
+{
+    static const char *const pages[] = {
+        "{}", "[7]", "[[7,1,\"x\"]]", "[[\"email\",1,7]]",
+        "[[\"email\",0,\"0123456789abcdef0123456789abcdef\"]]",
+        "[[\"email\",4294967296,\"0123456789abcdef0123456789abcdef\"]]",
+        "[[\"a_word_that_is_longer_than_those_of_masks_ever_were_or_will_be\",1,"
+        "\"0123456789abcdef0123456789abcdef\"]]",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
+        struct buf sealing = BUF_INIT(4096);
+        struct sealed sealed;
+        struct masks *m;
+        struct kit k;
+
+        kit_open(&k, "memory:");
+        struct vault_place place = {slice_str(k.partition), SLICE_LIT("masks/0000000001"),
+                                    SLICE_LIT("{\"masks\":1}")};
+        struct safe_text body = kit_text(pages[i]);
+        assert_int_equal(vault_seal(k.vault, k.key, &place, body, &sealing, &sealed, NULL), E_OK);
+        kit_put(&k, "masks/0000000001", "{\"masks\":1}", sealed.bytes, 0);
+        assert_int_equal(masks_new(&m, k.ledger, k.partition, k.key, NULL), E_OK);
+        if (load(&k, m, false) != E_CORRUPT)
+            fail_msg("read: %s", pages[i]);
+        masks_free(m);
+        buf_release(&sealing);
+        kit_close(&k);
+    }
+}
+
+// Numbers that wait while a page turns out to be damaged are no conflict: the damage is told.
+static void test_masks__damage_found_while_numbers_wait(void **state)
+{
+    struct waiting w;
+    struct kit k;
+
+    (void)state;
+    kit_open(&k, "memory:");
+    struct masks *m = opened(&k, false);
+    assert_int_equal(number_of(m, "a@x.org"), 1);
+    assert_int_equal(commit(&k, m), E_OK);
+    assert_int_equal(number_of(m, "b@x.org"), 2);
+    kit_spoil(&k, "masks/0000000001", "{\"masks\":9}");
+    ready(&w);
+    masks_look_again(m, &w.wait);
+    loop_run(k.loop);
+    assert_true(w.done);
+    assert_int_equal(w.wait.op.code, E_CORRUPT);
+    kit_spoil(&k, "masks/0000000001", "{\"masks\":1}");
+    assert_int_equal(load(&k, m, false), E_OK);
+    assert_int_equal(number_of(m, "c@x.org"), 2);
+    masks_free(m);
+    kit_close(&k);
+}
+
 // One that says things, keeps them, and reads them again, beside another process that was there.
 static int say_and_keep(struct kit *k, unsigned values)
 {
@@ -484,6 +617,10 @@ int main(void)
         cmocka_unit_test(test_masks__each_bot_keeps_for_itself),
         cmocka_unit_test(test_masks__a_damaged_page_is_told),
         cmocka_unit_test(test_masks__nomem),
+        cmocka_unit_test(test_masks__nomem_while_loading),
+        cmocka_unit_test(test_masks__nomem_beside_others),
+        cmocka_unit_test(test_masks__pages_that_say_no_masks),
+        cmocka_unit_test(test_masks__damage_found_while_numbers_wait),
         cmocka_unit_test(test_masks__meddled_with),
     };
 

@@ -94,15 +94,16 @@ static void test_trail_ends__a_head_that_lags(void **state)
         assert_int_equal(trail_append_one(&t, 5), E_OK);
         trail_sound(&t, 5 + how);
     }
-    int code = E_NOMEM;
-    for (uint64_t n = 1; code && n < 100; n++) {
+    unsigned failures = 0;
+    for (uint64_t n = 1; n < 40; n++) {
         sign_head(&t, 2, second.hash);
         mem_fail_at(n, 0);
-        code = trail_append_one(&t, 7);
+        int code = trail_append_one(&t, 7);
         mem_fail_at(0, 0);
+        failures += code == E_NOMEM;
         assert_true(code == E_OK || code == E_NOMEM);
     }
-    assert_int_equal(code, E_OK);
+    assert_true(failures > 3);
     assert_int_equal(trail_append_one(&t, 8), E_OK);
     assert_int_equal(trail_problems(&t, NULL), 0);
     assert_int_equal(t.check.head.n, t.check.entries);
@@ -520,47 +521,57 @@ static void test_trail_ends__another_process_feeds(void **state)
 
 // ---- keys that are not at hand
 
-static void reopen_vault(struct trail_kit *t)
+// Another process, with a user of whom this one has not heard yet, who has a note.
+static void note_elsewhere(struct trail_kit *t, struct kit *other, const char *url, uint32_t count)
 {
     struct vault_options vo = {.rand = &t->k.rand->rand, .path = t->keyring, .no_thread = true};
-    struct ledger_env env = {.store = t->k.store, .loop = t->k.loop, .clock = &t->k.clock->clock,
-                             .rand = &t->k.rand->rand};
+    struct audit_note note = {.action = AUDIT_OPERATOR_READ, .detail = AUDIT_SHOW, .count = count};
     struct err err = ERR_INIT;
+    struct ledger_op op;
 
-    ledger_free(t->k.ledger);
-    vault_free(t->k.vault);
-    assert_int_equal(vault_open(&t->k.vault, &vo, &err), E_OK);
-    env.vault = t->k.vault;
-    assert_int_equal(ledger_new(&t->k.ledger, &env, &err), E_OK);
+    *other = t->k;
+    assert_int_equal(vault_open(&other->vault, &vo, &err), E_OK);
+    vault_partition(other->vault, SLICE_LIT("zed"), other->partition);
+    kit_make_key(other);
+    kit_open_store(other, url);
+    kit_ready(other, &op);
+    audit_record(other->ledger, other->partition, other->key, &note, &op);
+    assert_int_equal(kit_wait(other, &op), E_OK);
 }
 
 // The feeder asks for the key of whoever has a note. Without memory nothing is called unreadable.
 static void test_trail_ends__keys_are_asked_for(void **state)
 {
-    int code = E_NOMEM;
+    unsigned failures = 0;
 
     (void)state;
-    for (uint64_t n = 1; code && n < 200; n++) {
+    for (uint64_t n = 0; n < 60; n++) {
         struct trail_feed f = {0};
         struct trail_kit t;
+        struct kit other;
+        char url[48];
 
-        open_with(&t, true, 1);
-        assert_int_equal(trail_note(&t, 0, 11), E_OK);
+        snprintf(url, sizeof(url), "memory:trail-keys-%u", (unsigned)n);
+        trail_open(&t, url, true);
         assert_int_equal(trail_note(&t, 1, 12), E_OK);
-        reopen_vault(&t);
+        note_elsewhere(&t, &other, url, 11);
         mem_fail_at(n, 0);
-        code = trail_feed_all(&t, &f);
+        int code = trail_feed_all(&t, &f);
         mem_fail_at(0, 0);
-        assert_true(code == E_OK || code == E_NOMEM);
+        failures += code == E_NOMEM;
+        assert_true(code == E_OK || (n && code == E_NOMEM));
+        assert_true(code || f.fed == 2);
         assert_int_equal(f.left, 0);
         assert_int_equal(trail_problems(&t, NULL), 0);
         clock_sim_advance(t.k.clock, 2 * 60 * 1000);  // a lease that it could not give back is over
         assert_int_equal(trail_feed_all(&t, NULL), E_OK);
+        assert_int_equal(trail_append_one(&t, 13), E_OK);  // a head that could not follow, does
         trail_sound(&t, 3);
-        trail_nothing_left(&t);
+        kit_close_store(&other);
+        vault_free(other.vault);
         trail_close(&t);
     }
-    assert_int_equal(code, E_OK);
+    assert_true(failures > 10);
 }
 
 static void test_trail_ends__a_note_of_one_whose_key_is_gone(void **state)

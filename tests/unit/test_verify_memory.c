@@ -208,10 +208,82 @@ static void test_verify_memory__the_manifest_counts(void **state)
     scene_close(&s);
 }
 
+// What stands where memory stands and is none of it, or cannot be read.
+static void test_verify_memory__what_is_none_of_it(void **state)
+{
+    static const struct {
+        const char *key, *meta, *why;
+    } odd[] = {
+        {"learnt/hello/x", "{}", "nothing of ours"}, {"core/hello/x", "{}", "nothing of ours"},
+        {"memory/hello/x", "{}", "nothing of ours"}, {"journal/hello", "{}", "nothing of ours"},
+        {"fact/hello", "{}", "nothing of ours"}, {"knowledge/hello", "{}", "nothing of ours"},
+        {"learnt/nobody", "{}", "learnt/nobody"}, {"memory/other", "{}", "memory/other"},
+        {"journal/hello/nobody", "{}", "journal/hello/nobody"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+        struct scene s;
+
+        scene_open(&s);
+        put(&s.k, odd[i].key, slice_str(odd[i].meta), SAFE_NONE);
+        expect_problem(&s, odd[i].key, odd[i].why);
+    }
+}
+
+static void test_verify_memory__a_fact_rests_on_no_fact(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_open(&s);
+    memcpy(VEC_AT(&fact_slot_at(&s.fact, 1)->evidence, struct fact_evidence, 0)->fact, BERLIN,
+           sizeof(BERLIN));
+    expect_problem(&s, "fact/hello/" SLOT, "of tier fact has evidence that names a fact");
+}
+
+// The entry of what was before is of no session that there is to be.
+static void test_verify_memory__what_was_earlier(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_open(&s);
+    put_all(&s);
+    snprintf(s.entry.session, sizeof(s.entry.session), "%s", JOURNAL_EARLIER);
+    s.entry.sessions = 7;
+    put_all(&s);
+    assert_verified(&s.k);
+    scene_close(&s);
+}
+
+// Which turns a session has whose head is damaged nobody knows: it is the head that is told.
+static void test_verify_memory__of_a_session_that_is_damaged(void **state)
+{
+    struct scene s;
+    char key[80];
+
+    (void)state;
+    scene_open(&s);
+    s.learnt.upto = 9;
+    put_all(&s);
+    snprintf(key, sizeof(key), "session/%s", s.chat->head.id);
+    kit_spoil(&s.k, key, "{}");
+    struct buf report = kit_verify(&s.k);
+    assert_non_null(strstr(report.ptr ? report.ptr : "", key));
+    assert_null(strstr(report.ptr, "learnt/"));
+    buf_release(&report);
+    scene_close(&s);
+}
+
+// Lack of memory is never told as a problem of what is stored.
 static void test_verify_memory__nomem(void **state)
 {
+    unsigned failures = 0;
+    bool over = false;
+
     (void)state;
-    for (uint64_t n = 1; n < 400; n += 3) {
+    for (uint64_t n = 1; !over && n < 2000; n++) {
         struct scene s;
         struct buf report = BUF_INIT(1 << 20);
         struct ledger_op op;
@@ -219,14 +291,18 @@ static void test_verify_memory__nomem(void **state)
         scene_open(&s);
         put_all(&s);
         kit_ready(&s.k, &op);
+        uint64_t before = mem_count();
         mem_fail_at(n, 0);
         ledger_verify(s.k.ledger, s.k.partition, s.k.key, &report, &op);
         int code = kit_wait(&s.k, &op);
+        over = mem_count() - before < n;
         mem_fail_at(0, 0);
+        failures += code == E_NOMEM;
         assert_true(code == E_NOMEM || (code == E_OK && report.len == 0));
         buf_release(&report);
         scene_close(&s);
     }
+    assert_true(over && failures > 50);
 }
 
 int main(void)
@@ -236,6 +312,10 @@ int main(void)
         cmocka_unit_test(test_verify_memory__evidence_is_of_turns_that_there_are),
         cmocka_unit_test(test_verify_memory__values_and_conclusions_hold_together),
         cmocka_unit_test(test_verify_memory__the_manifest_counts),
+        cmocka_unit_test(test_verify_memory__what_is_none_of_it),
+        cmocka_unit_test(test_verify_memory__a_fact_rests_on_no_fact),
+        cmocka_unit_test(test_verify_memory__what_was_earlier),
+        cmocka_unit_test(test_verify_memory__of_a_session_that_is_damaged),
         cmocka_unit_test(test_verify_memory__nomem),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
