@@ -194,8 +194,8 @@ static void write_signed(struct json receipt, struct buf *out)
         write_compact(&w, value, &scratch);
     }
     jw_object_end(&w);
-    if (!buf_ok(&scratch) || !buf_ok(&name))
-        out->failed = true;
+    out->failed |= scratch.failed || name.failed;
+    out->no_memory |= scratch.no_memory || name.no_memory;
     buf_release(&scratch);
     buf_release(&name);
 }

@@ -131,8 +131,8 @@ static uint32_t merge(struct json old, struct json more, struct buf *out)
         keys++;
     }
     jw_object_end(&w);
-    if (scratch.failed)
-        out->failed = true;
+    out->failed |= scratch.failed;
+    out->no_memory |= scratch.no_memory;
     buf_release(&scratch);
     return keys;
 }

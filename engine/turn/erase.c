@@ -35,8 +35,8 @@ static void found(struct ledger_op *op)
     jw_key(&w, "receipt");
     jw_raw(&w, buf_slice(&receipt));
     jw_object_end(&w);
-    if (!buf_ok(&receipt))
-        json.failed = true;
+    json.failed |= receipt.failed;
+    json.no_memory |= receipt.no_memory;
     buf_release(&receipt);
     emit_result(run, &json);
 }
