@@ -21,7 +21,7 @@ struct checked {
 
 // What the records of one reading remember.
 struct verify_memory {
-    struct map *facts;               // "<bot>/<id>": facts that knowledge may rest on
+    struct map *facts;               // "<bot>/<tier>/<id>": all that there are
     struct map *bots;                // "<bot>" -> struct remembered *
 };
 void verify_memory_release(struct verify_memory *m);

@@ -3,7 +3,7 @@
 //
 //   1. A slot is in its form, which also says that one value at most is active where it takes one.
 //   2. Evidence is of turns that a session has, or had: heads outlive their turns.
-//   3. What superseded a value is a value of its slot.
+//   3. What superseded a value is a value of its slot, or of one that is its slot by an alias.
 //   4. Knowledge that is told rests on facts that there are; of what is in quarantine they may have
 //      been dropped.
 //   5. The manifest counts what is active.
@@ -18,12 +18,20 @@
 #include <string.h>
 
 enum { FACTS_MAX = BOOK_SLOTS_MAX * SLOT_VALUES_MAX * 16, BOTS_MAX = 4096, KEY_PARTS = 3,
-       NAME_MAX_BYTES = BOT_NAME_BYTES + FACT_ID_BYTES };
+       NAME_MAX_BYTES = BOT_NAME_BYTES + sizeof("knowledge") + FACT_ID_BYTES,
+       ELSEWHERE_MAX = BOOK_SLOTS_MAX };
 
 // Of one bot.
 struct remembered {
+    struct vec elsewhere;            // struct displaced: by what is in no slot of theirs
     uint32_t active[2];              // by tier
     bool damaged;                    // a slot could not be read: nothing is counted
+};
+
+// A value, and what it says took its place.
+struct displaced {
+    enum fact_tier tier;
+    char id[FACT_ID_BYTES], by[FACT_ID_BYTES];
 };
 
 void verify_memory_release(struct verify_memory *m)
@@ -31,8 +39,10 @@ void verify_memory_release(struct verify_memory *m)
     size_t cursor = 0;
     void *value;
 
-    while (m->bots && map_next(m->bots, &cursor, NULL, &value))
+    while (m->bots && map_next(m->bots, &cursor, NULL, &value)) {
+        vec_release(&((struct remembered *)value)->elsewhere);
         mem_free(value);
+    }
     map_free(m->bots);
     map_free(m->facts);
     *m = (struct verify_memory){0};
@@ -61,14 +71,16 @@ static int bot_of(struct verify_memory *m, struct slice bot, struct remembered *
             mem_free(r);
             return no_memory(err);
         }
+        vec_init(&r->elsewhere, sizeof(struct displaced), ELSEWHERE_MAX);
     }
     *out = r;
     return E_OK;
 }
 
-static struct slice fact_name(char out[NAME_MAX_BYTES], struct slice bot, const char *id)
+static struct slice fact_name(char out[NAME_MAX_BYTES], struct slice bot, enum fact_tier tier,
+                              const char *id)
 {
-    int len = snprintf(out, NAME_MAX_BYTES, "%.*s/%s", SLICE_FMT(bot), id);
+    int len = snprintf(out, NAME_MAX_BYTES, "%.*s/%s/%s", SLICE_FMT(bot), fact_tier_word(tier), id);
 
     return slice_of(out, len < NAME_MAX_BYTES ? (size_t)len : NAME_MAX_BYTES - 1);
 }
@@ -102,9 +114,41 @@ static int check_evidence(const struct verify_memory *m, const struct map *sessi
         return err_set(err, E_CORRUPT, "of tier %s has evidence that names %s fact",
                        fact_tier_word(slot->tier), e->fact[0] ? "a" : "no");
     if (f->status == FACT_ACTIVE && e->fact[0] &&
-        !map_get(m->facts, fact_name(name, bot, e->fact)))
+        !map_get(m->facts, fact_name(name, bot, TIER_FACT, e->fact)))
         return err_set(err, E_CORRUPT, "rests on fact %s, which is not there", e->fact);
     return check_turn(sessions, slice_str(e->session), e->turn, err);
+}
+
+// Whether it is there at all is known when all slots were seen.
+static int note_displaced(struct remembered *r, const struct fact_slot *slot, const struct fact *f,
+                          struct err *err)
+{
+    struct displaced *d;
+
+    if (!f->by[0] || fact_slot_find(slot, f->by) || r->elsewhere.len == ELSEWHERE_MAX)
+        return E_OK;
+    d = vec_push(&r->elsewhere);
+    if (!d)
+        return no_memory(err);
+    d->tier = slot->tier;
+    memcpy(d->id, f->id, sizeof(d->id));
+    memcpy(d->by, f->by, sizeof(d->by));
+    return E_OK;
+}
+
+static int check_displaced(const struct verify_memory *m, const struct remembered *r,
+                           struct slice bot, struct err *err)
+{
+    char name[NAME_MAX_BYTES];
+
+    for (size_t i = 0; i < r->elsewhere.len; i++) {
+        const struct displaced *d = VEC_AT(&r->elsewhere, struct displaced, i);
+
+        if (!map_get(m->facts, fact_name(name, bot, d->tier, d->by)))
+            return err_set(err, E_CORRUPT, "fact %s was superseded by %s, which is not there",
+                           d->id, d->by);
+    }
+    return E_OK;
 }
 
 static int check_fact(struct verify_memory *m, const struct map *sessions, struct slice bot,
@@ -112,8 +156,6 @@ static int check_fact(struct verify_memory *m, const struct map *sessions, struc
 {
     int code = E_OK;
 
-    if (f->by[0] && !fact_slot_find(slot, f->by))
-        code = err_set(err, E_CORRUPT, "was superseded by %s, which is not there", f->by);
     for (size_t i = 0; i < f->evidence.len && !code; i++)
         code = check_evidence(m, sessions, bot, slot, f, fact_evidence_at(f, i), err);
     if (code)
@@ -121,16 +163,21 @@ static int check_fact(struct verify_memory *m, const struct map *sessions, struc
     return code;
 }
 
-// Those that knowledge may rest on, whatever else is wrong with them.
+// Those that others may name, whatever else is wrong with them.
 static int note_facts(struct verify_memory *m, struct slice bot, const struct fact_slot *slot,
-                      struct err *err)
+                      struct remembered *r, struct err *err)
 {
     char name[NAME_MAX_BYTES];
+    int code = E_OK;
 
-    for (size_t i = 0; slot->tier == TIER_FACT && i < slot->facts.len; i++)
-        if (map_set(m->facts, fact_name(name, bot, fact_slot_at(slot, i)->id), m, NULL))
+    for (size_t i = 0; i < slot->facts.len && !code; i++) {
+        const struct fact *f = fact_slot_at(slot, i);
+
+        if (map_set(m->facts, fact_name(name, bot, slot->tier, f->id), m, NULL))
             return no_memory(err);
-    return E_OK;
+        code = note_displaced(r, slot, f, err);
+    }
+    return code;
 }
 
 static int check_slot(struct verify_memory *m, const struct map *sessions, enum fact_tier tier,
@@ -147,7 +194,7 @@ static int check_slot(struct verify_memory *m, const struct map *sessions, enum 
     code = fact_slot_read(&slot, row->meta, body, err);
     r->damaged |= code != E_OK;
     r->active[tier] += code ? 0 : fact_slot_count(&slot, FACT_ACTIVE);
-    code = code ? code : note_facts(m, bot, &slot, err);
+    code = code ? code : note_facts(m, bot, &slot, r, err);
     for (size_t i = 0; i < slot.facts.len && !code; i++)
         code = check_fact(m, sessions, bot, &slot, fact_slot_at(&slot, i), err);
     fact_slot_release(&slot);
@@ -203,7 +250,7 @@ static int check_manifest(struct verify_memory *m, struct slice bot, const struc
         return err_set(err, E_CORRUPT, "says %u facts and %u of knowledge, there are %u and %u",
                        manifest.facts, manifest.knowledge, r->active[TIER_FACT],
                        r->active[TIER_KNOWLEDGE]);
-    return E_OK;
+    return check_displaced(m, r, bot, err);
 }
 
 int verify_memory_check(struct verify_memory *m, const struct map *sessions,
