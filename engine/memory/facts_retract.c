@@ -52,12 +52,39 @@ static int retract_fact(const struct retracting *r, struct fact_slot *s, size_t 
     return forget_conclusions(r->book, id, r->now_ms, r->count, err);
 }
 
-// Slots that became one by an alias later on are looked at one by one.
+// Whether a value of one took the place of a value of the other.
+static bool follow(const struct fact_slot *a, const struct fact_slot *b)
+{
+    for (size_t i = 0; i < a->facts.len; i++)
+        if (fact_slot_at(a, i)->by[0] && fact_slot_find(b, fact_slot_at(a, i)->by))
+            return true;
+    return false;
+}
+
+// Slots that became one by an alias know each other by what took the place of what.
+static void find_group(const struct fact_book *b, uint32_t at, struct group *out)
+{
+    const struct fact_slot *s = book_slot(b, at);
+
+    *out = (struct group){.at = {at}, .len = 1};
+    for (uint32_t i = 0; s->one && i < b->entries.len && out->len < GROUP_MAX; i++) {
+        const struct fact_slot *other = book_slot(b, i);
+
+        if (i != at && other->tier == s->tier && (follow(s, other) || follow(other, s)))
+            out->at[out->len++] = i;
+    }
+}
+
 static int retract_slot(const struct retracting *r, uint32_t at, struct err *err)
 {
-    struct fact_slot *s;
-    int code = book_own(r->book, at, &s, err);
+    struct fact_slot *slots[GROUP_MAX], *s;
+    struct group group;
+    int code = E_OK;
 
+    find_group(r->book, at, &group);
+    for (uint32_t i = 0; i < group.len && !code; i++)
+        code = book_own(r->book, group.at[i], &slots[i], err);
+    s = slots[0];
     for (size_t n = 0; !code && n < s->facts.len;) {
         struct fact *f = fact_slot_at(s, n);
 
@@ -67,7 +94,7 @@ static int retract_slot(const struct retracting *r, uint32_t at, struct err *err
             n++;
     }
     if (!code)
-        code = facts_settle_periods(&s, 1, s->one, r->now_ms, err);
+        code = facts_settle_periods(slots, group.len, s->one, r->now_ms, err);
     if (!code && fact_slot_count(s, FACT_QUARANTINED))
         slot_is_due(s, r->now_ms);
     return code;

@@ -122,6 +122,30 @@ static void test_retract__what_rests_on_it(void **state)
     fact_book_free(b);
 }
 
+// Two slots that an alias made one are one here, too.
+static void test_retract__through_an_alias(void **state)
+{
+    static char aliases[][MEMORY_PREDICATE_BYTES] = {"home"};
+    struct predicate_rule one = {.name = "lives_in", .one = true, .aliases = aliases,
+                                 .aliases_len = 1};
+    const struct memory_rules before = {.on = true},
+                              now = {.on = true, .predicates = &one, .predicates_len = 1};
+    struct fact_book *b = facts_kit_book();
+    struct fact_candidate berlin = facts_kit_said("home", "Berlin", 1, SAID),
+                          paris = facts_kit_said("lives_in", "Paris", 3, SAID);
+    char told[256];
+
+    (void)state;
+    facts_kit_consider(b, &berlin, true, &before, NOW_MS);
+    facts_kit_consider(b, &paris, true, &now, NOW_MS);
+    assert_int_equal(fact_book_slots(b), 2);
+    assert_int_equal(fact_book_count(b, TIER_FACT, FACT_ACTIVE), 1);
+    assert_int_equal(retract(b, "s", 3), 1);
+    facts_kit_tell(b, told, sizeof(told));
+    assert_string_equal(told, "Berlin*[1,]");
+    fact_book_free(b);
+}
+
 // What nobody vouches for any more is quarantined from then on, and comes up to be dropped.
 static void test_retract__quarantine_begins(void **state)
 {
@@ -149,7 +173,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test(test_retract__##name)
     const struct CMUnitTest tests[] = {TEST(scripts), TEST(confirmations), TEST(what_rests_on_it),
-                                        TEST(quarantine_begins)};
+                                        TEST(quarantine_begins), TEST(through_an_alias)};
 
     return cmocka_run_group_tests_name("retract", tests, NULL, NULL);
 }
