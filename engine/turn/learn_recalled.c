@@ -31,16 +31,18 @@ void learn_recalled_release(struct learning *s)
 static int take_turn(void *user, const struct turn *t, struct err *err)
 {
     struct learn_recalled *r = user;
-    (void)err;
-    for (uint32_t i = 0; i < t->steps_len; i++) {
+    int code = E_OK;
+    for (uint32_t i = 0; i < t->steps_len && !code; i++) {
         struct safe_buf room;
         safe_buf_init(&room, CONTENT_BYTES_MAX);
         struct safe_text text = learn_text(&t->steps[i], &room);
         size_t left = TEXT_BYTES_MAX - safe_buf_text(&r->text).len;
         safe_buf_add(&r->text, safe_text_part(text, 0, text.len < left ? text.len : left));
+        // Without memory it would pass for what nobody recalled.
+        code = safe_buf_check(&room, "what was recalled", err);
         safe_buf_release(&room);
     }
-    return E_OK;
+    return code ? code : safe_buf_check(&r->text, "what was recalled", err);
 }
 
 static void turn_read(struct ledger_op *op)
