@@ -274,11 +274,21 @@ void learn_end_walk(struct run *run)
         s->again = false;
         learn_look_up(run);
     } else {
+        // Nobody else writes the entry anew: the sweep is through with the session.
+        if (s->untold && s->head.status == SESSION_ARCHIVED)
+            learn_ended(run, &s->head);
         learn_finish_well(run);
     }
 }
 
 // ---- COMMIT
+
+// Whether its entry of the journal was written before turns of it were taken back.
+static bool tells_undone(const struct learning *s, const struct book *b)
+{
+    const struct journal_entry *e = journal_find(&b->journal, s->head.id);
+    return s->learnt.journal && e && e->turns > session_live_turns(&s->head, s->head.turns);
+}
 
 static int apply(struct learning *s, struct book *b, struct ledger_memory_commit *extra,
                  struct err *err)
@@ -299,8 +309,10 @@ static int apply(struct learning *s, struct book *b, struct ledger_memory_commit
     snprintf(next->extractor, sizeof(next->extractor), "%s", s->extractor);
     next->tries += is_try(s->failed);
     next->at_ms = clock_wall_ms(s->run->w->env.clock);
+    s->untold = tells_undone(s, b);
+    next->journal &= !s->untold;
     s->written = fact_book_changed(b->facts) || asked || next->tries != s->learnt.tries ||
-                 next->upto - s->learnt.upto >= LEARN_UNWRITTEN_MAX;
+                 s->untold || next->upto - s->learnt.upto >= LEARN_UNWRITTEN_MAX;
     if (s->written)
         extra->learnt = next;
     return E_OK;

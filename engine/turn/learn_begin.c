@@ -241,6 +241,6 @@ void learn_undone(struct run *run)
 void learn_ended(struct run *run, const struct session_head *head)
 {
     if (run->policy->info.memory.on && head->turns && !head->purged &&
-        !other_run(run->w, NULL, head->id))
+        !other_run(run->w, run, head->id))
         post(run, head->id, JOB_ENDED);
 }

@@ -27,6 +27,7 @@ struct learning {
     struct run *run;
     bool ended;                    // the session is over
     bool again;                    // turns came meanwhile
+    bool untold;                   // its entry of the journal tells what was undone
     struct session_head head;      // owned copy
     const struct memory_rules *rules;  // of run's policy
     uint32_t last;                 // its newest turn that is closed
