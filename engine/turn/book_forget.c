@@ -19,23 +19,33 @@ static int add(struct forgotten *f, const char *id, struct err *err)
     return E_OK;
 }
 
-// All that is forgotten now, and was not in `before`, which still has the words.
+// What is forgotten of a slot, and was not in `before`, which still has the words.
+static int clear_slot(struct book *b, const struct fact_slot *before, const struct fact_slot *now,
+                      struct forgotten *out, struct err *err)
+{
+    int code = E_OK;
+    for (size_t i = 0; i < before->facts.len && !code; i++) {
+        const struct fact *was = fact_slot_at(before, i), *is = fact_slot_at(now, i);
+        uint32_t lines = 0;
+        if (was->status == FACT_FORGOTTEN || is->status != FACT_FORGOTTEN)
+            continue;
+        code = journal_forget_value(b, fact_value(was), &lines, err);
+        out->lines += lines;
+        if (!code && strcmp(was->id, vec_at(&out->ids, 0)) != 0)
+            code = add(out, was->id, err);
+    }
+    return code;
+}
+
+// Forgetting takes no slot and no fact away; slots that it leaves alone are the same in both.
 static int clear_up(struct book *b, const struct fact_book *before, struct forgotten *out,
                     struct err *err)
 {
-    struct fact_at at = FACT_AT_START, now;
     int code = E_OK;
-    while (!code && fact_book_next(before, &at)) {
-        uint32_t lines = 0;
-        if (at.fact->status == FACT_FORGOTTEN)
-            continue;
-        code = fact_book_find(b->facts, slice_str(at.fact->id), &now, err);
-        if (code || now.fact->status != FACT_FORGOTTEN)
-            continue;
-        code = journal_forget_value(b, fact_value(at.fact), &lines, err);
-        out->lines += lines;
-        if (!code && strcmp(at.fact->id, vec_at(&out->ids, 0)) != 0)
-            code = add(out, at.fact->id, err);
+    for (uint32_t i = 0; i < fact_book_slots(before) && !code; i++) {
+        const struct fact_slot *was = fact_book_slot(before, i), *is = fact_book_slot(b->facts, i);
+        if (was != is)
+            code = clear_slot(b, was, is, out, err);
     }
     return code;
 }
