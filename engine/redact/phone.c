@@ -122,8 +122,10 @@ static bool read_number(struct view *v, size_t at, struct number *num)
 
         *g = (struct group){.mark = mark};
         for (; is_digit(view_at(v, i)); i++, g->len++) {
-            if (num->len == DIGITS_MAX)
-                return num->n > 0;  // the row is cut in front of this group
+            if (num->len == DIGITS_MAX) {  // the row is cut in front of this group
+                num->len -= g->len;
+                return num->n > 0;
+            }
             num->digits[num->len++] = (char)view_at(v, i);
         }
         if (g->len == 0)
@@ -323,12 +325,13 @@ static size_t after_extension(struct view *v, size_t end)
 
     while (i < end + 2 && (view_at(v, i) == ' ' || view_at(v, i) == ',' || view_at(v, i) == ';'))
         i++;
-    if (!is_letter(view_at(v, i)) && view_at(v, i) != '#')
+    int first = to_lower(view_at(v, i));
+    if (first <= 0 || !strchr("ex#dpi", first))
         return end;
     for (size_t n = 0; n < sizeof(names) / sizeof(*names); n++) {
         size_t at = i, len;
 
-        if (!view_says(v, i, names[n]))
+        if (*names[n] != first || !view_says(v, i, names[n]))
             continue;
         at += strlen(names[n]);
         for (size_t gap = 0; gap < 2; gap++) {
@@ -480,14 +483,12 @@ static unsigned judge_by_words(const struct view *v, struct number *num, size_t 
     return plain && !num->marked ? SURE_LIKELY : 0;
 }
 
-static unsigned judge(struct view *v, struct number *num, size_t k)
+// Of the first k groups, with len digits.
+static unsigned judge(struct view *v, struct number *num, size_t k, size_t len)
 {
     const struct phone_plan *plan = v->plan;
-    size_t len = 0;
     unsigned score = 0;
 
-    for (size_t i = 0; i < k; i++)
-        len += num->of[i].len;
     if (num->plus)
         return judge_world(num, k, len);
     bool in_region = plan && phone_valid_in(plan, num->digits, len);
@@ -526,10 +527,13 @@ bool phone_at(struct view *v, size_t at, struct match *out)
 {
     struct number num;
 
-    if (is_rest(v, at) || !read_number(v, at, &num) || !begins_well(v, &num))
+    if (is_rest(v, at) || !read_number(v, at, &num) || num.len < v->phone_digits_min ||
+        !begins_well(v, &num))
         return false;
     out->score = 0;
-    for (size_t k = num.n; k > 0 && out->score < SURE_SHAPE; k--) {
+    size_t len = num.len;  // of the groups that are left
+    for (size_t k = num.n; k > 0 && len >= v->phone_digits_min && out->score < SURE_SHAPE;
+         len -= num.of[--k].len) {
         size_t last = num.of[k - 1].end, end;
         unsigned score;
 
@@ -540,7 +544,7 @@ bool phone_at(struct view *v, size_t at, struct match *out)
         end = after_extension(v, last);
         if (end == last && !another && !ends_well(v, &num, last, k == 1))
             continue;
-        score = judge(v, &num, k);
+        score = judge(v, &num, k, len);
         if (score > out->score)
             *out = (struct match){.end = end, .score = score};
     }

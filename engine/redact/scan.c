@@ -457,6 +457,7 @@ int redact_scan_open(const struct redactor *r, struct slice text, size_t from, b
         return code;
     s.view = (struct view){
         .ptr = s.folded.text.ptr, .len = s.folded.text.len, .open = !at_end, .plan = r->plan,
+        .phone_digits_min = r->digits_min,
     };
     s.from = fold_find(&s.folded, from);
     BUG_ON(s.from > s.view.len);

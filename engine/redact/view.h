@@ -25,6 +25,7 @@ struct view {
     bool open;           // more may follow
     bool hit;            // the end of an open text was looked at
     const struct phone_plan *plan;  // of national telephone numbers; NULL: none
+    unsigned phone_digits_min;      // no number has fewer (redact/phone.h); 0: not looked up
 };
 
 struct match {
