@@ -4,29 +4,24 @@
 #include "redact/recognise.h"
 #include "redact/words.h"
 
-// Whether `word`, len bytes, stands at i of v, where a word begins, all of it before `end`.
-static bool stands_at(const struct view *v, size_t i, size_t end, const char *word, size_t len)
+// Whether `word` stands at i of v, where a word begins, all of it before `end`.
+static bool stands_at(const struct view *v, size_t i, size_t end, const char *word)
 {
-    if (i + len > end)
-        return false;
-    for (size_t k = 0; k < len; k++)
-        if (to_lower((unsigned char)v->ptr[i + k]) != word[k])
+    for (; *word; word++, i++)
+        if (i == end || to_lower((unsigned char)v->ptr[i]) != *word)
             return false;
-    return i + len == end || !is_letter((unsigned char)v->ptr[i + len]);
+    return i == end || !is_letter((unsigned char)v->ptr[i]);
 }
 
-// Whether one of "a|b|c" stands in [from, end).
-static bool has_one(const struct view *v, size_t from, size_t end, const char *words)
+// Whether one of `words` stands in [from, end).
+static bool has_one(const struct view *v, size_t from, size_t end, const char *const *words)
 {
     for (size_t i = from; words && i < end; i++) {
         if (!is_letter((unsigned char)v->ptr[i]) || view_word_before(v, i))
             continue;
-        for (const char *word = words; *word;) {
-            size_t len = strcspn(word, "|");
-            if (stands_at(v, i, end, word, len))
+        for (const char *const *word = words; *word; word++)
+            if (stands_at(v, i, end, *word))
                 return true;
-            word += len + (word[len] == '|');
-        }
     }
     return false;
 }

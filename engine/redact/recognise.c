@@ -5,12 +5,17 @@
 #include "redact/ids.h"
 #include "redact/phone.h"
 
+// What is dotted as addresses are.
+static const char *const versions[] = {
+    "version", "ver", "release", "firmware", "build", "section", "clause", "paragraph", "chrome",
+    "oid", NULL,
+};
+
 const struct recogniser recognisers[] = {
     {REDACT_EMAIL, email_at, START_WORD, ANCHOR_AT, NULL, NULL, false},
     {REDACT_CARD, card_at, START_DIGIT, ANCHOR_DIGITS, NULL, NULL, false},
     {REDACT_IBAN, iban_at, START_LETTER, ANCHOR_IBAN, NULL, NULL, false},
-    {REDACT_IP, ipv4_at, START_DIGIT, ANCHOR_DOT, NULL,
-     "version|ver|release|firmware|build|section|clause|paragraph|chrome|oid", false},
+    {REDACT_IP, ipv4_at, START_DIGIT, ANCHOR_DOT, NULL, versions, false},
     {REDACT_IP, ipv6_at, START_DIGIT | START_LETTER | START_COLON, ANCHOR_COLON, NULL, NULL, false},
     {REDACT_MAC, mac_at, START_DIGIT | START_LETTER, ANCHOR_COLON | ANCHOR_DOT | ANCHOR_RUN, NULL,
      NULL, false},

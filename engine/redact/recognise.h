@@ -52,8 +52,8 @@ struct recogniser {
     bool (*at)(struct view *v, size_t at, struct match *out);
     unsigned starts;    // enum redact_start
     unsigned anchors;   // enum redact_anchor: each match has one of them
-    const char *raise;  // words that make a match surer when they stand before it: "ssn|social"
-    const char *lower;  // and less sure. NULL: none
+    const char *const *raise;  // words that make a match surer when they stand before it
+    const char *const *lower;  // and less sure; a NULL ends each. NULL: none
     bool id;            // asked only where redact/ids.h says that one may begin
 };
 

@@ -6,18 +6,28 @@
 #include <stdbool.h>
 #include <string.h>
 
-static bool is_wide(char c)
-{
-    return (unsigned char)c >= 0xe1;
-}
+// What a byte is, as a look into a table: dense text asks this of most bytes several times.
+enum {
+    IN_WORD = 1,  // of a letter or digit of ASCII or of the alphabets: no word ends in front of it
+    WIDE = 2,     // of what scripts without blanks have
+    DIGIT = 4,
+    BETWEEN = 8,  // stands between the digits of one number
+    NEWLINE = 16,
+};
+#define X4(x) x, x, x, x
+#define X16(x) X4(x), X4(x), X4(x), X4(x)
+static const unsigned char class_of[256] = {
+    ['\n'] = NEWLINE, [' '] = BETWEEN, ['('] = BETWEEN, BETWEEN, ['-'] = BETWEEN, BETWEEN, BETWEEN,
+    ['0'] = X4(IN_WORD | DIGIT), X4(IN_WORD | DIGIT), IN_WORD | DIGIT, IN_WORD | DIGIT,
+    ['A'] = X16(IN_WORD), X4(IN_WORD), X4(IN_WORD), IN_WORD, IN_WORD,
+    ['a'] = X16(IN_WORD), X4(IN_WORD), X4(IN_WORD), IN_WORD, IN_WORD,
+    [0x80] = X16(IN_WORD), X16(IN_WORD), X16(IN_WORD), X16(IN_WORD), X16(IN_WORD), X16(IN_WORD),
+    IN_WORD, WIDE, WIDE, WIDE, X4(WIDE), X4(WIDE), X4(WIDE), X16(WIDE),
+};
 
-// Letters and digits of ASCII and of the alphabets: a word does not end within one.
-static bool in_word(char c)
+static bool is_any(char c, unsigned classes)
 {
-    unsigned char u = (unsigned char)c;
-
-    return (u >= 'a' && u <= 'z') || (u >= 'A' && u <= 'Z') || (u >= '0' && u <= '9') ||
-           (u >= 0x80 && u < 0xe1);
+    return (class_of[(unsigned char)c] & classes) != 0;
 }
 
 static char lower(char c)
@@ -27,7 +37,7 @@ static char lower(char c)
 
 bool words_stands(struct slice text, size_t at, size_t end, const char *word)
 {
-    bool wide = is_wide(*word);
+    bool wide = is_any(*word, WIDE);
 
     for (; *word && *word != '*'; word++) {
         if (*word == ' ') {
@@ -39,18 +49,7 @@ bool words_stands(struct slice text, size_t at, size_t end, const char *word)
             return false;
         }
     }
-    return wide || *word == '*' || at == end || !in_word(text.ptr[at]);
-}
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-// What stands between the digits of one number.
-static bool is_between(char c)
-{
-    return c == ' ' || c == '-' || c == '.' || c == '/' || c == '(' || c == ')';
+    return wide || *word == '*' || at == end || !is_any(text.ptr[at], IN_WORD);
 }
 
 size_t words_from(struct slice text, size_t at)
@@ -58,34 +57,40 @@ size_t words_from(struct slice text, size_t at)
     size_t last = at > WORDS_BYTES ? at - WORDS_BYTES : 0, i = at;
     size_t nearest = at;  // the value, or a number in front of it that shares its words
 
-    while (i > last) {
+    for (;;) {
+        while (i > last && !is_any(text.ptr[i - 1], DIGIT | NEWLINE))
+            i--;
+        if (i == last)
+            return i;
         if (text.ptr[i - 1] == '\n' && i < at && text.ptr[i] == '\n')
             return i;
-        if (!is_digit(text.ptr[i - 1])) {
+        if (!is_any(text.ptr[i - 1], DIGIT)) {
             i--;
             continue;
         }
         size_t end = i, digits = 0;
-        for (; i > last && (is_digit(text.ptr[i - 1]) || is_between(text.ptr[i - 1])); i--)
-            digits += is_digit(text.ptr[i - 1]);
+        for (; i > last && is_any(text.ptr[i - 1], DIGIT | BETWEEN); i--)
+            digits += is_any(text.ptr[i - 1], DIGIT);
         if (digits < WORDS_NUMBER_DIGITS)
             continue;
         if (nearest - end > WORDS_SHARED_BYTES)
             return end;
         nearest = i;
     }
-    return i;
 }
 
 bool words_previous(struct slice text, size_t *i, size_t from)
 {
-    while (*i > from) {
-        char c = text.ptr[--*i];
+    size_t at = *i;
+    bool found = false;
 
-        if (is_wide(c) || (in_word(c) && (*i == 0 || !in_word(text.ptr[*i - 1]))))
-            return true;
+    while (at > from && !found) {
+        char c = text.ptr[--at];
+        found = is_any(c, WIDE) || (is_any(c, IN_WORD) &&
+                                    (at == 0 || !is_any(text.ptr[at - 1], IN_WORD)));
     }
-    return false;
+    *i = at;
+    return found;
 }
 
 size_t words_before(struct slice text, size_t at, const char *const *words)
