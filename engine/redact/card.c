@@ -107,8 +107,9 @@ bool card_at(struct view *v, size_t at, struct match *out)
             group++;
             continue;
         }
-        bool whole = group == n || (group >= LAST_GROUP_MIN && !is_row(digits, n));
-        if (n >= 12 && whole && is_brand(digits, n) && is_luhn(digits, n) && stops(v, i, separator))
+        bool whole = group == n || group >= LAST_GROUP_MIN;
+        if (n >= 12 && whole && is_luhn(digits, n) && is_brand(digits, n) &&
+            (group == n || !is_row(digits, n)) && stops(v, i, separator))
             *out = (struct match){.end = i, .score = n == 12 ? SURE_SHORT : SURE};
         bool goes_on = (c == ' ' || c == '-') && (!separator || c == separator) &&
                        group >= (separator ? GROUP_MIN : GROUP_FIRST) &&

@@ -24,6 +24,7 @@
 #include <stdlib.h>
 
 enum { RECOGNISERS_MAX = 64, CLUSTER_MAX = 256, MUCH_SURER = 30, CANDIDATES_MAX = 1 << 24 };
+enum { MOVES_EACH = 16 };
 // So far behind a place nothing decides any more whether it is told of: in an open text,
 // places that are nearer to the end are all asked.
 enum { TAIL_BYTES = ANCHOR_BYTES + BLOCK_BYTES };
@@ -254,12 +255,30 @@ static int by_start(const void *a, const void *b)
     return x->score > y->score ? -1 : x->score < y->score;
 }
 
+// They come nearly in order, so each is put where it belongs among those before it; false, and they
+// are in some order, where that takes more than MOVES_EACH steps for each.
+static bool sort_nearly(struct candidate *list, size_t n)
+{
+    size_t moves = 0;
+
+    for (size_t i = 1; i < n; i++) {
+        struct candidate c = list[i];
+        size_t at = i;
+        for (; at > 0 && by_start(&list[at - 1], &c) > 0; at--, moves++)
+            list[at] = list[at - 1];
+        list[at] = c;
+        if (moves > MOVES_EACH * n)
+            return false;
+    }
+    return true;
+}
+
 // Sorts, and leaves each once: a place may be told of by two anchors. Returns how many are left.
 static size_t sort_candidates(struct candidate *list, size_t n)
 {
     size_t kept = n ? 1 : 0;
 
-    if (n > 1)
+    if (!sort_nearly(list, n))
         qsort(list, n, sizeof(*list), by_start);
     for (size_t i = 1; i < n; i++)
         if (by_start(&list[kept - 1], &list[i]) != 0)

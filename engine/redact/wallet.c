@@ -8,6 +8,8 @@
 #include <sodium.h>
 
 enum { BASE58_MAX = 112, BECH32_MAX = 90, PAYLOAD_MAX = 82, CHECKSUM_BYTES = 4 };
+// 58^5 is less than 2^32; and so many limbs of 32 bits have more bytes than PAYLOAD_MAX.
+enum { DIGITS_AT_ONCE = 5, LIMBS_MAX = PAYLOAD_MAX / 4 + 1 };
 
 static int base58_value(int c)
 {
@@ -23,27 +25,38 @@ static int base58_value(int c)
 // The bytes that n digits stand for, with leading zeros as digits say; 0: more than PAYLOAD_MAX.
 static size_t base58_decode(const char *text, size_t n, uint8_t out[PAYLOAD_MAX])
 {
-    uint8_t number[PAYLOAD_MAX] = {0};  // least significant first
-    size_t len = 0, zeros = 0;
+    uint32_t limbs[LIMBS_MAX];  // least significant first
+    size_t n_limbs = 0, zeros = 0;
 
     while (zeros < n && text[zeros] == '1')
         zeros++;
-    for (size_t i = zeros; i < n; i++) {
-        unsigned carry = (unsigned)base58_value(text[i]);
-        for (size_t k = 0; k < len || carry; k++) {
-            if (k == PAYLOAD_MAX)
-                return 0;
-            carry += 58U * number[k];
-            number[k] = carry & 0xFF;
-            carry >>= 8;
-            len = k + 1 > len ? k + 1 : len;
+    for (size_t i = zeros; i < n;) {
+        uint32_t factor = 1;
+        uint64_t carry = 0;
+        for (size_t end = i + DIGITS_AT_ONCE; i < n && i < end; i++) {
+            carry = 58 * carry + (uint64_t)base58_value(text[i]);
+            factor *= 58;
         }
+        for (size_t k = 0; k < n_limbs; k++) {
+            carry += (uint64_t)factor * limbs[k];
+            limbs[k] = (uint32_t)carry;
+            carry >>= 32;
+        }
+        if (carry && n_limbs == LIMBS_MAX)
+            return 0;
+        if (carry)
+            limbs[n_limbs++] = (uint32_t)carry;
     }
+    size_t len = 4 * n_limbs;
+    while (len > 0 && !(limbs[(len - 1) / 4] >> 8 * ((len - 1) % 4) & 0xFF))
+        len--;
     if (zeros + len > PAYLOAD_MAX)
         return 0;
     memset(out, 0, zeros);
-    for (size_t i = 0; i < len; i++)
-        out[zeros + i] = number[len - 1 - i];
+    for (size_t i = 0; i < len; i++) {
+        size_t from_low = len - 1 - i;
+        out[zeros + i] = (uint8_t)(limbs[from_low / 4] >> 8 * (from_low % 4));
+    }
     return zeros + len;
 }
 
