@@ -219,15 +219,26 @@ static bool read_shape(struct view *v, size_t at, const char *shape, char *id, i
     return true;
 }
 
+// What stands in front makes it the rest of something, whatever it is.
+static bool is_rest(const struct view *v, size_t at)
+{
+    int before = view_before(v, at);
+
+    if (before != '-' && before != '.' && before != '/' && before != ',' && before != ':')
+        return before == '+';
+    int first = view_before(v, at - 1);
+    return before == ':' ? is_digit(first) : is_alnum(first);
+}
+
 // Part of a longer identifier, amount or time?
 static bool stands_apart(struct view *v, size_t at, size_t end, int separator)
 {
     int before = view_before(v, at), behind = view_at(v, end);
 
-    if (view_word(v, end) || before == '+' || behind == '%')
+    if (view_word(v, end) || is_rest(v, at) || behind == '%')
         return false;
-    if (before != VIEW_END && strchr("-./,:", before) && is_alnum(view_before(v, at - 1)))
-        return before == ':' && !is_digit(view_before(v, at - 1));
+    if (before == ':' && is_letter(view_before(v, at - 1)))
+        return true;
     if (behind == '-' || behind == '/' || behind == '@' || behind == '=')
         return !view_word(v, end + 1);
     if (behind == '.' || behind == ',' || behind == ':')
@@ -275,8 +286,9 @@ static bool rule_at(struct view *v, size_t at, const struct rule *rule, struct m
 
         if ((*s->text == 'd') != is_digit(first))
             return false;
-        if (!read_shape(v, at, s->text, id, &separator, &end) || !rule->check(id) ||
-            !stands_apart(v, at, end, separator ? separator : strchr(s->text, ' ') ? ' ' : 0))
+        if (!read_shape(v, at, s->text, id, &separator, &end) ||
+            !stands_apart(v, at, end, separator ? separator : strchr(s->text, ' ') ? ' ' : 0) ||
+            !rule->check(id))
             continue;
         unsigned score = judge(v, rule, s, at, end);
         if (score > 0) {
@@ -304,27 +316,50 @@ REDACT_IDS(ID)
 
 _Static_assert(RULES <= 64, "a rule is a bit");
 
+// What a separator is to the index.
+static enum ids_mark mark_of(int c)
+{
+    return c == ' ' ? IDS_BLANK : c == '-' ? IDS_DASH : c == '.' ? IDS_DOT : IDS_NO_MARK;
+}
+
+// Sets the bit where as many digits follow as `shape` has there; `any`: they are not of the shape,
+// and may be as many as they like.
+static void index_count(uint64_t row[IDS_NEXT_DIGITS + 1], const char *shape, bool any,
+                        uint64_t bit)
+{
+    size_t digits = strspn(shape, "d");
+
+    for (size_t i = 0; i <= IDS_NEXT_DIGITS; i++)
+        if (any || i == digits)
+            row[i] |= bit;
+}
+
 // A shape that begins with so many digits. What stands behind them tells its next group, unless a
-// letter does, or the shape ends there.
+// letter does, or the shape ends there; and so again for the group behind that.
 static void index_digits(struct ids_index *x, const char *shape, size_t digits, uint64_t bit)
 {
     const char *behind = shape + digits;
     size_t next = *behind ? strspn(behind + 1, "d") : 0;
+    const char *third = behind + (*behind != 0) + next;
+    bool ungrouped = next == 0 || !(is_separator(*third) || *third == '_');
 
+    index_count(x->digits[digits], next ? behind + 1 : "", next == 0, bit);
+    if (*behind == 's')
+        x->digits[digits][0] |= bit;
+    for (int mark = 0; mark < IDS_MARKS; mark++)
+        if (!*behind || *behind == 's' || *behind == '_' || mark == (int)mark_of(*behind))
+            x->marks[digits][mark] |= bit;
     for (size_t i = 0; i <= IDS_NEXT_DIGITS; i++)
         if (next == 0 || i == next || (*behind == 's' && i == 0))
-            x->digits[digits][i] |= bit;
+            index_count(x->third[i], *third ? third + 1 : "", ungrouped || i != next, bit);
 }
 
-// How many digits stand behind the separator or the sign at i; 0: it is none.
-static size_t next_digits(struct view *v, size_t i)
+// How many digits stand at i, as far as the index counts.
+static size_t count_digits(struct view *v, size_t i)
 {
-    int c = view_at(v, i);
     size_t n = 0;
 
-    if (!is_separator(c) && c != '+')
-        return 0;
-    while (n < IDS_NEXT_DIGITS && is_digit(view_at(v, i + 1 + n)))
+    while (n < IDS_NEXT_DIGITS && is_digit(view_at(v, i + n)))
         n++;
     return n;
 }
@@ -342,7 +377,9 @@ void ids_index_init(struct ids_index *x, uint64_t kinds)
             if (letters > IDS_LETTERS) {
                 x->run |= bit;
             } else if (letters) {
-                x->letters[letters] |= bit;
+                bool separated = s->text[letters] == '_' || s->text[letters] == ' ' ||
+                                 s->text[letters] == '-';
+                index_count(x->letters[letters], s->text + letters + separated, false, bit);
             } else {
                 index_digits(x, s->text, digits, bit);
                 if (s->text[digits] == 'x' && digits < IDS_DIGITS)
@@ -352,22 +389,36 @@ void ids_index_init(struct ids_index *x, uint64_t kinds)
     }
 }
 
+// Of those that begin with so many digits.
+static uint64_t which_digits(const struct ids_index *x, struct view *v, size_t at, size_t digits)
+{
+    int mark = view_at(v, at + digits);
+    bool grouped = is_separator(mark) || mark == '+';
+    size_t next = grouped ? count_digits(v, at + digits + 1) : 0, end = at + digits + 1 + next;
+    uint64_t which = x->digits[digits][next] & x->marks[digits][mark_of(mark)];
+
+    if (!which || !next)
+        return which;
+    return which & x->third[next][is_separator(view_at(v, end)) ? count_digits(v, end + 1) : 0];
+}
+
 uint64_t ids_which(const struct ids_index *x, struct view *v, size_t at)
 {
     size_t digits = 0, letters = 0, run = 0;
 
+    if (is_rest(v, at))
+        return 0;
     if (is_digit(view_at(v, at))) {
         while (digits <= IDS_DIGITS && is_digit(view_at(v, at + digits)))
             digits++;
-        return digits <= IDS_DIGITS ? x->digits[digits][next_digits(v, at + digits)] : 0;
+        return digits <= IDS_DIGITS ? which_digits(x, v, at, digits) : 0;
     }
     while (letters <= IDS_LETTERS && is_letter(view_at(v, at + letters)))
         letters++;
     if (letters <= IDS_LETTERS) {
         int behind = view_at(v, at + letters);
         bool separated = letters == 1 ? behind == '-' : is_separator(behind);
-        size_t next = at + letters + (separated ? 1 : 0);
-        return is_digit(view_at(v, next)) ? x->letters[letters] : 0;
+        return x->letters[letters][count_digits(v, at + letters + (separated ? 1 : 0))];
     }
     while (run <= IDS_LETTERS_RUN && is_alnum(view_at(v, at + run)))
         run++;

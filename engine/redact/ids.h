@@ -47,10 +47,15 @@ REDACT_IDS(ID)
 // Which of them are written with so many digits, or letters, at their beginning, and so many digits
 // behind these: so that most places are passed by at once. Made once, then read-only.
 enum { IDS_DIGITS = 18, IDS_NEXT_DIGITS = 8, IDS_LETTERS = 2, IDS_LETTERS_RUN = 16 };
+enum ids_mark { IDS_BLANK, IDS_DASH, IDS_DOT, IDS_NO_MARK, IDS_MARKS };
 struct ids_index {
-    // A bit for each rule: by the digits at the beginning, and those behind a separator.
+    // A bit for each rule: by the digits at the beginning, and those behind a separator; by the
+    // first and what stands behind them; by the second and those behind another separator.
     uint64_t digits[IDS_DIGITS + 1][IDS_NEXT_DIGITS + 1];
-    uint64_t letters[IDS_LETTERS + 1];  // then a digit, or a separator and a digit
+    uint64_t marks[IDS_DIGITS + 1][IDS_MARKS];
+    uint64_t third[IDS_NEXT_DIGITS + 1][IDS_NEXT_DIGITS + 1];
+    // Letters, then digits, with a separator between them or not.
+    uint64_t letters[IDS_LETTERS + 1][IDS_NEXT_DIGITS + 1];
     uint64_t run;                       // more letters: IDS_LETTERS_RUN letters and digits in all
 };
 void ids_index_init(struct ids_index *x, uint64_t kinds);  // REDACT_KIND_BIT each
