@@ -28,6 +28,8 @@ enum { MOVES_EACH = 16 };
 // So far behind a place nothing decides any more whether it is told of: in an open text,
 // places that are nearer to the end are all asked.
 enum { TAIL_BYTES = ANCHOR_BYTES + BLOCK_BYTES };
+// The most ASCII that stands between two groups of a number (redact/phone.c, read_gap).
+enum { GAP_MAX = 5, DIGITS_LIST = 1 };
 // National ids have all the same one, and are asked where any is.
 enum { ID_ANCHORS = ANCHOR_DIGITS | 1 << ANCHORS };
 
@@ -194,6 +196,29 @@ static void ask_one(struct scan *s, size_t at, const struct recogniser *rec)
         add(s, at, m, rec->kind, context_score(&s->view, at, rec));
 }
 
+// Whether what begins with a digit may be a number of those that have ANCHOR_DIGITS: `least` digits
+// with nothing but what groups them between. True also where this cannot be told.
+static bool is_row(const struct view *v, size_t at, unsigned least)
+{
+    unsigned digits = 0, gap = 0;
+
+    for (size_t i = at; gap <= GAP_MAX; i++) {
+        if (i == v->len)
+            return v->open;
+        int c = (unsigned char)v->ptr[i];
+        if (is_digit(c)) {
+            gap = 0;
+            if (++digits == least)
+                return true;
+        } else if (c == ' ' || (c >= '(' && c <= '/')) {  // any of ()*+,-./
+            gap++;
+        } else {
+            return c >= 0x80;  // there are dashes among them
+        }
+    }
+    return false;
+}
+
 // Asks those with an anchor, or all of them (ANCHORS), whether a match begins at `at`.
 static void ask(struct scan *s, size_t at, unsigned anchor)
 {
@@ -201,6 +226,8 @@ static void ask(struct scan *s, size_t at, unsigned anchor)
     unsigned start = s->r->starts[(unsigned char)s->view.ptr[at]];
 
     if (start == 0 || view_word_before(&s->view, at) || !is_start(s, at))
+        return;
+    if (start == START_DIGIT && anchor == DIGITS_LIST && !is_row(&s->view, at, s->r->digits_min))
         return;
     for (; *list; list++)
         if ((*list)->starts & start)
