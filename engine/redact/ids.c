@@ -2,6 +2,7 @@
 // ids.c: how national ids are written, and the words that stand in front of them.
 #include "redact/ids.h"
 
+#include "base/err.h"
 #include "redact/id_checks.h"
 #include "redact/words.h"
 
@@ -322,16 +323,14 @@ static enum ids_mark mark_of(int c)
     return c == ' ' ? IDS_BLANK : c == '-' ? IDS_DASH : c == '.' ? IDS_DOT : IDS_NO_MARK;
 }
 
-// Sets the bit where as many digits follow as `shape` has there; `any`: they are not of the shape,
-// and may be as many as they like.
-static void index_count(uint64_t row[IDS_NEXT_DIGITS + 1], const char *shape, bool any,
-                        uint64_t bit)
+// Whether what `behind` stands for in a shape may be that separator, or none.
+static bool may_be(int behind, enum ids_mark mark)
 {
-    size_t digits = strspn(shape, "d");
-
-    for (size_t i = 0; i <= IDS_NEXT_DIGITS; i++)
-        if (any || i == digits)
-            row[i] |= bit;
+    if (behind == 0)
+        return true;
+    if (behind == '_')
+        return mark != IDS_NO_MARK;
+    return mark == mark_of(behind) || (behind == 's' && mark == IDS_DASH);
 }
 
 // A shape that begins with so many digits. What stands behind them tells its next group, unless a
@@ -340,18 +339,26 @@ static void index_digits(struct ids_index *x, const char *shape, size_t digits, 
 {
     const char *behind = shape + digits;
     size_t next = *behind ? strspn(behind + 1, "d") : 0;
-    const char *third = behind + (*behind != 0) + next;
-    bool ungrouped = next == 0 || !(is_separator(*third) || *third == '_');
+    bool grouped = next > 0;
 
-    index_count(x->digits[digits], next ? behind + 1 : "", next == 0, bit);
-    if (*behind == 's')
-        x->digits[digits][0] |= bit;
-    for (int mark = 0; mark < IDS_MARKS; mark++)
-        if (!*behind || *behind == 's' || *behind == '_' || mark == (int)mark_of(*behind))
+    for (int mark = 0; mark < IDS_MARKS; mark++) {
+        if (!may_be(*behind, (enum ids_mark)mark))
+            continue;
+        if (!grouped || *behind == 's')
+            x->alone[digits][mark] |= bit;
+        if (grouped)
             x->marks[digits][mark] |= bit;
+    }
+    if (!grouped)
+        return;
+    const char *third = behind + 1 + next;
+    bool more = is_separator(*third) || *third == '_';
+    size_t count = more ? strspn(third + 1, "d") : 0;
+    BUG_ON(next > IDS_NEXT_DIGITS || count > IDS_NEXT_DIGITS);
+    x->digits[digits][next] |= bit;
     for (size_t i = 0; i <= IDS_NEXT_DIGITS; i++)
-        if (next == 0 || i == next || (*behind == 's' && i == 0))
-            index_count(x->third[i], *third ? third + 1 : "", ungrouped || i != next, bit);
+        if (!more || i == count)
+            x->third[next][i] |= bit;
 }
 
 // How many digits stand at i, as far as the index counts.
@@ -379,7 +386,7 @@ void ids_index_init(struct ids_index *x, uint64_t kinds)
             } else if (letters) {
                 bool separated = s->text[letters] == '_' || s->text[letters] == ' ' ||
                                  s->text[letters] == '-';
-                index_count(x->letters[letters], s->text + letters + separated, false, bit);
+                x->letters[letters][strspn(s->text + letters + separated, "d")] |= bit;
             } else {
                 index_digits(x, s->text, digits, bit);
                 if (s->text[digits] == 'x' && digits < IDS_DIGITS)
@@ -392,14 +399,17 @@ void ids_index_init(struct ids_index *x, uint64_t kinds)
 // Of those that begin with so many digits.
 static uint64_t which_digits(const struct ids_index *x, struct view *v, size_t at, size_t digits)
 {
-    int mark = view_at(v, at + digits);
-    bool grouped = is_separator(mark) || mark == '+';
-    size_t next = grouped ? count_digits(v, at + digits + 1) : 0, end = at + digits + 1 + next;
-    uint64_t which = x->digits[digits][next] & x->marks[digits][mark_of(mark)];
+    int behind = view_at(v, at + digits);
+    enum ids_mark mark = mark_of(behind);
+    uint64_t alone = x->alone[digits][mark], which = x->marks[digits][mark];
 
-    if (!which || !next)
-        return which;
-    return which & x->third[next][is_separator(view_at(v, end)) ? count_digits(v, end + 1) : 0];
+    if (!which || !(is_separator(behind) || behind == '+'))
+        return alone;
+    size_t next = count_digits(v, at + digits + 1), end = at + digits + 1 + next;
+    which &= x->digits[digits][next];
+    if (which)
+        which &= x->third[next][is_separator(view_at(v, end)) ? count_digits(v, end + 1) : 0];
+    return alone | which;
 }
 
 uint64_t ids_which(const struct ids_index *x, struct view *v, size_t at)

@@ -49,10 +49,12 @@ REDACT_IDS(ID)
 enum { IDS_DIGITS = 18, IDS_NEXT_DIGITS = 8, IDS_LETTERS = 2, IDS_LETTERS_RUN = 16 };
 enum ids_mark { IDS_BLANK, IDS_DASH, IDS_DOT, IDS_NO_MARK, IDS_MARKS };
 struct ids_index {
-    // A bit for each rule: by the digits at the beginning, and those behind a separator; by the
-    // first and what stands behind them; by the second and those behind another separator.
-    uint64_t digits[IDS_DIGITS + 1][IDS_NEXT_DIGITS + 1];
+    // A bit for each rule: by the digits at the beginning and what stands behind them, where no
+    // group of digits need follow; else by the digits behind that, too, and by these and the ones
+    // behind another separator.
+    uint64_t alone[IDS_DIGITS + 1][IDS_MARKS];
     uint64_t marks[IDS_DIGITS + 1][IDS_MARKS];
+    uint64_t digits[IDS_DIGITS + 1][IDS_NEXT_DIGITS + 1];
     uint64_t third[IDS_NEXT_DIGITS + 1][IDS_NEXT_DIGITS + 1];
     // Letters, then digits, with a separator between them or not.
     uint64_t letters[IDS_LETTERS + 1][IDS_NEXT_DIGITS + 1];
