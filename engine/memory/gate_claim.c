@@ -19,8 +19,7 @@ static bool claim_denies(const struct gate_look *l)
     const uint64_t no = GATE_BIT(NOT) | GATE_BIT(AVERSE) | GATE_BIT(PAST);
     const char *const parts[] = {"dislike", "hate", "avoid", "allerg", "intoler", "not_", "no_",
                                  "former", "previous", "past", "never", "cannot", "without",
-                                 "ended", "lacks", "fear", "ex_", "was_", "lived", "worked",
-                                 "new_to"};
+                                 "ended", "lacks", "fear", "ex_", "was_", "lived", "worked"};
 
     if (l->claim->negates || is(l->predicate | l->value, no))
         return true;
@@ -156,6 +155,8 @@ static const char *no_supposition(struct gate_look *l)
 
 static const char *no_report(struct gate_look *l)
 {
+    if (l->claim->style && gate_is_style(l->t, l->s))
+        return NULL;
     if (gate_is_reported(l->t, l->s, UINT32_MAX) || is(l->s->before, GATE_BIT(SAY)))
         return "it tells what somebody else says";
     for (uint32_t i = l->s->from; i < l->first; i++)
@@ -223,12 +224,27 @@ static bool is_ended(const struct gate_look *l)
     return false;
 }
 
+// "I have no experience with it" says that one is new to it; "I am not new to it" does not.
+static bool is_inexperienced(const struct gate_look *l)
+{
+    static const char *const words[] = {"experience", "familiar", "used", "tried", "done", "know",
+                                        "worked", "programmed", "nothing", "clue", "idea", "never",
+                                        "erfahrung", "ahnung", "experiencia", "esperienza"};
+
+    if (!look_has(l->claim->predicate, "new_to") && !look_has(l->claim->predicate, "beginner"))
+        return false;
+    for (uint32_t i = l->from; i < l->first; i++)
+        if (LOOK_ANY(l->t, i, words))
+            return true;
+    return false;
+}
+
 static const char *no_contrary(struct gate_look *l)
 {
     bool no = is_denied(l) || ends_in_no(l);
     bool over = look_between(l, l->from, l->to, GATE_BIT(PAST));
     bool averse = look_between(l, l->from, l->to, GATE_BIT(AVERSE));
-    bool denies = claim_denies(l);
+    bool denies = claim_denies(l) || is_inexperienced(l);
 
     if (l->claim->negates)
         return no || over || averse || is_ended(l) ? NULL : "it states what is claimed to be over";

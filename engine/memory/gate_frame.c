@@ -88,6 +88,8 @@ static bool is_textual(const struct gate_text *t, const struct gate_sentence *s,
         return true;
     // "What is the reviewer's mood?", "Is this candidate fit?", "How do you say that in Danish?"
     bool asks = s->ends == TOKEN_ASK;
+    if (gate_asks_of_text(t, s) || gate_wants_tongue(t, s))
+        return true;
     if (asks && is(kinds, GATE_BIT(TONGUE)) && is(kinds, GATE_BIT(THIS) | GATE_BIT(THAT)))
         return true;
     if (asks && is(kinds, GATE_BIT(TEXT)) && !is(kinds, FIRST | GATE_BIT(YOU)))
@@ -129,7 +131,8 @@ static bool is_label(const struct gate_text *t, uint32_t from, uint32_t colon)
         if (k->kind != TOKEN_WORD)
             continue;
         all |= k->is;
-        if (!is(k->is, fine) || ++words > LABEL_WORDS)
+        bool greets = words == 0 && is(k->is, GATE_BIT(LEAD));
+        if ((!is(k->is, fine) && !greets) || ++words > LABEL_WORDS)
             return false;
     }
     return !is(all, never) && (is(all, GATE_BIT(LABEL)) || is(all, FIRST));
@@ -163,6 +166,8 @@ struct frame {
     struct gate *g;
     size_t delimited_end[WHY_LEN];  // where the last token of such material ends
     size_t taken_back;              // all before it was a joke
+    size_t styled_before;           // all before it is what an order how to answer is about
+    uint32_t styled;                // and all from this token on
 };
 
 // What follows token i is material: to where the marks that follow at once end, or to the end of
@@ -270,6 +275,14 @@ static bool is_always(const struct gate_text *t, const struct gate_sentence *s, 
 
 // ---- sentences, in order
 
+// "I'll share the photos tomorrow": of another day, and of no text.
+static bool announces(uint64_t kinds)
+{
+    return is(kinds, GATE_BIT(NEXT)) && (!is(kinds, GATE_BIT(LATER)) ||
+                                         is(kinds, GATE_BIT(TEXT) | GATE_BIT(TASK) |
+                                                       GATE_BIT(THIS) | GATE_BIT(THAT)));
+}
+
 static void mark_all(struct gate_text *t, enum gate_why why)
 {
     gate_mark(t, 0, t->text.len, why);
@@ -287,8 +300,11 @@ static bool whole(struct frame *f, const struct gate_sentence *s, uint64_t kinds
         g->began.play = true;
     if (is_always(t, s, kinds))
         g->began.work = true;
-    if (is(kinds, GATE_BIT(NEXT)))
+    if (announces(kinds))
         g->began.next = true;
+    // "Let's practise English dictation."
+    if (is(kinds, GATE_BIT(LETS)) && is(kinds, GATE_BIT(TONGUE)))
+        g->began.work = true;
     // Several of them will come, and nothing tells when it is over.
     if (is(kinds, GATE_BIT(NEXT)) && is(kinds, GATE_BIT(TASK)))
         g->began.work = true;
@@ -325,6 +341,17 @@ static bool is_title(const struct gate_text *t, const struct gate_sentence *s, u
                 : text && (s->words <= LAST_WORDS || is(token_at(t, s->from)->is, GATE_BIT(TEXT)));
 }
 
+// How to answer: what stands around it may be what is to be explained, the order is the user's own.
+static void mark_around_style(struct frame *f, const struct gate_sentence *s, uint64_t kinds)
+{
+    if (is_order(&f->g->t, s) && !is(kinds, GATE_BIT(SAY)))
+        return;
+    if (is(kinds, GATE_BIT(TASK) | GATE_BIT(SAY)) && s->to < f->styled)
+        f->styled = s->to;
+    if (is(kinds, GATE_BIT(TASK)))
+        f->styled_before = sentence_start(&f->g->t, s);
+}
+
 static void forward(struct frame *f, size_t at, uint64_t kinds)
 {
     struct gate_text *t = &f->g->t;
@@ -334,6 +361,10 @@ static void forward(struct frame *f, size_t at, uint64_t kinds)
     for (uint32_t i = s->from; i < s->to && colon == s->to; i++)
         if (is_own(t, token_at(t, i)) && is_colon(t, i) && !is_label(t, s->from, i))
             colon = i;
+    if (colon == s->to && gate_is_style(t, s)) {
+        mark_around_style(f, s, kinds);
+        return;
+    }
     bool work = is_textual(t, s, kinds);
     if (work && colon == s->to) {
         mark_worked(f, at);
@@ -352,7 +383,9 @@ static void forward(struct frame *f, size_t at, uint64_t kinds)
     const struct gate_token *opens = token_at(t, s->from);
     if (is(opens->is, GATE_BIT(THAT)) && opens->key_len > 2 && is(kinds, GATE_BIT(TEXT)))
         f->taken_back = sentence_start(t, s);
-    got |= is_title(t, s, kinds);
+    got |= is_title(t, s, kinds) || gate_is_heading(t, s);
+    // "got this from him this morning", a line of its own
+    got |= line && is(kinds, GATE_BIT(GOT)) && is(kinds, GATE_BIT(THIS)) && !is(kinds, FIRST);
     // "Write a poem", "I want you to write one", but not "I write a blog"
     bool make = is(kinds, GATE_BIT(MAKE)) &&
                 (!is(kinds, GATE_BIT(SELF)) || is(kinds, GATE_BIT(YOU) | GATE_BIT(WISH)));
@@ -361,7 +394,7 @@ static void forward(struct frame *f, size_t at, uint64_t kinds)
     if (colon < s->to) {
         gate_mark(t, sentence_start(t, s), token_at(t, colon)->end, WHY_INTRODUCED);
         mark_behind(f, colon + 1, WHY_INTRODUCED);
-    } else if (said || got || always || is(kinds, GATE_BIT(NEXT)) || make) {
+    } else if (said || got || always || announces(kinds) || make) {
         gate_mark(t, sentence_start(t, s), sentence_end(t, s), WHY_INTRODUCED);
         mark_behind(f, s->to, WHY_INTRODUCED);
     } else if (is_work_order(t, s) && !is_order(t, s)) {
@@ -486,7 +519,7 @@ void gate_frame(struct gate *g)
 {
     struct gate_text *t = &g->t;
     const struct gate_past *past = g->source.past;
-    struct frame f = {.g = g};
+    struct frame f = {.g = g, .styled = UINT32_MAX};
 
     for (size_t i = 0; i < t->tokens.len; i++)
         f.delimited_end[token_why(t, token_at(t, i))] = token_at(t, i)->end;
@@ -498,6 +531,10 @@ void gate_frame(struct gate *g)
             forward(&f, i, kinds);
     }
     gate_mark(t, 0, f.taken_back, WHY_JOKE);
+    gate_mark(t, 0, f.styled_before, WHY_BEFORE);
+    if (f.styled < t->tokens.len)
+        mark_behind(&f, f.styled, WHY_WORKED);
+    gate_mark_translations(t);
     mark_verse(t);
     mark_paragraphs(t);
     if (past && past->play)

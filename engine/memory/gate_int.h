@@ -7,6 +7,8 @@
 //   gate_frame.c  what sentences announce: texts to be worked on, plays, letters; what turns begin
 //   gate_claim.c  whether a sentence states a claim
 //   gate_person.c of whom it speaks, and who says it
+//   gate_asked.c  questions about a text, headings, texts beside their translation
+//   gate_request.c how to answer, reminders, proposals: requests that state something
 //   gate.c        a turn and its claims
 #ifndef MEMORY_GATE_INT_H
 #define MEMORY_GATE_INT_H
@@ -99,6 +101,9 @@ int gate_read(struct gate_text *t, struct slice text, struct err *err);
 void gate_text_release(struct gate_text *t);  // also of one that is all zero
 // Kinds of a word by itself, in any language.
 uint64_t gate_kinds_of(struct slice folded);
+// The language of which the words from token `from` to `to` have the most, by its number; 0: of
+// none, or of several alike.
+uint8_t gate_tongue_of(const struct gate_text *t, uint32_t from, uint32_t to);
 
 // ---- gate_shape.c
 
@@ -112,6 +117,17 @@ bool gate_is_delimited(enum gate_why why);
 // ---- gate_sight.c
 
 bool gate_is_hidden(struct slice text);
+
+// ---- gate_asked.c, gate_request.c: what sentences ask for
+
+// A question about a text that the message has; one that wants it said in a language; a heading.
+bool gate_asks_of_text(const struct gate_text *t, const struct gate_sentence *s);
+bool gate_wants_tongue(const struct gate_text *t, const struct gate_sentence *s);
+bool gate_is_heading(const struct gate_text *t, const struct gate_sentence *s);
+// Marks what stands beside its translation.
+void gate_mark_translations(struct gate_text *t);
+// How to answer: "No jargon, please."
+bool gate_is_style(const struct gate_text *t, const struct gate_sentence *s);
 
 // ---- gate_frame.c
 

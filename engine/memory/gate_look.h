@@ -57,16 +57,10 @@ static inline uint32_t look_next(const struct gate_look *l, uint32_t i)
     return i;
 }
 
-// Whether a reminder is claimed, and asked for: "Remind me to …", "Can you remind me to".
-static inline bool look_reminds(const struct gate_look *l)
-{
-    if (!look_has(l->claim->predicate, "remind"))
-        return false;
-    for (uint32_t i = l->s->from; i + 2 < l->first; i++)
-        if (look_is(l->t, i, "remind") && look_is(l->t, i + 1, "me") && look_is(l->t, i + 2, "to"))
-            return true;
-    return false;
-}
+// ---- gate_request.c
+
+bool look_reminds(const struct gate_look *l);   // "Remind me to …", for a claim of what is open
+bool look_proposes(const struct gate_look *l);  // "Let's …", for a claim of what is decided
 
 // ---- gate_person.c: of whom a sentence speaks. Each says why not, or NULL.
 

@@ -118,9 +118,11 @@ const char *look_opens(struct gate_look *l)
                           GATE_BIT(TOPIC) | GATE_BIT(YES) | GATE_BIT(BUT) | GATE_BIT(NOT) |
                           GATE_BIT(WISH) | GATE_BIT(AVERSE) | GATE_BIT(PAST);
     const uint64_t never = GATE_BIT(TEXT) | GATE_BIT(KIN) | GATE_BIT(OTHER) | GATE_BIT(USER);
+    if (look_reminds(l) || look_proposes(l) || (l->claim->style && gate_is_style(l->t, l->s)))
+        return NULL;
     uint32_t self = governing(l), from = l->s->from, unknown = 0, words = 0, may = 1;
 
-    if (self == UINT32_MAX || self > l->last || l->s->unknown || look_reminds(l))
+    if (self == UINT32_MAX || self > l->last || l->s->unknown)
         return NULL;
     for (uint32_t i = l->s->from; i < self; i++) {
         uint8_t kind = token_at(l->t, i)->kind;
@@ -159,7 +161,7 @@ static bool is_of_kin(const struct gate_look *l)
 {
     static const char *const parts[] = {"famil", "relation", "pet", "partner", "child", "people",
                                         "contact", "marri", "has_", "sibling", "parent",
-                                        "relative"};
+                                        "relative", "spouse"};
 
     for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
         if (look_has(l->claim->predicate, parts[i]))
@@ -193,12 +195,12 @@ const char *look_of_the_user(struct gate_look *l)
                   LOOK_ANY(l->t, i, copulas);
         kin |= is(k, GATE_BIT(KIN)) && !copula;
         uint32_t next = look_next(l, i);
-        // "I want you to …", "I'll tell you how …", but not "I think you are …"
-        if (is(k, GATE_BIT(YOU)) && !look_has(l->claim->predicate, "follow_up") &&
-            next < l->s->to && !look_is(l->t, next, "to"))
+        // "I want you to …", but not "I think you are …"
+        bool told = look_has(l->claim->predicate, "follow");  // "I'll let you know …"
+        if (is(k, GATE_BIT(YOU)) && !told && next < l->s->to && !look_is(l->t, next, "to"))
             other |= self != UINT32_MAX;
     }
-    if (is_of_kin(l))
+    if (is_of_kin(l) || look_reminds(l))
         return NULL;
     if (kin || other)
         return "it is said of somebody else";
@@ -214,6 +216,11 @@ static bool is_order(const struct gate_look *l)
         i++;
     return i < l->s->to && is(token_at(l->t, i)->is, GATE_BIT(ORDER)) &&
            l->s->words <= ORDER_WORDS && !is(l->s->is, GATE_BIT(USER) | GATE_BIT(STORE));
+}
+
+static bool asks_for_style(const struct gate_look *l)
+{
+    return is_order(l) || gate_is_style(l->t, l->s);
 }
 
 static bool is_first_person(const struct gate_look *l)
@@ -246,8 +253,9 @@ static bool is_short_unknown(const struct gate_look *l)
 
 const char *look_in_first_person(struct gate_look *l)
 {
-    if (is_first_person(l) || (l->claim->style && is_order(l)) || look_reminds(l) ||
-        is_short_unknown(l))
+    if (look_reminds(l) || look_proposes(l))
+        return NULL;
+    if (is_first_person(l) || (l->claim->style && asks_for_style(l)) || is_short_unknown(l))
         return NULL;
     return "it is no statement in the first person";
 }

@@ -378,6 +378,33 @@ static void say_kinds(struct gate_text *t, struct gate_sentence *s, struct match
         s->is |= token_at(t, i)->is;
 }
 
+uint8_t gate_tongue_of(const struct gate_text *t, uint32_t from, uint32_t to)
+{
+    enum { WORDS_MIN = 2 };
+    uint32_t counts[GATE_LANGUAGES_MAX] = {0}, most = 0, next = 0;
+    uint8_t best = 0;
+
+    for (uint32_t i = from; i < to; i++) {
+        const struct gate_word *rows[RESTRICTING];
+        const struct gate_token *k = token_at(t, i);
+        unsigned n = k->kind == TOKEN_WORD ? rows_of(token_key(t, k), rows) : 0;
+        uint32_t seen = 0;  // a bit for each language: a word counts once
+
+        for (unsigned r = 0; r < n; r++) {
+            uint32_t bit = UINT32_C(1) << rows[r]->language;
+            bool says = rows[r]->kinds != GATE_OPENS && !(seen & bit);
+            seen |= says ? bit : 0;
+            counts[rows[r]->language] += says;
+        }
+    }
+    for (uint8_t i = 1; i < GATE_LANGUAGES_MAX; i++) {
+        next = counts[i] > most ? most : counts[i] > next ? counts[i] : next;
+        best = counts[i] > most ? i : best;
+        most = counts[i] > most ? counts[i] : most;
+    }
+    return most >= WORDS_MIN && most > next ? best : 0;
+}
+
 // "Dr. Smith", "J. Smith", "e.g. this"
 static bool is_abbreviation(const struct gate_text *t, const struct gate_token *stop)
 {

@@ -233,6 +233,18 @@ static bool is_page(struct slice line)
     return slice_ends(line, SLICE_LIT(" /s")) || slice_ends(line, SLICE_LIT(" /S"));
 }
 
+// "(laughs)", "(soft music)": a line of its own that nobody says.
+static bool is_staged(struct slice line)
+{
+    enum { WORDS_MAX = 3 };
+    size_t blanks = 0;
+
+    for (size_t i = 0; i < line.len; i++)
+        blanks += line.ptr[i] == ' ';
+    return line.len > 3 && line.ptr[0] == '(' && line.ptr[line.len - 1] == ')' &&
+           is_letter(line.ptr[1]) && blanks < WORDS_MAX;
+}
+
 static bool is_markup(struct slice line)
 {
     static const char *const signs[] = {"](", "&nbsp;", "&quot;", "&amp;", "&lt;", "&#", "**",
@@ -333,14 +345,14 @@ static void one_line(struct gate_text *t, struct lines *l, size_t start, size_t 
     size_t fence = find_fence(line);
     if (fence < line.len)
         hull_add(&l->fences, fence ? from + fence : start, end);
-    l->page |= is_page(line);
+    l->page |= is_page(line) || (is_staged(line) && line.len + 2 < t->text.len);
     if (is_attribution(line))
         l->attributed = end;
     if (is_quoted_line(line))
         why = WHY_QUOTED;
     else if (is_rule(line) || begins(line, "--") || is_heading(line))
         open_rest(l, start, WHY_PAGE);
-    else if (is_logged(line))
+    else if (is_logged(line) || has(line, " --> "))
         open_rest(l, start, WHY_LOG);
     else if (is_markup(line))
         hull_add(&l->markup, find_tag(line) > 0 ? from + (size_t)find_tag(line) : start, end);
