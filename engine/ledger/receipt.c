@@ -155,8 +155,21 @@ static bool read_hex(struct json v, unsigned char *out, size_t bytes)
     return good;
 }
 
+// What cannot be read for lack of memory is no other key: the buffer written to has failed.
+static void write_key(struct json_writer *w, struct json key)
+{
+    struct buf name = BUF_INIT(SIGNED_BYTES_MAX);
+
+    json_string(key, &name);
+    buf_add(&name, "", 1);
+    w->out->failed |= name.failed;
+    w->out->no_memory |= name.no_memory;
+    jw_key(w, buf_ok(&name) ? name.ptr : "");
+    buf_release(&name);
+}
+
 // A value without white space; objects of numbers are as deep as it goes.
-static void write_compact(struct json_writer *w, struct json v, struct buf *scratch)
+static void write_compact(struct json_writer *w, struct json v)
 {
     struct json_iter it = {0};
     struct json key, value;
@@ -167,9 +180,7 @@ static void write_compact(struct json_writer *w, struct json v, struct buf *scra
     }
     jw_object(w);
     while (json_next(v, &it, &key, &value)) {
-        buf_clear(scratch);
-        json_string(key, scratch);
-        jw_key(w, buf_ok(scratch) ? scratch->ptr : "");
+        write_key(w, key);
         jw_raw(w, json_raw(value));
     }
     jw_object_end(w);
@@ -178,7 +189,6 @@ static void write_compact(struct json_writer *w, struct json v, struct buf *scra
 // What was signed, out of a receipt that may have been laid out anew since.
 static void write_signed(struct json receipt, struct buf *out)
 {
-    struct buf scratch = BUF_INIT(SIGNED_BYTES_MAX), name = BUF_INIT(SIGNED_BYTES_MAX);
     struct json_iter it = {0};
     struct json key, value;
     struct json_writer w;
@@ -188,16 +198,10 @@ static void write_signed(struct json receipt, struct buf *out)
     while (json_next(receipt, &it, &key, &value)) {
         if (json_is_string(key, "signature"))
             continue;
-        buf_clear(&name);
-        json_string(key, &name);
-        jw_key(&w, buf_ok(&name) ? name.ptr : "");
-        write_compact(&w, value, &scratch);
+        write_key(&w, key);
+        write_compact(&w, value);
     }
     jw_object_end(&w);
-    out->failed |= scratch.failed || name.failed;
-    out->no_memory |= scratch.no_memory || name.no_memory;
-    buf_release(&scratch);
-    buf_release(&name);
 }
 
 int receipt_check(struct slice json, unsigned char public_key[VAULT_PUBLIC_KEY_BYTES],

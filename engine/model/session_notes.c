@@ -90,8 +90,11 @@ static void add_member(struct json_writer *w, struct json key, struct json value
     buf_clear(scratch);
     json_string(key, scratch);
     buf_add(scratch, "", 1);
-    if (!buf_ok(scratch))
+    if (!buf_ok(scratch)) {  // it is cleared for the next one
+        w->out->failed = true;
+        w->out->no_memory |= scratch->no_memory;
         return;
+    }
     jw_key(w, scratch->ptr);
     jw_raw(w, json_raw(value));
 }
@@ -131,8 +134,6 @@ static uint32_t merge(struct json old, struct json more, struct buf *out)
         keys++;
     }
     jw_object_end(&w);
-    out->failed |= scratch.failed;
-    out->no_memory |= scratch.no_memory;
     buf_release(&scratch);
     return keys;
 }

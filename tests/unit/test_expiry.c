@@ -123,6 +123,31 @@ static void test_expiry__state_is_merged(void **state)
     buf_release(&meta);
 }
 
+// Without memory the state stays what it was, and is never a part of what it should be.
+static void test_expiry__state_without_memory(void **state)
+{
+    unsigned failures = 0;
+    int code = E_NOMEM;
+
+    (void)state;
+    for (uint64_t n = 1; code && n < 100; n++) {
+        struct session_head h = {.bot = "b", .expiry = expiry_default};
+        struct err err = ERR_INIT;
+
+        assert_int_equal(session_merge_state(&h, kit_text("{\"topic\":\"tulips\","
+                                                          "\"tone\":\"dry\"}"), &err), E_OK);
+        mem_fail_at(n, 0);
+        code = session_merge_state(&h, kit_text("{\"mood\":1,\"tone\":false}"), &err);
+        mem_fail_at(0, 0);
+        failures += code == E_NOMEM;
+        assert_true(code == E_OK || code == E_NOMEM);
+        assert_state(&h, code ? "{\"topic\":\"tulips\",\"tone\":\"dry\"}"
+                              : "{\"topic\":\"tulips\",\"mood\":1}");
+        session_head_release(&h);
+    }
+    assert_true(code == E_OK && failures > 2);
+}
+
 static void test_expiry__state_has_limits(void **state)
 {
     struct session_head h = {.expiry = expiry_default};
@@ -236,7 +261,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test(test_expiry__##name)
     const struct CMUnitTest tests[] = {TEST(when), TEST(status), TEST(due), TEST(state_is_merged),
-                                       TEST(state_has_limits), TEST(bad_heads),
+                                       TEST(state_without_memory),
+                                              TEST(state_has_limits), TEST(bad_heads),
                                        TEST(state_is_written_with_the_turn)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
