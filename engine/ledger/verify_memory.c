@@ -4,8 +4,8 @@
 //   1. A slot is in its form, which also says that one value at most is active where it takes one.
 //   2. Evidence is of turns that a session has, or had: heads outlive their turns.
 //   3. What superseded a value is a value of its slot, or of one that is its slot by an alias.
-//   4. Knowledge that is told rests on facts that there are; of what is in quarantine they may have
-//      been dropped.
+//   4. Knowledge that is told rests on a fact that is there; of its others some may have made room,
+//      or were dropped, as all of them may of what is in quarantine.
 //   5. The manifest counts what is active.
 //
 // See verify_int.h.
@@ -104,19 +104,25 @@ static int check_turn(const struct map *sessions, struct slice session, uint32_t
 
 // ---- slots
 
-static int check_evidence(const struct verify_memory *m, const struct map *sessions,
-                          struct slice bot, const struct fact_slot *slot, const struct fact *f,
+static int check_evidence(const struct map *sessions, const struct fact_slot *slot,
                           const struct fact_evidence *e, struct err *err)
 {
-    char name[NAME_MAX_BYTES];
-
     if ((slot->tier == TIER_KNOWLEDGE) != (e->fact[0] != '\0'))
         return err_set(err, E_CORRUPT, "of tier %s has evidence that names %s fact",
                        fact_tier_word(slot->tier), e->fact[0] ? "a" : "no");
-    if (f->status == FACT_ACTIVE && e->fact[0] &&
-        !map_get(m->facts, fact_name(name, bot, TIER_FACT, e->fact)))
-        return err_set(err, E_CORRUPT, "rests on fact %s, which is not there", e->fact);
     return check_turn(sessions, slice_str(e->session), e->turn, err);
+}
+
+static int check_borne(const struct verify_memory *m, struct slice bot, const struct fact *f,
+                       struct err *err)
+{
+    char name[NAME_MAX_BYTES];
+
+    for (size_t i = 0; i < f->evidence.len; i++)
+        if (map_get(m->facts, fact_name(name, bot, TIER_FACT, fact_evidence_at(f, i)->fact)))
+            return E_OK;
+    return err_set(err, E_CORRUPT, "rests on fact %s, which is not there",
+                   f->evidence.len ? fact_evidence_at(f, 0)->fact : "none");
 }
 
 // Whether it is there at all is known when all slots were seen.
@@ -157,7 +163,9 @@ static int check_fact(struct verify_memory *m, const struct map *sessions, struc
     int code = E_OK;
 
     for (size_t i = 0; i < f->evidence.len && !code; i++)
-        code = check_evidence(m, sessions, bot, slot, f, fact_evidence_at(f, i), err);
+        code = check_evidence(sessions, slot, fact_evidence_at(f, i), err);
+    if (!code && slot->tier == TIER_KNOWLEDGE && f->status == FACT_ACTIVE)
+        code = check_borne(m, bot, f, err);
     if (code)
         err_prefix(err, "fact %s ", f->id);
     return code;

@@ -216,6 +216,22 @@ static void test_verify_memory__a_value_of_another_slot(void **state)
     scene_close(&s);
 }
 
+// What superseded facts and dropped ones bore is borne by the others.
+static void test_verify_memory__some_of_what_bears_it_is_gone(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_open(&s);
+    struct fact *f = fact_slot_at(&s.knowledge, 0);
+    struct fact_evidence *e = vec_push(&f->evidence);
+    *e = *fact_evidence_at(f, 0);
+    memcpy(e->fact, OSLO, sizeof(OSLO));
+    put_all(&s);
+    assert_verified(&s.k);
+    scene_close(&s);
+}
+
 static void test_verify_memory__the_manifest_counts(void **state)
 {
     struct scene s;
@@ -338,6 +354,7 @@ int main(void)
         cmocka_unit_test(test_verify_memory__evidence_is_of_turns_that_there_are),
         cmocka_unit_test(test_verify_memory__values_and_conclusions_hold_together),
         cmocka_unit_test(test_verify_memory__a_value_of_another_slot),
+        cmocka_unit_test(test_verify_memory__some_of_what_bears_it_is_gone),
         cmocka_unit_test(test_verify_memory__the_manifest_counts),
         cmocka_unit_test(test_verify_memory__what_is_none_of_it),
         cmocka_unit_test(test_verify_memory__a_fact_rests_on_no_fact),
