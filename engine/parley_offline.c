@@ -175,8 +175,9 @@ static void note_memory(const struct check *c, const struct memory_rules *m, cha
     if (!m->has_extract && !m->use_model)
         snprintf(text, sizeof(text), "of its users it remembers what its plans say");
     else
-        snprintf(text, sizeof(text), "learns of its users by %s%s: %u predicates%s",
+        snprintf(text, sizeof(text), "learns of its users by %s%s: %u predicate%s%s",
                  m->has_extract ? "rules" : "", model, m->predicates_len,
+                 m->predicates_len == 1 ? "" : "s",
                  m->by_context ? ", each context for itself" : "");
     add_note(note, text);
 }

@@ -28,6 +28,7 @@ struct testing {
     struct clock_sim clock;
     struct rand_sim rand;
     parley *engine;                                // of the test; NULL until it says something
+    char behind[ERR_MESSAGE_BYTES];                // what of the policy failed behind a turn; or ""
 };
 
 // ---- the engine of a test
@@ -80,6 +81,16 @@ static int make_wire(void *user, struct loop *loop, struct wire **out, struct er
     return wire_new_sim(out, loop, &ops, err);
 }
 
+// Of what runs behind a turn (memory.extract) the log alone is told: the first such line.
+static void hear(void *user, parley_log_level level, const char *line)
+{
+    struct testing *t = user;
+    const char *hook = strstr(line, ": memory.");
+
+    if (level >= PARLEY_LOG_WARN && hook && !t->behind[0])
+        snprintf(t->behind, sizeof(t->behind), "%s", hook + strlen(": "));
+}
+
 static int open_test_engine(struct testing *t, struct err *err)
 {
     static const char *const settings[] = {"providers.anthropic.api=scripted",
@@ -99,6 +110,8 @@ static int open_test_engine(struct testing *t, struct err *err)
     options.bot = t->bot;
     options.provider = "scripted";
     options.settings = settings;
+    options.log = hear;
+    options.user = t;
     int code = engine_open(&t->engine, &options, &seams, &error);
     return code ? err_set(err, code, "%s", error.message) : E_OK;
 }
@@ -208,9 +221,16 @@ static void run_case(struct testing *t, size_t i)
 
     clock_sim_init(&t->clock, FIRST_DAY_MS);
     rand_sim_init(&t->rand, 1);
+    t->behind[0] = '\0';
     int code = test_file_run(t->file, i, &err);
     parley_close(t->engine);
     t->engine = NULL;
+    // It is told first: what the test missed may come of it.
+    if (t->behind[0] && code != E_NOMEM) {
+        struct err own = err;
+        code = err_set(&err, E_POLICY, "the policy failed: %s%s%s", t->behind, code ? "\n" : "",
+                       code ? own.message : "");
+    }
     write_case(t, i, code, &err, clock_mono_ns(clock_system()) - start_ns);
 }
 

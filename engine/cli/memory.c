@@ -129,6 +129,8 @@ static void print_standing(struct output *o, struct json fact)
     if (turns)
         outputf(o, ", said in %" PRId64 " turn%s", turns, turns == 1 ? "" : "s");
     print_time(o, ", last ", json_get(fact, "confirmed_at"));
+    if (is_said(json_get(fact, "scope")))
+        output_str(o, ", in one context");
 }
 
 // "\"I moved to Lisbon\" (turn 4 of 62e7d335)"

@@ -207,6 +207,13 @@ END
 run test policies/broken_test.lua
 code 3
 prints "policies/broken_test.lua:2: the policy failed: history failed (policies/broken.lua:2: "
+policy deaf 'memory = { extract = function(view, turn) return turn.text end }'
+tests deaf <<'END'
+test("it is told, too", function(t) t:chat():say "hi" end)
+END
+run test policies/deaf_test.lua
+code 3
+prints "the policy failed: memory.extract failed at policies/deaf.lua:"
 policy torn 'system = '
 tests torn <<'END'
 test("never runs", function(t) end)
