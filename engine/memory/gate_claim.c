@@ -175,8 +175,9 @@ static uint32_t said_from(const struct gate_look *l)
 
     for (uint32_t i = l->from + 1; i + 2 < l->first; i++) {
         struct slice verb = token_key(l->t, token_at(l->t, i + 2));
-        if (token_at(l->t, i)->kind != TOKEN_COMMA ||
-            !is(token_at(l->t, i + 1)->is, GATE_BIT(SELF)))
+        if (token_at(l->t, i)->kind != TOKEN_COMMA || !verb.len ||
+            !is(token_at(l->t, i + 1)->is, GATE_BIT(SELF)) ||
+            look_between(l, l->from, i, GATE_BIT(SAY)))
             continue;
         for (uint32_t k = l->from; k < i; k++)
             if (slice_eq(token_key(l->t, token_at(l->t, k)), verb))

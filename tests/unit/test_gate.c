@@ -117,6 +117,7 @@ static void test_gate__says_it_in_its_way(void **state)
         {"I don't live in Porto, I live in Braga.", "lives_in", "Braga", false, true},
         {"I don't live in Porto, I live in Braga.", "lives_in", "Porto", false, false},
         {"I live in Braga, I don't live in Porto.", "lives_in", "Porto", false, false},
+        {"I'm not saying this, I'm a liar from Porto.", "from", "Porto", false, false},
         {"I doubt it, I don't live in Porto.", "lives_in", "Porto", false, false},
     };
 
