@@ -88,7 +88,7 @@ static void write_head(struct work *w)
         refuse(w, "turns are missing");
         return;
     }
-    if (h->open_turn != s->open_attempt || (h->open_turn && h->open_turn != turns)) {
+    if (h->open_turn != s->open_attempt) {
         refuse(w, "a turn and its attempt do not agree");
         return;
     }

@@ -261,8 +261,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test(test_expiry__##name)
     const struct CMUnitTest tests[] = {TEST(when), TEST(status), TEST(due), TEST(state_is_merged),
-                                       TEST(state_without_memory),
-                                              TEST(state_has_limits), TEST(bad_heads),
+                                       TEST(state_without_memory), TEST(state_has_limits),
+                                       TEST(bad_heads),
                                        TEST(state_is_written_with_the_turn)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// test_ledger_erase.c: users are erased, and sessions archived and purged, with
+// test_ledger_erase.c: users are erased, and sessions resumed, archived and purged, with
 // the n-th allocation or the n-th answer of the store failing, for every n: what was told is so,
 // nothing else is touched, and the next try finishes it. Killed processes: fault/test_erasure.c,
 // fault/test_sweep.c.
@@ -12,7 +12,8 @@
 enum { TURNS = 30, HOUR = 3600 * 1000 };
 #define DAY ((int64_t)24 * HOUR)
 
-// Two users, of whom the second is to be erased; a session of the first that has grown old.
+// Two users, of whom the second is to be erased; a session of the first that has grown old, and
+// has a constraint.
 struct world {
     struct kit k;
     struct kit_key erased;
@@ -38,6 +39,10 @@ static void fill(struct world *w)
     for (unsigned i = 0; i < TURNS; i++)
         kit_turn(&w->k, c, "what was said", "what was answered");
     memcpy(w->id, c->head.id, sizeof(w->id));
+    struct ledger_op op;
+    kit_ready(&w->k, &op);
+    ledger_constrain(c, SAFE_LIT("no nuts"), &op);
+    assert_int_equal(kit_wait(&w->k, &op), E_OK);
     chat_free(c);
     w->erased.request = (struct vault_request){.loop = w->k.loop, .at_ms = KIT_WALL_MS,
                                                .done = kit_key_done};
@@ -304,11 +309,193 @@ static void test_erase__before_its_time(void **state)
     kit_close(&w.k);
 }
 
+// The mark that says which erasures are done is not taken for none where memory is lacking.
+static void test_erase__no_memory_for_the_mark(void **state)
+{
+    unsigned failures = 0;
+    struct world w;
+
+    (void)state;
+    fill(&w);
+    assert_int_equal(erase(&w), E_OK);
+    for (uint64_t n = 1; n < 20; n++) {
+        mem_fail_at(n, 0);
+        int code = erase(&w);
+        mem_fail_at(0, 0);
+        failures += code == E_NOMEM;
+        assert_true(code == E_OK || code == E_NOMEM);
+        assert_counted(&w);
+    }
+    assert_true(failures > 2);
+    kit_close(&w.k);
+}
+
+// All that is erased is counted, also where it is more than one page of records.
+static void test_erase__more_than_a_page(void **state)
+{
+    enum { RECORDS = 600 };
+    struct kit_key gone = {.request = {.at_ms = KIT_WALL_MS, .done = kit_key_done}};
+    struct erasure_record found;
+    struct ledger_op op;
+    struct world w;
+
+    (void)state;
+    memset(&w, 0, sizeof(w));
+    kit_open(&w.k, "memory:");
+    for (unsigned i = 1; i <= RECORDS; i++) {
+        char key[64];
+
+        snprintf(key, sizeof(key), "original/email/%010u", i);
+        kit_put(&w.k, key, "{}", SLICE_NONE, 0);
+    }
+    gone.request.loop = w.k.loop;
+    memcpy(gone.request.partition, w.k.partition, sizeof(gone.request.partition));
+    vault_forget(w.k.vault, &gone.request);
+    for (int i = 0; i < 100000000 && !gone.done; i++)
+        loop_run_for(w.k.loop, 0);
+    assert_int_equal(gone.request.code, E_OK);
+    assert_int_equal(erase(&w), E_OK);
+    kit_ready(&w.k, &op);
+    ledger_find_erasure(w.k.ledger, w.k.partition, &found, &op);
+    assert_int_equal(await(&w, &op), E_OK);
+    assert_int_equal(found.deleted[record_kind_of(SLICE_LIT("original/email/1"))], RECORDS);
+    kit_close(&w.k);
+}
+
+// One that is answering is not archived, nor is one that never expires.
+static void test_erase__not_what_is_in_use(void **state)
+{
+    (void)state;
+    for (int open = 0; open < 2; open++) {
+        struct ledger_op op;
+        struct kit k;
+
+        kit_open(&k, "memory:");
+        struct chat *c = kit_chat(&k, "kitchen");
+        if (!open)
+            c->head.expiry = (struct expiry){0};
+        kit_turn(&k, c, "Hello.", "Hi.");
+        if (open)
+            assert_int_equal(kit_accept(&k, c, "And now?"), E_OK);
+        kit_ready(&k, &op);
+        ledger_archive(c, KIT_WALL_MS + 99 * DAY, 1, &op);
+        assert_int_equal(kit_wait(&k, &op), E_OK);
+        assert_int_equal(op.sessions, 0);
+        assert_int_not_equal(c->head.status, SESSION_ARCHIVED);
+        chat_free(c);
+        kit_close(&k);
+    }
+}
+
+// One without a turn may still be named after it was purged, and then begins anew.
+static void test_erase__one_without_a_turn(void **state)
+{
+    struct ledger_op op;
+    struct kit k;
+
+    (void)state;
+    kit_open(&k, "memory:");
+    struct chat *c = kit_chat(&k, "kitchen");
+    struct ledger_resume r = {.context_hash = k.context_hash, .user = SLICE_LIT("ann"),
+                              .greeting = kit_text("Welcome back.")};
+    c->head.expiry = (struct expiry){EXPIRY_SLIDING, HOUR / 2, 2 * HOUR, 30 * DAY};
+    kit_ready(&k, &op);
+    ledger_resume(c, &r, &op);
+    assert_int_equal(kit_wait(&k, &op), E_OK);
+    assert_true(c->head.events > 0);
+    kit_ready(&k, &op);
+    ledger_archive(c, KIT_WALL_MS + DAY, 1, &op);
+    assert_int_equal(kit_wait(&k, &op), E_OK);
+    kit_ready(&k, &op);
+    ledger_purge(c, 99 * DAY, 20, &op);
+    assert_int_equal(kit_wait(&k, &op), E_OK);
+    kit_ready(&k, &op);
+    ledger_purged(c, &op);
+    assert_int_equal(kit_wait(&k, &op), E_OK);
+    assert_int_equal(kit_count(&k, "event/"), 0);
+    kit_turn(&k, c, "I am here.", "So you are.");
+    assert_verified(&k);
+    chat_free(c);
+    kit_close(&k);
+}
+
+// With a ledger that has no work to spare, whatever begins.
+static void test_erase__no_memory_to_begin_with(void **state)
+{
+    (void)state;
+    for (int call = 0; call < 7; call++) {
+        struct lease_asker by = {"0123456789abcdef", "phone"};
+        struct erasure_record found;
+        struct ledger_op op;
+        struct world w;
+        struct err err = ERR_INIT;
+
+        fill(&w);
+        struct ledger_env env = {.store = w.k.store, .vault = w.k.vault, .loop = w.k.loop,
+                                 .clock = &w.k.clock->clock, .rand = &w.k.rand->rand};
+        ledger_free(w.k.ledger);
+        assert_int_equal(ledger_new(&w.k.ledger, &env, &err), E_OK);
+        struct chat *c = chat_of(&w);
+        struct ledger_resume r = {.context_hash = w.k.context_hash, .user = SLICE_LIT("ann")};
+        kit_ready(&w.k, &op);
+        mem_fail_at(1, 0);
+        switch (call) {
+        case 0: ledger_archive(c, 1, 1, &op); break;
+        case 1: ledger_purge(c, 1, 20, &op); break;
+        case 2: ledger_purged(c, &op); break;
+        case 3: ledger_take(c, &by, &op); break;
+        case 4: ledger_resume(c, &r, &op); break;
+        case 5: ledger_erase(w.k.ledger, &op); break;
+        default: ledger_find_erasure(w.k.ledger, w.erased.request.partition, &found, &op); break;
+        }
+        mem_fail_at(0, 0);
+        assert_int_equal(await(&w, &op), E_NOMEM);
+        chat_free(c);
+        kit_close(&w.k);
+    }
+}
+
+// Who comes back is greeted in a session of its own, whole or not at all.
+static void test_erase__a_resumed_session_without_memory(void **state)
+{
+    int code = E_NOMEM;
+    unsigned failures = 0;
+
+    (void)state;
+    for (uint64_t n = 1; code && n < 200; n++) {
+        struct ledger_op op;
+        struct kit k;
+
+        kit_open(&k, "memory:");
+        struct chat *c = kit_chat(&k, "kitchen");
+        struct ledger_resume r = {.context_hash = k.context_hash, .user = SLICE_LIT("ann"),
+                                  .greeting = kit_text("Welcome back.")};
+        kit_ready(&k, &op);
+        mem_fail_at(n, 0);
+        ledger_resume(c, &r, &op);
+        code = kit_wait(&k, &op);
+        mem_fail_at(0, 0);
+        failures += code == E_NOMEM;
+        assert_true(code == E_OK || code == E_NOMEM);
+        assert_int_equal(kit_count(&k, "session/"), code == E_OK);
+        assert_int_equal(kit_count(&k, "event/"), code ? 0 : 2);
+        kit_turn(&k, c, "Hello.", "Hi.");
+        assert_verified(&k);
+        chat_free(c);
+        kit_close(&k);
+    }
+    assert_true(code == E_OK && failures > 5);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test(test_erase__##name)
     static const struct CMUnitTest tests[] = {TEST(no_memory), TEST(the_store_fails),
                                               TEST(no_memory_after_the_store_was_rid),
-                                              TEST(damaged_notes), TEST(before_its_time)};
+                                              TEST(damaged_notes), TEST(before_its_time),
+                                              TEST(no_memory_for_the_mark), TEST(more_than_a_page),
+                                              TEST(not_what_is_in_use), TEST(one_without_a_turn),
+                                              TEST(no_memory_to_begin_with),
+                                              TEST(a_resumed_session_without_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -263,13 +263,87 @@ static void test_rebuild__of_one_that_is_answering(void **state)
     }
 }
 
+// A head without turns, turns that an event is wrong about, and one that goes on after an open one.
+static void test_rebuild__not_of_what_does_not_agree(void **state)
+{
+    static const char *const events[] = {"{\"kind\":\"undo\",\"turn\":0,\"upto\":5}",
+                                         "{\"kind\":\"undo\",\"turn\":5,\"upto\":4}",
+                                         "{\"kind\":\"undo\",\"turn\":5,\"upto\":8}"};
+    struct heads h;
+    uint32_t made;
+    char key[128];
+
+    (void)state;
+    make(&h);
+    memset(h.id, '0', 8);
+    snprintf(key, sizeof(key), "session/%s", h.id);
+    kit_put(&h.k, key, "{}", SLICE_NONE, 0);
+    assert_int_equal(rebuild(&h, "hello", &made), E_CORRUPT);
+    drop(&h);
+    for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+        make(&h);
+        kit_spoil(&h.k, h.key, "{}");
+        snprintf(key, sizeof(key), "event/%s/%010u", h.id, h.was.events);
+        kit_put(&h.k, key, events[i], SLICE_NONE, 0);
+        assert_int_equal(rebuild(&h, "hello", &made), E_CORRUPT);
+        drop(&h);
+    }
+    make(&h);
+    kit_spoil(&h.k, h.key, "{}");
+    snprintf(key, sizeof(key), "turn/%s/0000000004/0000000001", h.id);
+    kit_delete(&h.k, key);
+    assert_int_equal(rebuild(&h, "hello", &made), E_CORRUPT);
+    drop(&h);
+}
+
+// Whose session is erased meanwhile: nobody is told of damage.
+static void test_rebuild__of_one_who_is_erased(void **state)
+{
+    struct kit_key gone = {.request = {.at_ms = KIT_WALL_MS, .done = kit_key_done}};
+    struct heads h;
+    uint32_t made;
+
+    (void)state;
+    make(&h);
+    gone.request.loop = h.k.loop;
+    memcpy(gone.request.partition, h.k.partition, sizeof(gone.request.partition));
+    vault_forget(h.k.vault, &gone.request);
+    for (int i = 0; i < 100000000 && !gone.done; i++)
+        loop_run_for(h.k.loop, 0);
+    assert_int_equal(gone.request.code, E_OK);
+    assert_int_equal(rebuild(&h, "hello", &made), E_ERASED);
+    drop(&h);
+}
+
+static void test_rebuild__no_memory_to_begin_with(void **state)
+{
+    struct ledger_env env;
+    struct err err = ERR_INIT;
+    struct heads h;
+    uint32_t made;
+
+    (void)state;
+    make(&h);
+    env = (struct ledger_env){.store = h.k.store, .vault = h.k.vault, .loop = h.k.loop,
+                              .clock = &h.k.clock->clock, .rand = &h.k.rand->rand};
+    ledger_free(h.k.ledger);  // one that has no work to spare
+    assert_int_equal(ledger_new(&h.k.ledger, &env, &err), E_OK);
+    mem_fail_at(1, 0);
+    assert_int_equal(rebuild(&h, "hello", &made), E_NOMEM);
+    mem_fail_at(0, 0);
+    assert_int_equal(rebuild(&h, "hello", &made), E_OK);
+    drop(&h);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test(test_rebuild__##name)
     const struct CMUnitTest tests[] = {TEST(what_the_turns_tell), TEST(not_of_what_is_damaged),
                                        TEST(somebody_was_faster), TEST(meddled_with),
                                        TEST(no_memory_is_no_damage),
-                                       TEST(of_one_that_is_answering)};
+                                       TEST(of_one_that_is_answering),
+                                       TEST(not_of_what_does_not_agree), TEST(of_one_who_is_erased),
+                                       TEST(no_memory_to_begin_with)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
