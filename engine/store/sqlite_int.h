@@ -201,6 +201,10 @@ int sqlite_change(struct sqlite_store *s, struct sqlite_conn *c, struct store_op
 // else SQLITE_BUSY. The connection's cache is not to be trusted afterwards: it is to be closed. An
 // SQLite result code; SQLITE_TOOBIG for a file over 128 GiB.
 int sqlite_scrub(struct sqlite_conn *c);
+// The same of a file alone, which nobody else writes to. piece: room for SCRUB_PIECE_BYTES. A file
+// that is no store's, or is cut off: SQLITE_CORRUPT, and nothing is written.
+enum { SCRUB_PIECE_BYTES = 1 << 20 };
+int sqlite_scrub_file(sqlite3_file *file, unsigned char *piece);
 
 // The absolute name of the store's file, which is made if it is not there and may be. The caller
 // frees it with free.

@@ -18,7 +18,6 @@
 #include "base/mem.h"
 
 enum {
-    PIECE_BYTES = 1 << 20,
     PAGE_BYTES_MIN = 512,
     FILE_HEADER_BYTES = 100,
     PAGE_SIZE_AT = 16,
@@ -83,7 +82,7 @@ static int scrub_piece(sqlite3_file *file, unsigned char *piece, int64_t offset,
     return rc;
 }
 
-static int scrub_file(sqlite3_file *file, unsigned char *piece)
+int sqlite_scrub_file(sqlite3_file *file, unsigned char *piece)
 {
     sqlite3_int64 size = 0;
     int rc = file->pMethods->xFileSize(file, &size);
@@ -93,14 +92,14 @@ static int scrub_file(sqlite3_file *file, unsigned char *piece)
         return rc;
     unsigned page_bytes = two(piece + PAGE_SIZE_AT), reserved = piece[RESERVED_AT];
     page_bytes = page_bytes == 1 ? 65536 : page_bytes;
-    if (page_bytes < PAGE_BYTES_MIN || PIECE_BYTES % page_bytes || size % page_bytes)
+    if (page_bytes < PAGE_BYTES_MIN || SCRUB_PIECE_BYTES % page_bytes || size % page_bytes)
         return SQLITE_CORRUPT;
     if (size / page_bytes > PAGES_MAX)
         return SQLITE_TOOBIG;
-    for (sqlite3_int64 at = 0; rc == SQLITE_OK && at < size; at += PIECE_BYTES) {
+    for (sqlite3_int64 at = 0; rc == SQLITE_OK && at < size; at += SCRUB_PIECE_BYTES) {
         sqlite3_int64 left = size - at;
-        rc = scrub_piece(file, piece, at, left < PIECE_BYTES ? (int)left : PIECE_BYTES, page_bytes,
-                         page_bytes - reserved);
+        int bytes = left < SCRUB_PIECE_BYTES ? (int)left : SCRUB_PIECE_BYTES;
+        rc = scrub_piece(file, piece, at, bytes, page_bytes, page_bytes - reserved);
     }
     return rc == SQLITE_OK ? file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) : rc;
 }
@@ -119,7 +118,7 @@ static int expect_no_wal(sqlite3 *db)
 int sqlite_scrub(struct sqlite_conn *c)
 {
     sqlite3_file *file = NULL;
-    unsigned char *piece = mem_alloc(PIECE_BYTES);
+    unsigned char *piece = mem_alloc(SCRUB_PIECE_BYTES);
     if (!piece)
         return SQLITE_NOMEM;
     int rc = conn_run(c, SQL_BEGIN_WRITE);
@@ -130,7 +129,7 @@ int sqlite_scrub(struct sqlite_conn *c)
     if (rc == SQLITE_OK && (!file || !file->pMethods))
         rc = SQLITE_IOERR;
     if (rc == SQLITE_OK)
-        rc = scrub_file(file, piece);
+        rc = sqlite_scrub_file(file, piece);
     if (rc == SQLITE_OK)
         rc = conn_run(c, SQL_MEND);
     if (rc == SQLITE_OK)
