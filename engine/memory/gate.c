@@ -19,8 +19,7 @@ enum {
     SENTENCES_MAX = 3,      // that a quote may go over
     TAINTED_WORDS = 8,      // a sentence of so many words that was recalled is a copy of it
     PARTICLE_BYTES = 12,
-    YES_WORDS = 8,           // of an answer that confirms
-    BARE_ORDER_WORDS = 8,    // of a message that says how to be answered, and no more
+    YES_WORDS = 8,          // of an answer that confirms
 };
 
 const char *gate_result_word(enum gate_result r)
@@ -304,25 +303,6 @@ static bool is_tainted(const struct gate *g, const struct gate_sentence *s)
            has_bytes(buf_slice(&g->recalled), slice_of(t->keys.ptr + start, end - start));
 }
 
-// "Please reply in English.": a short message of nothing else, which works on no text, tells how to
-// be answered.
-static bool is_bare_order(const struct judging *j)
-{
-    const struct gate_text *t = &j->g->t;
-    const struct gate_past *past = j->g->source.past;
-
-    if (!j->claim->style || t->hidden || t->sentences.len != 1 ||
-        sentence_at(t, 0)->words > BARE_ORDER_WORDS ||
-        (past && (past->play || past->work || past->next)))
-        return false;
-    for (size_t i = 0; i < t->tokens.len; i++) {
-        uint8_t kind = token_at(t, i)->kind;
-        if (kind != TOKEN_WORD && kind != TOKEN_COMMA && kind != TOKEN_STOP && kind != TOKEN_BANG)
-            return false;
-    }
-    return true;
-}
-
 // The quote stands from token a to b.
 static void judge_place(struct judging *j, uint32_t a, uint32_t b)
 {
@@ -331,9 +311,7 @@ static void judge_place(struct judging *j, uint32_t a, uint32_t b)
     struct gate_verdict v;
     enum gate_why why = OWN;
 
-    bool own = own_between(t, a, b, &why);
-    bool ordered = (why == WHY_INTRODUCED || why == WHY_WORKED) && is_bare_order(j);
-    if (!own && !ordered) {
+    if (!own_between(t, a, b, &why)) {
         verdict(&v, GATE_QUARANTINE, GATE_BY_MATERIAL, gate_why_words[why]);
         take(j, &v);
         return;
@@ -494,6 +472,15 @@ int gate_judge(const struct gate *g, const struct gate_claim *claim, struct gate
 
 // ---- what turns begin
 
+// "Translate: …": an exercise, to which the next message is the answer.
+static bool sets_task(const struct gate_text *t)
+{
+    for (size_t i = 0; i + 1 < t->tokens.len; i++)
+        if (is(token_at(t, i)->is, GATE_BIT(TASK)) && token_at(t, i + 1)->kind == TOKEN_COLON)
+            return true;
+    return false;
+}
+
 // Whether a reply asks for a text: "Please paste the article."
 static int asks_for_text(struct slice reply, bool *out, struct err *err)
 {
@@ -504,7 +491,7 @@ static int asks_for_text(struct slice reply, bool *out, struct err *err)
     if (!rc && t.sentences.len) {
         const struct gate_sentence *s = sentence_at(&t, t.sentences.len - 1);
         bool task = is(s->is, GATE_BIT(TASK)) && (s->ends == TOKEN_ASK || s->ends == TOKEN_COLON);
-        *out = task || is(s->is, GATE_BIT(NEXT) | GATE_BIT(HAND));
+        *out = task || is(s->is, GATE_BIT(NEXT) | GATE_BIT(HAND)) || sets_task(&t);
     }
     gate_text_release(&t);
     return rc;

@@ -4,6 +4,7 @@
 //
 //   "How should I answer him?"         what else the message has is what is to be answered
 //   "For or since?"                    a question of nothing but small words is about words
+//   "Is that right?"                   so is a word or all of it
 //   "What do you think of the ad?"     an opinion is asked of a text
 //   "Report from the field."           a heading: a piece of text, and from where
 //   "I live in Cusco - Vivo en Cusco"  the same in two languages: one of them is translated
@@ -11,21 +12,54 @@
 
 static const uint64_t FIRST = GATE_BIT(SELF) | GATE_BIT(MINE) | GATE_BIT(ME);
 
-enum { PART_WORDS = 2, HEADING_WORDS = 10 };
+enum { PART_WORDS = 3, HEADING_WORDS = 10 };
 
+static uint32_t first_word(const struct gate_text *t, const struct gate_sentence *s)
+{
+    uint32_t i = s->from;
+
+    while (i < s->to && token_at(t, i)->kind != TOKEN_WORD)
+        i++;
+    return i;
+}
+
+// "How should I answer?", "What would you write back to her?", "Que répondre ?"
 static bool asks_how_to_answer(const struct gate_text *t, const struct gate_sentence *s)
 {
-    static const char *const answers[] = {"answer", "reply", "respond", "react", "antworte",
-                                          "antworten", "reagieren", "repondre", "reponds",
-                                          "responder", "respondo", "contestar", "rispondere",
-                                          "rispondo"};
-    uint32_t found = 0;
+    static const char *const answers[] = {"answer", "reply", "respond", "react", "back",
+                                          "antworte", "antworten", "reagieren", "reponds",
+                                          "respondo", "rispondo"};
+    static const char *const bare[] = {"repondre", "responder", "contestar", "contesto",
+                                       "rispondere", "ответить", "antwoorden", "odpowiedziec"};
+    uint32_t first = first_word(t, s);
+    bool found = false, infinitive = false;
 
     for (uint32_t i = s->from; i < s->to; i++)
-        if (token_at(t, i)->kind == TOKEN_WORD && LOOK_ANY(t, i, answers))
-            found = i + 1;
-    return found && is(s->is, GATE_BIT(SELF)) && !is(s->is, GATE_BIT(YOU)) &&
-           is(token_at(t, s->from)->is, GATE_BIT(ASK));
+        if (token_at(t, i)->kind == TOKEN_WORD) {
+            infinitive |= LOOK_ANY(t, i, bare);
+            found |= LOOK_ANY(t, i, answers);
+        }
+    if (first == s->to || !is(token_at(t, first)->is, GATE_BIT(ASK)) ||
+        is(s->is, GATE_BIT(TONGUE)))
+        return false;
+    bool you = is(s->is, GATE_BIT(YOU)), others = is(s->is, GATE_BIT(OTHER) | GATE_BIT(KIN));
+    return infinitive || (found && (you ? others : is(s->is, GATE_BIT(SELF))));
+}
+
+// "Is that right?": it is asked of what the message has.
+static bool asks_if_right(const struct gate_text *t, const struct gate_sentence *s)
+{
+    static const char *const right[] = {"right", "correct", "richtig", "korrekt", "correcto",
+                                        "correto", "corretto", "giusto", "juste", "poprawne",
+                                        "goed", "правильно"};
+    enum { ASKED_WORDS = 6 };
+
+    if (s->words < 2 || s->words > ASKED_WORDS || is(s->is, FIRST | GATE_BIT(YOU)))
+        return false;
+    for (uint32_t i = s->from; i < s->to; i++)
+        if (token_at(t, i)->kind == TOKEN_WORD && LOOK_ANY(t, i, right))
+            return is(s->is, GATE_BIT(THIS) | GATE_BIT(THAT));
+    return false;
 }
 
 // "For or since?", "Should it be who or whom?"
@@ -52,7 +86,7 @@ bool gate_asks_of_text(const struct gate_text *t, const struct gate_sentence *s)
 {
     if (s->ends != TOKEN_ASK)
         return false;
-    return asks_how_to_answer(t, s) || asks_which_word(t, s) ||
+    return asks_how_to_answer(t, s) || asks_which_word(t, s) || asks_if_right(t, s) ||
            (is(s->is, GATE_BIT(VIEW)) && is(s->is, GATE_BIT(TEXT)));
 }
 
@@ -108,9 +142,9 @@ static bool has_two_tongues(const struct gate_text *t, const struct gate_sentenc
     for (uint32_t i = s->from; i <= s->to; i++) {
         uint8_t kind = i < s->to ? token_at(t, i)->kind : TOKEN_STOP;
 
-        if (kind == TOKEN_WORD || kind == TOKEN_COMMA)
+        if (kind == TOKEN_WORD)
             continue;
-        uint8_t tongue = i > from + PART_WORDS - 1 ? gate_tongue_of(t, from, i) : 0;
+        uint8_t tongue = i >= from + PART_WORDS ? gate_tongue_of(t, from, i) : 0;
         from = i + 1;
         if (tongue && before && tongue != before)
             return true;
@@ -119,7 +153,7 @@ static bool has_two_tongues(const struct gate_text *t, const struct gate_sentenc
     return false;
 }
 
-// Whether both have a word that no language of ours has: a name.
+// Whether both have a word that is none of a language's small ones: a name, as a rule.
 static bool share_name(const struct gate_text *t, const struct gate_sentence *a,
                        const struct gate_sentence *b)
 {
@@ -128,7 +162,8 @@ static bool share_name(const struct gate_text *t, const struct gate_sentence *a,
     for (uint32_t i = a->from; i < a->to; i++) {
         const struct gate_token *k = token_at(t, i);
 
-        if (k->kind != TOKEN_WORD || k->is || k->key_len < NAME_BYTES)
+        if (k->kind != TOKEN_WORD || k->key_len < NAME_BYTES ||
+            is(k->is, FIRST | GATE_BIT(SMALL) | GATE_BIT(LEAD)))
             continue;
         for (uint32_t j = b->from; j < b->to; j++)
             if (token_at(t, j)->kind == TOKEN_WORD &&

@@ -120,7 +120,7 @@ static const char *no_question(struct gate_look *l)
     const struct gate_sentence *s = l->s;
     uint32_t from = question_from(l), i = s->from;
 
-    if (look_reminds(l))
+    if (look_reminds(l) || (l->claim->style && gate_is_style(l->t, l->s)))
         return NULL;
     if (l->last >= from)
         return "it is a question";
@@ -140,6 +140,9 @@ static const char *no_supposition(struct gate_look *l)
 {
     bool wishes = claim_wishes(l);
 
+    if (l->claim->style && gate_is_style(l->t, l->s))
+        return NULL;
+
     for (uint32_t i = l->s->from; i < l->to; i++) {
         bool would = look_is(l->t, i, "d") && i > 0 && token_at(l->t, i)->joined &&
                      is(token_at(l->t, i - 1)->is, GATE_BIT(SELF)) && !l->s->unknown;
@@ -155,7 +158,8 @@ static const char *no_supposition(struct gate_look *l)
 
 static const char *no_report(struct gate_look *l)
 {
-    if (l->claim->style && gate_is_style(l->t, l->s))
+    bool promises = look_has(l->claim->predicate, "follow") && look_promises(l);
+    if (promises || (l->claim->style && gate_is_style(l->t, l->s)))
         return NULL;
     if (gate_is_reported(l->t, l->s, UINT32_MAX) || is(l->s->before, GATE_BIT(SAY)))
         return "it tells what somebody else says";
@@ -240,8 +244,24 @@ static bool is_inexperienced(const struct gate_look *l)
     return false;
 }
 
+// "Don't let me forget to …" denies nothing; "Remind me not to …" does.
+static bool is_reminded(const struct gate_look *l)
+{
+    if (l->claim->negates || !look_reminds(l))
+        return false;
+    for (uint32_t i = l->first; i-- > l->s->from;) {
+        if (is(token_at(l->t, i)->is, GATE_BIT(REMIND)))
+            return true;
+        if (is(token_at(l->t, i)->is, GATE_BIT(NOT)))
+            return false;
+    }
+    return false;
+}
+
 static const char *no_contrary(struct gate_look *l)
 {
+    if (is_reminded(l))
+        return NULL;
     bool no = is_denied(l) || ends_in_no(l);
     bool over = look_between(l, l->from, l->to, GATE_BIT(PAST));
     bool averse = look_between(l, l->from, l->to, GATE_BIT(AVERSE));

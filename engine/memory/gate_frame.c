@@ -166,8 +166,8 @@ struct frame {
     struct gate *g;
     size_t delimited_end[WHY_LEN];  // where the last token of such material ends
     size_t taken_back;              // all before it was a joke
-    size_t styled_before;           // all before it is what an order how to answer is about
-    uint32_t styled;                // and all from this token on
+    size_t asked_before;            // all before it is what an order how to answer is about
+    uint32_t later;                 // from this token on all is, once all sentences are read
 };
 
 // What follows token i is material: to where the marks that follow at once end, or to the end of
@@ -283,6 +283,30 @@ static bool announces(uint64_t kinds)
                                                        GATE_BIT(THIS) | GATE_BIT(THAT)));
 }
 
+// "You are Watson.": who the assistant is to be.
+static bool gives_a_name(const struct gate_text *t, const struct gate_sentence *s)
+{
+    enum { NAMED_WORDS = 4 };
+    static const char *const are[] = {"are", "re", "bist", "es", "eres", "sei"};
+    bool you = false, copula = false, named = false;
+
+    if (s->ends == TOKEN_ASK || s->words > NAMED_WORDS)
+        return false;
+    for (uint32_t i = s->from; i < s->to; i++) {
+        const struct gate_token *k = token_at(t, i);
+        const char *at = t->text.ptr + k->at;
+
+        if (k->kind != TOKEN_WORD)
+            continue;
+        named |= copula && k->is == 0 && k->end - k->at > 1 && at[0] >= 'A' && at[0] <= 'Z' &&
+                 at[1] >= 'a' && at[1] <= 'z';
+        for (size_t w = 0; you && w < sizeof(are) / sizeof(*are); w++)
+            copula |= slice_is(token_key(t, k), are[w]);
+        you |= is(k->is, GATE_BIT(YOU));
+    }
+    return named && !is(s->is, FIRST);
+}
+
 static void mark_all(struct gate_text *t, enum gate_why why)
 {
     gate_mark(t, 0, t->text.len, why);
@@ -296,7 +320,7 @@ static bool whole(struct frame *f, const struct gate_sentence *s, uint64_t kinds
 
     if (is(kinds, GATE_BIT(STOP)))
         g->ends_play = true;
-    else if (is(kinds, GATE_BIT(PLAY)))
+    else if (is(kinds, GATE_BIT(PLAY)) || gives_a_name(t, s))
         g->began.play = true;
     if (is_always(t, s, kinds))
         g->began.work = true;
@@ -308,7 +332,7 @@ static bool whole(struct frame *f, const struct gate_sentence *s, uint64_t kinds
     // Several of them will come, and nothing tells when it is over.
     if (is(kinds, GATE_BIT(NEXT)) && is(kinds, GATE_BIT(TASK)))
         g->began.work = true;
-    if (is(kinds, GATE_BIT(PLAY)))
+    if (is(kinds, GATE_BIT(PLAY)) || gives_a_name(t, s))
         mark_all(t, WHY_PLAYED);
     else if (is(kinds, GATE_BIT(INJECT)))
         mark_all(t, WHY_INJECTED);
@@ -346,10 +370,10 @@ static void mark_around_style(struct frame *f, const struct gate_sentence *s, ui
 {
     if (is_order(&f->g->t, s) && !is(kinds, GATE_BIT(SAY)))
         return;
-    if (is(kinds, GATE_BIT(TASK) | GATE_BIT(SAY)) && s->to < f->styled)
-        f->styled = s->to;
+    if (is(kinds, GATE_BIT(TASK) | GATE_BIT(SAY)) && s->to < f->later)
+        f->later = s->to;
     if (is(kinds, GATE_BIT(TASK)))
-        f->styled_before = sentence_start(&f->g->t, s);
+        f->asked_before = sentence_start(&f->g->t, s);
 }
 
 static void forward(struct frame *f, size_t at, uint64_t kinds)
@@ -367,6 +391,9 @@ static void forward(struct frame *f, size_t at, uint64_t kinds)
     }
     bool work = is_textual(t, s, kinds);
     if (work && colon == s->to) {
+        // "How do you say … in English?": what comes next may be tried on it.
+        f->g->began.next |= s->ends == TOKEN_ASK && is(kinds, GATE_BIT(TONGUE)) &&
+                            behind(t, s->to) == t->tokens.len;
         mark_worked(f, at);
         return;
     }
@@ -394,6 +421,8 @@ static void forward(struct frame *f, size_t at, uint64_t kinds)
     if (colon < s->to) {
         gate_mark(t, sentence_start(t, s), token_at(t, colon)->end, WHY_INTRODUCED);
         mark_behind(f, colon + 1, WHY_INTRODUCED);
+    } else if (said && gate_is_promise(t, s)) {
+        f->later = s->to < f->later ? s->to : f->later;
     } else if (said || got || always || announces(kinds) || make) {
         gate_mark(t, sentence_start(t, s), sentence_end(t, s), WHY_INTRODUCED);
         mark_behind(f, s->to, WHY_INTRODUCED);
@@ -519,7 +548,7 @@ void gate_frame(struct gate *g)
 {
     struct gate_text *t = &g->t;
     const struct gate_past *past = g->source.past;
-    struct frame f = {.g = g, .styled = UINT32_MAX};
+    struct frame f = {.g = g, .later = UINT32_MAX};
 
     for (size_t i = 0; i < t->tokens.len; i++)
         f.delimited_end[token_why(t, token_at(t, i))] = token_at(t, i)->end;
@@ -531,9 +560,9 @@ void gate_frame(struct gate *g)
             forward(&f, i, kinds);
     }
     gate_mark(t, 0, f.taken_back, WHY_JOKE);
-    gate_mark(t, 0, f.styled_before, WHY_BEFORE);
-    if (f.styled < t->tokens.len)
-        mark_behind(&f, f.styled, WHY_WORKED);
+    gate_mark(t, 0, f.asked_before, WHY_BEFORE);
+    if (f.later < t->tokens.len)
+        mark_behind(&f, f.later, WHY_WORKED);
     gate_mark_translations(t);
     mark_verse(t);
     mark_paragraphs(t);

@@ -101,8 +101,8 @@ int gate_read(struct gate_text *t, struct slice text, struct err *err);
 void gate_text_release(struct gate_text *t);  // also of one that is all zero
 // Kinds of a word by itself, in any language.
 uint64_t gate_kinds_of(struct slice folded);
-// The language of which the words from token `from` to `to` have the most, by its number; 0: of
-// none, or of several alike.
+// The language of which the words from token `from` to `to` have the most small ones and first
+// persons, by its number; 0: of none, or of several alike.
 uint8_t gate_tongue_of(const struct gate_text *t, uint32_t from, uint32_t to);
 
 // ---- gate_shape.c
@@ -128,6 +128,8 @@ bool gate_is_heading(const struct gate_text *t, const struct gate_sentence *s);
 void gate_mark_translations(struct gate_text *t);
 // How to answer: "No jargon, please."
 bool gate_is_style(const struct gate_text *t, const struct gate_sentence *s);
+// "I'll tell you what the doctor said."
+bool gate_is_promise(const struct gate_text *t, const struct gate_sentence *s);
 
 // ---- gate_frame.c
 

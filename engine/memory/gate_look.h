@@ -60,6 +60,7 @@ static inline uint32_t look_next(const struct gate_look *l, uint32_t i)
 // ---- gate_request.c
 
 bool look_reminds(const struct gate_look *l);   // "Remind me to …", for a claim of what is open
+bool look_promises(const struct gate_look *l);  // "I'll tell you …"
 bool look_proposes(const struct gate_look *l);  // "Let's …", for a claim of what is decided
 
 // ---- gate_person.c: of whom a sentence speaks. Each says why not, or NULL.

@@ -392,7 +392,7 @@ uint8_t gate_tongue_of(const struct gate_text *t, uint32_t from, uint32_t to)
 
         for (unsigned r = 0; r < n; r++) {
             uint32_t bit = UINT32_C(1) << rows[r]->language;
-            bool says = rows[r]->kinds != GATE_OPENS && !(seen & bit);
+            bool says = is(rows[r]->kinds, FIRST | GATE_BIT(SMALL)) && !(seen & bit);
             seen |= says ? bit : 0;
             counts[rows[r]->language] += says;
         }

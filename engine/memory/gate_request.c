@@ -3,6 +3,7 @@
 //
 //   style      "Please be brief.", "No jargon, please." — how to answer; no text is worked on
 //   reminder   "Can you remind me to buy milk?" — a question in form only
+//   promise    "I'll tell you what the doctor said." — a report will come, and is none yet
 //   proposal   "Let's go with the blue one." — decides
 //
 // Each opens its sentence: what stands before it is a greeting, or polite, and nothing else.
@@ -15,7 +16,7 @@ static const uint64_t POLITE = GATE_BIT(LEAD) | GATE_BIT(SMALL) | GATE_BIT(YES) 
 static bool is_please(const struct gate_text *t, uint32_t i)
 {
     static const char *const words[] = {"please", "pls", "plz", "bitte", "just", "always", "ok",
-                                        "can", "could", "would", "you", "kindly"};
+                                        "can", "could", "would", "you", "be", "kindly"};
 
     return LOOK_ANY(t, i, words);
 }
@@ -81,7 +82,8 @@ bool look_reminds(const struct gate_look *l)
     if (!look_has(l->claim->predicate, "remind") && !look_has(l->claim->predicate, "follow") &&
         !look_has(l->claim->predicate, "todo"))
         return false;
-    if (!opens_with(l, GATE_BIT(REMIND), GATE_BIT(ORDER) | GATE_BIT(YOU) | GATE_BIT(ASK), &at))
+    const uint64_t also = GATE_BIT(ORDER) | GATE_BIT(YOU) | GATE_BIT(ASK) | GATE_BIT(NOT);
+    if (!opens_with(l, GATE_BIT(REMIND), also, &at))
         return false;
     // "Remind me what I said" asks.
     static const char *const asks[] = {"what", "who", "where", "how", "why", "which", "was", "wie"};
@@ -101,4 +103,32 @@ bool look_proposes(const struct gate_look *l)
         if (look_has(l->claim->predicate, parts[i]))
             return l->s->ends != TOKEN_ASK && opens_with(l, GATE_BIT(LETS), 0, &at);
     return false;
+}
+
+// "I'll tell you what the doctor said.": a report will come, the promise is the user's own.
+bool gate_is_promise(const struct gate_text *t, const struct gate_sentence *s)
+{
+    enum { OPENING_WORDS = 4 };
+    bool self = false, will = false;
+    uint32_t words = 0;
+
+    if (is(s->is, GATE_BIT(NEXT)))
+        return false;
+    for (uint32_t i = s->from; i < s->to && words <= OPENING_WORDS; i++) {
+        const struct gate_token *k = token_at(t, i);
+
+        if (k->kind != TOKEN_WORD)
+            continue;
+        words++;
+        if (self && will && is(k->is, GATE_BIT(YOU)))
+            return true;
+        self |= is(k->is, GATE_BIT(SELF));
+        will |= self && (slice_is(token_key(t, k), "ll") || slice_is(token_key(t, k), "will"));
+    }
+    return false;
+}
+
+bool look_promises(const struct gate_look *l)
+{
+    return gate_is_promise(l->t, l->s);
 }

@@ -167,6 +167,15 @@ static bool is_acted(struct slice line)
            memchr(line.ptr + 1, line.ptr[0], line.len - 1);
 }
 
+// "parse("x")", "run()"
+static bool has_call(struct slice line)
+{
+    for (size_t i = 1; i + 1 < line.len; i++)
+        if (line.ptr[i] == '(' && is_letter(line.ptr[i - 1]) && strchr("\"')", line.ptr[i + 1]))
+            return true;
+    return false;
+}
+
 static bool is_code(struct slice line)
 {
     static const char *const signs[] = {"{", "}", "\t", "\\", "/*", "*/", "-->", "->", "<-", "=>",
@@ -177,7 +186,7 @@ static bool is_code(struct slice line)
     for (size_t i = 0; i < sizeof(signs) / sizeof(*signs); i++)
         if (has(line, signs[i]))
             return true;
-    if (is_remark(line))
+    if (is_remark(line) || has_call(line))
         return true;
     if (has_equals(line) || line.ptr[line.len - 1] == ';' || begins(line, "//") ||
         has(line, " // "))
