@@ -24,7 +24,7 @@ base=${1%.cmd}
 start=$(date +%s)
 CMOCKA_MESSAGE_OUTPUT=TAP timeout -k 10 '"$limit"' sh -c "$(cat "$1")" >"$base.tap" 2>"$base.err" </dev/null
 echo $? >"$base.rc"
-printf "  %-6s %s (%s s)\n" TEST "$(head -c 90 "$1")" "$(($(date +%s) - start))"
+printf "  %-6s %s (%s s)\n" TEST "$(sed "s/^\([A-Z_]*=[^ ]* \)*//" "$1" | head -c 90)" "$(($(date +%s) - start))"
 '
 find "$out" -name '*.cmd' | sort | xargs -P "${TEST_JOBS:-2}" -n 1 sh -c "$one" run
 
