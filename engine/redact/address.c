@@ -145,14 +145,14 @@ bool mac_at(struct view *v, size_t at, struct match *out)
     int before = view_before(v, at);
     size_t i = at;
 
-    if ((before == ':' || before == '-' || before == '.') && is_rest(v, at, 4) &&
-        hex_value(view_before(v, at - 1)) >= 0)
-        return false;
     while (i < at + 4 && hex_value(view_at(v, i)) >= 0)
         i++;
     int separator = view_at(v, i);
     bool fine = (i == at + 2 && (separator == ':' || separator == '-')) ||
                 (i == at + 4 && separator == '.');
+    if (!fine || ((before == ':' || before == '-' || before == '.') && is_rest(v, at, 4) &&
+                  hex_value(view_before(v, at - 1)) >= 0))
+        return false;
     out->score = 80;
-    return fine && read_mac(v, at, (unsigned)(i - at), &out->end);
+    return read_mac(v, at, (unsigned)(i - at), &out->end);
 }

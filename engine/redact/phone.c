@@ -144,14 +144,10 @@ static bool read_number(struct view *v, size_t at, struct number *num)
 
 static bool has_lens(const struct number *num, size_t k, size_t from, const char *lens)
 {
-    size_t n = strlen(lens);
-
-    if (k != from + n)
-        return false;
-    for (size_t i = 0; i < n; i++)
-        if (num->of[from + i].len != lens[i] - '0')
+    for (; *lens && from < k; lens++, from++)
+        if (num->of[from].len != *lens - '0')
             return false;
-    return true;
+    return !*lens && from == k;
 }
 
 static bool all_marked(const struct number *num, size_t k, char mark)
@@ -326,7 +322,8 @@ static size_t after_extension(struct view *v, size_t end)
     while (i < end + 2 && (view_at(v, i) == ' ' || view_at(v, i) == ',' || view_at(v, i) == ';'))
         i++;
     int first = to_lower(view_at(v, i));
-    if (first <= 0 || !strchr("ex#dpi", first))
+    if (first != 'e' && first != 'x' && first != '#' && first != 'd' && first != 'p' &&
+        first != 'i')
         return end;
     for (size_t n = 0; n < sizeof(names) / sizeof(*names); n++) {
         size_t at = i, len;

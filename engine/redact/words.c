@@ -82,15 +82,16 @@ size_t words_from(struct slice text, size_t at)
 bool words_previous(struct slice text, size_t *i, size_t from)
 {
     size_t at = *i;
-    bool found = false;
 
-    while (at > from && !found) {
-        char c = text.ptr[--at];
-        found = is_any(c, WIDE) || (is_any(c, IN_WORD) &&
-                                    (at == 0 || !is_any(text.ptr[at - 1], IN_WORD)));
-    }
+    while (at > from && !is_any(text.ptr[at - 1], IN_WORD | WIDE))
+        at--;
+    bool wide = at > from && is_any(text.ptr[at - 1], WIDE), word = at > from && !wide;
+    if (wide)
+        at--;
+    while (word && at > from && is_any(text.ptr[at - 1], IN_WORD))
+        at--;
     *i = at;
-    return found;
+    return wide || (word && (at == 0 || !is_any(text.ptr[at - 1], IN_WORD)));
 }
 
 size_t words_before(struct slice text, size_t at, const char *const *words)
