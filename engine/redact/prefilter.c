@@ -127,16 +127,27 @@ static void see_dots(struct pass *p, size_t base, uint64_t bits)
     }
 }
 
+// Takes a bit and those that follow it without a gap; *n: how many.
+static size_t take_bits(uint64_t *bits, size_t *n)
+{
+    size_t at = (size_t)__builtin_ctzll(*bits);
+    uint64_t gaps = ~(*bits >> at);
+
+    *n = gaps ? (size_t)__builtin_ctzll(gaps) : BLOCK_BYTES;
+    *bits &= *bits + (UINT64_C(1) << at);  // the carry goes over all of them
+    return at;
+}
+
 // `bits`: RUN_BYTES of a run end here.
 static void see_run(struct pass *p, size_t base, uint64_t bits)
 {
     while (bits) {
-        size_t at = base + take_bit(&bits) - (RUN_BYTES - 1), from = at;
+        size_t n, at = base + take_bits(&bits, &n) - (RUN_BYTES - 1), from = at;
         size_t least = minus(at, REACH - 1);
         least = least > p->next_run ? least : p->next_run;
         while (from > least && byte_at(p, from - 1) > ' ')
             from--;
-        tell_range(p, from, at + 1, &p->next_run, ANCHOR_RUN);
+        tell_range(p, from, at + n, &p->next_run, ANCHOR_RUN);
     }
 }
 
