@@ -87,10 +87,10 @@ static enum phone_saying word_says(struct slice text, size_t i, size_t at)
 enum phone_saying phone_words(const struct view *v, size_t at)
 {
     struct slice text = slice_of(v->ptr, v->len);
-    size_t from = words_from(text, at);
+    struct words left = words_of(text, at);
     enum phone_saying most = SAYS_NOTHING;
 
-    for (size_t i = at; words_previous(text, &i, from);) {
+    for (size_t i; words_next(&left, &i);) {
         enum phone_saying says = word_says(text, i, at);
 
         if (says == SAYS_PHONE || (says == SAYS_OTHER && at - i <= OTHER_BYTES))

@@ -3,6 +3,8 @@
 // stretch is short, and looked at only where digits already look like something.
 #include "redact/words.h"
 
+#include "redact/classify.h"
+
 #include <stdbool.h>
 #include <string.h>
 
@@ -79,26 +81,45 @@ size_t words_from(struct slice text, size_t at)
     }
 }
 
-bool words_previous(struct slice text, size_t *i, size_t from)
-{
-    size_t at = *i;
+_Static_assert((int)WORDS_BYTES == (int)BLOCK_BYTES, "the stretch is a block");
 
-    while (at > from && !is_any(text.ptr[at - 1], IN_WORD | WIDE))
-        at--;
-    bool wide = at > from && is_any(text.ptr[at - 1], WIDE), word = at > from && !wide;
-    if (wide)
-        at--;
-    while (word && at > from && is_any(text.ptr[at - 1], IN_WORD))
-        at--;
-    *i = at;
-    return wide || (word && (at == 0 || !is_any(text.ptr[at - 1], IN_WORD)));
+struct words words_of(struct slice text, size_t at)
+{
+    struct words w = {.base = at > WORDS_BYTES ? at - WORDS_BYTES : 0};
+    char bytes[WORDS_BYTES] = {0};
+    uint64_t wide = 0;
+    struct block b;
+
+    memcpy(bytes, text.ptr + w.base, at - w.base);
+    classify(classify_best(), bytes, 1, &b);
+    uint64_t in_word = b.alnum;
+    for (uint64_t left = b.other; left; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(left);
+        in_word |= (uint64_t)is_any(bytes[i], IN_WORD) << i;
+        wide |= (uint64_t)is_any(bytes[i], WIDE) << i;
+    }
+    uint64_t goes_on = in_word << 1 | (w.base > 0 && is_any(text.ptr[w.base - 1], IN_WORD));
+    size_t behind = words_from(text, at) - w.base;
+    if (behind < WORDS_BYTES)
+        w.starts = (wide | (in_word & ~goes_on)) >> behind << behind;
+    return w;
+}
+
+bool words_next(struct words *w, size_t *at)
+{
+    if (!w->starts)
+        return false;
+    unsigned i = WORDS_BYTES - 1 - (unsigned)__builtin_clzll(w->starts);
+    w->starts ^= UINT64_C(1) << i;
+    *at = w->base + i;
+    return true;
 }
 
 size_t words_before(struct slice text, size_t at, const char *const *words)
 {
-    size_t from = words_from(text, at);
+    struct words left = words_of(text, at);
 
-    for (size_t i = at; words_previous(text, &i, from);)
+    for (size_t i; words_next(&left, &i);)
         for (const char *const *w = words; *w; w++)
             if (**w == lower(text.ptr[i]) && words_stands(text, i, at, *w))
                 return at - i;

@@ -8,6 +8,7 @@
 
 #include "base/slice.h"
 #include <stdbool.h>
+#include <stdint.h>
 
 // How far in front of a value a word may begin; and how near a number must stand to share the words
 // in front of both ("phone: 555-0132 or 555-0199"). Otherwise they are of the number that is first.
@@ -24,9 +25,14 @@ size_t words_from(struct slice text, size_t at);
 // '-', '_' or nothing ("tax id" finds "tax-id", "TaxID").
 size_t words_before(struct slice text, size_t at, const char *const *words);
 
-// The same, a step at a time: the nearest place in front of *i, not in front of `from`, where a
-// word may begin; and whether a word stands there, all of it in front of `end`.
-bool words_previous(struct slice text, size_t *i, size_t from);
+// The same, a step at a time: the places of that stretch where a word may begin, the nearest first;
+// and whether a word stands there, all of it in front of `end`.
+struct words {
+    size_t base;      // text[base + i] is bit i
+    uint64_t starts;  // what is left of them
+};
+struct words words_of(struct slice text, size_t at);
+bool words_next(struct words *w, size_t *at);
 bool words_stands(struct slice text, size_t at, size_t end, const char *word);
 
 #endif
