@@ -54,12 +54,25 @@ bool words_stands(struct slice text, size_t at, size_t end, const char *word)
     return wide || *word == '*' || at == end || !is_any(text.ptr[at], IN_WORD);
 }
 
+// Whether a digit or a line's end may be among eight bytes: one of 0x30 to 0x3f, or below 0x10.
+static bool may_stop(const char *bytes)
+{
+    const uint64_t tens = UINT64_C(0x1010101010101010), tops = tens << 3;
+    uint64_t low, three;
+
+    memcpy(&low, bytes, sizeof(low));
+    three = low ^ (tens * 3);
+    return (((low - tens) & ~low) | ((three - tens) & ~three)) & tops;
+}
+
 size_t words_from(struct slice text, size_t at)
 {
     size_t last = at > WORDS_BYTES ? at - WORDS_BYTES : 0, i = at;
     size_t nearest = at;  // the value, or a number in front of it that shares its words
 
     for (;;) {
+        while (i - last >= 8 && !may_stop(text.ptr + i - 8))
+            i -= 8;
         while (i > last && !is_any(text.ptr[i - 1], DIGIT | NEWLINE))
             i--;
         if (i == last)
