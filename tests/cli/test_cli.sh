@@ -18,7 +18,11 @@ code 0
 prints "Your name is Ann."
 
 it cli__ask_starts_a_new_session_without_continue
-run ask "What is my name?"
+run ask "What is my name?" -o json
+has '$.turn' text 1
+prints "Your name is Ann."  # hello remembers
+run ask "My name is Ann." --bot plain --user new
+run ask "What is my name?" --bot plain --user new
 lacks Ann
 
 it cli__stateless_sends_only_the_new_message
@@ -121,14 +125,14 @@ code 1
 silent
 
 it cli__a_cut_reply_is_1_and_kept
-run ask hello -o json --set providers.scripted.drop_after_bytes=900
+run ask hello -o json --user cut --set providers.scripted.drop_after_bytes=900
 code 1
 has '$.status' text cut
 has '$.stop' text lost
 has '$.reply' text
 has '$.error.code' text provider
 has '$.error.message' text
-run show -c
+run show -c --user cut
 prints "$greeting"
 
 it cli__key_repeated_is_the_same_turn
@@ -143,12 +147,12 @@ code 0
 expect "another context, another turn" test "$(value '$.session')" != "$first"
 
 it cli__contexts_and_users_are_apart
-run ask "My name is Eve." --context A --user u
-run ask "What is my name?" -c --context B --user u
+run ask "My name is Eve." --context A --bot plain --user u
+run ask "What is my name?" -c --context B --bot plain --user u
 lacks Eve
-run ask "What is my name?" -c --context A --user v
+run ask "What is my name?" -c --context A --bot plain --user v
 lacks Eve
-run ask "What is my name?" -c --context A --user u
+run ask "What is my name?" -c --context A --bot plain --user u
 prints Eve
 
 it cli__session_goes_on_in_that_one
