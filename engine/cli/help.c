@@ -109,6 +109,16 @@ static int each_setting(struct cli *cli, void (*fn)(struct output *o, const char
 static const char kinds_words[] =
     "Kinds, of which a policy's privacy.redact names some; all, where it says nothing:";
 
+static const char marks_words[] =
+    "Marks behind what is remembered; what has none is sent where a message bears on it:";
+static const struct entry marks[] = {
+    {"quarantined", "the user's own words do not bear it out: never sent, and dropped (30 days)"},
+    {"stale", "nobody confirmed it for long (90 days): sent as a question, not as a truth"},
+    {"superseded", "with --all: it was so, until the user said otherwise"},
+    {"forgotten", "with --all: taken back for good, its words are gone"},
+    {NULL, NULL},
+};
+
 // Hands out a kind of what redaction looks for after the other.
 static int each_kind(struct cli *cli, void (*fn)(struct output *o, const char *name,
                                                  const char *help))
@@ -196,6 +206,11 @@ int help_command(struct cli *cli, const struct command *command)
     }
     output_str(o, "\nOptions everywhere:\n");
     print_flags(o, command, true);
+    if (command->id == CMD_MEMORY) {
+        outputf(o, "\n%s\n", marks_words);
+        for (const struct entry *e = marks; e->name; e++)
+            print_pair(o, e->name, 22, e->help);
+    }
     if (command->id != CMD_REDACT)
         return PARLEY_OK;
     outputf(o, "\n%s\n", kinds_words);
@@ -386,6 +401,9 @@ int help_manual(struct cli *cli)
     man_chat(o);
     man_paragraph(o, ".SH CONFIGURATION", settings_words);
     int code = each_setting(cli, man_setting);
+    man_paragraph(o, ".SH MEMORY", marks_words);
+    for (const struct entry *e = marks; e->name; e++)
+        man_entry(o, e->name, "", e->help);
     man_paragraph(o, ".SH REDACTION", kinds_words);
     int kinds = each_kind(cli, man_setting);
     man_completion(o);

@@ -34,6 +34,12 @@ run ask "I like tulips." --bot clumsy
 code 0
 says "memory.extract failed at policies/clumsy.lua:2"
 
+it memory__help_tells_what_the_marks_mean
+run help memory
+code 0
+prints "  quarantined  "
+prints "  stale  "
+
 it memory__parts_of_it
 run memory --bot gardener
 code 0
