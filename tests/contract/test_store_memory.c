@@ -53,11 +53,22 @@ static void test_store_memory__without_memory(void **state)
     assert_int_equal(store_migrate("memo:", true, NULL, &err), E_STORE);
 }
 
+// It has no file that could be damaged.
+static void test_store_memory__is_sound(void **state)
+{
+    struct bench *b = *state;
+    struct store_op op = {.verb = STORE_CHECK, .limit = 10};
+    assert_int_equal(insert(b, USER, "k", "x"), E_OK);
+    assert_int_equal(run(b, &op), E_OK);
+    assert_int_equal(op.rows_len, 0);
+    store_op_release(&op);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_store_memory__##name, bench_up, bench_down)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(names), TEST(without_memory)};
+    const struct CMUnitTest tests[] = {TEST(names), TEST(without_memory), TEST(is_sound)};
     int failed = contract_run();
     return cmocka_run_group_tests(tests, NULL, NULL) + failed;
 }

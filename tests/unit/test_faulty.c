@@ -186,6 +186,17 @@ static void test_faulty__migrates_what_it_wraps(void **state)
     buf_release(&report);
 }
 
+// Those before it do not fail.
+static void test_faulty__from_then_on(void **state)
+{
+    struct bench *b = *state;
+    bool ambiguous = true;
+    reopen(b, "fail_at=3,mode=before,verb=commit,sticky=1");
+    for (int n = 1; n <= 5; n++)
+        assert_int_equal(add(b, &ambiguous), n < 3 ? E_OK : E_STORE);
+    assert_int_equal(version_of(b, USER, "k", "x"), 2);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_faulty__##name, bench_up, bench_down)
 
 int main(void)
@@ -194,6 +205,7 @@ int main(void)
         TEST(before_leaves_no_trace), TEST(after_is_done_but_not_told), TEST(any_op_counts),
         TEST(seed_repeats), TEST(crash_is_sigkill), TEST(bad_urls), TEST(out_of_memory),
         TEST(a_read_whose_answer_is_lost), TEST(migrates_what_it_wraps),
+        TEST(from_then_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
