@@ -4,8 +4,8 @@
 //   pages of what is due ─▶ the manifests among it, as many as a pass takes
 //      each: env->reflect ─▶ it is due no more, or later (the manifest says so, in its own commit)
 //
-// What fails is due still, and another pass finds it; it harms no other. Nothing is kept between
-// passes: killed anywhere, the store says what is left.
+// What fails is due still, and a later pass finds it; it harms no other: a pass that goes on where
+// one was full begins behind the last one that failed. Killed anywhere, the store says what is left.
 #include "jobs/reflect.h"
 
 #include "base/mem.h"
@@ -24,6 +24,8 @@ struct reflect_work {
     struct store_op op;
     struct buf cursor;
     char cursor_partition[STORE_PARTITION_BYTES_MAX + 1];
+    struct due_user left;          // the last one that failed; "": none did
+    bool goes_on;                  // the pass before was full: behind that one
     uint32_t rows;                 // looked at in this pass
     struct due_user users[REFLECT_USERS_MAX];
     uint32_t len, at;
@@ -38,6 +40,7 @@ static void end(struct reflect_work *w, int code)
     store_op_release(&w->op);
     w->op = (struct store_op){0};
     w->pass = NULL;
+    w->goes_on = p->more && !code;
     p->code = code;
     p->over(p);
 }
@@ -55,9 +58,11 @@ static void reflected(void *arg, int code)
 {
     struct reflect_work *w = arg;
 
-    if (code)
+    if (code) {
         log_line(w->env.log, LOG_WARN, "reflect: bot=%s: %s; it is due still",
                  w->users[w->at].bot, err_word(code));
+        w->left = w->users[w->at];
+    }
     w->at++;
     // Not inside the call: it may be answered at once, a hundred times.
     w->task.fn = go_on;
@@ -146,8 +151,12 @@ static void pass(void *self, struct job_pass *p)
     BUG_ON(w->pass);
     w->pass = p;
     w->len = w->at = w->rows = 0;
+    if (!w->goes_on)
+        w->left = (struct due_user){0};
     buf_clear(&w->cursor);
-    w->cursor_partition[0] = '\0';
+    if (w->left.bot[0])
+        key_memory(&w->cursor, w->left.bot);
+    snprintf(w->cursor_partition, sizeof(w->cursor_partition), "%s", w->left.partition);
     w->until_ns = clock_mono_ns(w->env.clock) + REFLECT_MS_MAX * INT64_C(1000000);
     if (w->env.reflect) {
         read_page(w);

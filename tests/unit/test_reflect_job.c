@@ -92,10 +92,50 @@ static void test_reflect_job__finds_what_is_due(void **state)
     assert_int_equal(asked, REFLECT_USERS_MAX);
     run_pass(w, &p);
     assert_false(p.more);
-    // All but the one that fails, which was asked twice and is due still.
-    assert_int_equal(asked, USERS + 1);
-    assert_int_equal(failing, 2);
+    // All but the one that fails, which is due still.
+    assert_int_equal(asked, USERS);
+    assert_int_equal(failing, 1);
     assert_int_equal(kit_count(&k, "memory/"), 3);
+    reflect_work_free(w);
+    kit_close(&k);
+}
+
+static void refuse(void *user, const char *partition, const char *bot,
+                   void (*done)(void *arg, int code), void *arg)
+{
+    (void)user;
+    (void)partition;
+    (void)bot;
+    asked++;
+    done(arg, E_CORRUPT);
+}
+
+// However many fail, those behind them are asked in their turn, and there is an end to it.
+static void test_reflect_job__many_that_fail(void **state)
+{
+    (void)state;
+    struct reflect_work *w;
+    struct job_pass p;
+    char key[64];
+
+    kit_open(&k, "memory:");
+    for (uint32_t i = 0; i < USERS; i++) {
+        snprintf(key, sizeof(key), "memory/bot%u", i);
+        kit_put(&k, key, "{}", SLICE_NONE, 2 + i);
+    }
+    struct jobs_env env = {.store = k.store, .vault = k.vault, .loop = k.loop,
+                           .clock = &k.clock->clock, .rand = &k.rand->rand, .boot_id = "boot",
+                           .reflect = refuse};
+    asked = 0;
+    assert_int_equal(reflect_work_new(&w, &env, NULL), E_OK);
+    run_pass(w, &p);
+    assert_true(p.more);
+    run_pass(w, &p);
+    assert_false(p.more);
+    assert_int_equal(asked, USERS);
+    run_pass(w, &p);  // later, from the beginning
+    assert_true(p.more);
+    assert_int_equal(asked, USERS + REFLECT_USERS_MAX);
     reflect_work_free(w);
     kit_close(&k);
 }
@@ -123,6 +163,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reflect_job__finds_what_is_due),
+        cmocka_unit_test(test_reflect_job__many_that_fail),
         cmocka_unit_test(test_reflect_job__nobody_reflects),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
