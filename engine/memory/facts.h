@@ -34,7 +34,7 @@
 
 struct fact_book;
 
-// Keyed digests of the user (ledger_digest_of makes one of a vault's).
+// Keyed digests of the user (of a vault: ledger_memory_digest).
 struct fact_digest {
     int (*make)(void *user, struct slice value, char out[FACT_SLOT_BYTES], struct err *err);
     void *user;

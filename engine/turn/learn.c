@@ -40,6 +40,9 @@ static void drop_found(struct learning *s)
 
 void learn_finish(struct run *run, int code, const struct err *err)
 {
+    const struct learning *s = learning_of(run);
+    if (s && s->again && !run->stopped)
+        learn_once_more(run);
     bool quiet = code == E_NOT_FOUND || code == E_BUSY || code == E_CANCELLED || code == E_ERASED;
     if (code && !quiet)
         log_line(run->w->env.log, LOG_WARN, "learn: session=%s: %s", run->job->session,

@@ -218,6 +218,11 @@ static void post(const struct run *run, const char *session, unsigned flags)
     worker_post(run->w, job);
 }
 
+void learn_once_more(struct run *run)
+{
+    post(run, run->job->session, 0);
+}
+
 void learn_after(struct run *run)
 {
     const struct memory_rules *rules = &run->policy->info.memory;

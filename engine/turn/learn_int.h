@@ -26,7 +26,7 @@ struct learn_tally {
 struct learning {
     struct run *run;
     bool ended;                    // the session is over
-    bool again;                    // turns came meanwhile
+    bool again;                    // turns came meanwhile, or were taken back
     bool untold;                   // its entry of the journal tells what was undone
     struct session_head head;      // owned copy
     const struct memory_rules *rules;  // of run's policy
@@ -72,6 +72,9 @@ struct learning {
 void learn_look_up(struct run *run);
 // Reads how far the session was learnt from; calls `then` later, or the run ends.
 void learn_find_learnt(struct run *run, void (*then)(struct run *run));
+
+// What came while the run was at the session, which is over now, is looked at: by another run.
+void learn_once_more(struct run *run);
 
 // learn.c
 // Where the walk begins, once `learnt` and `last` are known; it goes on with learn_walk, or with
