@@ -35,6 +35,7 @@ static int add_own(struct safe_buf *out, const char *words, struct err *err)
 static int add_fact(struct safe_buf *out, const struct fact_at *at, struct err *err)
 {
     const struct fact_evidence *source = fact_source(at->fact);
+    struct safe_buf words;
     safe_buf_add(out, SAFE_LIT("> "));
     int code = add_own(out, at->fact->id, err);
     safe_buf_add(out, SAFE_LIT(" "));
@@ -43,11 +44,17 @@ static int add_fact(struct safe_buf *out, const struct fact_at *at, struct err *
     if (!code)
         code = add_own(out, fact_kind_word(at->fact->kind), err);
     safe_buf_add(out, SAFE_LIT(", "));
-    safe_buf_add(out, fact_slot_subject(at->slot));
-    safe_buf_add(out, SAFE_LIT(": "));
-    safe_buf_add(out, fact_slot_predicate(at->slot));
-    safe_buf_add(out, SAFE_LIT(": "));
-    quote_text(out, fact_value(at->fact));
+    // Names are words of people, as the value is.
+    safe_buf_init(&words, CONTENT_BYTES_MAX);
+    safe_buf_add(&words, fact_slot_subject(at->slot));
+    safe_buf_add(&words, SAFE_LIT(": "));
+    safe_buf_add(&words, fact_slot_predicate(at->slot));
+    safe_buf_add(&words, SAFE_LIT(": "));
+    safe_buf_add(&words, fact_value(at->fact));
+    quote_text(out, safe_buf_text(&words));
+    if (!code)
+        code = safe_buf_check(&words, "a fact", err);
+    safe_buf_release(&words);
     return code;
 }
 
