@@ -5,7 +5,8 @@
 //      each: env->reflect ─▶ it is due no more, or later (the manifest says so, in its own commit)
 //
 // What fails is due still, and a later pass finds it; it harms no other: a pass that goes on where
-// one was full begins behind the last one that failed. Killed anywhere, the store says what is left.
+// one was full begins behind the last one that failed. Killed anywhere, the store says what is
+// left.
 #include "jobs/reflect.h"
 
 #include "base/mem.h"
