@@ -47,9 +47,9 @@ void reader_release(struct reader *r)
 
 static int corrupt(const struct reader *r, struct err *err)
 {
-    if (err && err->code == E_CORRUPT)
+    if (err->code == E_CORRUPT)
         err_prefix(err, "%s: ", r->name);
-    return err ? err->code : E_CORRUPT;
+    return err->code;
 }
 
 // Whether a step stands for an answer: a turn that got none has a record that only says how it

@@ -480,6 +480,52 @@ static void test_ledger_repair__verify_of_a_call(void **state)
     kit_close(&k);
 }
 
+// What is made anew, or does no harm, is told as that.
+static void test_ledger_repair__verify_tells_the_harm(void **state)
+{
+    static const struct {
+        const char *key, *harm;
+    } odd[] = {{"recall/hello", "it is made anew when something is to be recalled"},
+               {"spend/today", "today's budget of this user is not held by it"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+        struct kit k;
+
+        kit_open(&k, "memory:");
+        kit_put(&k, odd[i].key, "{}", SLICE_NONE, 0);
+        kit_spoil(&k, odd[i].key, "{\"x\":1}");
+        struct buf report = kit_verify(&k);
+        assert_non_null(strstr(report.ptr ? report.ptr : "", odd[i].harm));
+        buf_release(&report);
+        kit_close(&k);
+    }
+}
+
+static void test_ledger_repair__verify_of_what_is_still_due(void **state)
+{
+    struct kit_store_op w = {.op = {.verb = STORE_GET}};
+    char key[128], meta[RECORD_META_BYTES_MAX];
+    struct kit k;
+
+    (void)state;
+    kit_open(&k, "memory:");
+    struct chat *c = kit_chat(&k, "kitchen");
+    kit_turn(&k, c, "Hello.", "Hi.");
+    snprintf(key, sizeof(key), "attempt/%s/0000000001/0000000001", c->head.id);
+    w.op.key = slice_str(key);
+    kit_submit(&k, &w);
+    assert_int_equal(w.op.rows_len, 1);
+    snprintf(meta, sizeof(meta), "%.*s", SLICE_FMT(w.op.rows[0].meta));
+    kit_put(&k, key, meta, w.op.rows[0].body.bytes, 5);
+    store_op_release(&w.op);
+    struct buf report = kit_verify(&k);
+    assert_non_null(strstr(report.ptr ? report.ptr : "", "is settled and still due; harmless"));
+    buf_release(&report);
+    chat_free(c);
+    kit_close(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -493,6 +539,8 @@ int main(void)
         cmocka_unit_test(test_ledger_repair__verify_finds_moved_and_broken_bodies),
         cmocka_unit_test(test_ledger_repair__orphans),
         cmocka_unit_test(test_ledger_repair__verify_of_a_call),
+        cmocka_unit_test(test_ledger_repair__verify_tells_the_harm),
+        cmocka_unit_test(test_ledger_repair__verify_of_what_is_still_due),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
