@@ -79,6 +79,21 @@ static int read_recalled(struct gate *g, struct err *err)
     return rc;
 }
 
+// What the assistant said last, folded: the user may be copying it, as exercises have it.
+static int read_asked(struct gate *g, struct err *err)
+{
+    struct gate_text t;
+    int rc;
+
+    buf_init(&g->asked, RECALLED_BYTES_MAX);
+    rc = gate_read(&t, g->source.asked, err);
+    buf_add_slice(&g->asked, buf_slice(&t.keys));
+    gate_text_release(&t);
+    if (!rc && g->asked.no_memory)
+        rc = err_set(err, E_NOMEM, "out of memory for the gate of facts");
+    return rc;
+}
+
 int gate_open(struct gate **out, const struct gate_source *source, struct err *err)
 {
     struct gate *g = mem_zalloc(sizeof(*g));
@@ -95,6 +110,8 @@ int gate_open(struct gate **out, const struct gate_source *source, struct err *e
         return rc;
     }
     rc = read_recalled(g, err);
+    if (!rc)
+        rc = read_asked(g, err);
     if (rc) {
         gate_close(g);
         return rc;
@@ -111,6 +128,7 @@ void gate_close(struct gate *g)
         return;
     gate_text_release(&g->t);
     buf_release(&g->recalled);
+    buf_release(&g->asked);
     mem_free(g);
 }
 
@@ -286,8 +304,8 @@ static void take(struct judging *j, const struct gate_verdict *v)
         *j->out = *v;
 }
 
-// A sentence that was recalled word for word is a copy.
-static bool is_tainted(const struct gate *g, const struct gate_sentence *s)
+// Whether a sentence stands there word for word.
+static bool is_copy(const struct gate *g, const struct gate_sentence *s, struct slice in)
 {
     const struct gate_text *t = &g->t;
     size_t start = SIZE_MAX, end = 0;
@@ -299,8 +317,8 @@ static bool is_tainted(const struct gate *g, const struct gate_sentence *s)
         start = start == SIZE_MAX ? k->key - 1 : start;
         end = k->key + k->key_len + 1u;
     }
-    return s->words >= TAINTED_WORDS &&
-           has_bytes(buf_slice(&g->recalled), slice_of(t->keys.ptr + start, end - start));
+    struct slice said = slice_of(t->keys.ptr + start, s->words ? end - start : 0);
+    return s->words >= TAINTED_WORDS && has_bytes(in, said);
 }
 
 // The quote stands from token a to b.
@@ -324,8 +342,10 @@ static void judge_place(struct judging *j, uint32_t a, uint32_t b)
 
         if (!find_words(t, first, last + 1, &j->value, &place))
             continue;
-        if (is_tainted(j->g, place.s))
+        if (is_copy(j->g, place.s, buf_slice(&j->g->recalled)))
             verdict(&v, GATE_REFUSED, GATE_BY_RECALLED, "it was recalled, and is only repeated");
+        else if (is_copy(j->g, place.s, buf_slice(&j->g->asked)))
+            verdict(&v, GATE_QUARANTINE, GATE_BY_ASSISTANT, "the assistant said it before");
         else
             gate_state(j->g, j->claim, &j->value.t, &place, &v);
         break;

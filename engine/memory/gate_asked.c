@@ -27,8 +27,10 @@ static uint32_t first_word(const struct gate_text *t, const struct gate_sentence
 static bool asks_how_to_answer(const struct gate_text *t, const struct gate_sentence *s)
 {
     static const char *const answers[] = {"answer", "reply", "respond", "react", "back",
-                                          "antworte", "antworten", "reagieren", "reponds",
-                                          "respondo", "rispondo"};
+                                          "decline", "refuse", "antworte", "antworten",
+                                          "reagieren", "reponds", "respondo", "rispondo"};
+    static const char *const write[] = {"write", "schreiben", "schreibe", "ecrire", "escribir",
+                                        "escribo", "scrivere", "scrivo"};
     static const char *const bare[] = {"repondre", "responder", "contestar", "contesto",
                                        "rispondere", "ответить", "antwoorden", "odpowiedziec"};
     uint32_t first = first_word(t, s);
@@ -37,13 +39,30 @@ static bool asks_how_to_answer(const struct gate_text *t, const struct gate_sent
     for (uint32_t i = s->from; i < s->to; i++)
         if (token_at(t, i)->kind == TOKEN_WORD) {
             infinitive |= LOOK_ANY(t, i, bare);
-            found |= LOOK_ANY(t, i, answers);
+            found |= LOOK_ANY(t, i, answers) ||
+                     (is(s->is, GATE_BIT(OTHER)) && LOOK_ANY(t, i, write));
         }
     if (first == s->to || !is(token_at(t, first)->is, GATE_BIT(ASK)) ||
         is(s->is, GATE_BIT(TONGUE)))
         return false;
     bool you = is(s->is, GATE_BIT(YOU)), others = is(s->is, GATE_BIT(OTHER) | GATE_BIT(KIN));
     return infinitive || (found && (you ? others : is(s->is, GATE_BIT(SELF))));
+}
+
+// "Sounds weird?", "Klingt das gut?", "Trustworthy?"
+static bool asks_how_it_seems(const struct gate_text *t, const struct gate_sentence *s)
+{
+    static const char *const seems[] = {"sound", "sounds", "weird", "legit", "trustworthy", "fake",
+                                        "klingt", "suena", "suona", "sonne", "soa", "brzmi",
+                                        "klinkt", "klopt", "formal", "rude", "polite"};
+    enum { SEEMING_WORDS = 5 };
+
+    if (s->words > SEEMING_WORDS || is(s->is, FIRST | GATE_BIT(YOU)))
+        return false;
+    for (uint32_t i = s->from; i < s->to; i++)
+        if (token_at(t, i)->kind == TOKEN_WORD && LOOK_ANY(t, i, seems))
+            return true;
+    return false;
 }
 
 // "Is that right?": it is asked of what the message has.
@@ -87,7 +106,25 @@ bool gate_asks_of_text(const struct gate_text *t, const struct gate_sentence *s)
     if (s->ends != TOKEN_ASK)
         return false;
     return asks_how_to_answer(t, s) || asks_which_word(t, s) || asks_if_right(t, s) ||
+           asks_how_it_seems(t, s) ||
            (is(s->is, GATE_BIT(VIEW)) && is(s->is, GATE_BIT(TEXT)));
+}
+
+// "Add emojis.": no order how to answer, so a text is to have them. "A comeback to this."
+bool gate_orders_work(const struct gate_text *t, const struct gate_sentence *s)
+{
+    enum { ORDER_WORDS = 5 };
+    uint32_t first = first_word(t, s), last = s->to;
+
+    while (last > s->from && token_at(t, last - 1)->kind != TOKEN_WORD)
+        last--;
+    if (first == s->to || is(s->is, FIRST | GATE_BIT(YOU)))
+        return false;
+    if (s->words > 1 && is(token_at(t, last - 1)->is, GATE_BIT(THIS)) &&
+        (look_is(t, last - 1, "this") || look_is(t, last - 1, "these")))
+        return true;
+    return s->words <= ORDER_WORDS && s->ends != TOKEN_ASK && look_is(t, first, "add") &&
+           is(s->is, GATE_BIT(STYLE));
 }
 
 // "… in Spanish please": what stands before is to be said so.

@@ -140,7 +140,7 @@ static const char *no_supposition(struct gate_look *l)
 {
     bool wishes = claim_wishes(l);
 
-    if (l->claim->style && gate_is_style(l->t, l->s))
+    if (look_reminds(l) || (l->claim->style && gate_is_style(l->t, l->s)))
         return NULL;
 
     for (uint32_t i = l->s->from; i < l->to; i++) {

@@ -88,7 +88,7 @@ static bool is_textual(const struct gate_text *t, const struct gate_sentence *s,
         return true;
     // "What is the reviewer's mood?", "Is this candidate fit?", "How do you say that in Danish?"
     bool asks = s->ends == TOKEN_ASK;
-    if (gate_asks_of_text(t, s) || gate_wants_tongue(t, s))
+    if (gate_asks_of_text(t, s) || gate_orders_work(t, s) || gate_wants_tongue(t, s))
         return true;
     if (asks && is(kinds, GATE_BIT(TONGUE)) && is(kinds, GATE_BIT(THIS) | GATE_BIT(THAT)))
         return true;
@@ -283,28 +283,35 @@ static bool announces(uint64_t kinds)
                                                        GATE_BIT(THIS) | GATE_BIT(THAT)));
 }
 
-// "You are Watson.": who the assistant is to be.
-static bool gives_a_name(const struct gate_text *t, const struct gate_sentence *s)
+// "You are Watson.": who the assistant is to be. Without the case of a name it may be "you are
+// nice": then only the next message is in doubt, and this one if it has "I am Holmes, you are …".
+enum named { NOT_NAMED, MAYBE_NAMED, BOTH_NAMED, NAMED };
+
+static enum named gives_a_name(const struct gate_text *t, const struct gate_sentence *s)
 {
-    enum { NAMED_WORDS = 4 };
+    enum { NAMED_WORDS = 8, MAYBE_WORDS = 4 };
     static const char *const are[] = {"are", "re", "bist", "es", "eres", "sei"};
-    bool you = false, copula = false, named = false;
+    bool you = false, copula = false, named = false, both = false, cased = false;
 
     if (s->ends == TOKEN_ASK || s->words > NAMED_WORDS)
-        return false;
+        return NOT_NAMED;
     for (uint32_t i = s->from; i < s->to; i++) {
         const struct gate_token *k = token_at(t, i);
         const char *at = t->text.ptr + k->at;
 
         if (k->kind != TOKEN_WORD)
             continue;
-        named |= copula && k->is == 0 && k->end - k->at > 1 && at[0] >= 'A' && at[0] <= 'Z' &&
-                 at[1] >= 'a' && at[1] <= 'z';
+        named = copula && k->is == 0 && k->end - k->at > 1;
+        cased = named && at[0] >= 'A' && at[0] <= 'Z' && at[1] >= 'a' && at[1] <= 'z';
+        copula = false;
         for (size_t w = 0; you && w < sizeof(are) / sizeof(*are); w++)
             copula |= slice_is(token_key(t, k), are[w]);
-        you |= is(k->is, GATE_BIT(YOU));
+        you = is(k->is, GATE_BIT(YOU));
+        both |= you && i > s->from && k[-1].kind == TOKEN_COMMA && is(s->is, GATE_BIT(SELF));
     }
-    return named && !is(s->is, FIRST);
+    if (!named || cased)
+        return cased ? NAMED : NOT_NAMED;
+    return both ? BOTH_NAMED : s->words <= MAYBE_WORDS ? MAYBE_NAMED : NOT_NAMED;
 }
 
 static void mark_all(struct gate_text *t, enum gate_why why)
@@ -317,10 +324,11 @@ static bool whole(struct frame *f, const struct gate_sentence *s, uint64_t kinds
 {
     struct gate *g = f->g;
     struct gate_text *t = &g->t;
+    enum named named = gives_a_name(t, s);
 
     if (is(kinds, GATE_BIT(STOP)))
         g->ends_play = true;
-    else if (is(kinds, GATE_BIT(PLAY)) || gives_a_name(t, s))
+    else if (is(kinds, GATE_BIT(PLAY)) || named == NAMED)
         g->began.play = true;
     if (is_always(t, s, kinds))
         g->began.work = true;
@@ -332,7 +340,9 @@ static bool whole(struct frame *f, const struct gate_sentence *s, uint64_t kinds
     // Several of them will come, and nothing tells when it is over.
     if (is(kinds, GATE_BIT(NEXT)) && is(kinds, GATE_BIT(TASK)))
         g->began.work = true;
-    if (is(kinds, GATE_BIT(PLAY)) || gives_a_name(t, s))
+    if (named == MAYBE_NAMED || named == BOTH_NAMED)
+        g->began.next = true;
+    if (is(kinds, GATE_BIT(PLAY)) || named >= BOTH_NAMED)
         mark_all(t, WHY_PLAYED);
     else if (is(kinds, GATE_BIT(INJECT)))
         mark_all(t, WHY_INJECTED);

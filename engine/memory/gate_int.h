@@ -61,6 +61,7 @@ struct gate {
     struct gate_source source;
     struct gate_text t;
     struct buf recalled;     // what was recalled, folded
+    struct buf asked;        // what the assistant said last, folded
     struct gate_past began;  // what this message begins, for those after it
     bool ends_play;
 };
@@ -122,6 +123,7 @@ bool gate_is_hidden(struct slice text);
 
 // A question about a text that the message has; one that wants it said in a language; a heading.
 bool gate_asks_of_text(const struct gate_text *t, const struct gate_sentence *s);
+bool gate_orders_work(const struct gate_text *t, const struct gate_sentence *s);
 bool gate_wants_tongue(const struct gate_text *t, const struct gate_sentence *s);
 bool gate_is_heading(const struct gate_text *t, const struct gate_sentence *s);
 // Marks what stands beside its translation.

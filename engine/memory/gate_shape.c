@@ -336,13 +336,19 @@ static void open_rest(struct lines *l, size_t at, enum gate_why why)
     }
 }
 
+// A blank that breaks no line, U+00A0.
+static bool is_wide_blank(const struct gate_text *t, size_t at)
+{
+    return at + 1 < t->text.len && t->text.ptr[at] == '\xc2' && t->text.ptr[at + 1] == '\xa0';
+}
+
 static void one_line(struct gate_text *t, struct lines *l, size_t start, size_t end)
 {
     size_t from = start, to = end;
     enum gate_why why = OWN;
 
-    while (from < to && strchr(" \t\r", t->text.ptr[from]))
-        from++;
+    while (from < to && (strchr(" \t\r", t->text.ptr[from]) || is_wide_blank(t, from)))
+        from += is_wide_blank(t, from) ? 2 : 1;
     while (to > from && strchr(" \t\r\n", t->text.ptr[to - 1]))
         to--;
     struct slice line = slice_of(t->text.ptr + from, to - from);
