@@ -26,19 +26,10 @@ static void ask_next(struct run *run);
 
 // ---- the material
 
-// The number in words of ours: digits are nobody's data.
-static void add_number(struct safe_buf *out, uint64_t n)
-{
-    const struct safe_text digits = SAFE_LIT("0123456789");
-    if (n >= 10)
-        add_number(out, n / 10);
-    safe_buf_add(out, safe_text_part(digits, n % 10, 1));
-}
-
 static int add_turn(struct learning *s, const struct turn *t, struct err *err)
 {
     safe_buf_add(&s->material, SAFE_LIT("[turn "));
-    add_number(&s->material, t->n);
+    quote_number(&s->material, t->n);
     safe_buf_add(&s->material, SAFE_LIT("] "));
     quote_date(&s->material, t->steps[0].at_ms);
     return quote_turn(&s->material, t, err);

@@ -101,15 +101,6 @@ bool summary_add_turn(struct summing *s, const struct turn *t, int *code, struct
     return !too_long;
 }
 
-// The number in words of ours: digits are nobody's data.
-static void add_number(struct safe_buf *out, uint64_t n)
-{
-    const struct safe_text digits = SAFE_LIT("0123456789");
-    if (n >= 10)
-        add_number(out, n / 10);
-    safe_buf_add(out, safe_text_part(digits, n % 10, 1));
-}
-
 static void add_summary_so_far(struct safe_buf *out, const struct summing *s)
 {
     if (safe_buf_text(&s->made.text).len == 0)
@@ -129,7 +120,7 @@ int summary_message(struct summing *s, struct err *err)
     safe_buf_add(&text, safe_buf_text(&s->quoted));
     safe_buf_add(&text, SAFE_LIT("</conversation>\n\n"));
     safe_buf_add(&text, SAFE_LIT("Write the summary of all of this, in at most "));
-    add_number(&text, (uint64_t)tokens * WORDS_OF_FOUR_TOKENS / 4);
+    quote_number(&text, (uint64_t)tokens * WORDS_OF_FOUR_TOKENS / 4);
     safe_buf_add(&text, SAFE_LIT(" words."));
     int code = safe_buf_check(&text, "what a summary is made of", err);
     step_release(&s->step);

@@ -400,6 +400,7 @@ int recalled_among(struct run *run, struct recall *index, struct slice text,
 void quote_text(struct safe_buf *out, struct safe_text text);
 // Appends what a turn's steps say, "> user: …" and "> assistant: …".
 int quote_turn(struct safe_buf *out, const struct turn *t, struct err *err);
+void quote_number(struct safe_buf *out, uint64_t n);
 void quote_date(struct safe_buf *out, int64_t at_ms);  // "[2026-03-01]\n"
 
 // summary_turn.c
