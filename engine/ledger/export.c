@@ -58,7 +58,7 @@ static bool is_time(struct slice name, struct json value)
 // The members of an object that the record does not have yet: what the key says comes first.
 static void write_members(struct json_writer *w, const struct record_kind *k, struct json object)
 {
-    struct buf scratch = BUF_INIT(256), name = BUF_INIT(256);
+    struct buf name = BUF_INIT(BODY_BYTES_MAX);
     struct json_iter it = {0};
     struct json key, value;
 
@@ -71,9 +71,13 @@ static void write_members(struct json_writer *w, const struct record_kind *k, st
         if (told)
             continue;
         buf_clear(&name);
-        buf_add_slice(&name, json_text(key, &scratch));
-        if (!buf_ok(&name) || !buf_ok(&scratch))
-            continue;
+        json_string(key, &name);
+        if (!buf_reserve(&name, 1) || !buf_ok(&name)) {  // nothing is left out silently
+            w->out->failed = true;
+            w->out->no_memory |= name.no_memory;
+            break;
+        }
+        name.ptr[name.len] = '\0';  // also where it is empty
         jw_key(w, name.ptr);
         if (is_time(buf_slice(&name), value)) {
             clock_format(json_i64(value, 0), time);
@@ -82,7 +86,6 @@ static void write_members(struct json_writer *w, const struct record_kind *k, st
             jw_raw(w, json_raw(value));
         }
     }
-    buf_release(&scratch);
     buf_release(&name);
 }
 
