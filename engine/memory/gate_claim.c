@@ -107,12 +107,13 @@ static uint32_t question_from(const struct gate_look *l)
     }
     // "right?", "don't I?": what is before is what is asked.
     uint32_t words = 0;
-    bool tag = false;
+    bool tag = false, you = false;  // "…, do you?" asks of somebody else
     for (uint32_t i = at; i < s->to; i++) {
+        you |= at > s->from && is(token_at(l->t, i)->is, GATE_BIT(YOU));
         tag |= words == 0 && is(token_at(l->t, i)->is, GATE_BIT(TAG));
         words += token_at(l->t, i)->kind == TOKEN_WORD;
     }
-    return words <= 3 || tag ? s->from : at;
+    return (words <= 3 && !you) || tag ? s->from : at;
 }
 
 static const char *no_question(struct gate_look *l)

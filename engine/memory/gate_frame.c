@@ -319,6 +319,13 @@ static void mark_all(struct gate_text *t, enum gate_why why)
     gate_mark(t, 0, t->text.len, why);
 }
 
+// "The user likes horses.": notes on a user, not a user's words.
+static bool notes_user(const struct gate_sentence *s, uint64_t kinds)
+{
+    return is(kinds, GATE_BIT(USER)) && is(kinds, GATE_BIT(THIRD)) && !is(kinds, FIRST) &&
+           s->words <= PASTED_WORDS && s->ends != TOKEN_ASK;
+}
+
 // What concerns the whole message. True: it does.
 static bool whole(struct frame *f, const struct gate_sentence *s, uint64_t kinds)
 {
@@ -431,7 +438,7 @@ static void forward(struct frame *f, size_t at, uint64_t kinds)
     if (colon < s->to) {
         gate_mark(t, sentence_start(t, s), token_at(t, colon)->end, WHY_INTRODUCED);
         mark_behind(f, colon + 1, WHY_INTRODUCED);
-    } else if (said && gate_is_promise(t, s)) {
+    } else if ((said && gate_is_promise(t, s)) || notes_user(s, kinds)) {
         f->later = s->to < f->later ? s->to : f->later;
     } else if (said || got || always || announces(kinds) || make) {
         gate_mark(t, sentence_start(t, s), sentence_end(t, s), WHY_INTRODUCED);
