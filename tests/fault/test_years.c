@@ -171,6 +171,13 @@ static void look_at_memory(struct years *y, struct person *p)
     parley_event_free(event);
 }
 
+// What a session was not learnt from when the engine died is learnt with its next message, or when
+// it is swept.
+static bool behind(const struct years *y, const struct person *p)
+{
+    return p->died_ms && y->swept_ms < p->died_ms + RESTORE_MS + MINUTE_MS;
+}
+
 static void look(struct years *y, struct person *p)
 {
     if (!p->known || !p->sessions_len)
@@ -178,7 +185,7 @@ static void look(struct years *y, struct person *p)
     look_at_sessions(y, p, false);
     look_at_conversation(y, p, &p->sessions[p->sessions_len - 1]);
     look_at_conversation(y, p, &p->sessions[draw(y, p->sessions_len)]);
-    if (!p->behind)
+    if (!behind(y, p))
         look_at_memory(y, p);
 }
 
@@ -317,9 +324,10 @@ static void visit(struct years *y)
         open_again(y, 0);
     if (!through)
         look_at_sessions(y, p, true);
-    p->behind |= died;
+    if (died)
+        p->died_ms = clock_wall_ms(&y->clock.clock);
     look(y, p);
-    if (p->known && !p->behind && draw(y, 30) == 0)
+    if (p->known && !behind(y, p) && draw(y, 30) == 0)
         forget_fact(y, p);
     if (p->known && draw(y, 400) == 0)
         erase(y, p);

@@ -37,7 +37,7 @@ struct person {
     unsigned sessions_len;
     unsigned city;                 // that they live in; 0: they did not say
     bool likes[FOODS];
-    bool behind;                   // the engine died: what was said last may not be learnt yet
+    int64_t died_ms;               // when the engine did, over them; 0: it did not
     bool known;                    // to the engine
 };
 
@@ -335,7 +335,6 @@ static inline bool send(struct years *y, struct person *p, bool fresh, uint32_t 
         look_where(y, p, c, event->session);
     if (done)
         remember(y, p, event->session, event->turn, &saying, edit != 0);
-    p->behind = !done;
     parley_event_free(event);
     return done;
 }
