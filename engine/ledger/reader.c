@@ -45,11 +45,12 @@ void reader_release(struct reader *r)
     safe_buf_release(&r->body);
 }
 
+// err is NULL where something that came before failed already, and is told instead.
 static int corrupt(const struct reader *r, struct err *err)
 {
-    if (err->code == E_CORRUPT)
+    if (err && err->code == E_CORRUPT)
         err_prefix(err, "%s: ", r->name);
-    return err->code;
+    return err ? err->code : E_CORRUPT;
 }
 
 // Whether a step stands for an answer: a turn that got none has a record that only says how it
