@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# run.sh OUT: runs the commands read from standard input, one a line, two at a time, each of which prints
-# TAP; shows what failed, the summary lines ("# summary: …") of those that have one, and on its last line
-# 'N passed, N failed, N skipped'. What each printed stays in OUT. Exit 1 if anything failed.
+# run.sh OUT: runs the commands read from standard input, one a line, each of which prints TAP; one more at
+# a time than there are cores, as most wait for a disk now and then. Shows what failed, the summary lines
+# ("# summary: …") of those that have one, and on its last line 'N passed, N failed, N skipped'. What each
+# printed stays in OUT. Exit 1 if anything failed.
 #
 # A command that exits non-zero without a `not ok`, is cut before its plan is fulfilled, or prints no test
 # at all counts as one failure: a test that cannot run must not look like one that passed.
@@ -26,7 +27,7 @@ CMOCKA_MESSAGE_OUTPUT=TAP timeout -k 10 '"$limit"' sh -c "$(cat "$1")" >"$base.t
 echo $? >"$base.rc"
 printf "  %-6s %s (%s s)\n" TEST "$(sed "s/^\([A-Z_]*=[^ ]* \)*//" "$1" | head -c 90)" "$(($(date +%s) - start))"
 '
-find "$out" -name '*.cmd' | sort | xargs -P "${TEST_JOBS:-2}" -n 1 sh -c "$one" run
+find "$out" -name '*.cmd' | sort | xargs -P "${TEST_JOBS:-$(($(nproc) + 1))}" -n 1 sh -c "$one" run
 
 passed=0 failed=0 skipped=0
 for cmd in "$out"/*.cmd; do

@@ -389,6 +389,31 @@ static void test_ledger_repair__verify_finds_damage(void **state)
     }
 }
 
+// A step without words, and behind it one that says nothing of itself: the first is told.
+static void test_ledger_repair__verify_finds_damage_after_damage(void **state)
+{
+    struct kit k;
+    char key[RECORD_KEY_BYTES_MAX];
+
+    (void)state;
+    kit_open(&k, "memory:");
+    struct chat *c = kit_chat(&k, "kitchen");
+    kit_turn(&k, c, "a", "b");
+    kit_turn(&k, c, "c", "d");
+    snprintf(key, sizeof(key), "turn/%s/0000000002/0000000000", c->head.id);
+    kit_put(&k, key, "{\"role\":\"user\",\"at\":1,\"tokens\":1}", SLICE_NONE, 0);
+    char *last = key + strlen(key) - 1;
+    *last = '1';
+    kit_put(&k, key, "{}", SLICE_NONE, 0);
+    struct buf report = kit_verify(&k);
+    *last = '0';
+    assert_true(report.len > 0);
+    assert_non_null(strstr(report.ptr, key));
+    buf_release(&report);
+    chat_free(c);
+    kit_close(&k);
+}
+
 static void test_ledger_repair__verify_finds_moved_and_broken_bodies(void **state)
 {
     (void)state;
@@ -536,6 +561,7 @@ int main(void)
         cmocka_unit_test(test_ledger_repair__import),
         cmocka_unit_test(test_ledger_repair__import_leaves_the_newest),
         cmocka_unit_test(test_ledger_repair__verify_finds_damage),
+        cmocka_unit_test(test_ledger_repair__verify_finds_damage_after_damage),
         cmocka_unit_test(test_ledger_repair__verify_finds_moved_and_broken_bodies),
         cmocka_unit_test(test_ledger_repair__orphans),
         cmocka_unit_test(test_ledger_repair__verify_of_a_call),
