@@ -46,45 +46,38 @@ struct asked {
     void *ticket;
 };
 
-static void forget(void *user, const char *partition, const char *bot,
-                   void (*done)(void *arg, int code), void *arg)
+// About a bot and a user whose partition alone is known: any worker may, as versions guard what is
+// written. Without memory for a job what was due stays due.
+static void post_anywhere(struct house *h, enum job_verb verb, const char *partition,
+                          const char *bot, int64_t since_ms, void (*done)(void *arg, int code),
+                          void *arg)
 {
-    struct house *h = user;
     struct err err = ERR_INIT;
     struct job *job;
 
-    // Without memory for a job the session stays due.
     if (job_new(&job, &err)) {
         done(arg, err.code);
         return;
     }
-    job->verb = JOB_RECALL_PURGE;
+    job->verb = verb;
     snprintf(job->partition, sizeof(job->partition), "%s", partition);
     snprintf(job->bot, sizeof(job->bot), "%s", bot);
+    job->since_ms = since_ms;
     job->over = done;
     job->over_arg = arg;
     worker_post(h->engine->hands[0].worker, job);
 }
 
-// Any worker may: versions guard what is written.
+static void forget(void *user, const char *partition, const char *bot,
+                   void (*done)(void *arg, int code), void *arg)
+{
+    post_anywhere(user, JOB_RECALL_PURGE, partition, bot, 0, done, arg);
+}
+
 static void drop_quarantined(void *user, const char *partition, const char *bot, int64_t now_ms,
                              void (*done)(void *arg, int code), void *arg)
 {
-    struct house *h = user;
-    struct err err = ERR_INIT;
-    struct job *job;
-
-    if (job_new(&job, &err)) {
-        done(arg, err.code);
-        return;
-    }
-    job->verb = JOB_DROP_QUARANTINED;
-    snprintf(job->partition, sizeof(job->partition), "%s", partition);
-    snprintf(job->bot, sizeof(job->bot), "%s", bot);
-    job->since_ms = now_ms;
-    job->over = done;
-    job->over_arg = arg;
-    worker_post(h->engine->hands[0].worker, job);
+    post_anywhere(user, JOB_DROP_QUARANTINED, partition, bot, now_ms, done, arg);
 }
 
 // ---- learning from a session, and reflections, on the worker of the user

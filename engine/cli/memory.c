@@ -339,6 +339,30 @@ int memory_list(struct cli *cli, const parley_scope *scope, unsigned what)
     return code;
 }
 
+// ---- one fact
+
+typedef int asked_of_fact(parley *e, const parley_scope *scope, const char *fact,
+                          uint64_t *request, parley_error *error);
+
+static int ask_of_fact(struct cli *cli, asked_of_fact *ask, const parley_scope *scope,
+                       const char *fact, void (*print)(struct output *o, struct json root))
+{
+    parley_error error = PARLEY_ERROR_INIT;
+    uint64_t request = 0;
+    struct answer answer;
+    int code = ask(cli->engine, scope, fact, &request, &error);
+
+    code = cli_answer(cli, code, request, &error, &answer);
+    if (code < 0)
+        return code;
+    if (cli->options.format == FORMAT_JSON)
+        output_line(&cli->output, answer.event->json);
+    else
+        print(&cli->output, json_root(&answer.doc));
+    cli_answer_free(&answer);
+    return PARLEY_OK;
+}
+
 // ---- why one is remembered
 
 static void print_evidence(struct output *o, struct json evidence)
@@ -415,20 +439,7 @@ static void print_why(struct output *o, struct json root)
 
 int memory_why(struct cli *cli, const parley_scope *scope, const char *fact)
 {
-    parley_error error = PARLEY_ERROR_INIT;
-    uint64_t request = 0;
-    struct answer answer;
-    int code = parley_fact(cli->engine, scope, fact, &request, &error);
-
-    code = cli_answer(cli, code, request, &error, &answer);
-    if (code < 0)
-        return code;
-    if (cli->options.format == FORMAT_JSON)
-        output_line(&cli->output, answer.event->json);
-    else
-        print_why(&cli->output, json_root(&answer.doc));
-    cli_answer_free(&answer);
-    return PARLEY_OK;
+    return ask_of_fact(cli, parley_fact, scope, fact, print_why);
 }
 
 // ---- forgetting
@@ -471,20 +482,7 @@ static void print_forgotten(struct output *o, struct json root)
 
 int memory_forget(struct cli *cli, const parley_scope *scope, const char *fact)
 {
-    parley_error error = PARLEY_ERROR_INIT;
-    uint64_t request = 0;
-    struct answer answer;
-    int code = parley_forget(cli->engine, scope, fact, &request, &error);
-
-    code = cli_answer(cli, code, request, &error, &answer);
-    if (code < 0)
-        return code;
-    if (cli->options.format == FORMAT_JSON)
-        output_line(&cli->output, answer.event->json);
-    else
-        print_forgotten(&cli->output, json_root(&answer.doc));
-    cli_answer_free(&answer);
-    return PARLEY_OK;
+    return ask_of_fact(cli, parley_forget, scope, fact, print_forgotten);
 }
 
 // ---- the commands
