@@ -72,6 +72,10 @@ bool fact_book_next_active(const struct fact_book *b, struct fact_at *at);
 // By id, or the beginning of one that only this fact has (4 digits at least); E_NOT_FOUND,
 // E_USAGE: several begin so. at is filled in.
 int fact_book_find(const struct fact_book *b, struct slice id, struct fact_at *at, struct err *err);
+// Whether the book has the candidate's value under its scope, subject and predicate (or an alias of
+// that), said in the same words or nearly so, in whatever status but forgotten. E_NOMEM.
+int fact_book_knows(struct fact_book *b, const struct fact_candidate *c,
+                    const struct memory_rules *rules, bool *known, struct err *err);
 uint32_t fact_book_count(const struct fact_book *b, enum fact_tier tier, enum fact_status status);
 // Whether an active fact is so old, as nobody said it again, that it is a question.
 bool fact_is_stale(const struct fact *f, const struct memory_rules *rules, int64_t now_ms);

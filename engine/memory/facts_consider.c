@@ -451,6 +451,26 @@ int fact_book_consider(struct fact_book *b, const struct fact_candidate *c, bool
     return run(&k, TIER_FACT, rules, err);
 }
 
+int fact_book_knows(struct fact_book *b, const struct fact_candidate *c,
+                    const struct memory_rules *rules, bool *known, struct err *err)
+{
+    struct fact_considered out;
+    struct claim k = {.book = b, .c = c, .out = &out};
+
+    *known = false;
+    if (!c->value.len)
+        return E_OK;
+    fact_slot_init(&k.names, TIER_FACT);
+    fact_init(&k.value);
+    int code = claim_names(&k, rules, err);
+    if (!code)
+        code = find_fact(&k, err);
+    *known = !code && k.known && claim_fact(&k)->status != FACT_FORGOTTEN;
+    fact_slot_release(&k.names);
+    fact_release(&k.value);
+    return code == E_REFUSED ? E_OK : code;
+}
+
 // ---- knowledge
 
 static const struct fact *find_active(const struct fact_book *b, const char *id)

@@ -7,6 +7,7 @@
 #include "memory/gate_int.h"
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "memory/stem.h"
 
 #include <string.h>
@@ -14,7 +15,9 @@
 enum {
     PLACES_MAX = 32,        // where a quote stands; more are not looked at
     VALUE_WORDS_MAX = 24,
-    RECALLED_BYTES_MAX = 1 << 20,
+    ASKED_BYTES_MAX = 1 << 20,
+    RECALLED_KEYS_MAX = 8 * GATE_RECALLED_BYTES,
+    OVERLAP_BYTES = 4 << 10,  // of pieces of a long text: a sentence that is copied stands in one
     VALUE_BYTES_MAX = 4096, // a longer quote or value is no fact
     SENTENCES_MAX = 3,      // that a quote may go over
     TAINTED_WORDS = 8,      // a sentence of so many words that was recalled is a copy of it
@@ -61,21 +64,40 @@ const char *const gate_why_words[WHY_LEN] = {
 
 // ---- a turn
 
+static int read_piece(struct gate *g, struct slice piece, struct err *err)
+{
+    struct gate_text t;
+    int rc = gate_read(&t, piece, err);
+
+    buf_add_slice(&g->recalled, buf_slice(&t.keys));
+    buf_add_char(&g->recalled, '\n');
+    gate_text_release(&t);
+    return rc;
+}
+
 // What was recalled, folded like the message.
 static int read_recalled(struct gate *g, struct err *err)
 {
+    size_t left = GATE_RECALLED_BYTES;
     int rc = E_OK;
 
-    buf_init(&g->recalled, RECALLED_BYTES_MAX);
-    for (uint32_t i = 0; i < g->source.recalled_len && !rc; i++) {
-        struct gate_text t;
-        rc = gate_read(&t, g->source.recalled[i], err);
-        buf_add_slice(&g->recalled, buf_slice(&t.keys));
-        buf_add_char(&g->recalled, '\n');
-        gate_text_release(&t);
+    buf_init(&g->recalled, RECALLED_KEYS_MAX);
+    for (uint32_t i = 0; i < g->source.recalled_len && !rc && !g->source.tainted; i++) {
+        struct slice text = g->source.recalled[i];
+
+        g->source.tainted = text.len > left;
+        left -= g->source.tainted ? left : text.len;
+        for (size_t at = 0; at < text.len && !g->source.tainted && !rc;) {
+            struct slice rest = slice_of(text.ptr + at, text.len - at);
+            size_t len = rest.len > GATE_TEXT_BYTES ? utf8_cut(rest, GATE_TEXT_BYTES) : rest.len;
+
+            rc = read_piece(g, slice_of(rest.ptr, len), err);
+            at += len == rest.len ? len : utf8_cut(rest, len - OVERLAP_BYTES);
+        }
     }
     if (!rc && g->recalled.no_memory)
         rc = err_set(err, E_NOMEM, "out of memory for the gate of facts");
+    g->source.tainted |= !buf_ok(&g->recalled);
     return rc;
 }
 
@@ -85,7 +107,7 @@ static int read_asked(struct gate *g, struct err *err)
     struct gate_text t;
     int rc;
 
-    buf_init(&g->asked, RECALLED_BYTES_MAX);
+    buf_init(&g->asked, ASKED_BYTES_MAX);
     rc = gate_read(&t, g->source.asked, err);
     buf_add_slice(&g->asked, buf_slice(&t.keys));
     gate_text_release(&t);
@@ -102,8 +124,7 @@ int gate_open(struct gate **out, const struct gate_source *source, struct err *e
     if (!g)
         return err_set(err, E_NOMEM, "out of memory for the gate of facts");
     g->source = *source;
-    if (g->source.recalled_len > GATE_RECALLED_MAX)
-        g->source.recalled_len = GATE_RECALLED_MAX;
+    g->source.tainted |= g->source.recalled_len > GATE_RECALLED_MAX;
     int rc = gate_read(&g->t, source->text, err);
     if (rc) {
         gate_close(g);
@@ -485,6 +506,8 @@ int gate_judge(const struct gate *g, const struct gate_claim *claim, struct gate
         judge_sentences(&j);
     if (sound && !j.found)
         judge_unsaid(&j);
+    if (g->source.tainted && out->result == GATE_SUPPORTED)
+        verdict(out, GATE_QUARANTINE, GATE_BY_RECALLED, "it may have been recalled");
     gate_text_release(&j.quote.t);
     gate_text_release(&j.value.t);
     return rc;

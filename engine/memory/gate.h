@@ -32,7 +32,8 @@
 
 enum {
     GATE_TEXT_BYTES = 128 << 10,  // of a message; what is behind is material
-    GATE_RECALLED_MAX = 64,       // texts that were recalled; more are not looked at
+    GATE_RECALLED_MAX = 64,       // texts that were recalled …
+    GATE_RECALLED_BYTES = 1 << 20,  // … and bytes of all of them; with more the turn is tainted
 };
 
 enum gate_result {
@@ -64,6 +65,7 @@ struct gate_source {                // borrowed while the gate is open
     uint32_t tools_len;
     const struct slice *recalled;   // what was recalled in its request: quoted data, tainted
     uint32_t recalled_len;
+    bool tainted;                   // not all that was recalled is known: nothing is supported
     const struct gate_past *past;   // before this turn; NULL: the session begins
 };
 

@@ -288,6 +288,7 @@ static void committed(struct ledger_op *op)
         return;
     }
     // Whatever was written of it is found again, and changes nothing the second time.
+    c->unsure |= op->ambiguous;
     drop_next(e);
     keep_book(e, NULL);
     if (again && ++c->tries < BOOK_TRIES_MAX) {
@@ -549,6 +550,7 @@ void book_change(struct worker *w, struct book_change *c)
     c->book = NULL;
     c->next = NULL;
     c->tries = 0;
+    c->unsure = false;
     if (c->code) {
         c->task.fn = change_failed;
         loop_post(w->env.loop, &c->task);

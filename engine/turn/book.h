@@ -69,6 +69,9 @@ struct book_change {
                  struct err *err);
     void (*done)(struct book_change *change);
     void *user;
+    // For apply: nobody knows whether what it did the time before was written. If it was, `b` has
+    // it.
+    bool unsure;
     // out
     int code;                        // E_OK also when there was nothing to write; E_CONFLICT: it
                                      // met others BOOK_TRIES_MAX times; else as book_wait

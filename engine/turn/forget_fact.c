@@ -67,8 +67,9 @@ static int apply(struct book_change *change, struct book *b, struct ledger_memor
     memcpy(f->predicate, at.slot->predicate, sizeof(f->predicate));
     f->tier = at.slot->tier;
     note_said(f, at.fact);
-    f->again = at.fact->status == FACT_FORGOTTEN;
-    if (f->again)
+    // It was not, if that was done here, and the answer lost.
+    f->again = at.fact->status == FACT_FORGOTTEN && !(change->unsure && f->gone.ids.len);
+    if (at.fact->status == FACT_FORGOTTEN)
         return E_OK;
     code = book_forget(b, f->id, clock_wall_ms(run->w->env.clock), &f->gone, err);
     f->note = (struct audit_note){.action = AUDIT_FACT_FORGOTTEN,

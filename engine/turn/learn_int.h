@@ -15,6 +15,7 @@ struct learn_recalled {
     uint32_t turn;
     struct sent_recalled which;
     struct safe_buf text;
+    bool unknown;                  // its text, or what was recalled at all, cannot be had
 };
 
 // What became of what was found, for the log.
@@ -110,7 +111,8 @@ int learn_add(struct learning *s, struct fact_candidate *c, const struct turn *t
 void learn_ask_model(struct run *run, void (*then)(struct run *run));
 
 // learn_recalled.c: reads what was recalled for turns at + 1 … upto in which something was found,
-// into s->recalled; `then`, now or later, or the run ends.
+// into s->recalled; `then`, now or later, or the run ends. What cannot be read, or not as a whole,
+// is `unknown`.
 void learn_find_recalled(struct run *run, void (*then)(struct run *run));
 void learn_recalled_init(struct learning *s);
 void learn_recalled_clear(struct learning *s);

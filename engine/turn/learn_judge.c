@@ -49,7 +49,7 @@ static void add_tools(struct judged *j)
     j->source.tools = j->tools;
 }
 
-// As it was told in the request, or nearly so.
+// As it was told in the request, or nearly so. Empty: it is not there any more.
 static struct slice recalled_text(const struct book *b, const struct learn_recalled *r)
 {
     struct slice id = slice_str(r->which.id);
@@ -72,10 +72,14 @@ static struct slice recalled_text(const struct book *b, const struct learn_recal
 static void add_recalled(struct judged *j, const struct learning *s, const struct book *b)
 {
     for (size_t i = 0; i < s->recalled.len; i++) {
-        const struct learn_recalled *r = VEC_AT(&s->recalled, const struct learn_recalled, i);
-        struct slice text = r->turn == j->turn->n ? recalled_text(b, r) : SLICE_NONE;
+        const struct learn_recalled *r = VEC_AT(&s->recalled, struct learn_recalled, i);
+        if (r->turn != j->turn->n)
+            continue;
+        struct slice text = r->unknown ? SLICE_NONE : recalled_text(b, r);
         if (text.len && j->source.recalled_len < GATE_RECALLED_MAX)
             j->recalled[j->source.recalled_len++] = text;
+        else
+            j->source.tainted |= r->unknown || r->which.kind != SENT_TURN;
     }
     j->source.recalled = j->recalled;
 }
@@ -98,23 +102,6 @@ static int judged_init(struct judged *j, const struct learning *s, const struct 
 }
 
 // ---- one candidate
-
-static bool same_text(struct slice a, struct slice b)
-{
-    return a.len == b.len && strncasecmp(a.ptr, b.ptr, a.len) == 0;
-}
-
-// Whether the book has the value already, so that a short "yes, still" may confirm it.
-static bool is_known(const struct book *b, const struct fact_candidate *c)
-{
-    struct fact_at at = FACT_AT_START;
-    while (fact_book_next(b->facts, &at)) {
-        if (same_text(safe_slice(fact_slot_predicate(at.slot)), safe_slice(c->predicate)) &&
-            same_text(safe_slice(fact_value(at.fact)), safe_slice(c->value)))
-            return true;
-    }
-    return false;
-}
 
 static enum fact_author author_of(enum gate_author a)
 {
@@ -160,6 +147,10 @@ static int consider(struct learning *s, struct book *b, const struct judged *j,
     struct fact_candidate c = *found;
     struct fact_considered what;
     struct gate_verdict v;
+    bool known;
+    int code = fact_book_knows(b->facts, &c, s->rules, &known, err);
+    if (code)
+        return code;
     struct gate_claim claim = {
         .subject = c.subject.len ? safe_slice(c.subject) : SLICE_LIT("user"),
         .predicate = safe_slice(c.predicate),
@@ -168,9 +159,9 @@ static int consider(struct learning *s, struct book *b, const struct judged *j,
         .negates = c.negates,
         .wish = c.kind == FACT_PREFERENCE || c.kind == FACT_DECISION || c.kind == FACT_FOLLOW_UP,
         .style = c.kind == FACT_STYLE,
-        .known = is_known(b, &c),
+        .known = known,
     };
-    int code = gate_judge(gate, &claim, &v, err);
+    code = gate_judge(gate, &claim, &v, err);
     if (code)
         return code;
     s->tally.found++;
@@ -179,8 +170,9 @@ static int consider(struct learning *s, struct book *b, const struct judged *j,
         s->tally.refused++;
         return E_OK;
     }
+    bool supported = v.result == GATE_SUPPORTED;
     c.author = author_of(v.author);
-    if (v.result == GATE_SUPPORTED) {
+    if (supported) {
         c.author = AUTHOR_USER;
         c.step = 0;
         c.start = (uint32_t)v.start;
@@ -188,7 +180,7 @@ static int consider(struct learning *s, struct book *b, const struct judged *j,
     } else {
         place(&c, j);
     }
-    code = fact_book_consider(b->facts, &c, v.result == GATE_SUPPORTED, s->rules,
+    code = fact_book_consider(b->facts, &c, supported, s->rules,
                               clock_wall_ms(s->run->w->env.clock), &what, err);
     if (!code)
         count(&s->tally, what.outcome);

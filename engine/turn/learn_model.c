@@ -208,8 +208,9 @@ void learn_ask_model(struct run *run, void (*then)(struct run *run))
     struct learning *s = learning_of(run);
     struct err err = ERR_INIT;
     s->asked = then;
-    s->asked_upto = s->learnt.model_upto > s->at ? s->learnt.model_upto : s->at;
-    if (s->asked_upto >= s->upto || s->calls == LEARN_CALLS_MAX) {
+    s->asked_upto = s->learnt.model_upto;
+    // Behind turns that it was not asked about any more, it is asked about nothing.
+    if (s->asked_upto >= s->upto || s->asked_upto < s->at || s->calls == LEARN_CALLS_MAX) {
         over(run);
         return;
     }

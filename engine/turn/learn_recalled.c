@@ -2,9 +2,17 @@
 // learn_recalled.c: what was recalled for the turns in which something was found: who judges that
 // (learn_judge.c) is to know what the user did not say, but was told or copied. Turns are read
 // here, by the record of what their requests were made of; what is remembered is in the book.
+//
+// What cannot be had, or not as a whole, is said to be unknown: for all that anybody knows, the
+// turn says nothing but what was recalled (gate_source.tainted).
 #include "turn/learn_int.h"
 
-enum { TEXT_BYTES_MAX = 64 << 10, TEXTS_MAX = LEARN_TURNS * GATE_RECALLED_MAX };
+enum {
+    // As much as a request quotes of all turns together (recall_turn.c); so of one no more.
+    TEXT_BYTES_MAX = 256 << 10,
+    TEXTS_MAX = LEARN_TURNS * GATE_RECALLED_MAX,
+};
+_Static_assert((int)SENT_RECALLED_MAX <= (int)GATE_RECALLED_MAX, "the gate looks at all of it");
 
 static void next_turn(struct run *run);
 static void next_text(struct run *run);
@@ -27,17 +35,35 @@ void learn_recalled_release(struct learning *s)
     vec_release(&s->recalled);
 }
 
-// What is longer is as well known by its beginning.
+static struct learn_recalled *add(struct run *run, const struct sent_recalled *which)
+{
+    struct learning *s = learning_of(run);
+    struct learn_recalled *r = vec_push(&s->recalled);
+    if (!r) {
+        struct err err = ERR_INIT;
+        err_set(&err, E_NOMEM, "out of memory for what was recalled");
+        learn_fail(run, E_NOMEM, &err);
+        return NULL;
+    }
+    *r = (struct learn_recalled){.turn = s->looked, .unknown = true};
+    if (which)
+        r->which = *which;
+    safe_buf_init(&r->text, TEXT_BYTES_MAX);
+    return r;
+}
+
 static int take_turn(void *user, const struct turn *t, struct err *err)
 {
     struct learn_recalled *r = user;
     int code = E_OK;
-    for (uint32_t i = 0; i < t->steps_len && !code; i++) {
+    r->unknown = t->damaged;
+    for (uint32_t i = 0; i < t->steps_len && !code && !r->unknown; i++) {
         struct safe_buf room;
         safe_buf_init(&room, CONTENT_BYTES_MAX);
         struct safe_text text = learn_text(&t->steps[i], &room);
-        size_t left = TEXT_BYTES_MAX - safe_buf_text(&r->text).len;
-        safe_buf_add(&r->text, safe_text_part(text, 0, text.len < left ? text.len : left));
+        r->unknown = text.len > TEXT_BYTES_MAX - safe_buf_text(&r->text).len;
+        if (!r->unknown)
+            safe_buf_add(&r->text, text);
         // Without memory it would pass for what nobody recalled.
         code = safe_buf_check(&room, "what was recalled", err);
         safe_buf_release(&room);
@@ -49,7 +75,7 @@ static void turn_read(struct ledger_op *op)
 {
     struct run *run = turn_op_over(op);
     struct err err = op->err;
-    // What cannot be read any more was said long ago, or is damaged: it is not known.
+    // One that is damaged, or was deleted meanwhile, stays unknown.
     if (op->code && op->code != E_CORRUPT && op->code != E_NOT_FOUND)
         learn_fail(run, op->code, &err);
     else
@@ -61,17 +87,13 @@ static void next_text(struct run *run)
     struct learning *s = learning_of(run);
     while (s->recalled_at < s->sent.recalled_len) {
         const struct sent_recalled *which = &s->sent.recalled[s->recalled_at++];
-        struct learn_recalled *r = vec_push(&s->recalled);
-        if (!r) {
-            struct err err = ERR_INIT;
-            err_set(&err, E_NOMEM, "out of memory for what was recalled");
-            learn_fail(run, E_NOMEM, &err);
+        struct learn_recalled *r = add(run, which);
+        if (!r)
             return;
-        }
-        *r = (struct learn_recalled){.turn = s->looked, .which = *which};
-        safe_buf_init(&r->text, TEXT_BYTES_MAX);
-        if (which->kind != SENT_TURN)
+        if (which->kind != SENT_TURN) {
+            r->unknown = false;
             continue;
+        }
         struct ledger_pick pick = {.partition = run->partition,
                                    .session = r->which.id,
                                    .key = run->user_key,
@@ -91,13 +113,16 @@ static void sent_found(struct ledger_op *op)
     struct run *run = turn_op_over(op);
     struct learning *s = learning_of(run);
     struct err err = op->err;
-    bool known = op->code == E_OK;
-    if (op->code && op->code != E_CORRUPT && op->code != E_NOT_FOUND) {
+    bool damaged = op->code == E_CORRUPT;
+    if (op->code && !damaged && op->code != E_NOT_FOUND) {
         learn_fail(run, op->code, &err);
         return;
     }
-    s->recalled_at = known ? 0 : UINT32_MAX;
-    next_text(run);
+    if (op->code)
+        s->sent.recalled_len = 0;
+    s->recalled_at = 0;
+    if (!damaged || add(run, NULL))
+        next_text(run);
 }
 
 static void next_turn(struct run *run)

@@ -17,7 +17,7 @@ struct plan_memory {
     struct book_change change;
     struct audit_note note;            // of what is forgotten
     uint32_t refused;
-    bool core;                         // core memory is another one now
+    bool core, forgot;                 // core memory is another one now; and so are facts
     void (*then)(struct run *run);
 };
 
@@ -119,7 +119,9 @@ static int apply(struct book_change *change, struct book *b, struct ledger_memor
     int code = E_OK;
     m->note = (struct audit_note){0};
     m->refused = 0;
-    m->core = false;
+    // What was written already changes nothing the second time.
+    m->core &= change->unsure;
+    m->forgot &= change->unsure;
     for (unsigned i = 0; i < PLANS && !code; i++) {
         const struct memory_plan *p = m->plans[i];
         if (!p)
@@ -131,6 +133,7 @@ static int apply(struct book_change *change, struct book *b, struct ledger_memor
             code = remember(m, fact_candidates_at(&p->remember, n), b, err);
     }
     note_forgotten(m, extra);
+    m->forgot |= m->note.count > 0;
     return code;
 }
 
@@ -146,7 +149,7 @@ static void written(struct book_change *change)
         emit_warning(run, "policy %s: %u of what it wants remembered %s too long, or %s no room",
                      run->policy->info.name, m->refused, m->refused == 1 ? "is" : "are",
                      m->refused == 1 ? "has" : "have");
-    if (!change->code && m->note.count)
+    if (!change->code && m->forgot)
         feeder_wake(run->w);
     run->settle.core = !change->code && m->core;
     book_release(change->book);

@@ -8,6 +8,7 @@
 // Negative controls: a reflection that is said to be over before its conclusions are there; a turn
 // that is done and core memory as it was.
 #include "fault/harness.h"
+#include "store/faulty.h"
 
 enum { OPS_MAX = 4000 };
 #define HOUR_MS (3600 * INT64_C(1000))
@@ -332,6 +333,50 @@ static void test_core__changed_where_the_turn_is_done(void **state)
     assert_int_equal(f.lost + f.problems, 0);
 }
 
+// How many events of its session say that core memory is another one.
+static unsigned core_events(struct world *w)
+{
+    char partition[PARTITION_BYTES];
+    unsigned n = 0;
+    vault_partition(w->engine->vault, SLICE_LIT("ann"), partition);
+    struct lie scan = {.op = {.verb = STORE_SCAN, .partition = slice_str(partition),
+                              .key = SLICE_LIT("event/"), .limit = STORE_SCAN_LIMIT_MAX}};
+    submit(w, &scan);
+    for (uint32_t i = 0; i < scan.op.rows_len; i++)
+        n += memmem(scan.op.rows[i].meta.ptr, scan.op.rows[i].meta.len, "\"core\"", 6) != NULL;
+    store_op_release(&scan.op);
+    return n;
+}
+
+// One answer of the store is lost, and the turn goes on: the event is there all the same.
+static void test_core__its_event_where_an_answer_was_lost(void **state)
+{
+    unsigned lost = 0, turns = 0, missing = 0;
+
+    (void)state;
+    for (unsigned n = 1; n < OPS_MAX; n++) {
+        char faults[96];
+        struct world w;
+        world_open(&w);
+        snprintf(faults, sizeof(faults), "faulty:fail_at=%u,mode=after,verb=commit;", n);
+        parley *e = open_engine(&w, faults);
+        bool done = e && say(e, "call me Ann #7");
+        bool failed = !e || store_faulty_seen(e->store) >= n;
+        if (e)
+            parley_close(e);
+        lost += failed;
+        turns += done;
+        missing += done && core_events(&w) != 1;
+        world_close(&w);
+        if (!failed)
+            break;
+    }
+    summary("core memory, one answer of the store lost: %u turns done, %u answers lost, event not "
+            "there once %u (0)", turns, lost, missing);
+    assert_true(lost > 2 && turns > 2);
+    assert_int_equal(missing, 0);
+}
+
 static void test_core__control_not_changed(void **state)
 {
     struct figures f = {0};
@@ -348,6 +393,7 @@ int main(void)
         cmocka_unit_test(test_reflection__killed_at_each_operation),
         cmocka_unit_test(test_reflection__control_due_no_more),
         cmocka_unit_test(test_core__changed_where_the_turn_is_done),
+        cmocka_unit_test(test_core__its_event_where_an_answer_was_lost),
         cmocka_unit_test(test_core__control_not_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

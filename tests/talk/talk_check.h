@@ -247,21 +247,26 @@ static void damage_op(struct talk *t, struct damage_op *d)
         talk_fail(t, t->action_n, "the store did not answer");
 }
 
-// One byte of what is stored as the head of session N becomes another; the engine's copy in memory
-// is what it was, until `restart`.
+// One byte of what is stored as the head of session N, or of the first attempt of its turn T,
+// becomes another; the engine's copy in memory is what it was, until `restart`.
 static bool damage(struct talk *t, const struct line *line)
 {
-    unsigned long n = strtoul(line->argument, NULL, 10);
+    char *turn;
+    unsigned long n = strtoul(line->argument, &turn, 10);
     struct damage_op all = {.op = {.verb = STORE_PARTITIONS, .limit = STORE_SCAN_LIMIT_MAX}};
-    char key[64], body[4096];
+    char body[4096];
+    struct buf key = BUF_INIT(RECORD_KEY_BYTES_MAX);
     bool hit = false;
 
     if (n < 1 || n > t->sessions_len)
         return talk_fail(t, line->n, "there are %u sessions so far", t->sessions_len);
-    snprintf(key, sizeof(key), "session/%s", t->sessions[n - 1]);
+    if (*turn)
+        key_attempt(&key, t->sessions[n - 1], (uint32_t)strtoul(turn, NULL, 10), 1);
+    else
+        key_session(&key, t->sessions[n - 1]);
     damage_op(t, &all);
     for (uint32_t i = 0; i < all.op.rows_len && !hit; i++) {
-        struct damage_op get = {.op = {.verb = STORE_GET, .key = slice_str(key),
+        struct damage_op get = {.op = {.verb = STORE_GET, .key = buf_slice(&key),
                                        .partition = all.op.rows[i].partition}};
         damage_op(t, &get);
         struct slice bytes = get.op.rows_len ? get.op.rows[0].body.bytes : SLICE_NONE;
@@ -281,6 +286,7 @@ static bool damage(struct talk *t, const struct line *line)
         store_op_release(&get.op);
     }
     store_op_release(&all.op);
+    buf_release(&key);
     t->damaged |= hit;
     return hit ? true : talk_fail(t, line->n, "session %lu has no record", n);
 }
@@ -947,7 +953,7 @@ static bool dialogue_over(struct talk *t)
         if (!said_expected(t, s))
             return false;
     }
-    return talk_verify(t);
+    return t->damaged || talk_verify(t);
 }
 
 static bool play_line(struct talk *t, size_t i)

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 enum {
-    SAID_MAX = 64,
+    SAID_MAX = 96,
     SAID_WARNINGS_MAX = 16,
     SESSIONS_MAX = 64,
     REQUESTS_IN_FILE_MAX = 128,

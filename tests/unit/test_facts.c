@@ -525,6 +525,46 @@ static void test_facts__quarantine_ends(void **state)
     fact_book_free(b);
 }
 
+// What is known of one is not known of another, nor in another context.
+static void test_facts__known_of_whom_and_where(void **state)
+{
+    static const struct {
+        const char *subject, *predicate, *value, *scope;
+        bool known;
+    } cases[] = {
+        {"", "lives_in", "Berlin", "", true},        {"user", "Lives in", "berlin.", "", true},
+        {"", "residence", "in Berlin", "", true},    {"", "lives_in", "Paris", "", false},
+        {"Anna", "lives_in", "Berlin", "", false},   {"", "likes", "Berlin", "", false},
+        {"", "lives_in", "Berlin", "home", false},   {"", "lives_in", "", "", false},
+        {"", "works_as", "a nurse", "home", true},   {"", "works_as", "a nurse", "", false},
+        {"", "works_as", "a nurse", "work", false},  {"", "drinks", "tea", "", false},
+    };
+    struct fact_book *b = facts_kit_book();
+    struct fact_candidate c = facts_kit_said("lives_in", "Berlin", 1, SAID);
+    uint32_t count;
+
+    (void)state;
+    facts_kit_consider(b, &c, true, &rules, NOW_MS);
+    c = facts_kit_said("works_as", "a nurse", 2, HELD);
+    snprintf(c.scope, sizeof(c.scope), "home");
+    facts_kit_consider(b, &c, false, &rules, NOW_MS);
+    c = facts_kit_said("drinks", "tea", 3, SAID);
+    struct fact_considered tea = facts_kit_consider(b, &c, true, &rules, NOW_MS);
+    assert_int_equal(fact_book_forget(b, tea.id, NOW_MS, &count, NULL), E_OK);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        bool known;
+
+        c = facts_kit_said(cases[i].predicate, cases[i].value, 9, SAID);
+        c.subject = facts_kit_text(cases[i].subject);
+        snprintf(c.scope, sizeof(c.scope), "%s", cases[i].scope);
+        assert_int_equal(fact_book_knows(b, &c, &rules, &known, NULL), E_OK);
+        if (known != cases[i].known)
+            fail_msg("%s %s %s %s", cases[i].subject, cases[i].predicate, cases[i].value,
+                     cases[i].scope);
+    }
+    fact_book_free(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -542,6 +582,7 @@ int main(void)
         cmocka_unit_test(test_facts__found_by_id),
         cmocka_unit_test(test_facts__a_copy_is_apart),
         cmocka_unit_test(test_facts__quarantine_ends),
+        cmocka_unit_test(test_facts__known_of_whom_and_where),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -212,6 +212,37 @@ static void test_gate__a_copy_of_what_was_recalled_is_tainted(void **state)
     assert_int_equal(judge_by(&anew, &c).result, GATE_SUPPORTED);
 }
 
+// Also where it stands at the end of a text longer than what is read of a message, or across the
+// place where that is cut; and where nobody knows all that was recalled, nothing is supported.
+static void test_gate__all_that_was_recalled_is_looked_at(void **state)
+{
+    static const char sentence[] = "I live in Lisbon with two cats and a very old dog. ";
+    enum { ROOM = GATE_RECALLED_BYTES + 8192 };
+    static char filler[ROOM];
+    const struct gate_claim c = lives_in("Lisbon");
+    struct slice was[2] = {slice_of(filler, 0), slice_of(filler, 0)};
+    struct gate_source copy = {.text = slice_str(sentence), .recalled = was, .recalled_len = 1};
+
+    (void)state;
+    for (size_t at = GATE_TEXT_BYTES - 80; at < GATE_TEXT_BYTES + 40; at += 7) {
+        memset(filler, ' ', ROOM);
+        memcpy(filler + at, sentence, sizeof(sentence) - 1);
+        was[0].len = 2 * GATE_TEXT_BYTES;
+        assert_int_equal(judge_by(&copy, &c).result, GATE_REFUSED);
+        assert_int_equal(judge_by(&copy, &c).author, GATE_BY_RECALLED);
+    }
+    memset(filler, ' ', ROOM);
+    was[0].len = GATE_RECALLED_BYTES;
+    assert_int_equal(judge_by(&copy, &c).result, GATE_SUPPORTED);
+    was[1].len = 1;
+    copy.recalled_len = 2;
+    assert_int_equal(judge_by(&copy, &c).result, GATE_QUARANTINE);
+    assert_int_equal(judge_by(&copy, &c).author, GATE_BY_RECALLED);
+    const struct gate_source unknown = {.text = slice_str(sentence), .tainted = true};
+    assert_int_equal(judge_by(&unknown, &c).result, GATE_QUARANTINE);
+    assert_int_equal(judge_by(&unknown, &c).author, GATE_BY_RECALLED);
+}
+
 static void test_gate__yes_confirms_what_is_known_and_was_asked(void **state)
 {
     struct gate_source s = {.text = SLICE_LIT("Yes, still."),
@@ -375,6 +406,7 @@ int main(void)
         cmocka_unit_test(test_gate__quote_and_value_stand_together),
         cmocka_unit_test(test_gate__who_said_it),
         cmocka_unit_test(test_gate__a_copy_of_what_was_recalled_is_tainted),
+        cmocka_unit_test(test_gate__all_that_was_recalled_is_looked_at),
         cmocka_unit_test(test_gate__yes_confirms_what_is_known_and_was_asked),
         cmocka_unit_test(test_gate__an_end_is_stated_as_one),
         cmocka_unit_test(test_gate__what_turns_begin_and_end),

@@ -140,6 +140,45 @@ static void test_reflect_job__many_that_fail(void **state)
     kit_close(&k);
 }
 
+// However much that is other jobs' own is due in front of them, those behind it are asked: by the
+// pass that goes on, and without the pass in which nobody was found being repeated.
+static void test_reflect_job__behind_what_is_others(void **state)
+{
+    (void)state;
+    enum { IN_FRONT = 2 * REFLECT_ROWS_MAX + 7, BEHIND = 3 };
+    struct reflect_work *w;
+    struct job_pass p;
+    unsigned passes = 0;
+    char key[64];
+
+    kit_open(&k, "memory:");
+    for (uint32_t i = 0; i < IN_FRONT; i++) {
+        snprintf(key, sizeof(key), "original/email/%010u", i);
+        kit_put(&k, key, "{}", SLICE_NONE, 1);
+    }
+    for (uint32_t i = 0; i < BEHIND; i++) {
+        snprintf(key, sizeof(key), "memory/bot%u", i);
+        kit_put(&k, key, "{}", SLICE_NONE, 2 + i);
+    }
+    struct jobs_env env = {.store = k.store, .vault = k.vault, .loop = k.loop,
+                           .clock = &k.clock->clock, .rand = &k.rand->rand, .boot_id = "boot",
+                           .reflect = refuse};
+    asked = 0;
+    assert_int_equal(reflect_work_new(&w, &env, NULL), E_OK);
+    do {
+        run_pass(w, &p);
+        passes++;
+        assert_true(passes < 10);
+    } while (p.more);
+    assert_int_equal(passes, 3);
+    assert_int_equal(asked, BEHIND);
+    run_pass(w, &p);  // later, from the beginning
+    assert_true(p.more);
+    assert_int_equal(asked, BEHIND);
+    reflect_work_free(w);
+    kit_close(&k);
+}
+
 // Nobody reflects: a pass is over, and has done nothing.
 static void test_reflect_job__nobody_reflects(void **state)
 {
@@ -164,6 +203,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reflect_job__finds_what_is_due),
         cmocka_unit_test(test_reflect_job__many_that_fail),
+        cmocka_unit_test(test_reflect_job__behind_what_is_others),
         cmocka_unit_test(test_reflect_job__nobody_reflects),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
