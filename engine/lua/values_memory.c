@@ -6,6 +6,8 @@
 // at view.facts makes a list of where they are, in the state's memory, and pays for it.
 #include "lua/values_int.h"
 
+#include "model/journal.h"
+
 enum { LIST_UNITS = 2, SESSIONS_MAX = FACT_EVIDENCE_MAX };
 
 static const struct policy_view *view_of(lua_State *L)
@@ -58,14 +60,34 @@ LJMP void values_push_core(lua_State *L, uint32_t index)
 
 // ---- view.journal: entries, oldest first
 
+// How many entries are shown; *at: where the n-th of them is.
+static uint32_t count_entries(const struct policy_view *view, uint32_t n, uint32_t *at)
+{
+    uint32_t len = 0;
+
+    for (uint32_t i = 0; i < view->journal_len; i++) {
+        if (view->journal_of && !journal_entry_is_of(&view->journal[i], view->journal_of))
+            continue;
+        if (len == n)
+            *at = i;
+        len++;
+    }
+    return len;
+}
+
 static uint32_t journal_len(lua_State *L)
 {
-    return view_of(L)->journal_len;
+    uint32_t first;
+
+    return count_entries(view_of(L), 0, &first);
 }
 
 LJMP static void push_entry(lua_State *L, uint32_t index)
 {
-    values_push_handle(L, "view.journal entry", index);
+    uint32_t at = 0;
+
+    count_entries(view_of(L), index, &at);
+    values_push_handle(L, "view.journal entry", at);
 }
 
 static const struct kind journal_kind = {

@@ -188,6 +188,8 @@ int journal_compose(const struct journal_source *s, struct journal_entry *out, s
     safe_buf_clear(&out->text);
     safe_buf_add(&out->text, safe_text_part(all, 0, fit_lines(all, JOURNAL_SESSION_BYTES_MAX)));
     snprintf(out->session, sizeof(out->session), "%s", s->session);
+    snprintf(out->context, sizeof(out->context), "%s",
+             s->context ? s->context : JOURNAL_NO_CONTEXT);
     snprintf(out->by, sizeof(out->by), "rules");
     out->from_ms = s->from_ms;
     out->at_ms = s->to_ms > s->from_ms ? s->to_ms : s->from_ms;
@@ -302,6 +304,10 @@ int journal_fold_text(const struct journal *j, const struct journal_fold *fold,
 
 static void take_in(struct journal_entry *earlier, const struct journal_entry *e)
 {
+    if (earlier->sessions == 0)
+        memcpy(earlier->context, e->context, sizeof(earlier->context));
+    else if (!journal_entry_is_of(e, earlier->context))
+        memcpy(earlier->context, JOURNAL_NO_CONTEXT, sizeof(JOURNAL_NO_CONTEXT));
     if (earlier->sessions == 0 || e->from_ms < earlier->from_ms)
         earlier->from_ms = e->from_ms;
     if (earlier->sessions == 0 || e->at_ms > earlier->at_ms)

@@ -29,6 +29,7 @@ struct journal_fact {
 // What an entry is made of. All is borrowed.
 struct journal_source {
     const char *session;
+    const char *context;         // its hash; NULL: nobody knows it
     int64_t from_ms, to_ms;
     uint32_t turns;
     struct safe_text topic;      // empty: none is known

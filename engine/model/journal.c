@@ -19,6 +19,11 @@ bool journal_entry_is_earlier(const struct journal_entry *e)
     return strcmp(e->session, JOURNAL_EARLIER) == 0;
 }
 
+bool journal_entry_is_of(const struct journal_entry *e, const char *context)
+{
+    return strcmp(e->context, context) == 0;
+}
+
 void journal_date(struct safe_buf *out, int64_t at_ms)
 {
     char text[CLOCK_TEXT_BYTES];

@@ -21,6 +21,8 @@ enum {
 };
 
 bool journal_entry_is_earlier(const struct journal_entry *e);
+// Whether it tells of sessions of the context with this hash, and of no other.
+bool journal_entry_is_of(const struct journal_entry *e, const char *context);
 // As it is told: "2026-03-01, 14 turns:\n" and its lines; of `earlier` how many sessions.
 void journal_entry_tell(const struct journal_entry *e, struct safe_buf *out);
 // "2026-03-01": digits are nobody's data.

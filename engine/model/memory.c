@@ -44,7 +44,7 @@ int memory_manifest_read(struct memory_manifest *m, struct slice meta, struct er
 
 void journal_entry_init(struct journal_entry *e)
 {
-    *e = (struct journal_entry){.sessions = 1};
+    *e = (struct journal_entry){.sessions = 1, .context = JOURNAL_NO_CONTEXT};
     safe_buf_init(&e->text, JOURNAL_ENTRY_BYTES_MAX);
 }
 
@@ -79,6 +79,7 @@ void journal_entry_write_meta(const struct journal_entry *e, struct buf *out)
     jw_kv_i64(&w, "turns", e->turns);
     jw_kv_i64(&w, "sessions", e->sessions);
     jw_kv_str(&w, "by", e->by);
+    jw_kv_str(&w, "context", e->context);
     jw_object_end(&w);
 }
 
@@ -92,6 +93,9 @@ int journal_entry_read_meta(struct journal_entry *e, struct slice meta, struct e
     e->turns = (uint32_t)meta_i64(&m, "turns", 0, UINT32_MAX);
     e->sessions = (uint32_t)meta_i64(&m, "sessions", 1, UINT32_MAX);
     meta_chars(&m, "by", true, e->by, sizeof(e->by));
+    meta_chars(&m, "context", false, e->context, sizeof(e->context));
+    if (!e->context[0])  // written before it was noted
+        memcpy(e->context, JOURNAL_NO_CONTEXT, sizeof(JOURNAL_NO_CONTEXT));
     return meta_close(&m);
 }
 

@@ -37,9 +37,10 @@ void memory_manifest_write(const struct memory_manifest *m, struct buf *out);
 int memory_manifest_read(struct memory_manifest *m, struct slice meta, struct err *err);
 
 #define JOURNAL_EARLIER "earlier"
+#define JOURNAL_NO_CONTEXT "-"
 // What is told of a session. The text is lines, each ending in "\n", or empty: that there was a
-// session is told all the same (journal_entry_tell). Meta: {"from","at","turns","sessions","by"};
-// the body is the text.
+// session is told all the same (journal_entry_tell). Meta: {"from","at","turns","sessions","by",
+// "context"}; the body is the text.
 struct journal_entry {
     char session[ID_TEXT_BYTES];   // or JOURNAL_EARLIER
     int64_t from_ms;               // when it began
@@ -47,6 +48,8 @@ struct journal_entry {
     uint32_t turns;                // that counted
     uint32_t sessions;             // 1; of `earlier`: how many it was condensed from
     char by[JOURNAL_BY_BYTES];     // who wrote it: "rules", "model:provider:model@hash of prompt"
+    char context[FACT_SCOPE_BYTES];  // of its session, hashed; of `earlier` that of all of them, or
+                                     // JOURNAL_NO_CONTEXT
     struct safe_buf text;
     uint64_t version;              // of the record; 0: not stored yet
     bool dirty, gone;              // in a struct journal: to be written, to be deleted

@@ -41,6 +41,7 @@ struct policy_view {
     const struct core_memory *core; // NULL: nothing
     const struct journal_entry *journal;  // oldest first
     uint32_t journal_len;
+    const char *journal_of;         // entries of other contexts are not shown; NULL: all are
 };
 
 // What is personal, and who is due it. All zero: the default kinds are masked, for all but the

@@ -143,6 +143,7 @@ int journal_by_rules(const struct journaling *j, const struct fact_book *facts,
     bool alone = forgotten_here(facts, j->head->id);
     const struct journal_source source = {
         .session = j->head->id,
+        .context = j->run->context_hash,
         .from_ms = j->head->created_at_ms,
         .to_ms = j->head->last_active_at_ms,
         .turns = session_live_turns(j->head, j->head->turns),

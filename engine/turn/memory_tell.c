@@ -121,10 +121,14 @@ static void write_tier(struct telling_of *t, const char *key, enum fact_tier tie
 static void write_journal(struct telling_of *t)
 {
     struct json_writer *w = &t->w;
+    const struct run *run = t->run;
+    bool all = !run->job->context[0] || !run->policy->info.memory.by_context;
     jw_key(w, "journal");
     jw_array(w);
     for (uint32_t i = 0; i < t->m->book->journal.len; i++) {
         const struct journal_entry *e = &t->m->book->journal.list[i];
+        if (!all && !journal_entry_is_of(e, run->context_hash))
+            continue;
         jw_object(w);
         jw_kv_str(w, "tier", "journal");
         jw_kv_str(w, "session", e->session);

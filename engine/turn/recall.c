@@ -39,8 +39,6 @@ void shelf_forget(struct shelf *s)
     map_free(s->seen);
     s->seen = NULL;
     s->tail = 0;
-    s->context[0] = '\0';
-    s->mixed = false;
     shelf_forget_book(s);
 }
 
@@ -419,7 +417,6 @@ static void listed(struct session_list *list)
         }
         seen->round = s->round;
         seen->version = h->version;
-        shelf_see_context(s, seen, h);
         if (!h->quarantined)
             forget_superseded(s, seen, h);
         if (h->purged) {

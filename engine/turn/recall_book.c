@@ -7,9 +7,7 @@
 // told out of that very book, and never what another process forgot since the turn began: the book
 // that a run brings was read for it. What was forgotten leaves the index's bytes in upkeep.
 //
-// Where things belong: a fact has its scope, a line of the journal the context of its session,
-// which the round before has seen (struct seen). Of `earlier`, which is about several sessions,
-// that is the context of all of them, or none.
+// Where things belong: a fact has its scope, a line of the journal its entry's context.
 #include "memory/recall_sync.h"
 #include "memory/tell.h"
 #include "turn/book.h"
@@ -49,13 +47,6 @@ static void of_fact(struct memory *m, const struct fact_slot *slot, const struct
     set_text(m);
 }
 
-static struct slice journal_context(const struct shelf *s, const struct journal_entry *e)
-{
-    const struct seen *seen = map_get(s->seen, slice_str(e->session));
-    const char *context = seen ? seen->context : s->mixed ? RECALL_NO_CONTEXT : s->context;
-    return slice_str(context);
-}
-
 // The line after `at` of an entry's text; false: there is none.
 static bool next_line(struct safe_text text, size_t *at, struct safe_text *line)
 {
@@ -68,14 +59,14 @@ static bool next_line(struct safe_text text, size_t *at, struct safe_text *line)
     return true;
 }
 
-static void of_line(const struct shelf *s, struct memory *m, const struct journal_entry *e,
-                    uint32_t n, struct safe_text line)
+static void of_line(struct memory *m, const struct journal_entry *e, uint32_t n,
+                    struct safe_text line)
 {
     safe_buf_clear(&m->text);
     safe_buf_add(&m->text, line);
     m->item = (struct recall_item){.kind = RECALL_JOURNAL,
                                    .session = slice_str(e->session),
-                                   .context = journal_context(s, e),
+                                   .context = context_of(e->context),
                                    .step = (uint8_t)n,
                                    .at_ms = e->at_ms};
     set_text(m);
@@ -175,8 +166,8 @@ static bool tells_a_fact(struct safe_text line)
     return false;
 }
 
-static int keep_journal(const struct shelf *s, const struct changes *c, struct recall_sync *sync,
-                        struct memory *m, const struct book *b, struct err *err)
+static int keep_journal(const struct changes *c, struct recall_sync *sync, struct memory *m,
+                        const struct book *b, struct err *err)
 {
     int code = E_OK;
     for (uint32_t i = 0; i < b->journal.len && !code; i++) {
@@ -188,7 +179,7 @@ static int keep_journal(const struct shelf *s, const struct changes *c, struct r
         for (uint32_t n = 0; n <= LINES_MAX && !code; n++) {
             if (!next_line(safe_buf_text(&e->text), &at, &line))
                 break;
-            of_line(s, m, e, n, line);
+            of_line(m, e, n, line);
             if (line.len && !tells_a_fact(line))
                 code = recall_sync_keep(sync, &m->item, err);
         }
@@ -239,7 +230,7 @@ int shelf_remember(struct run *run, struct err *err)
     if (!code && sync)
         code = keep_facts(&c, sync, &m, run->book, err);
     if (!code && sync)
-        code = keep_journal(s, &c, sync, &m, run->book, err);
+        code = keep_journal(&c, sync, &m, run->book, err);
     uint32_t added = recall_docs(s->recall) - before;
     uint32_t gone = recall_sync_end(sync, code != E_OK);
     safe_buf_release(&m.text);
@@ -288,26 +279,7 @@ void shelf_tell_memory(const struct found_memory *m, struct safe_buf *out)
         fact_tell(out, m->at.slot, m->at.fact);
 }
 
-bool shelf_is_of_context(const struct shelf *s, const struct journal_entry *e, const char *hash)
-{
-    return slice_eq(journal_context(s, e), context_of(hash));
-}
-
 struct slice shelf_context_key(const struct run *run)
 {
     return context_of(run->context_hash);
-}
-
-// ---- contexts of sessions
-
-void shelf_see_context(struct shelf *s, struct seen *seen, const struct session_head *h)
-{
-    char hash[VAULT_DIGEST_BYTES];
-    struct slice context = slice_str(h->context);
-    if (seen->context[0])
-        return;
-    vault_digest(s->w->env.vault, "context", &context, 1, hash);
-    snprintf(seen->context, sizeof(seen->context), "%.*s", RECALL_CONTEXT_BYTES - 1, hash);
-    s->mixed |= s->context[0] && strcmp(s->context, seen->context) != 0;
-    memcpy(s->context, seen->context, sizeof(s->context));
 }

@@ -34,7 +34,6 @@ enum {
     RECALL_STAMP_BYTES = 9,
     RECALL_CONTEXT_BYTES = 17,    // the beginning of a context's hash
 };
-#define RECALL_NO_CONTEXT "-"     // that of none
 
 // A segment that the manifest names.
 struct kept {
@@ -48,7 +47,6 @@ struct seen {
     uint64_t superseded;   // hash of its superseded ranges that were forgotten
     uint32_t covered;      // its turns up to this one are in the index, or need not be
     uint32_t round;        // that saw it last
-    char context[RECALL_CONTEXT_BYTES];
 };
 
 // The index of one user with one bot, in memory.
@@ -74,8 +72,6 @@ struct shelf {
     uint32_t tail;                    // messages that no segment holds
     struct book *book;                // whose memories it has; a reference; NULL: to be seen
     bool book_partial;                // but for some that found no room
-    char context[RECALL_CONTEXT_BYTES];  // of the sessions seen; with `mixed`, of one of them
-    bool mixed;
     // its records
     uint64_t version;                 // of the manifest; 0: there is none
     struct vec kept;                  // struct kept, in the order of their numbers
@@ -124,10 +120,7 @@ struct found_memory {
 bool shelf_find_memory(const struct shelf *s, enum recall_kind kind, struct slice name,
                        uint32_t part, struct found_memory *out);
 void shelf_tell_memory(const struct found_memory *m, struct safe_buf *out);
-// Whether an entry is about a session of the context with this hash.
-bool shelf_is_of_context(const struct shelf *s, const struct journal_entry *e, const char *hash);
 struct slice shelf_context_key(const struct run *run);  // for a query's scope
-void shelf_see_context(struct shelf *s, struct seen *seen, const struct session_head *h);
 
 // recall_memory.c
 struct remembered {

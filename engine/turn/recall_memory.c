@@ -71,9 +71,7 @@ static bool is_this_session(const struct telling_memories *t, const char *sessio
 // What an entry tells of this session stands in its turns.
 static bool is_ours(const struct telling_memories *t, const struct journal_entry *e)
 {
-    const struct shelf *s = t->run->shelf;
-    bool here = !t->rules->by_context ||
-                (t->index && shelf_is_of_context(s, e, t->run->context_hash));
+    bool here = !t->rules->by_context || journal_entry_is_of(e, t->run->context_hash);
     return here && !is_this_session(t, e->session);
 }
 
@@ -270,6 +268,5 @@ bool remembered_wants_index(const struct run *run)
     const struct memory_rules *rules = &run->policy->info.memory;
     bool any = b && (fact_book_count(b->facts, TIER_FACT, FACT_ACTIVE) ||
                      fact_book_count(b->facts, TIER_KNOWLEDGE, FACT_ACTIVE) || b->journal.len);
-    return any && rules->on &&
-           (rules->recall || (rules->by_context && rules->journal_sent != JOURNAL_NOT_SENT));
+    return any && rules->on && rules->recall;
 }

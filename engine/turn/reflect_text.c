@@ -111,12 +111,15 @@ static int add_facts(const struct reflecting *r, struct safe_buf *text, uint64_t
     return code;
 }
 
-// The newest entries that have room.
+// The newest entries that have room. What is said in one context alone is not told in others: a
+// conclusion has the scope of the facts that it cites, and of the journal it cites nothing.
 static int add_journal(const struct reflecting *r, struct safe_buf *text, struct err *err)
 {
     const struct journal *journal = &r->book->journal;
     const struct journal_entry *entries = journal->list;
     size_t from = journal->len, sum = 0;
+    if (r->run->policy->info.memory.by_context)
+        return E_OK;
     struct safe_buf told;
     while (from > 0 && sum + journal_entry_bytes(&entries[from - 1]) <= REFLECT_JOURNAL_BYTES_MAX)
         sum += journal_entry_bytes(&entries[--from]);

@@ -34,6 +34,7 @@ void turn_view(const struct run *run, struct policy_view *view)
     view->core = &run->book->core;
     view->journal = run->book->journal.list;
     view->journal_len = run->book->journal.len;
+    view->journal_of = run->policy->info.memory.by_context ? run->context_hash : NULL;
 }
 
 // How much of a script's error is its place, "policies/kiosk.lua:14".

@@ -258,6 +258,11 @@ static void test_memory_hooks__view(void **state)
     t.view.journal = journal;
     t.view.journal_len = 2;
     assert_says(p, &t, "Ann||2|earlier1.0Tea.;2.5Cake.");
+    snprintf(b->context, sizeof(b->context), "ours");
+    t.view.journal_of = "ours";
+    assert_says(p, &t, "Ann||1|2.5Cake.");
+    t.view.journal_of = "theirs";
+    assert_says(p, &t, "Ann||0|");
     core_memory_release(&core);
     journal_entry_release(a);
     journal_entry_release(b);
