@@ -150,13 +150,21 @@ static void test_journal__stored(void **state)
     e.turns = 9;
     e.sessions = 4;
     strcpy(e.by, "model:p:m@00112233");
+    strcpy(e.context, "c1");
     journal_entry_write_meta(&e, &meta);
     assert_string_equal(meta.ptr, "{\"from\":1772323200000,\"at\":1772323200005,\"turns\":9,"
-                                  "\"sessions\":4,\"by\":\"model:p:m@00112233\"}");
+                                  "\"sessions\":4,\"by\":\"model:p:m@00112233\","
+                                  "\"context\":\"c1\"}");
     assert_int_equal(journal_entry_read_meta(&back, buf_slice(&meta), &err), E_OK);
     assert_int_equal(back.turns, 9);
     assert_int_equal(back.sessions, 4);
     assert_string_equal(back.by, e.by);
+    assert_true(journal_entry_is_of(&back, "c1"));
+    // As it was written before contexts were noted: of none.
+    assert_int_equal(journal_entry_read_meta(&back, SLICE_LIT("{\"from\":5,\"at\":6,\"turns\":1,"
+                                                              "\"sessions\":1,\"by\":\"rules\"}"),
+                                             &err), E_OK);
+    assert_string_equal(back.context, JOURNAL_NO_CONTEXT);
     static const char *const bad[] = {
         "{\"from\":5,\"at\":4,\"turns\":1,\"sessions\":1,\"by\":\"rules\"}",
         "{\"from\":5,\"at\":6,\"turns\":-1,\"sessions\":1,\"by\":\"rules\"}",
@@ -217,6 +225,7 @@ static void test_journal__condenses(void **state)
     assert_true(journal_bytes(&j) <= 800);
     assert_int_equal(earlier->sessions, 6);
     assert_int_equal(earlier->turns, 18);
+    assert_string_equal(earlier->context, JOURNAL_NO_CONTEXT);
     // The newest of what was condensed, topics and decisions alone.
     assert_string_equal(text_of(earlier),
                         "2026-03-04 Decided: plan 3\n"
