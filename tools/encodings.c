@@ -354,6 +354,60 @@ static void put_trie(struct vocabulary *v)
     trie_free(&t);
 }
 
+// The merges that a token is the left, or the right, part of: the first, and after each the next,
+// in their order; 0: no more.
+struct merges_of {
+    uint32_t *first, *next;
+};
+
+static struct merges_of merges_of(const struct vocabulary *v, bool left)
+{
+    struct merges_of of = {make(v->len, sizeof(*of.first)), make(v->len, sizeof(*of.next))};
+
+    for (size_t i = v->len; i-- > BYTE_TOKENS;) {
+        uint32_t part = left ? v->tokens[i].left : v->tokens[i].right;
+
+        of.next[i] = of.first[part];
+        of.first[part] = (uint32_t)i;
+    }
+    return of;
+}
+
+// What a part of a token may merge into, below a limit.
+static uint64_t bits_below(const struct vocabulary *v, const struct merges_of *of, uint32_t part,
+                           uint32_t limit)
+{
+    uint64_t bits = 0;
+
+    for (uint32_t i = of->first[part]; i && i < limit; i = of->next[i])
+        bits |= over_bits(v->tokens[i].left, v->tokens[i].right);
+    return bits;
+}
+
+// A token's over_end and over_start: of itself, which no merge has to come before, and of the parts
+// down its edge. One on the left edge may also be in a merge that makes the same as the one that
+// made it a part, as of equal merges the leftmost comes first.
+static void put_over_bits(struct vocabulary *v)
+{
+    struct merges_of left_of = merges_of(v, true), right_of = merges_of(v, false);
+
+    for (uint32_t i = 0; i < v->len; i++) {
+        struct token *t = &v->tokens[i];
+        uint32_t part = i;
+
+        t->over_end = bits_below(v, &left_of, i, TOKEN_NONE);
+        for (; part >= BYTE_TOKENS; part = v->tokens[part].right)
+            t->over_end |= bits_below(v, &left_of, v->tokens[part].right, part);
+        t->over_start = bits_below(v, &right_of, i, TOKEN_NONE);
+        for (part = i; part >= BYTE_TOKENS; part = v->tokens[part].left)
+            t->over_start |= bits_below(v, &right_of, v->tokens[part].left, part + 1);
+    }
+    free(left_of.first);
+    free(left_of.next);
+    free(right_of.first);
+    free(right_of.next);
+}
+
 static void put_pairs(struct vocabulary *v)
 {
     size_t slots = 1;
@@ -375,21 +429,28 @@ static void put_pairs(struct vocabulary *v)
     free(pairs);
 }
 
+static uint64_t low_bytes(const uint8_t *bytes)
+{
+    uint64_t number = 0;
+
+    for (size_t i = sizeof(number); i-- > 0;)
+        number = number << 8 | bytes[i];
+    return number;
+}
+
 static void put_words(struct vocabulary *v)
 {
     struct word *words = make(1u << WORD_TABLE_BITS, sizeof(*words));
 
     for (size_t i = 0; i < v->len; i++) {
-        uint64_t bytes = 0, len = v->tokens[i].length;
+        const uint8_t *text = v->texts[i];
 
-        if (len > WORD_BYTES_MAX)
+        if (v->tokens[i].length > WORD_BYTES_MAX)
             continue;
-        for (size_t j = len; j-- > 0;)
-            bytes = bytes << 8 | v->texts[i][j];
-        uint64_t key = word_key(bytes, len);
+        struct word key = word_key(low_bytes(text), low_bytes(text + 8), v->tokens[i].length);
         struct word *place = &words[word_place(key)];
-        if (!place->key)
-            *place = (struct word){key, i};
+        if (!place->high)
+            *place = (struct word){key.low, key.high | (uint64_t)i << WORD_TOKEN_AT};
     }
     v->head->words_at = put(words, sizeof(*words) << WORD_TABLE_BITS);
     free(words);
@@ -408,6 +469,7 @@ static void put_vocabulary(struct image_vocabulary *head, const char *file)
     read_merges(&v);
     put_trie(&v);
     put_pairs(&v);
+    put_over_bits(&v);
     put_words(&v);
     head->tokens_len = (uint32_t)v.len;
     head->tokens_at = put(v.tokens, v.len * sizeof(*v.tokens));

@@ -8,6 +8,7 @@
 #ifndef TOKENS_IMAGE_H
 #define TOKENS_IMAGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -39,14 +40,36 @@ enum { CHAR_BLOCK = 128, CHAR_BLOCKS = 0x110000 / CHAR_BLOCK };
 // ---- tokens
 
 // A token is what two tokens merge into; a byte is made of nothing: left and right are itself. The
-// fields are as wide as TOKEN_BITS, so that four tokens share a line of the processor's cache.
+// fields are as wide as TOKEN_BITS and share three words, so that a line of the processor's cache
+// has room for more than two tokens.
+enum { OVER_BITS = 23 };
 struct token {
     uint64_t left : 18, right : 18;
     uint64_t prefix : 18;  // the longest other token that this begins with; TOKEN_NONE for a byte
     uint64_t length : 8;   // bytes
-    // The lowest token that this one is the left, or the right, part of; TOKEN_NONE: of none.
-    uint64_t left_of : 18, right_of : 18;
+    // The lowest token that this one is the left, or the right, part of; TOKEN_NONE: of none. And
+    // what may merge across its end, or across its start (merge.c, fact 3), by over_bits.
+    uint64_t left_of : 18, over_end : 2 * OVER_BITS;
+    uint64_t right_of : 18, over_start : 2 * OVER_BITS;
 };
+
+// A merge among those: a bit for its left part in the lower half, one for its right part above.
+static inline uint64_t over_bits(uint32_t left, uint32_t right)
+{
+    uint64_t left_hash = left * 0x9E3779B9u;  // 2^32 / golden ratio
+    uint64_t right_hash = right * 0x9E3779B9u;
+
+    return (uint64_t)1 << (left_hash * OVER_BITS >> 32) |
+           (uint64_t)1 << (OVER_BITS + (right_hash * OVER_BITS >> 32));
+}
+
+// Whether nothing merges across: there is no such left part, or no such right part.
+static inline bool nothing_over(const struct token *left, const struct token *right)
+{
+    uint64_t common = left->over_end & right->over_start;
+
+    return !(common & (((uint64_t)1 << OVER_BITS) - 1)) || !(common >> OVER_BITS);
+}
 
 // A trie of the tokens' bytes in an array: the child of node n for byte b is nodes[n.base ^ b] if
 // that has b as its label. No two nodes have the same base, so the label suffices. nodes[0] is the
@@ -64,24 +87,36 @@ enum { TRIE_LABEL_BITS = 9, TRIE_LABEL_MASK = 0x1FF, TRIE_FREE = 256, TRIE_BLOCK
 enum { PAIR_TAG_BITS = 32 - TOKEN_BITS };
 #define PAIR_FREE UINT32_MAX
 
-// The commonest short tokens, to be found at once: a table in which a token has one place, which
-// the lowest id gets. The key is the token's bytes, the first one lowest, with their number above
-// them; 0: nobody is here.
+// The commonest tokens that are not too long, to be found at once: a table in which a token has one
+// place, which the lowest id gets. The key is the token's bytes, the first one lowest, and in the
+// upper number above its bytes how many they are; above those the token. All 0: nobody is here.
 struct word {
-    uint64_t key;
-    uint64_t token;
+    uint64_t low, high;
 };
-enum { WORD_BYTES_MAX = 7, WORD_TABLE_BITS = 15 };
+enum {
+    WORD_BYTES_MAX = 13,
+    WORD_READ_BYTES = 16,
+    WORD_LENGTH_AT = 8 * (WORD_BYTES_MAX - 8),
+    WORD_TOKEN_AT = WORD_LENGTH_AT + 4,
+    WORD_TABLE_BITS = 17,
+};
 
-// bytes: of the text, the first one lowest; those past len do not matter.
-static inline uint64_t word_key(uint64_t bytes, uint64_t len)
+// low and high: of the text, 16 bytes, the first one lowest; those past len do not matter.
+static inline struct word word_key(uint64_t low, uint64_t high, uint64_t len)
 {
-    return (bytes & (((uint64_t)1 << 8 * len) - 1)) | len << 8 * WORD_BYTES_MAX;
+    uint64_t low_len = len < 8 ? len : 8, high_len = len - low_len;
+
+    return (struct word){
+        .low = low & UINT64_MAX >> (64 - 8 * low_len),
+        .high = (high & (((uint64_t)1 << 8 * high_len) - 1)) | len << WORD_LENGTH_AT,
+    };
 }
 
-static inline uint64_t word_place(uint64_t key)
+static inline uint64_t word_place(struct word key)
 {
-    return key * 0x9E3779B97F4A7C15u >> (64 - WORD_TABLE_BITS);  // 2^64 / golden ratio
+    uint64_t x = (key.low ^ key.high * 0xC2B2AE3D27D4EB4Fu) * 0x9E3779B97F4A7C15u;  // as in xxHash
+
+    return x >> (64 - WORD_TABLE_BITS);
 }
 
 static inline uint64_t pair_hash(uint32_t left, uint32_t right)

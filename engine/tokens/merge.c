@@ -2,7 +2,7 @@
 // merge.c: byte-pair encoding of one piece, in time that grows with its length and no faster.
 //
 // As defined, the encoder begins with the bytes and merges, again and again, the leftmost of the
-// neighbours whose merged token has the lowest id, until none merge: quadratic when done so. Two
+// neighbours whose merged token has the lowest id, until none merge: quadratic when done so. Three
 // facts about the result lead to it more quickly.
 //
 //   1. Two neighbours in it, taken alone, are encoded as those two again: no merge across the place
@@ -12,6 +12,11 @@
 //      place the one with the higher id was merged later, so it is undone first. If what is left
 //      there can merge, into a token with a lower id than what was undone last, then the encoder
 //      would have merged that instead.
+//   3. So a pair is not of this kind just if there is a merge of some part that the left token ends
+//      with and some part that the right one begins with, which comes before the merges that made
+//      those parts of larger ones. A token has few such merges at its end, and few at its start;
+//      what they merge is kept with it, hashed into a few bits (image.h). Where those of two tokens
+//      have nothing in common, the pair stays: most pairs, told without undoing anything.
 //
 // So the piece is walked from left to right. At each place the longest token is tried that the text
 // goes on with, then shorter ones, until one stays beside the token before it. If none does, then
@@ -19,8 +24,11 @@
 // token and tries shorter ones there. A place dies once, so that the steps are at most so many per
 // byte, and in real text there are hardly more than one per token.
 //
-// The method is that of the crate `bpe` in GitHub's rust-gems, which has the proofs:
-// https://github.com/github/rust-gems/tree/main/crates/bpe
+// The method is that of the crate `bpe` in GitHub's rust-gems, which has the proofs of the first
+// two: https://github.com/github/rust-gems/tree/main/crates/bpe
+// The third follows from the second: ids fall from a token down to the byte at its edge. When all
+// that are above the id of a merge are undone, the two that then meet are the only ones that the
+// merge can be of.
 #include "tokens/merge.h"
 
 #include "base/mem.h"
@@ -45,27 +53,37 @@ struct vocabulary vocabulary_of(const struct image_vocabulary *v)
     };
 }
 
+// A token that the text goes on with.
+struct match {
+    uint32_t token;
+    uint32_t len;
+};
+
 static inline bool step_down(const struct vocabulary *v, uint8_t byte, struct trie_node *node)
 {
     *node = v->nodes[node->base ^ byte];
     return (node->label_token & TRIE_LABEL_MASK) == byte;
 }
 
-// The longest token that the text begins with, and its length. len > 0: as every byte is a token,
-// there is one.
-static inline uint32_t longest_token(const struct vocabulary *v, const uint8_t *text, size_t len,
-                                     size_t *token_len)
+// The longest token that the text begins with. len > 0: as every byte is a token, there is one.
+static inline struct match longest_match(const struct vocabulary *v, const uint8_t *text,
+                                         size_t len)
 {
     struct trie_node node = v->nodes[0];
-    uint32_t best = TOKEN_NONE;
+    struct match best = {TOKEN_NONE, 0};
 
-    for (size_t i = 0; i < len && step_down(v, text[i], &node); i++) {
-        if (node.label_token >> TRIE_LABEL_BITS != TOKEN_NONE) {
-            best = node.label_token >> TRIE_LABEL_BITS;
-            *token_len = i + 1;
-        }
-    }
+    for (size_t i = 0; i < len && step_down(v, text[i], &node); i++)
+        if (node.label_token >> TRIE_LABEL_BITS != TOKEN_NONE)
+            best = (struct match){node.label_token >> TRIE_LABEL_BITS, (uint32_t)i + 1};
     return best;
+}
+
+// The next shorter one; TOKEN_NONE after the shortest.
+static inline struct match shorter_match(const struct vocabulary *v, struct match match)
+{
+    uint32_t token = v->tokens[match.token].prefix;
+
+    return (struct match){token, token != TOKEN_NONE ? v->tokens[token].length : 0};
 }
 
 // What two neighbours merge into; TOKEN_NONE if they do not.
@@ -90,7 +108,7 @@ static inline uint32_t merged(const struct vocabulary *v, uint32_t left, uint32_
 // merge that was undone last, and one more if that was on the right, as of equal merges the
 // leftmost comes first. Of two tokens that are not both bytes the later one is none, so it can be
 // undone.
-static bool pair_stays(const struct vocabulary *v, uint32_t left, uint32_t right)
+static bool stays_when_undone(const struct vocabulary *v, uint32_t left, uint32_t right)
 {
     uint32_t limit = TOKEN_NONE;
 
@@ -112,35 +130,42 @@ static bool pair_stays(const struct vocabulary *v, uint32_t left, uint32_t right
     }
 }
 
+// Facts 2 and 3.
+static inline bool pair_stays(const struct vocabulary *v, uint32_t left, uint32_t right)
+{
+    return nothing_over(&v->tokens[left], &v->tokens[right]) || stays_when_undone(v, left, right);
+}
+
 static inline bool is_dead(const uint64_t *dead, size_t at)
 {
     return dead[at / WORD_BITS] >> at % WORD_BITS & 1;
 }
 
 // Writes the tokens of text to out, which has room for one a byte, and returns how many they are.
-// `token` is the longest at its start; `dead` has a bit for each place, all 0.
-static size_t merge(struct merger *m, const uint8_t *text, size_t len, uint32_t token,
+// `match` is the longest at its start; `dead` has a bit for each place, all 0.
+static size_t merge(struct merger *m, const uint8_t *text, size_t len, struct match match,
                     uint32_t *out, uint64_t *dead)
 {
     const struct vocabulary *v = &m->vocabulary;
-    size_t at = 0, n = 0, token_len;
+    size_t at = 0, n = 0;
 
     while (at < len) {
-        for (; token != TOKEN_NONE; token = v->tokens[token].prefix) {
+        for (; match.token != TOKEN_NONE; match = shorter_match(v, match)) {
             m->steps++;
-            if (!is_dead(dead, at + v->tokens[token].length) &&
-                (n == 0 || pair_stays(v, out[n - 1], token)))
+            if (!is_dead(dead, at + match.len) &&
+                (n == 0 || pair_stays(v, out[n - 1], match.token)))
                 break;
         }
-        if (token != TOKEN_NONE) {
-            out[n++] = token;
-            at += v->tokens[token].length;
-            token = longest_token(v, text + at, len - at, &token_len);
+        if (match.token != TOKEN_NONE) {
+            out[n++] = match.token;
+            at += match.len;
+            match = longest_match(v, text + at, len - at);
         } else {
             BUG_ON(n == 0);
             dead[at / WORD_BITS] |= (uint64_t)1 << at % WORD_BITS;
-            token = out[--n];
-            at -= v->tokens[token].length;
+            match = (struct match){out[n - 1], v->tokens[out[n - 1]].length};
+            n--;
+            at -= match.len;
         }
     }
     return n;
@@ -199,7 +224,7 @@ int merger_add_token(struct merger *m, uint32_t id, struct err *err)
     return add_token(m, id, err);
 }
 
-static int add_long(struct merger *m, const uint8_t *piece, size_t len, uint32_t first,
+static int add_long(struct merger *m, const uint8_t *piece, size_t len, struct match first,
                     struct err *err)
 {
     size_t words = len / WORD_BITS + 1;
@@ -220,7 +245,7 @@ static int add_long(struct merger *m, const uint8_t *piece, size_t len, uint32_t
     return E_OK;
 }
 
-static int add_short(struct merger *m, const uint8_t *piece, size_t len, uint32_t first,
+static int add_short(struct merger *m, const uint8_t *piece, size_t len, struct match first,
                      struct err *err)
 {
     uint64_t dead[SHORT_BYTES / WORD_BITS + 1];
@@ -240,23 +265,26 @@ static int add_short(struct merger *m, const uint8_t *piece, size_t len, uint32_
 
 static int add_piece(struct merger *m, const uint8_t *piece, size_t len, struct err *err)
 {
-    size_t token_len = 0;
-    uint32_t token = longest_token(&m->vocabulary, piece, len, &token_len);
+    struct match first = longest_match(&m->vocabulary, piece, len);
 
-    if (token_len == len)
-        return add_token(m, token, err);
-    return (len > SHORT_BYTES ? add_long : add_short)(m, piece, len, token, err);
+    if (first.len == len)
+        return add_token(m, first.token, err);
+    return (len > SHORT_BYTES ? add_long : add_short)(m, piece, len, first, err);
 }
 
-// The entry that a piece has if it is a common short token.
-static inline struct word word_at(const struct vocabulary *v, const uint8_t *piece, size_t len,
-                                  uint64_t *key)
+// The token that a piece is, if it is a common one of few bytes; else TOKEN_NONE. 16 bytes from it
+// on can be read.
+static inline uint32_t word_at(const struct vocabulary *v, const uint8_t *piece, size_t len)
 {
-    uint64_t bytes;
+    uint64_t low, high;
 
-    memcpy(&bytes, piece, sizeof(bytes));
-    *key = word_key(le64toh(bytes), len);
-    return v->words[word_place(*key)];
+    memcpy(&low, piece, sizeof(low));
+    memcpy(&high, piece + sizeof(low), sizeof(high));
+    struct word key = word_key(le64toh(low), le64toh(high), len);
+    struct word found = v->words[word_place(key)];
+    uint64_t token = found.high >> WORD_TOKEN_AT;
+    bool same = found.low == key.low && (found.high ^ token << WORD_TOKEN_AT) == key.high;
+    return same ? (uint32_t)token : TOKEN_NONE;
 }
 
 int merger_add(struct merger *m, const uint8_t *p, const uint8_t *end, const uint32_t *lengths,
@@ -265,16 +293,10 @@ int merger_add(struct merger *m, const uint8_t *p, const uint8_t *end, const uin
     int rc = E_OK;
 
     for (size_t i = 0; i < n && !rc; p += lengths[i++]) {
-        uint64_t key;
+        bool short_enough = lengths[i] <= WORD_BYTES_MAX && end - p >= WORD_READ_BYTES;
+        uint32_t word = short_enough ? word_at(&m->vocabulary, p, lengths[i]) : TOKEN_NONE;
 
-        if (lengths[i] <= WORD_BYTES_MAX && end - p >= (ptrdiff_t)sizeof(key)) {
-            struct word word = word_at(&m->vocabulary, p, lengths[i], &key);
-            if (word.key == key) {
-                rc = add_token(m, (uint32_t)word.token, err);
-                continue;
-            }
-        }
-        rc = add_piece(m, p, lengths[i], err);
+        rc = word != TOKEN_NONE ? add_token(m, word, err) : add_piece(m, p, lengths[i], err);
     }
     return rc;
 }
