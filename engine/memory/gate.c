@@ -59,6 +59,7 @@ const char *const gate_why_words[WHY_LEN] = {
     [WHY_VERSE] = "it stands in verse or in a form",
     [WHY_LONG] = "it stands in a text that is too long for talk",
     [WHY_BEFORE] = "the message asks for something to be done to it",
+    [WHY_BESIDE] = "what stands beside it makes it a text",
     [WHY_END] = "it stands behind what is read of a message",
 };
 
@@ -137,6 +138,7 @@ int gate_open(struct gate **out, const struct gate_source *source, struct err *e
         gate_close(g);
         return rc;
     }
+    gate_open_statements(&g->t);
     gate_shape(&g->t);
     gate_frame(g);
     *out = g;

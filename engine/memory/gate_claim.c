@@ -11,6 +11,8 @@
 
 enum { SPAN_WORDS = 60 };
 
+static const uint64_t FIRST = GATE_BIT(SELF) | GATE_BIT(MINE) | GATE_BIT(ME);
+
 // ---- the claim's own words
 
 // Whether the claim itself denies, or tells what is over.
@@ -86,6 +88,12 @@ static bool is_polite(const struct gate_look *l, uint32_t i)
 
 // ---- rules: each says why not, or NULL
 
+static bool names_something(const struct gate_look *l, uint32_t i)
+{
+    const struct gate_token *k = token_at(l->t, i);
+    return k->kind == TOKEN_WORD && k->is == 0 && k->key_len > 2;
+}
+
 // Where the question begins in a sentence that ends as one: behind the last comma, dash or line
 // that a word which asks follows. s->from: all of it asks; s->to: it is no question.
 static uint32_t question_from(const struct gate_look *l)
@@ -98,17 +106,24 @@ static uint32_t question_from(const struct gate_look *l)
     for (uint32_t i = s->from; i + 1 < s->to; i++) {
         uint8_t kind = token_at(l->t, i)->kind;
         const struct gate_token *next = token_at(l->t, i + 1);
+        // "¿"
+        if (next->kind == TOKEN_MARK && i + 2 < s->to)
+            next++;
         bool mark = kind == TOKEN_COMMA || kind == TOKEN_DASH || kind == TOKEN_SEMICOLON ||
                     is(token_at(l->t, i)->is, GATE_BIT(BUT)) || look_is(l->t, i, "so") ||
                     look_is(l->t, i, "and");
 
-        if (mark && i > s->from && is(next->is, GATE_BIT(ASK)))
+        bool asks = is(next->is, GATE_BIT(ASK)) ||
+                    (kind == TOKEN_COMMA && is(next->is, GATE_BIT(YOU)) &&
+                     next[1].kind == TOKEN_WORD);
+        if (mark && i > s->from && asks)
             at = i;
     }
     // "right?", "don't I?": what is before is what is asked.
     uint32_t words = 0;
     bool tag = false, you = false;  // "…, do you?" asks of somebody else
     for (uint32_t i = at; i < s->to; i++) {
+        you |= at > s->from && names_something(l, i);  // "…, is sushi ok?" of something else
         you |= at > s->from && is(token_at(l->t, i)->is, GATE_BIT(YOU));
         tag |= words == 0 && is(token_at(l->t, i)->is, GATE_BIT(TAG));
         words += token_at(l->t, i)->kind == TOKEN_WORD;
@@ -144,7 +159,8 @@ static const char *no_supposition(struct gate_look *l)
     if (look_reminds(l) || (l->claim->style && gate_is_style(l->t, l->s)))
         return NULL;
 
-    for (uint32_t i = l->s->from; i < l->to; i++) {
+    uint32_t asks = question_from(l);
+    for (uint32_t i = l->s->from; i < l->to && (i < asks || asks <= l->last); i++) {
         bool would = look_is(l->t, i, "d") && i > 0 && token_at(l->t, i)->joined &&
                      is(token_at(l->t, i - 1)->is, GATE_BIT(SELF)) && !l->s->unknown;
 
@@ -173,11 +189,16 @@ static const char *no_report(struct gate_look *l)
 }
 
 // Where what is said of the value begins: "I don't live here, I live there" says it once more, of
-// another value, with the same verb.
+// another value, with the same verb; "It doesn't load, I use …" of somebody for the first time.
 static uint32_t said_from(const struct gate_look *l)
 {
+    const uint64_t about = FIRST | GATE_BIT(THAT) | GATE_BIT(THIS) | GATE_BIT(SAY) | GATE_BIT(YOU);
     uint32_t from = l->from;
 
+    for (uint32_t i = l->from; i + 1 < l->first; i++)
+        if (token_at(l->t, i)->kind == TOKEN_COMMA && i > l->from + 1 &&
+            is(token_at(l->t, i + 1)->is, GATE_BIT(SELF)) && !look_between(l, l->from, i, about))
+            from = i + 1;
     for (uint32_t i = l->from + 1; i + 2 < l->first; i++) {
         struct slice verb = token_key(l->t, token_at(l->t, i + 2));
         if (token_at(l->t, i)->kind != TOKEN_COMMA || !verb.len ||
@@ -191,6 +212,35 @@ static uint32_t said_from(const struct gate_look *l)
     return from;
 }
 
+// "… and the charger doesn't work": of something else. "… and that isn't so" is of the value.
+static bool opens_other(const struct gate_look *l, uint32_t i)
+{
+    static const char *const ands[] = {"and", "und", "et", "y", "e"};
+    uint32_t next = look_next(l, i);
+
+    return token_at(l->t, i)->kind == TOKEN_WORD && LOOK_ANY(l->t, i, ands) && next < l->s->to &&
+           !is(token_at(l->t, next)->is, GATE_BIT(THAT) | GATE_BIT(THIS));
+}
+
+// "I used to play the violin, now I play the cello": where what is so now begins.
+static uint32_t now_from(const struct gate_look *l)
+{
+    static const char *const nows[] = {"now", "nowadays", "today", "jetzt", "heute", "maintenant",
+                                       "ahora", "agora", "adesso", "ora"};
+    uint32_t from = l->from;
+    bool now = false;
+
+    for (uint32_t i = l->from; i < l->to; i++)
+        now |= i > l->from && token_at(l->t, i)->kind == TOKEN_WORD && LOOK_ANY(l->t, i, nows);
+    for (uint32_t i = l->from; now && i + 1 < l->first; i++) {
+        uint32_t next = look_next(l, i);
+        if (token_at(l->t, i)->kind == TOKEN_COMMA &&
+            (LOOK_ANY(l->t, next, nows) || is(token_at(l->t, next)->is, GATE_BIT(SELF))))
+            from = i + 1;
+    }
+    return from;
+}
+
 // What denies stands before the value in its clause, or behind it before a comma: "I live here, not
 // there" denies nothing of "here". "No, I …" answers.
 static bool is_denied(const struct gate_look *l)
@@ -200,7 +250,7 @@ static bool is_denied(const struct gate_look *l)
         bool answers = k->kind == TOKEN_WORD && i + 1 < l->s->to && k[1].kind == TOKEN_COMMA &&
                        (i == l->s->from);
 
-        if (i > l->last && k->kind == TOKEN_COMMA)
+        if (i > l->last && (k->kind == TOKEN_COMMA || opens_other(l, i)))
             return false;
         if (is(k->is, GATE_BIT(NOT)) && !answers)
             return true;
@@ -264,7 +314,7 @@ static const char *no_contrary(struct gate_look *l)
     if (is_reminded(l))
         return NULL;
     bool no = is_denied(l) || ends_in_no(l);
-    bool over = look_between(l, l->from, l->to, GATE_BIT(PAST));
+    bool over = look_between(l, now_from(l), l->to, GATE_BIT(PAST));
     bool averse = look_between(l, l->from, l->to, GATE_BIT(AVERSE));
     bool denies = claim_denies(l) || is_inexperienced(l);
 

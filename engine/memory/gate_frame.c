@@ -18,10 +18,6 @@ enum {
     SHORT_WORDS = 5,          // of a request that says nothing but what is to be done
     LAST_WORDS = 3,           // "… she wrote me", "… was his reply"
     LABEL_WORDS = 8,
-    PARAGRAPH_WORDS = 120,    // more of them are no talk
-    BEHIND_WORDS = 25,        // of a paragraph behind a request: more of them are what it is about
-    MESSAGE_WORDS = 250,
-    VERSE_LINES = 4,
     PASTED_WORDS = 15,
 };
 
@@ -78,6 +74,9 @@ static bool is_textual(const struct gate_text *t, const struct gate_sentence *s,
             continue;
         self |= is(k, GATE_BIT(SELF));
         asked |= is(k, GATE_BIT(YOU) | GATE_BIT(THIS) | GATE_BIT(WISH) | GATE_BIT(ALWAYS));
+        // "My language is Polish": no order, as it opens nothing.
+        if (is(k, GATE_BIT(TONGUE)) && i > s->from)
+            continue;
         task |= is(k, GATE_BIT(TASK)) && (!self || asked);
         // "I need it translated", but not "I translate letters"
         task |= is(k, GATE_BIT(TASK)) && is(kinds, GATE_BIT(THIS));
@@ -204,6 +203,31 @@ static uint32_t words_from(const struct gate_text *t, size_t sentence)
     return words;
 }
 
+// "I'd like to write a novel some day.": a plan of one's own, and no order.
+static bool is_own_plan(const struct gate_text *t, const struct gate_sentence *s, uint64_t kinds)
+{
+    const uint64_t points = GATE_BIT(YOU) | GATE_BIT(THIS) | GATE_BIT(OTHER) | GATE_BIT(TONGUE);
+    static const char *const verbs[] = {"write", "publish", "read", "finish", "schreiben",
+                                        "ecrire", "escribir", "escrever", "scrivere"};
+    bool self = false, wish = false, to = false;
+
+    if (is(kinds, points) || s->ends == TOKEN_ASK)
+        return false;
+    for (uint32_t i = s->from; i < s->to; i++) {
+        const struct gate_token *k = token_at(t, i);
+
+        if (k->kind == TOKEN_COLON || !is_own(t, k))
+            return false;
+        for (size_t v = 0; wish && v < sizeof(verbs) / sizeof(*verbs); v++)
+            to |= k->kind == TOKEN_WORD && slice_is(token_key(t, k), verbs[v]);
+        self |= is(k->is, GATE_BIT(SELF));
+        wish |= self && (is(k->is, GATE_BIT(WISH)) || slice_is(token_key(t, k), "mochte"));
+        if (self && !wish && is(k->is, GATE_BIT(TASK)))
+            return false;
+    }
+    return to;
+}
+
 // What a request about a text makes material, before it and behind it.
 static void mark_worked(struct frame *f, size_t at)
 {
@@ -222,6 +246,10 @@ static void mark_worked(struct frame *f, size_t at)
                  (last + 1 < t->tokens.len && token_at(t, last + 1)->kind == TOKEN_BREAK);
     bool pasted = opens && words_from(t, at + 1) > PASTED_WORDS &&
                   (at == 0 || sentence_at(t, at - 1)->paragraph == s->paragraph);
+    if (is_own_plan(t, s, own_kinds(t, s))) {
+        f->later = s->to < f->later ? s->to : f->later;
+        return;
+    }
     gate_mark(t, sentence_start(t, s), sentence_end(t, s), WHY_WORKED);
     if (mark_behind(f, s->to, WHY_WORKED) || pasted || before_marked)
         return;
@@ -382,10 +410,22 @@ static bool is_title(const struct gate_text *t, const struct gate_sentence *s, u
                 : text && (s->words <= LAST_WORDS || is(token_at(t, s->from)->is, GATE_BIT(TEXT)));
 }
 
+// Whether nothing but one short statement is behind an order how to answer: "Reply in English,
+// please. I live in Ghent."
+static bool is_followed_shortly(const struct gate_text *t, const struct gate_sentence *s)
+{
+    enum { STATED_WORDS = 8 };
+    const struct gate_sentence *last = sentence_at(t, t->sentences.len - 1);
+
+    return last == s + 1 && last->words <= STATED_WORDS && last->ends != TOKEN_ASK &&
+           is(last->is, GATE_BIT(SELF)) && !is(last->is, GATE_BIT(YOU) | GATE_BIT(THIS));
+}
+
 // How to answer: what stands around it may be what is to be explained, the order is the user's own.
 static void mark_around_style(struct frame *f, const struct gate_sentence *s, uint64_t kinds)
 {
-    if (is_order(&f->g->t, s) && !is(kinds, GATE_BIT(SAY)))
+    if (is_order(&f->g->t, s) &&
+        (!is(kinds, GATE_BIT(SAY)) || is_followed_shortly(&f->g->t, s)))
         return;
     if (is(kinds, GATE_BIT(TASK) | GATE_BIT(SAY)) && s->to < f->later)
         f->later = s->to;
@@ -448,94 +488,6 @@ static void forward(struct frame *f, size_t at, uint64_t kinds)
     }
 }
 
-// ---- paragraphs
-
-// The first words of a sentence.
-static struct slice head_of(const struct gate_text *t, const struct gate_sentence *s)
-{
-    enum { HEAD_WORDS = 3 };
-    const struct gate_token *first = NULL;
-    uint32_t words = 0;
-
-    for (uint32_t i = s->from; i < s->to; i++) {
-        const struct gate_token *k = token_at(t, i);
-
-        if (k->kind != TOKEN_WORD)
-            continue;
-        first = first ? first : k;
-        if (++words == HEAD_WORDS)
-            return slice_of(t->keys.ptr + first->key, k->key + k->key_len - first->key);
-    }
-    return SLICE_NONE;
-}
-
-// Lines of a few words that no mark ends, or that begin alike: a song, a poem, a form.
-static void mark_verse(struct gate_text *t)
-{
-    uint32_t lines = 0;
-    struct slice last = SLICE_NONE;
-
-    for (size_t i = 0; i < t->sentences.len; i++) {
-        const struct gate_sentence *s = sentence_at(t, i);
-        bool unfinished = s->ends == TOKEN_LINE || s->ends == TOKEN_BREAK ||
-                          (i + 1 == t->sentences.len && s->ends == TOKEN_WORD);
-
-        if (!is_own(t, token_at(t, s->from)))
-            continue;
-        struct slice head = head_of(t, s);
-        bool again = head.len && slice_eq(head, last);
-        last = head;
-        lines = unfinished ? lines + 1 : 0;
-        if (lines >= VERSE_LINES || (again && i > 0 && s[-1].ends == TOKEN_LINE)) {
-            gate_mark(t, 0, t->text.len, WHY_VERSE);
-            return;
-        }
-    }
-}
-
-struct paragraph {
-    size_t start, end;    // bytes
-    uint32_t words;
-    uint64_t kinds;       // of its last sentence
-    bool asks;            // that is a question, or says what is to be done
-    bool any;
-};
-
-static void mark_paragraph(struct gate_text *t, const struct paragraph *p, bool behind_request,
-                           uint32_t words_before)
-{
-    if (p->words > PARAGRAPH_WORDS || (behind_request && p->words > BEHIND_WORDS) ||
-        words_before + p->words > MESSAGE_WORDS)
-        gate_mark(t, p->start, p->end, WHY_LONG);
-}
-
-// Paragraphs that are too long for talk; those behind a request that is not about the user, which
-// then is about them.
-static void mark_paragraphs(struct gate_text *t)
-{
-    struct paragraph p = {0};
-    uint32_t words = 0;
-    bool request = false;
-
-    for (size_t i = 0; i < t->sentences.len; i++) {
-        const struct gate_sentence *s = sentence_at(t, i);
-
-        if (!p.any)
-            p.start = sentence_start(t, s);
-        p.any = true;
-        p.end = sentence_end(t, s);
-        p.words += s->words;
-        p.kinds = s->is;
-        p.asks = s->ends == TOKEN_ASK || is(s->is, GATE_BIT(TASK));
-        if (i + 1 < t->sentences.len && sentence_at(t, i + 1)->paragraph == s->paragraph)
-            continue;
-        mark_paragraph(t, &p, request, words);
-        request |= p.asks && !is(p.kinds, FIRST);
-        words += p.words;
-        p = (struct paragraph){0};
-    }
-}
-
 // ---- all of it
 
 // Short names in quotation marks are one's own words: my band is called "The Frogs".
@@ -566,6 +518,7 @@ void gate_frame(struct gate *g)
     struct gate_text *t = &g->t;
     const struct gate_past *past = g->source.past;
     struct frame f = {.g = g, .later = UINT32_MAX};
+    bool beside = gate_is_beside(t);
 
     for (size_t i = 0; i < t->tokens.len; i++)
         f.delimited_end[token_why(t, token_at(t, i))] = token_at(t, i)->end;
@@ -581,8 +534,10 @@ void gate_frame(struct gate *g)
     if (f.later < t->tokens.len)
         mark_behind(&f, f.later, WHY_WORKED);
     gate_mark_translations(t);
-    mark_verse(t);
-    mark_paragraphs(t);
+    gate_mark_verse(t);
+    gate_mark_paragraphs(t);
+    if (beside)
+        mark_all(t, WHY_BESIDE);
     if (past && past->play)
         mark_all(t, WHY_PLAYED);
     if (past && (past->work || past->next))

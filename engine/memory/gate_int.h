@@ -5,6 +5,9 @@
 //   gate_shape.c  what marks show: quotations, code, markup, lists, logs
 //   gate_sight.c  what nobody sees
 //   gate_frame.c  what sentences announce: texts to be worked on, plays, letters; what turns begin
+//   gate_beside.c texts that nothing announces, betrayed by what stands beside them
+//   gate_paragraph.c verse, and what is too long for talk
+//   gate_opening.c what opens a statement and says nothing of it
 //   gate_claim.c  whether a sentence states a claim
 //   gate_person.c of whom it speaks, and who says it
 //   gate_asked.c  questions about a text, headings, texts beside their translation
@@ -22,7 +25,7 @@
 enum gate_why {
     OWN, WHY_QUOTED, WHY_FENCE, WHY_CODE, WHY_MARKUP, WHY_LIST, WHY_LOG, WHY_QUOTATION,
     WHY_QUOTE_OPEN, WHY_HIDDEN, WHY_INTRODUCED, WHY_WORKED, WHY_PLAYED, WHY_JOKE, WHY_INJECTED,
-    WHY_LETTER, WHY_PAGE, WHY_VERSE, WHY_LONG, WHY_BEFORE, WHY_END, WHY_LEN,
+    WHY_LETTER, WHY_PAGE, WHY_VERSE, WHY_LONG, WHY_BEFORE, WHY_BESIDE, WHY_END, WHY_LEN,
 };
 extern const char *const gate_why_words[];
 
@@ -136,6 +139,21 @@ bool gate_is_promise(const struct gate_text *t, const struct gate_sentence *s);
 // ---- gate_frame.c
 
 void gate_frame(struct gate *g);
+
+// ---- gate_beside.c
+
+// Whether something in the message shows that it has a text in it.
+bool gate_is_beside(const struct gate_text *t);
+
+// ---- gate_paragraph.c: of sentences that are still the user's own
+
+void gate_mark_verse(struct gate_text *t);
+void gate_mark_paragraphs(struct gate_text *t);
+
+// ---- gate_opening.c
+
+// Takes the meaning from words that only lead to a statement: "Remember that I …" is "I …".
+void gate_open_statements(struct gate_text *t);
 
 // ---- gate_person.c
 

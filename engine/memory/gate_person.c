@@ -251,9 +251,66 @@ static bool is_short_unknown(const struct gate_look *l)
     return words <= SHORT_MESSAGE_WORDS;
 }
 
+// Whether the message is one sentence of at most so many words, and nothing but talk.
+static bool is_single(const struct gate_look *l, uint32_t words)
+{
+    const uint64_t never = GATE_BIT(NOT) | GATE_BIT(OTHER) | GATE_BIT(KIN) | GATE_BIT(USER) |
+                           GATE_BIT(TEXT) | GATE_BIT(SAY) | GATE_BIT(TASK) | GATE_BIT(YOU);
+
+    if (l->t->sentences.len != 1 || l->s->words > words || l->s->ends == TOKEN_ASK ||
+        is(l->s->is, never))
+        return false;
+    for (uint32_t i = l->s->from; i < l->s->to; i++)
+        if (token_at(l->t, i)->kind == TOKEN_MARK || token_at(l->t, i)->kind == TOKEN_COLON)
+            return false;
+    return true;
+}
+
+// "The deadline is on Friday.": the predicate's own word, that it is, and the value.
+static bool is_named_plainly(const struct gate_look *l)
+{
+    enum { NAMED_WORDS = 7 };
+    bool named = false, copula = false;
+
+    if (!is_single(l, NAMED_WORDS))
+        return false;
+    for (uint32_t i = l->s->from; i < l->first; i++) {
+        struct slice key = token_key(l->t, token_at(l->t, i));
+        copula |= named && token_at(l->t, i)->kind == TOKEN_WORD &&
+                  (slice_is(key, "is") || slice_is(key, "s") || slice_is(key, "ist"));
+        named |= key.len >= 4 && key.len <= l->claim->predicate.len &&
+                 memmem(l->claim->predicate.ptr, l->claim->predicate.len, key.ptr, key.len);
+    }
+    return named && copula;
+}
+
+// "Where do you live?" "In Lyon.": the value and small words, to a question about the user.
+static bool is_answer(const struct gate_look *l)
+{
+    const uint64_t fine = GATE_BIT(SMALL) | GATE_BIT(LEAD) | GATE_BIT(YES) | GATE_BIT(LABEL);
+    const uint64_t never = GATE_BIT(TEXT) | GATE_BIT(SAY) | GATE_BIT(TASK) | GATE_BIT(TONGUE) |
+                           GATE_BIT(STORE) | GATE_BIT(PLAY) | GATE_BIT(NEXT) | GATE_BIT(HAND);
+    enum { ANSWER_WORDS = 5 };
+    struct gate_text asked;
+    bool is_so = false;
+
+    if (!l->g->source.asked.len || !is_single(l, ANSWER_WORDS))
+        return false;
+    for (uint32_t i = l->s->from; i < l->s->to; i++)
+        if (token_at(l->t, i)->kind == TOKEN_WORD && (i < l->first || i > l->last) &&
+            !is(token_at(l->t, i)->is, fine))
+            return false;
+    if (gate_read(&asked, l->g->source.asked, NULL) == E_OK && asked.sentences.len) {
+        const struct gate_sentence *s = sentence_at(&asked, asked.sentences.len - 1);
+        is_so = s->ends == TOKEN_ASK && is(s->is, GATE_BIT(YOU)) && !is(s->is, never);
+    }
+    gate_text_release(&asked);
+    return is_so;
+}
+
 const char *look_in_first_person(struct gate_look *l)
 {
-    if (look_reminds(l) || look_proposes(l))
+    if (look_reminds(l) || look_proposes(l) || is_named_plainly(l) || is_answer(l))
         return NULL;
     if (is_first_person(l) || (l->claim->style && asks_for_style(l)) || is_short_unknown(l))
         return NULL;

@@ -153,6 +153,22 @@ static bool has_equals(struct slice line)
     return false;
 }
 
+// "$ whoami", "sqlite> select", "git log --oneline": what follows is what a machine answers.
+static bool is_command(struct slice line)
+{
+    if (line.ptr[0] == '$' && line.len > 1 && strchr(" \xc2", line.ptr[1]))
+        return true;
+    for (size_t i = 1; i + 2 < line.len && line.ptr[i] != '<'; i++) {
+        const char *at = line.ptr + i;
+        bool prompt = strchr("$%>", at[0]) && strchr(" \xc2", at[1]);
+        bool option = memcmp(at - 1, " --", 3) == 0;
+
+        if ((prompt && is_letter(at[-1])) || (option && is_letter(at[2]) && (at[2] & 0x80) == 0))
+            return true;
+    }
+    return false;
+}
+
 // "; this", "' this", "% this"
 static bool is_remark(struct slice line)
 {
@@ -367,7 +383,7 @@ static void one_line(struct gate_text *t, struct lines *l, size_t start, size_t 
         why = WHY_QUOTED;
     else if (is_rule(line) || begins(line, "--") || is_heading(line))
         open_rest(l, start, WHY_PAGE);
-    else if (is_logged(line) || has(line, " --> "))
+    else if (is_logged(line) || is_command(line) || has(line, " --> "))
         open_rest(l, start, WHY_LOG);
     else if (is_markup(line))
         hull_add(&l->markup, find_tag(line) > 0 ? from + (size_t)find_tag(line) : start, end);

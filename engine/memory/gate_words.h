@@ -19,7 +19,8 @@
     X(STORE, store) X(INJECT, inject) X(CLOSE, close) X(ALWAYS, always) X(NEXT, next) \
     X(HAND, hand) X(BUT, but) X(THIRD, third) X(LABEL, label) X(TOPIC, topic) X(LEAD, lead) \
     X(YES, yes) X(ORDER, order) X(REMIND, remind) X(LETS, lets) X(STYLE, style) X(VIEW, view) \
-    X(LATER, later) X(SMALL, small)
+    X(LATER, later) X(ADVICE, advice) X(PLEASE, please) \
+    X(SMALL, small)
 
 #define GATE_KIND_N(upper, lower) GATE_N_##upper,
 enum gate_kind_n { GATE_KINDS(GATE_KIND_N) GATE_KINDS_LEN };

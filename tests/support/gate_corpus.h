@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CORPUS_ITEMS_MAX = 1200, CORPUS_TEXT_BYTES = 2048, CORPUS_FIELDS = 5, CORPUS_PARTS = 8 };
+enum { CORPUS_ITEMS_MAX = 2400, CORPUS_TEXT_BYTES = 2048, CORPUS_FIELDS = 5, CORPUS_PARTS = 8 };
 
 struct corpus_item {
     char field[CORPUS_FIELDS][64];  // all but the text, which is the last
