@@ -5,14 +5,15 @@
 // A message in the first person is in doubt if it also has one of these:
 //
 //   "Shorter, please."  "Too long?"     a request or question that lacks its object: the rest is it
-//   "About me"  "200 OK"  "Tom"         a line that is no sentence: a heading, a prompt, a signature
-//   "(Tom, 34)"  "- Tom, 34"            who says so
-//   "#foodie"  "@tom"                   how posts are marked
-//   "This is what I got from the bot."  a word about the message itself
-//   "Find the subject." + 30 words in the first person   a request, and a text that it is for
+//   "Wedding toast."  "12 comments"     no sentence: it names what the rest is
+//   "About me"  "200 OK"  "Tom"         a line that is none: a heading, a prompt, a signature
+//   "What job does she have?"           it asks of somebody of whom only the rest can tell
+//   "Where do you live? I live in …"    an interview, which answers itself
+//   "Find the subject." + 30 words in the first person: a request, and a text that it is for
+//   who says so (gate_source.c)
 //
-// Looked at before what is announced is marked, of what no marks show to be material.
-// All of the message is material then: what is the user's own in it is lost until it is said plainly.
+// Looked at before what is announced is marked, of what no marks show to be material. All of the
+// message is material then: what is the user's own in it is lost until it is said plainly.
 #include "memory/gate_look.h"
 
 static const uint64_t FIRST = GATE_BIT(SELF) | GATE_BIT(MINE) | GATE_BIT(ME);
@@ -98,21 +99,25 @@ static bool is_order(const struct gate_text *t, const struct gate_sentence *s)
            gate_is_style(t, s);
 }
 
-static bool has_copula(const struct gate_text *t, const struct gate_sentence *s)
+// A verb, behind what it is said of.
+static bool has_verb(const struct gate_text *t, const struct gate_sentence *s)
 {
-    static const char *const words[] = {"is", "are", "was", "were", "s", "re", "has", "have", "ist",
-                                        "sind", "war", "est", "sont", "es", "son", "sao", "e"};
+    static const char *const words[] = {
+        "is", "are", "was", "were", "s", "re", "has", "have", "had", "can", "could", "will",
+        "would", "may", "did", "does", "sounds", "looks", "feels", "seems", "helps", "makes",
+        "sucks", "hurts", "works", "means", "takes", "keeps", "gives", "brings",
+        "ist", "sind", "war", "hat", "est", "sont", "es", "son", "sao", "e"};
 
-    for (uint32_t i = s->from; i < s->to; i++)
-        if (is_word(t, i) && LOOK_ANY(t, i, words))
+    for (uint32_t i = first_word(t, s) + 1; i < s->to; i++)
+        if (is_word(t, i) && (LOOK_ANY(t, i, words) || is(token_at(t, i)->is, GATE_BIT(THIRD))))
             return true;
     return false;
 }
 
-// "Some music", "a gym": an object of its own.
+// "Some music", "a gym", "five questions": an object of its own. "The subject" is another's.
 static bool has_object(const struct gate_text *t, const struct gate_sentence *s)
 {
-    static const char *const articles[] = {"a", "an", "some", "any", "the", "ein", "eine", "einen",
+    static const char *const articles[] = {"a", "an", "some", "any", "ein", "eine", "einen",
                                            "un", "une", "una", "uno", "um", "uma", "des"};
 
     for (uint32_t i = s->from; i + 1 < s->to; i++)
@@ -154,138 +159,123 @@ static bool points_within(const struct gate_text *t, const struct gate_sentence 
     return false;
 }
 
-// A request or a question that means nothing without something else.
+// "Pancake recipe please."
+static bool names_wish(const struct gate_text *t, const struct gate_sentence *s)
+{
+    const uint64_t work = GATE_BIT(TASK) | GATE_BIT(STYLE) | GATE_BIT(TONGUE) | GATE_BIT(TEXT) |
+                          GATE_BIT(THIS) | GATE_BIT(THAT);
+    bool please = false;
+
+    for (uint32_t i = s->from; i < s->to; i++)
+        please |= is_word(t, i) && look_is(t, i, "please");
+    return please && contents(t, s) > 1 && !is(s->is, work);
+}
+
+// Whether it is talk whatever it says: in the first person, to the assistant, of what one seeks.
+static bool is_talk(const struct gate_text *t, const struct gate_sentence *s)
+{
+    const uint64_t others = GATE_BIT(OTHER) | GATE_BIT(KIN) | GATE_BIT(TASK);
+
+    if (is(s->is, GATE_BIT(SELF) | GATE_BIT(MINE) | GATE_BIT(REMIND) | GATE_BIT(LETS)))
+        return true;
+    if (is(s->is, GATE_BIT(YOU)) && !is(s->is, GATE_BIT(PLEASE)))
+        return true;
+    if (is(s->is, GATE_BIT(ADVICE)) && !is(s->is, others))
+        return true;
+    return is_courtesy(t, s) || is_order(t, s) || names_wish(t, s);
+}
+
+// What a colon introduces is looked at elsewhere; that of "https://" introduces nothing.
+static bool introduces(const struct gate_text *t, const struct gate_sentence *s)
+{
+    for (uint32_t i = s->from; i + 1 < s->to; i++)
+        if (token_at(t, i)->kind == TOKEN_COLON &&
+            (token_at(t, i + 1)->at > token_at(t, i)->end || is_line_end(t, i + 1)))
+            return true;
+    return false;
+}
+
+static bool is_in_brackets(const struct gate_text *t, const struct gate_sentence *s)
+{
+    return t->text.ptr[token_at(t, s->from)->at] == '(';
+}
+
+// A sentence that is none, or means nothing without something else.
 static bool lacks_object(const struct gate_text *t, const struct gate_sentence *s)
 {
-    const uint64_t whole = GATE_BIT(SELF) | GATE_BIT(MINE) | GATE_BIT(REMIND);
-    bool advice = is(s->is, GATE_BIT(ADVICE)) && !is(s->is, GATE_BIT(OTHER) | GATE_BIT(KIN));
     const uint64_t asks = GATE_BIT(PLEASE) | GATE_BIT(TASK);
     const uint64_t work = asks | GATE_BIT(STYLE) | GATE_BIT(TONGUE);
+    uint32_t first = first_word(t, s);
 
-    if (s->words == 0 || s->words > LACKING_WORDS || is(s->is, whole) || advice || is_courtesy(t, s) ||
-        is_order(t, s) || (is(s->is, GATE_BIT(YOU)) && !is(s->is, GATE_BIT(PLEASE))) ||
-        (s->ends == TOKEN_BANG && !is(s->is, asks)))
+    if (s->words == 0 || s->words > LACKING_WORDS || is_talk(t, s) ||
+        introduces(t, s))
         return false;
     if (s->ends == TOKEN_ASK)
         return !is_whole_question(t, s) && !is(s->is, GATE_BIT(OTHER));
-    if ((has_copula(t, s) && !is(s->is, GATE_BIT(PLEASE))) || has_object(t, s) || (is(s->is, GATE_BIT(ME)) && contents(t, s)))
+    if (s->ends == TOKEN_BANG && !is(s->is, asks))
         return false;
-    return is(s->is, work) || points_within(t, s);
+    bool states = has_verb(t, s) && !is(s->is, GATE_BIT(PLEASE));
+    if (states || has_object(t, s) || (is(s->is, GATE_BIT(ME)) && contents(t, s)))
+        return false;
+    // "They left.", "Looking for a plumber.", "Nice weather here."
+    const uint64_t begins = GATE_BIT(OTHER) | GATE_BIT(WISH) | GATE_BIT(NOT) | GATE_BIT(LEAD);
+    if (is(s->is, work) || points_within(t, s))
+        return true;
+    return !s->unknown && !is(token_at(t, first)->is, begins) && !is_in_brackets(t, s) &&
+           contents(t, s) > 0;
+}
+
+// "What job does she have?": nobody in the message is she, unless somebody was named before.
+static bool asks_of_stranger(const struct gate_sentence *s, uint64_t before)
+{
+    const uint64_t known = GATE_BIT(SELF) | GATE_BIT(MINE);
+
+    return s->ends == TOKEN_ASK && is(s->is, GATE_BIT(OTHER)) && !is(s->is, known) &&
+           !is(before, GATE_BIT(KIN) | GATE_BIT(OTHER));
+}
+
+// "Where do you live? I live …", "What is your city? I live …"
+static bool answers_itself(const struct gate_text *t, const struct gate_sentence *s)
+{
+    static const char *const verbs[] = {"live", "work", "name", "old", "job", "from", "wohnst",
+                                        "habites", "vives", "abiti"};
+    uint32_t first = first_word(t, s);
+    bool yours = false;
+
+    if (s->ends != TOKEN_ASK || !is(s->is, GATE_BIT(YOU)) || is(s->is, FIRST) ||
+        !is(token_at(t, first)->is, GATE_BIT(ASK)) || sentence_end(t, s) >= t->text.len ||
+        !is(s[1].is, GATE_BIT(SELF) | GATE_BIT(MINE)))
+        return false;
+    for (uint32_t i = first; i < s->to; i++)
+        yours |= is_word(t, i) && (LOOK_ANY(t, i, verbs) || look_is(t, i, "your"));
+    return yours;
+}
+
+// "Me: …" and "You: …": a talk, copied.
+static bool opens_as_role(const struct gate_text *t, const struct gate_sentence *s)
+{
+    return s->to > s->from + 1 && is(token_at(t, s->from)->is, FIRST | GATE_BIT(YOU)) &&
+           token_at(t, s->from + 1)->kind == TOKEN_COLON;
 }
 
 // A line of its own that is no sentence of talk.
 static bool is_bare_line(const struct gate_text *t, const struct gate_sentence *s)
 {
-    const uint64_t talk = GATE_BIT(SELF) | GATE_BIT(MINE) | GATE_BIT(YOU) | GATE_BIT(ADVICE) |
-                          GATE_BIT(LETS);
     bool begins = s->from == 0 || is_line_end(t, s->from - 1);
     bool ends = begins ? s->to == t->tokens.len || is_line_end(t, s->to - 1)
                        : s->ends == TOKEN_LINE || s->ends == TOKEN_BREAK;
     bool finished = s->ends == TOKEN_STOP || s->ends == TOKEN_ASK || s->ends == TOKEN_BANG;
     uint32_t first = first_word(t, s);
 
-    // What a colon introduces is looked at elsewhere; that of "https://" introduces nothing.
-    for (uint32_t i = s->from; i + 1 < s->to; i++)
-        finished |= token_at(t, i)->kind == TOKEN_COLON &&
-                    (token_at(t, i + 1)->at > token_at(t, i)->end || is_line_end(t, i + 1));
-    if (s->words == 0 || !ends || finished || (s->from == 0 && s->to == t->tokens.len))
+    if (s->words == 0 || !ends || finished || introduces(t, s) ||
+        (s->from == 0 && s->to == t->tokens.len))
         return false;
-    if (is(s->is, talk) || is_courtesy(t, s) || is_order(t, s))
+    if (is_talk(t, s))
         return false;
     // "find me a gym", but not "About me"
     bool for_me = is(s->is, GATE_BIT(ME)) && !is(token_at(t, first)->is, GATE_BIT(SMALL));
     return !for_me && !is(token_at(t, first)->is, GATE_BIT(WISH)) &&
            !(is_whole_question(t, s) && opens_question(t, s));
-}
-
-// ---- who says so
-
-// "— my landlord.", a sentence of its own.
-static bool is_dashed_name(const struct gate_text *t, const struct gate_sentence *s)
-{
-    enum { NAME_WORDS = 3 };
-
-    return token_at(t, s->from)->kind == TOKEN_DASH && s->words <= NAME_WORDS &&
-           !is(s->is, GATE_BIT(SELF));
-}
-
-// Whether from token i to the sentence's end stand a name and a number, and nothing else: "Tom, 34".
-static bool is_name_and_number(const struct gate_text *t, const struct gate_sentence *s, uint32_t i)
-{
-    uint32_t names = 0, numbers = 0;
-
-    for (; i < s->to; i++) {
-        char c = t->text.ptr[token_at(t, i)->at];
-
-        if (!is_word(t, i))
-            continue;
-        numbers += c >= '0' && c <= '9';
-        names += is_content(token_at(t, i));
-        if (!(c >= '0' && c <= '9') && !is_content(token_at(t, i)))
-            return false;
-    }
-    return names && numbers;
-}
-
-static bool is_attributed(const struct gate_text *t, const struct gate_sentence *s)
-{
-    if (is_dashed_name(t, s))
-        return true;
-    if (t->text.ptr[token_at(t, s->from)->at] == '(' && is_name_and_number(t, s, s->from))
-        return true;
-    for (uint32_t i = s->from + 1; i + 1 < s->to; i++)
-        if (token_at(t, i)->kind == TOKEN_DASH && token_at(t, i - 1)->end < token_at(t, i)->at &&
-            is_name_and_number(t, s, i + 1))
-            return true;
-    return false;
-}
-
-// "#foodie", "@tom": a mark and a word behind it, in one, with a blank before.
-static bool is_tagged(const struct gate_text *t)
-{
-    for (size_t i = 0; i + 1 < t->tokens.len; i++) {
-        const struct gate_token *k = token_at(t, i);
-        char c = t->text.ptr[k->at], next = t->text.ptr[k->end < t->text.len ? k->end : k->at];
-
-        if (k->kind == TOKEN_MARK && (c == '#' || c == '@') && k[1].kind == TOKEN_WORD &&
-            k[1].at == k->end && !(next >= '0' && next <= '9') && (i == 0 || k[-1].end < k->at))
-            return true;
-    }
-    return false;
-}
-
-static bool is_from(const struct gate_text *t, uint32_t i)
-{
-    static const char *const from[] = {"from", "off", "von", "aus", "de", "da", "dal", "du", "van"};
-
-    return is_word(t, i) && LOOK_ANY(t, i, from);
-}
-
-// "This is what I got from the bot.", "That's what he says.", "This is from Ann."
-static bool is_about_message(const struct gate_text *t, const struct gate_sentence *s)
-{
-    static const char *const are[] = {"is", "s", "was"};
-    uint32_t i = first_word(t, s), next = i + 1;
-    bool what = false;
-
-    if (next >= s->to || (!look_is(t, i, "that") && !look_is(t, i, "this")) ||
-        !is_word(t, next) || !LOOK_ANY(t, next, are))
-        return false;
-    for (uint32_t k = next; k < s->to; k++)
-        what |= is_word(t, k) && (look_is(t, k, "what") || look_is(t, k, "how"));
-    return is(s->is, GATE_BIT(TEXT)) || (what && is(s->is, GATE_BIT(SAY) | GATE_BIT(GOT))) ||
-           (next + 1 < s->to && is_from(t, next + 1));
-}
-
-// "Copied from a forum.", "Got this from my landlord."
-static bool tells_source(const struct gate_text *t, const struct gate_sentence *s)
-{
-    uint32_t i = first_word(t, s);
-
-    if (i == s->to || !is(token_at(t, i)->is, GATE_BIT(GOT)) || is(s->is, GATE_BIT(SELF)))
-        return false;
-    bool this = i + 1 < s->to && is(token_at(t, i + 1)->is, GATE_BIT(THIS) | GATE_BIT(THAT));
-    return i + 1u + this < s->to && is_from(t, i + 1u + this);
 }
 
 // ---- all of it
@@ -295,28 +285,31 @@ static bool is_request(const struct gate_sentence *s)
     return is(s->is, GATE_BIT(TASK)) && !is(s->is, FIRST | GATE_BIT(YOU));
 }
 
-static bool is_beside(const struct gate_text *t, const struct gate_sentence *s)
+static bool is_beside(const struct gate_text *t, const struct gate_sentence *s, uint64_t before)
 {
-    if (is_attributed(t, s) || is_about_message(t, s) || tells_source(t, s))
+    if (gate_tells_source(t, s) || asks_of_stranger(s, before) || answers_itself(t, s))
         return true;
     return is_all_own(t, s) && (lacks_object(t, s) || is_bare_line(t, s));
 }
 
 bool gate_is_beside(const struct gate_text *t)
 {
-    bool first = false, beside = is_tagged(t), request = false;
-    uint32_t words = 0;
+    bool beside = gate_is_tagged(t), request = false;
+    uint32_t words = 0, roles = 0;
+    uint64_t before = 0;
 
     for (size_t i = 0; i < t->sentences.len; i++) {
         const struct gate_sentence *s = sentence_at(t, i);
+        bool asks = is_request(s);
 
         if (s->words == 0)
             continue;
-        first |= is(s->is, FIRST);
-        bool asks = is_request(s);
         words += asks ? 0 : s->words;
         request |= asks && is_all_own(t, s);
-        beside |= is_beside(t, s);
+        roles += opens_as_role(t, s);
+        beside |= is_beside(t, s, before);
+        before |= s->is;
     }
-    return first && (beside || (request && words > STORY_WORDS));
+    beside |= roles > 1 || (request && words > STORY_WORDS);
+    return is(before, FIRST) && beside;
 }

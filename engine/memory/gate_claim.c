@@ -123,7 +123,9 @@ static uint32_t question_from(const struct gate_look *l)
     uint32_t words = 0;
     bool tag = false, you = false;  // "…, do you?" asks of somebody else
     for (uint32_t i = at; i < s->to; i++) {
-        you |= at > s->from && names_something(l, i);  // "…, is sushi ok?" of something else
+        // "…, is sushi ok?", "…, any tips?" of something else
+        you |= at > s->from && (names_something(l, i) ||
+                                is(token_at(l->t, i)->is, GATE_BIT(ADVICE)));
         you |= at > s->from && is(token_at(l->t, i)->is, GATE_BIT(YOU));
         tag |= words == 0 && is(token_at(l->t, i)->is, GATE_BIT(TAG));
         words += token_at(l->t, i)->kind == TOKEN_WORD;
@@ -164,7 +166,9 @@ static const char *no_supposition(struct gate_look *l)
         bool would = look_is(l->t, i, "d") && i > 0 && token_at(l->t, i)->joined &&
                      is(token_at(l->t, i - 1)->is, GATE_BIT(SELF)) && !l->s->unknown;
 
-        if (!is(token_at(l->t, i)->is, GATE_BIT(IF)) && !would)
+        // "I'm on leave until March"
+        bool until = i > l->last && (look_is(l->t, i, "until") || look_is(l->t, i, "otherwise"));
+        if ((!is(token_at(l->t, i)->is, GATE_BIT(IF)) && !would) || until)
             continue;
         if (wishes && is_polite(l, i))
             continue;
@@ -180,11 +184,19 @@ static const char *no_report(struct gate_look *l)
         return NULL;
     if (gate_is_reported(l->t, l->s, UINT32_MAX) || is(l->s->before, GATE_BIT(SAY)))
         return "it tells what somebody else says";
-    for (uint32_t i = l->s->from; i < l->first; i++)
-        if (is(token_at(l->t, i)->is, GATE_BIT(YOU)) &&
-            look_between(l, i + 1, i + 4 < l->s->to ? i + 4 : l->s->to,
-                        GATE_BIT(STORE) | GATE_BIT(SAY)))
-            return "it tells what the assistant is to have kept";
+    // "your previous conversations", "you think that I …"
+    static const char *const kept[] = {"conversation", "conversations", "chat", "chats", "session",
+                                       "sessions", "notes", "records", "think", "assume",
+                                       "believe", "thought", "logs"};
+    for (uint32_t i = l->s->from; i < l->first; i++) {
+        uint32_t end = i + 4 < l->first ? i + 4 : l->first;
+        bool you = is(token_at(l->t, i)->is, GATE_BIT(YOU));
+
+        for (uint32_t k = i + 1; you && k < end; k++)
+            if (is(token_at(l->t, k)->is, GATE_BIT(STORE) | GATE_BIT(SAY)) ||
+                (token_at(l->t, k)->kind == TOKEN_WORD && LOOK_ANY(l->t, k, kept)))
+                return "it tells what the assistant is to have kept";
+    }
     return NULL;
 }
 
@@ -241,6 +253,21 @@ static uint32_t now_from(const struct gate_look *l)
     return from;
 }
 
+// "My cat Biscuit won't eat": what denies has the cat for its subject, and the name stands.
+static bool is_apposed(const struct gate_look *l)
+{
+    enum { BETWEEN = 2 };
+    static const char *const copulas[] = {"is", "s", "are", "was", "ist", "est", "es"};
+
+    for (uint32_t i = l->first; i-- > l->from && i + BETWEEN >= l->first;) {
+        if (token_at(l->t, i)->kind != TOKEN_WORD || LOOK_ANY(l->t, i, copulas))
+            return false;
+        if (is(token_at(l->t, i)->is, GATE_BIT(MINE)))
+            return i + 1 < l->first;
+    }
+    return false;
+}
+
 // What denies stands before the value in its clause, or behind it before a comma: "I live here, not
 // there" denies nothing of "here". "No, I …" answers.
 static bool is_denied(const struct gate_look *l)
@@ -250,6 +277,8 @@ static bool is_denied(const struct gate_look *l)
         bool answers = k->kind == TOKEN_WORD && i + 1 < l->s->to && k[1].kind == TOKEN_COMMA &&
                        (i == l->s->from);
 
+        if (i > l->last && is_apposed(l))
+            return false;
         if (i > l->last && (k->kind == TOKEN_COMMA || opens_other(l, i)))
             return false;
         if (is(k->is, GATE_BIT(NOT)) && !answers)

@@ -58,13 +58,35 @@ static bool is_order(const struct gate_text *t, const struct gate_sentence *s)
     return false;
 }
 
+// "Explain the tax system to me.", "Explain how it works.": of a thing that the request names.
+static bool is_explained(const struct gate_text *t, const struct gate_sentence *s, uint64_t kinds)
+{
+    static const char *const verbs[] = {"explain", "compare", "erklare", "explique", "explica",
+                                        "spiega"};
+    const uint64_t text = GATE_BIT(THIS) | GATE_BIT(THAT) | GATE_BIT(TEXT) | GATE_BIT(MINE) |
+                          GATE_BIT(SELF) | GATE_BIT(SAY);
+    uint32_t named = 0;
+    bool verb = false;
+
+    for (uint32_t i = s->from; i < s->to; i++) {
+        const struct gate_token *k = token_at(t, i);
+
+        if (k->kind == TOKEN_COLON || !is_own(t, k))
+            return false;
+        for (size_t v = 0; v < sizeof(verbs) / sizeof(*verbs); v++)
+            verb |= k->kind == TOKEN_WORD && slice_is(token_key(t, k), verbs[v]);
+        named += k->kind == TOKEN_WORD && k->is == 0 && k->key_len > 3;
+    }
+    return verb && named && !is(kinds, text);
+}
+
 // A request about a text, as far as its words tell.
 static bool is_textual(const struct gate_text *t, const struct gate_sentence *s, uint64_t kinds)
 {
     const uint64_t object = GATE_BIT(THIS) | GATE_BIT(THAT) | GATE_BIT(TEXT) | GATE_BIT(TONGUE);
     bool self = false, asked = false, task = false;
 
-    if (is_order(t, s))
+    if (is_order(t, s) || is_explained(t, s, kinds))
         return false;
 
     for (uint32_t i = s->from; i < s->to; i++) {
@@ -473,6 +495,10 @@ static void forward(struct frame *f, size_t at, uint64_t kinds)
     // "Write a poem", "I want you to write one", but not "I write a blog"
     bool make = is(kinds, GATE_BIT(MAKE)) &&
                 (!is(kinds, GATE_BIT(SELF)) || is(kinds, GATE_BIT(YOU) | GATE_BIT(WISH)));
+    if (make && is_own_plan(t, s, kinds)) {
+        f->later = s->to < f->later ? s->to : f->later;
+        make = false;
+    }
     if (colon < s->to && is_source(t, colon))
         f->taken_back = sentence_end(t, s);
     if (colon < s->to) {
@@ -483,7 +509,7 @@ static void forward(struct frame *f, size_t at, uint64_t kinds)
     } else if (said || got || always || announces(kinds) || make) {
         gate_mark(t, sentence_start(t, s), sentence_end(t, s), WHY_INTRODUCED);
         mark_behind(f, s->to, WHY_INTRODUCED);
-    } else if (is_work_order(t, s) && !is_order(t, s)) {
+    } else if (is_work_order(t, s) && !is_order(t, s) && !is_explained(t, s, kinds)) {
         gate_mark(t, sentence_start(t, s), sentence_end(t, s), WHY_WORKED);
     }
 }

@@ -6,6 +6,7 @@
 //   gate_sight.c  what nobody sees
 //   gate_frame.c  what sentences announce: texts to be worked on, plays, letters; what turns begin
 //   gate_beside.c texts that nothing announces, betrayed by what stands beside them
+//   gate_source.c who says so, and where it was found
 //   gate_paragraph.c verse, and what is too long for talk
 //   gate_opening.c what opens a statement and says nothing of it
 //   gate_claim.c  whether a sentence states a claim
@@ -139,6 +140,13 @@ bool gate_is_promise(const struct gate_text *t, const struct gate_sentence *s);
 // ---- gate_frame.c
 
 void gate_frame(struct gate *g);
+
+// ---- gate_source.c
+
+// Whether a sentence is about the message itself: whose it is, where it was found.
+bool gate_tells_source(const struct gate_text *t, const struct gate_sentence *s);
+// Whether the message has marks of a post.
+bool gate_is_tagged(const struct gate_text *t);
 
 // ---- gate_beside.c
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // gate_opening.c: words that lead to a statement and say nothing of it.
 //
-// "You should know that I live in Ghent", "Can you remember that I …?", "Remember: I …", said to the
-// assistant by who then speaks in the first person, state what follows. The words keep their place
-// and lose what they would mean by themselves: a duty, a question, an order to a memory. Only at
-// the beginning of a message, a greeting aside, and only before a first person: "Remember that the
-// user lives in Ghent" is no user's statement, and in the middle of a text it is the text's.
+// "You should know that I live in Ghent", "Can you remember that I …?", "Remember: I …": said to
+// the assistant by who then speaks in the first person, they state what follows. Words keep their
+// place and lose what they would mean by themselves: a duty, a question, an order to a memory. Only
+// at the beginning of a message, a greeting aside, and only before a first person: "Remember that
+// the user lives in Ghent" is no user's statement, and in the middle of a text it is the text's.
 #include "memory/gate_int.h"
 
 #include <string.h>

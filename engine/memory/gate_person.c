@@ -45,6 +45,12 @@ static bool is_said_by_self(const struct gate_text *t, const struct gate_sentenc
     // "I told him …": what one tells others need not be so.
     if (say + 1 < s->to && is(token_at(t, say + 1)->is, GATE_BIT(OTHER) | GATE_BIT(KIN)))
         return false;
+    // "Two weeks ago I said …": what is quoted of another day is no statement of this one.
+    static const char *const then[] = {"ago", "last", "earlier", "previous", "session", "before",
+                                       "yesterday", "once"};
+    for (uint32_t i = s->from; i < say; i++)
+        if (token_at(t, i)->kind == TOKEN_WORD && LOOK_ANY(t, i, then))
+            return false;
     for (uint32_t i = say; i-- > s->from && words < AROUND_WORDS;) {
         const struct gate_token *k = token_at(t, i);
 
@@ -144,6 +150,9 @@ const char *look_opens(struct gate_look *l)
         if (words++ == 0 && is_preposition(l->t, i))
             may = 3;
         led |= is(k->is, FIRST);
+        // "When I run it I get I live …"
+        if (led && i + 1 == self && is(k->is, GATE_BIT(GOT)) && !is(k->is, GATE_BIT(LEAD)))
+            return "what stands before the first person is not the user's";
         if (led && !is(k->is, never))
             continue;
         bool known = (is(k->is, fine) && !is(k->is, never)) || (c >= '0' && c <= '9');
@@ -308,9 +317,25 @@ static bool is_answer(const struct gate_look *l)
     return is_so;
 }
 
+// "Hey! Piotr here."
+static bool is_named_here(const struct gate_look *l)
+{
+    enum { HERE_WORDS = 4 };
+    uint32_t next = look_next(l, l->last), i = l->s->from;
+
+    if (!look_has(l->claim->predicate, "name") || l->s->words > HERE_WORDS || next >= l->s->to ||
+        !look_is(l->t, next, "here") || l->s->ends == TOKEN_ASK)
+        return false;
+    while (i < l->first && (token_at(l->t, i)->kind != TOKEN_WORD ||
+                            is(token_at(l->t, i)->is, GATE_BIT(LEAD))))
+        i++;
+    return i == l->first;
+}
+
 const char *look_in_first_person(struct gate_look *l)
 {
-    if (look_reminds(l) || look_proposes(l) || is_named_plainly(l) || is_answer(l))
+    if (look_reminds(l) || look_proposes(l) || is_named_plainly(l) ||
+        is_named_here(l) || is_answer(l))
         return NULL;
     if (is_first_person(l) || (l->claim->style && asks_for_style(l)) || is_short_unknown(l))
         return NULL;

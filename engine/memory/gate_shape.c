@@ -246,7 +246,7 @@ static bool has_bracket(struct slice line)
 // Signs of pages and songs: they are all of the message.
 static bool is_page(struct slice line)
 {
-    static const char *const signs[] = {"\xc2\xa9", "\xe2\x98\x85", "\xe2\x98\x86",
+    static const char *const signs[] = {"\xe2\xad\x90", "\xc2\xa9", "\xe2\x98\x85", "\xe2\x98\x86",
                                         "\xe2\x99\xaa", "\xe2\x99\xab", "\xe2\x80\xbb",
                                         "\xc2\xb6", "\xe2\x96\xba", "\xe2\x9c\x93",
                                         " \xc2\xb7", "\xa0\xc2\xb7"};
