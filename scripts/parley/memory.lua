@@ -25,9 +25,12 @@ local patterns = require "parley.memory_patterns"
 local prompts = require "parley.memory_prompts"
 local state = require "parley.memory_state"
 local reflection = require "parley.memory_reflection"
+local asked = require "parley.memory_asked"
+local when = require "parley.memory_when"
 
 local M = {}
-local error, ipairs, pairs, pcall, table, type = error, ipairs, pairs, pcall, table, type
+local error, ipairs, math, pairs, pcall = error, ipairs, math, pairs, pcall
+local table, type = table, type
 local _ENV = nil
 
 local CANDIDATES_MAX = 40   -- of one message
@@ -42,12 +45,17 @@ TYPES.trade = values.one_of(patterns.trades)
 TYPES.fix = { max = 5, strict = true, article = true, after_gap = true,
               no_first = values.types.thing.no_first, no = values.types.thing.no }
 
--- "Actually, it's Milan": a new value for what was said last.
+-- "Actually, it's Milan": a new value for what was said last. near: only if it is written almost
+-- like that; only: of these predicates.
 local CORRECTIONS = {
-    corrects = true, predicate = "",
-    "(actually|no|sorry|correction|wait) it is {fix}", "it is actually {fix}",
-    "i (mean|meant) {fix}", "(sorry|no|actually|wait) i (mean|meant) {fix}",
-    "make that {fix}", "correction {fix}", "(sorry|no|actually) make that {fix}",
+    { corrects = true, predicate = "",
+      "i (mean|meant) {fix}", "(sorry|no|actually|wait) i (mean|meant) {fix}",
+      "make that {fix}", "correction {fix}", "(sorry|no|actually) make that {fix}" },
+    { corrects = true, predicate = "", is = true,
+      "(actually|no|sorry|correction|wait) it is {fix}", "it is actually {fix}" },
+    { corrects = true, predicate = "", only = { lives_in = true, from = true },
+      "(no|sorry|actually) (in|from) {fix}" },
+    { corrects = true, predicate = "", near = true, "it is {fix}" },
 }
 
 -- ---- from patterns to what is found by
@@ -94,16 +102,19 @@ local function text_of(t, from, to, most)
 end
 
 -- Half a quotation is no value.
-local function value_text(t, from, to)
+local function value_text(t, from, to, without)
     local text = text_of(t, from, to, VALUE_MAX)
+    if text and without then
+        text = match.text(t, from, without[1] - 1) .. " " .. match.text(t, without[2] + 1, to)
+    end
     local _, marks = (text or ""):gsub('"', "")
     return marks % 2 == 0 and text or nil
 end
 
 -- The words of a pattern that is itself the value, behind those that only lead to it.
 local function whole_of(t, way, m, sentence)
-    local from, to = m.start, m.past - 1
-    for word in way.rule.whole:gmatch "%S+" do
+    local from, to = m.from or m.start, m.past - 1
+    for word in (m.from and "" or way.rule.whole):gmatch "%S+" do
         while from < to and t.w[from] ~= word do
             from = from + 1
         end
@@ -149,15 +160,79 @@ local function keep(found, candidate)
     end
 end
 
-local function correct(learner, t, found, spans, m)
-    local before = found[#found] or learner.before and learner.before()
-    local span = spans[1]
-    if not before or not span or before.negates or
-        not (learner.predicates[before.predicate] or {}).one then
-        return false
+-- ---- corrections
+
+-- How many letters are to be put in, left out or changed to make one of the other.
+local function distance(a, b)
+    local row = {}
+    for j = 0, #b do
+        row[j] = j
     end
-    local value = value_text(t, span[1], span[2])
-    if not value or before.predicate == "age" and not value:find "^%d+$" then
+    for i = 1, #a do
+        local before = row[0]
+        row[0] = i
+        for j = 1, #b do
+            local same = a:byte(i) == b:byte(j) and 0 or 1
+            before, row[j] = row[j], math.min(row[j] + 1, row[j - 1] + 1, before + same)
+        end
+    end
+    return row[#b]
+end
+
+local NEAR_MAX = 32  -- bytes of what is compared letter by letter
+
+-- "Ann" and "Anne", "Jon" and "John".
+local function is_near(a, b)
+    a, b = a:lower(), b:lower()
+    return a ~= b and #a > 2 and #b > 2 and #a <= NEAR_MAX and #b <= NEAR_MAX and
+        a:byte() == b:byte() and distance(a, b) <= 2
+end
+
+local function shape_of(text)
+    return text:find "^%d" and "number" or text:find "^[%u\195-\244]" and "name" or "word"
+end
+
+-- Whether a value may stand where another one stood.
+local function fits(learner, rule, t, span, value, before)
+    local shape, near = shape_of(value), is_near(before.value or "", value)
+    local known = learner.predicates[before.predicate]
+    if not (known and known.one) or before.negates or not before.value or
+        rule.only and not rule.only[before.predicate] or rule.near and not near or
+        before.predicate == "age" and not value:find "^%d+$" then
+        return false
+    elseif shape == "name" and not TYPES.name.take(t, span[1], span[2]) then
+        return false  -- "No, it's Tuesday"
+    end
+    return near or shape == shape_of(before.value) and not (rule.is and shape == "word")
+end
+
+-- What is put right: said just before, said in the turn before, or stated by the assistant.
+local function corrected(learner, rule, t, found, span, value)
+    local last = found[#found]
+    if last then
+        return fits(learner, rule, t, span, value, last) and last or nil
+    end
+    local said, stated = {}, {}
+    if learner.before then
+        said, stated = learner.before()
+    end
+    for _, list in ipairs { said, stated } do
+        for i = #list, 1, -1 do
+            local other = list[i]
+            local sure = i == #list and not other.unsure and not (other.greets and said[1])
+            if (sure or is_near(other.value or "", value)) and
+                fits(learner, rule, t, span, value, other) then
+                return other
+            end
+        end
+    end
+end
+
+local function correct(learner, rule, t, found, spans, m)
+    local span = spans[1]
+    local value = span and value_text(t, span[1], span[2])
+    local before = value and corrected(learner, rule, t, found, span, value)
+    if not before then
         return false
     end
     if found[#found] == before then
@@ -167,6 +242,8 @@ local function correct(learner, t, found, spans, m)
                   quote = text_of(t, m.start, span[2], QUOTE_MAX) })
     return true
 end
+
+-- ---- what a text says
 
 -- What one match says: true if it says anything.
 local function take(learner, t, found, sentence, way, m)
@@ -205,45 +282,90 @@ local function take(learner, t, found, sentence, way, m)
         negates = not negates
     end
     if rule.corrects then
-        return correct(learner, t, found, spans, m)
+        return correct(learner, rule, t, found, spans, m)
     end
     if learner.without[predicate] then
         return false
     end
     local subject = m.person and text_of(t, m.person[1], m.person[2], SUBJECT_MAX) or nil
+    local since = t.at and not negates and
+        when.since(t, sentence.first < m.start and sentence.first, spans[#spans][2] + 1,
+                   sentence.last, t.at, rule.event) or nil
     for _, span in ipairs(spans) do
-        local value = value_text(t, span[1], span[2])
+        local value = value_text(t, span[1], span[2], span.without)
         if value then
             keep(found, { predicate = predicate, kind = rule.kind, subject = subject, value = value,
-                          negates = negates or nil,
+                          negates = negates or nil, from = since,
                           quote = text_of(t, m.start, span[2], QUOTE_MAX) })
         end
     end
     return true
 end
 
-local function learn(learner, text)
+local function learn_words(learner, t)
     local found = {}
-    if #text > TEXT_MAX then
-        return found
-    end
-    local t = match.read(text)
-    t.capitals = text:find "%u%l" ~= nil
+    t.capitals = t.text:find "%u%l" ~= nil
     match.find(learner.index, t, function(_, sentence, way, m)
         return take(learner, t, found, sentence, way, m)
     end)
     return found
 end
 
--- What was said last before this turn, of which there is only one; nil: nothing.
-local function said_before(learner, view, turn)
+-- at: when it was said; nil: nobody knows.
+local function learn(learner, text, at)
+    if #text > TEXT_MAX then
+        return {}
+    end
+    local t = match.read(text)
+    t.at = at
+    return learn_words(learner, t), t
+end
+
+-- The turn before, of which there is only one; nil: none.
+local function turn_before(view, turn)
     for i = #view.history, 1, -1 do
         local other = view.history[i]
         if other.turn < turn.turn and not other.superseded then
-            local found = learn(learner, other.user)
-            return found[#found]
+            return other
         end
     end
+end
+
+-- What may be corrected in a turn: what the user said in the one before, and what the assistant
+-- said there of the user.
+local function said_before(learner, before)
+    local stated = asked.stated(before.assistant, function(t)
+        return learn_words(learner, t)
+    end)
+    local said = learn(learner, before.user)
+    return said, stated
+end
+
+-- What a turn's words say, with the turn before in mind.
+local function learn_turn(learner, view, turn)
+    local before = turn_before(view, turn)
+    local here = { index = learner.index, predicates = learner.predicates,
+                   without = learner.without }
+    here.before = before and function()
+        return said_before(learner, before)
+    end
+    local found, t = learn(here, turn.user, turn.at)
+    if not t or not before or #before.assistant == 0 then
+        return found
+    end
+    local predicate, spans, sentence = asked.answer(learner.questions, before.assistant, t)
+    local told = learner.without[predicate]
+    for _, other in ipairs(found) do
+        told = told or other.predicate == predicate and not other.subject
+    end
+    for _, span in ipairs(predicate and not told and spans or {}) do
+        local value = value_text(t, span[1], span[2], span.without)
+        if value then
+            keep(found, { predicate = predicate, value = value,
+                          quote = text_of(t, sentence.first, span[2], QUOTE_MAX) })
+        end
+    end
+    return found
 end
 
 -- ---- what a policy's `memory` is made of
@@ -302,10 +424,11 @@ local function learner_of(options)
     check_own(own, predicates)
     local index = match.index()
     add_rules(index, own, without, "memory.patterns")
-    add_rules(index, { CORRECTIONS }, without, "corrections")
+    add_rules(index, CORRECTIONS, without, "corrections")
     add_rules(index, patterns.rules, without, "memory_patterns.rules")
     add_rules(index, patterns.others, without, "memory_patterns.others")
-    local learner = { index = index, predicates = predicates, without = without }
+    local learner = { index = index, predicates = predicates, without = without,
+                      questions = asked.index() }
     check_examples(learner, own)
     return learner
 end
@@ -330,12 +453,7 @@ local function memory(options, by_rules, by_model)
     end
     if by_rules and out.extract == nil then
         out.extract = function(view, turn)
-            local here = { index = learner.index, predicates = learner.predicates,
-                           without = learner.without }
-            here.before = function()
-                return said_before(learner, view, turn)
-            end
-            return learn(here, turn.user)
+            return learn_turn(learner, view, turn)
         end
     end
     if by_model then

@@ -5,154 +5,24 @@
 --   "i [now] (live|am living) in {place}"
 --
 -- A pattern is words, in lower case: (a|b c) one of them, [a|b] one or none, {type} a value. Words
--- are matched one by one: contractions are taken apart ("I'm" is "i am"), adverbs such as "really"
--- may stand in between, and so may "not", "never" and "no longer", which make a denial of it.
+-- are matched one by one, as parley.memory_words reads them: adverbs such as "really" may stand in
+-- between, and so may "not", "never" and "no longer", which make a denial of it.
+-- ^ is where the value begins, if it is all that the pattern matches from there on.
 -- A pattern begins where a clause begins, never in a quotation, a question or behind an "if".
 --
 -- All is made for the call: nothing is kept. A text costs in the order of its words; a pattern is
 -- tried only where a word that it needs is there.
 
+local reading = require "parley.memory_words"
+
 local M = {}
 local error, ipairs, table = error, ipairs, table
 local _ENV = nil
 
-local WORDS_MAX = 2000     -- of one text that are looked at
+local set = reading.set
+M.set, M.read = set, reading.read
+
 local SENTENCE_MAX = 120   -- words of a sentence that a rule looks at: longer ones are no talk
-
-local function set(words)
-    local out = {}
-    for word in words:gmatch "%S+" do
-        out[word] = true
-    end
-    return out
-end
-
--- ---- words
-
-local CONTRACTIONS = {
-    ["i'm"] = { "i", "am" }, ["im"] = { "i", "am" }, ["i've"] = { "i", "have" },
-    ["ive"] = { "i", "have" }, ["i'll"] = { "i", "will" }, ["i'd"] = { "i", "would" },
-    ["we're"] = { "we", "are" }, ["we've"] = { "we", "have" }, ["we'll"] = { "we", "will" },
-    ["we'd"] = { "we", "would" }, ["you're"] = { "you", "are" }, ["they're"] = { "they", "are" },
-    ["he's"] = { "he", "is" }, ["she's"] = { "she", "is" }, ["it's"] = { "it", "is" },
-    ["that's"] = { "that", "is" }, ["there's"] = { "there", "is" }, ["here's"] = { "here", "is" },
-    ["what's"] = { "what", "is" }, ["let's"] = { "let", "us" },
-    ["don't"] = { "do", "not" }, ["dont"] = { "do", "not" }, ["doesn't"] = { "does", "not" },
-    ["didn't"] = { "did", "not" }, ["can't"] = { "can", "not" }, ["cannot"] = { "can", "not" },
-    ["cant"] = { "can", "not" }, ["won't"] = { "will", "not" }, ["isn't"] = { "is", "not" },
-    ["aren't"] = { "are", "not" }, ["ain't"] = { "am", "not" }, ["wasn't"] = { "was", "not" },
-    ["weren't"] = { "were", "not" }, ["haven't"] = { "have", "not" }, ["hasn't"] = { "has", "not" },
-    ["hadn't"] = { "had", "not" }, ["wouldn't"] = { "would", "not" },
-    ["couldn't"] = { "could", "not" }, ["shouldn't"] = { "should", "not" },
-}
-local ABBREVIATIONS = set "mr mrs ms dr prof st sr jr vs etc e.g i.e approx no inc ltd co"
-
--- The words of a text: lists of what they are in lower case (w), where they begin and end (s, e),
--- what stands before one (gap: "," or another mark; nil: a blank), which are quoted; and sentences,
--- as their first and last word with the mark at their end. Code and quoted lines are no words.
-local function put(t, word, s, e, gap, quoted)
-    local n = t.n + 1
-    t.n, t.w[n], t.s[n], t.e[n], t.gap[n], t.quoted[n] = n, word, s, e, gap, quoted
-end
-
-local function end_sentence(t, mark)
-    if t.n >= t.first then
-        t.sentences[#t.sentences + 1] = { first = t.first, last = t.n, mark = mark }
-        t.first = t.n + 1
-    end
-end
-
--- A word as it is written, from byte s on.
-local function put_word(t, raw, s, gap, quoted)
-    local word = raw:find("\226", 1, true) and raw:gsub("\226\128[\152\153]", "'") or raw
-    word = word:lower()
-    local e = s + #raw - 1
-    local parts = CONTRACTIONS[word]
-    if parts then
-        put(t, parts[1], s, e, gap, quoted)
-        put(t, parts[2], s, e, nil, quoted)
-    elseif word:find "'s$" and #word > 2 then
-        local owner = #raw - (raw:find "'s$" and 2 or 4)
-        put(t, word:sub(1, -3), s, s + owner - 1, gap, quoted)
-        put(t, "'s", s + owner, e, nil, quoted)
-    else
-        put(t, word, s, e, gap, quoted)
-    end
-end
-
--- The mark that ends a sentence behind a word, if there is one.
-local function mark_of(core, tail)
-    if tail:find("?", 1, true) then
-        return "?"
-    end
-    local mark = tail:match "[%.!;]"
-    if mark == "." and tail ~= "..." and
-        (ABBREVIATIONS[core:lower()] or core:find "^[A-HJ-Z]$") then
-        return nil
-    end
-    return mark
-end
-
-local DASHES = { ["\226\128\148"] = true, ["\226\128\147"] = true }
-
--- One run of characters between blanks, from byte s on.
-local function put_chunk(t, chunk, s)
-    local gap = t.before
-    if DASHES[chunk] then
-        t.before = "-"
-        return
-    end
-    if chunk:find "^\226\128\156" then
-        t.open, chunk, s = true, chunk:sub(4), s + 3
-    end
-    local shut = chunk:find("\226\128\157", 1, true)
-    local after = shut and chunk:sub(shut + 3) or ""
-    if shut then
-        chunk = chunk:sub(1, shut - 1)
-    end
-    local lead, core, tail = chunk:match "^([%(%[\"'*_~%-]*)(.-)([%.,!%?;:%)\"'*_~%-]*)$"
-    if lead == "[" and chunk:find "^%[%u[%w_]*%]" then
-        lead = ""  -- a mask such as [EMAIL_1] is a word
-        core, tail = chunk:match "^(%[[%w_]*%])(.*)$"
-    end
-    tail = tail .. after
-    t.open = t.open or lead:find('"', 1, true) ~= nil
-    gap = lead:find "[%(%-]" and "-" or gap
-    if core ~= "" then
-        put_word(t, core, s + #lead, gap, t.open or nil)
-        gap = nil
-    end
-    t.open = t.open and not (shut or tail:find('"', 1, true))
-    local mark = mark_of(core, tail)
-    if mark then
-        end_sentence(t, mark)
-        gap = nil
-    elseif tail:find "[,:%)%-]" then
-        gap = tail:match "[,:]" or "-"
-    end
-    t.before = gap
-end
-
-local function read(text)
-    local t = { text = text, n = 0, w = {}, s = {}, e = {}, gap = {}, quoted = {}, sentences = {},
-                first = 1 }
-    local code = false
-    for at, line in text:gmatch "()([^\n]+)" do
-        if line:find "^%s*```" then
-            code = not code
-        elseif not code and not line:find "^%s*[>|#]" then
-            t.before, t.open = nil, false
-            for pos, chunk in line:gmatch "()(%S+)" do
-                if t.n < WORDS_MAX then
-                    put_chunk(t, chunk, at + pos - 1)
-                end
-            end
-            end_sentence(t, ".")
-        end
-    end
-    return t
-end
-M.read = read
 
 -- ---- patterns
 
@@ -188,7 +58,9 @@ local function elements(pattern, types, where)
         end
         local mark = pattern:sub(at, at)
         local el, past
-        if mark == "(" or mark == "[" then
+        if mark == "^" then
+            el, past = { from = true }, at + 1
+        elseif mark == "(" or mark == "[" then
             local inside, behind = pattern:match(BRACKETS[mark], at)
             if not inside then
                 error(where .. ": '" .. mark .. "' is not closed", 0)
@@ -204,7 +76,7 @@ local function elements(pattern, types, where)
             el = { type = types[name], name = name }
         else
             local word
-            word, past = pattern:match("^([^%s%[%(%{]+)()", at)
+            word, past = pattern:match("^([^%s%[%(%{%^]+)()", at)
             el = { words = { { word } } }
         end
         out[#out + 1], at = el, past
@@ -269,6 +141,9 @@ end
 
 -- ---- matching
 
+-- Behind these a comma parts nothing: "No, it's Anne", "Hi, this is Tom".
+local CALLS = set "no sorry actually wait correction hi hello hey there everyone all"
+
 -- Past adverbs and words of denial, from word k on; what was denied: "not", "ended" or nil.
 local function skip(t, k, last, denied)
     local w, gap = t.w, t.gap
@@ -316,7 +191,7 @@ local function step_words(t, way, i, k, m)
                 break
             end
         end
-        if i == 1 or not t.gap[k] then
+        if i == 1 or not t.gap[k] or t.gap[k] == "," and CALLS[t.w[k - 1]] then
             for _, seq in ipairs(el.words) do
                 local past = literal(t, seq, at, m.last)
                 local over = past and step(t, way, i + 1, past, m)
@@ -379,7 +254,10 @@ function step(t, way, i, k, m)
         return k
     end
     local el = way.els[i]
-    if el.words then
+    if el.from then
+        m.from = k
+        return step(t, way, i + 1, k, m)
+    elseif el.words then
         return step_words(t, way, i, k, m)
     end
     return step_value(t, way, i, k, m)
@@ -393,7 +271,12 @@ local SUBJECTS = set [[you he she they we it who that this which how what why wh
 local OPENERS = set [[and but so because since as also although though while whereas plus yes no
     yeah yep ok okay well hi hello hey actually btw fyi now currently today sorry please thanks
     then oh anyway way nope sure right first second finally too guess honestly personally lately
-    recently]]
+    recently nowadays]]
+-- Words that say since when or at what time, before who does it: "Since last May I live in Rome".
+local TIMES = set [[since last in the at by day week month year spring summer autumn fall winter
+    moment yesterday today this morning these days january february march april may june july
+    august september october november december monday tuesday wednesday thursday friday saturday
+    sunday early late a few two three ago weeks months years]]
 local REPORTS = set "remember note mention forget aware add mentioned fact know told"
 local DOUBTS = set [[if unless suppose supposing imagine pretend whether said says saying wish
     asked writes wrote quote quotes joking kidding unlike lets assume assuming hypothetically]]
@@ -401,10 +284,21 @@ local QUESTIONS = set [[do does did is are am can could would should will what w
     how which have has may might shall whose]]
 local TAGS = set "right no yeah yes correct ok okay huh eh true remember"
 
+-- The word behind those that begin a sentence with a time, if somebody is named there.
+local function behind_time(t, first, last)
+    local k = first
+    while k < last and k - first < 6 and (TIMES[t.w[k]] or t.w[k]:find "^%d%d%d%d$") do
+        k = k + 1
+    end
+    return k > first and (t.w[k] == "i" or t.w[k] == "we" or t.w[k] == "my") and k or nil
+end
+M.behind_time = behind_time
+
 -- Where patterns may begin in a sentence: a list of word numbers.
 local function starts(t, sentence)
     local out = {}
     local first, last = sentence.first, sentence.last
+    local timed = behind_time(t, first, last)
     for k = first, last do
         local word = t.w[k]
         if DOUBTS[word] and not (word == "if" and k > first and t.w[k - 1] == "even") then
@@ -412,7 +306,7 @@ local function starts(t, sentence)
         end
         local before = t.w[k - 1]
         if not t.quoted[k] and
-            (k == first or t.gap[k] or OPENERS[before] and t.s[k] ~= t.s[k - 1] or
+            (k == first or k == timed or t.gap[k] or OPENERS[before] and t.s[k] ~= t.s[k - 1] or
              before == "that" and REPORTS[t.w[k - 2] or ""] or
              REPORTS[before] and before ~= "told" or
              before == "that" and t.w[k - 2] == "you" and t.w[k - 3] == "told" or
@@ -517,5 +411,5 @@ function M.is_name(t, k)
     return c:find "[%u\195-\244]" ~= nil
 end
 
-M.set, M.pronouns = set, PRONOUNS
+M.pronouns = PRONOUNS
 return M

@@ -9,8 +9,9 @@
 --               Without it, what is denied ends the value: "I don't live in Rome"
 --   negates     it ends the value: "I moved away from Rome"
 --   also        other rules may begin at the same word
---   whole       the value is all that the pattern matched, behind these words
+--   whole       the value is all that the pattern matched: from its ^ on, else behind these words
 --   closed      nothing may follow that makes something else of it
+--   event       it tells of a moment: "I moved to Rome last May" is so since then
 --   asks        questions say it too: "Could you remind me to …?"
 -- <words> stand for those below.
 -- The first rule that matches at a word takes it: what is narrower comes first.
@@ -52,6 +53,7 @@ M.predicates = {
     owns = { kind = circumstance, aliases = { "has", "drives", "possesses" } },
     plays = { kind = preference, aliases = { "instrument", "plays_instrument", "sport" } },
     speaks = { kind = circumstance, aliases = { "language", "languages", "native_language" } },
+    teaches = { kind = circumstance, aliases = { "teaching", "subject_taught" } },
     learning = { kind = circumstance, aliases = { "learns", "is_learning" } },
     allergic_to = { kind = circumstance, aliases = { "allergy", "allergies" } },
     diet = { kind = circumstance, one = true, aliases = { "dietary_preference" } },
@@ -86,7 +88,7 @@ M.predicates = {
 M.words = {
     partner = "wife|husband|partner|spouse|girlfriend|boyfriend|fiance|fiancee|fiancé|fiancée",
     child = "son|daughter|kid|child|baby|stepson|stepdaughter",
-    children = "son|daughter|kid|child|kids|children|sons|daughters",
+    children = "son|daughter|kid|child|baby|kids|children|sons|daughters",
     relative = "grandmother|grandma|grandfather|grandpa|uncle|aunt|cousin|niece|nephew",
     which = "older|younger|oldest|youngest|eldest|elder|big|little|baby|twin",
     number = "a|an|one|two|three|four|five|2|3|4",
@@ -104,6 +106,7 @@ M.words = {
         "marathon|race|recital|conference|audition|hearing",
     sort = "big|important|final|first|job|driving|doctor 's|dentist|dentist 's|medical",
     task = "project|paper|assignment|report|application|thesis|tax",
+    seasoned = "retired|freelance|full-time|part-time|junior|senior|trained",
     beginner = "beginner|newbie|novice|noob",
     expert = "an expert|a professional|an authority|a specialist|a pro|experienced|proficient|" ..
         "well versed|good|skilled",
@@ -112,7 +115,7 @@ M.words = {
     answers = "answers|replies|responses|explanations",
     simply = "simply|slowly|in simple terms|in plain english|in simple words|in layman 's terms|" ..
         "like i am five",
-    simple_words = "simple words|use plain language|use plain english|use simple language",
+    simple_words = "simple words|plain language|plain english|simple language",
     form = "bullet points|bullets|lists|tables|emojis|emoji|markdown|exclamation marks",
     units = "metric units|the metric system|imperial units|british spelling|american spelling|" ..
         "celsius|fahrenheit",
@@ -125,31 +128,34 @@ M.rules = {
       "my names {name}", "the name is {name}", "the name 's {name}", "name 's {name}" },
     { predicate = "called", denied = "",
       "(call|address) me {name}",
-      "(you can|you may|everyone|everybody|people|friends) call me {name}",
+      "(you can|you may|people|friends) call me {name}", "(everyone|everybody) calls me {name}",
       "my friends call me {name}", "i go by {name}", "i prefer to be called {name}",
       "i am (called|known as) {name}", "my nickname is {name}" },
+    { predicate = "age", also = true, "i am a {age} [year|years] old" },
     { predicate = "age",
       "i am {age}", "i (am turning|turn|turned|have turned|will be|will turn) {age}",
-      "i am a {age} year", "my age is {age}" },
+      "my age is {age}" },
     { predicate = "birthday", denied = "",
       "my birthday is [on|in] {date}", "my birthday 's [on|in] {date}", "i was born [on|in] {date}",
       "i (celebrate|celebrated) my birthday [on|in] {date}", "my date of birth is {date}" },
     { predicate = "from",
       "i was born [and raised] in {city}", "i was raised in {city}", "i grew up in {city}",
-      "i am [originally] from {city}", "i come from {city}", "i am a native of {city}",
+      "i am [originally] from {city}", "i (come|hail) from {city}", "i am a native of {city}",
       "my (hometown|home town|home country) is {city}" },
 
     -- ---- where
     { predicate = "lives_in", negates = true,
-      "i used to live in {place}", "i (moved|have moved) (away from|out of) {place}",
-      "i lived in {place}" },
+      "(i|we) used to live in {place}", "(i|we) (moved|have moved) (away from|out of) {place}",
+      "(i|we) lived in {place}" },
+    { predicate = "lives_in", event = true,
+      "(i|we) [have] [just] (moved|relocated) to {city}",
+      "(i|we) [have] [just] (moved|relocated) (from|out of) {place} to {city}",
+      "(i|we) (moved|relocated) back to {city}", "(i|we) [have] settled [down] in {city}" },
     { predicate = "lives_in",
       "(i|we) live and work in {place}", "(i|we) (<live>) in {place}",
-      "(i|we) [have] been living in {place}", "i have lived in {place}",
-      "(i|we) [have] [just] (moved|relocated) to {place}",
-      "(i|we) [have] [just] (moved|relocated) (from|out of) {place} to {place}",
-      "(i|we) (moved|relocated) back to {place}", "i am back living in {place}",
-      "(my home is|home is|home for me is) in {place}",
+      "(i|we) [have] been living in {place}", "(i|we) have lived in {place}",
+      "i am back living in {place}", "(my home is|home is|home for me is) in {place}",
+      "(my|our) (flat|apartment|house) is in {city}",
       "i am (living|based) (near|outside) {place}",
       "(i|we) live (near|outside|close to) {place}", "i call {city} home",
       "i am (living|based) in {place}" },
@@ -164,21 +170,29 @@ M.rules = {
     { predicate = "works_at", also = true,
       "i am (a|an) {trade} at {org}", "i work as (a|an) {job} (at|for) {org}" },
     { predicate = "works_as", also = true, "i work (at|for) {org} as (a|an) {job}" },
+    { predicate = "works_as", also = true, event = true,
+      "i (became|have become) (a|an) {job}", "i (got|started) a [new] job as (a|an) {job}",
+      "i [have] [just] (started|began) [working] as (a|an) {job}" },
+    { predicate = "from", also = true,
+      "i am (a|an) [<seasoned>] {trade} from {city}",
+      "i am (a|an) {age} [year|years] old {trade} from {city}" },
     { predicate = "works_as",
       "(i|we) [have] [been] (work|am working|working|worked) as (a|an|the) {job}",
       "i am employed as (a|an) {job}", "my (job|occupation|profession|job title) is {job}",
       "i work (full-time|part-time|freelance) as (a|an) {job}",
-      "i (became|have become) (a|an) {job}",
-      "i (got|started) a [new] job as (a|an) {job}", "i am (a|an) {job} (by trade|by profession)",
-       "i do {job} for a living", "i make a living as (a|an) {job}" },
+      "i am (a|an) {job} (by trade|by profession)", "i do {job} for a living",
+      "i make a living as (a|an) {job}" },
+    { predicate = "works_at", event = true,
+      "i [have] [just] (started|joined|got hired) (at|by) {org}",
+      "i [have] [just] joined {org} as", "i got a [new] job (at|with) {org}" },
     { predicate = "works_at",
       "i [have] [been] (work|am working|working|am employed) (at|for) {org}",
-      "i [have] [just] (started|joined|got hired|am starting) (at|by) {org}",
-      "i [have] [just] (joined|am joining) {org} as",
-      "my (employer|company) is {org}", "i got a [new] job (at|with) {org}",
+      "i have worked (at|for) {org} (since|for)", "i am starting (at|by) {org}",
+      "i am joining {org} as", "my (employer|company) is {org}",
       "i work full-time at {org}" },
     { predicate = "works_in",
       "i (work|am working) in {sector}", "i am in the {field} (business|industry|field|sector)" },
+    { predicate = "teaches", "i (teach|am teaching) {field}" },
     { predicate = "studies_at",
       "i (<attend>) {org}",
       "i am (a student|an undergrad|an undergraduate|studying) at {org}" },
@@ -191,6 +205,8 @@ M.rules = {
     -- ---- people and animals
     { predicate = "marital_status", whole = "am", denied = "", also = true, closed = true,
       "i am [happily|newly|recently] (married|single|divorced|engaged|widowed)" },
+    { predicate = "marital_status", whole = "", denied = "", event = true, also = true,
+      "(i|we) [have] [just] got ^ (married|divorced|engaged)" },
     { predicate = "partner", also = true, denied = "",
       "(my|our) (<partner>) 's name is {name}",
       "my (<partner>) is (called|named) {name}",
@@ -209,13 +225,16 @@ M.rules = {
       "(i|we) have (one|two|three|four) (kids|children|sons|daughters) {names}" },
     { predicate = "child", whole = "have", closed = true, denied = "",
       "(i|we) have a (son|daughter) and a (son|daughter)", "(i|we) have twins",
+      "(i|we) have (a|an) ^ [little|young|grown|teenage] (<children>)",
       "(i|we) have (<number>) [little|young|grown|teenage] (<children>|boys|girls|twins)" },
     { predicate = "sibling", also = true, denied = "",
       "my [<which>] (brother|sister|twin) 's name is {name}",
       "my [<which>] (brother|sister|twin) is (called|named) {name}",
       "my [<which>] (brother|sister|twin) {names}",
-      "i have (<number>) [<which>] (brother|sister|brothers|sisters) (called|named) {names}" },
+      "i have (<number>) [<which>] (brother|sister|brothers|sisters) (called|named) {names}",
+      "i have (<number>) [<which>] (brothers|sisters) {names}" },
     { predicate = "sibling", whole = "have", closed = true, denied = "",
+      "i have (a|an) ^ [<which>] (brother|sister)",
       "i have (<number>) [<which>] (brother|sister|brothers|sisters|siblings)" },
     { predicate = "parent", also = true, denied = "",
       "my (mother|mom|mum|father|dad) 's name is {name}",
@@ -295,24 +314,24 @@ M.rules = {
       "i have been (programming|coding|developing) (in|with) {skill}",
       "i know {skill} (well|by heart|inside out)", "i am familiar with {skill}" },
     { predicate = "answer_length", whole = "", denied = "",
-      "[please] (be|keep it|keep them|keep your answers|make it) (<length>|to the point)",
-      "[please] keep (answers|your replies|your answers|replies|things) (brief|short|concise)",
-      "i (prefer|like|want|need) (<length>) (<answers>)",
-      "[please] (give|answer with|go into) (me more|more) (detail|details)",
-      "[please] be (more detailed|more thorough|thorough|detailed)" },
+      "[please] (be|keep it|keep them|keep your answers|make it) ^ (<length>|to the point)",
+      "[please] keep (answers|your replies|your answers|replies|things) ^ (brief|short|concise)",
+      "i (prefer|like|want|need) ^ (<length>) (<answers>)",
+      "[please] ^ (give|answer with|go into) (me more|more) (detail|details)",
+      "[please] be ^ (more detailed|more thorough|thorough|detailed)" },
     { predicate = "answer_level", whole = "", denied = "",
-      "[please] (explain|put|say) (it|things|everything|this) (<simply>)",
-      "[please] explain (<simply>)",
-      "[please] (keep it|keep things) simple",
-      "[please] (no jargon|avoid jargon|use <simple_words>)",
-      "[you can|please] (be|get) (technical|as technical as you like)",
-      "[please] (skip|leave out) the basics",
-      "i (prefer|like) (simple|technical|in-depth) (explanations|answers|terms|language)" },
+      "[please] (explain|put|say) (it|things|everything|this) ^ (<simply>)",
+      "[please] explain ^ (<simply>)",
+      "[please] (keep it|keep things) ^ simple",
+      "[please] ^ (no jargon|avoid jargon)", "[please] use ^ (<simple_words>)",
+      "[you can|please] (be|get) ^ (technical|as technical as you like)",
+      "[please] ^ (skip|leave out) the basics",
+      "i (prefer|like) ^ (simple|technical|in-depth) (explanations|answers|terms|language)" },
     { predicate = "answer_form", whole = "", denied = "",
-      "[please] [always] use (<form>|<units>|examples)",
-      "[please] (do not use|never use|no|avoid|without|stop using) (<form>)",
-      "[please] (answer|reply|write) (with|using|in) (<form>|<units>|examples|full sentences)",
-      "i (prefer|like) (<form>|<units>|examples|step-by-step instructions)" },
+      "[please] [always] use ^ (<form>|<units>|examples)",
+      "[please] ^ (do not use|never use|no|avoid|without|stop using) (<form>)",
+      "[please] (answer|reply|write) ^ (with|using|in) (<form>|<units>|examples|full sentences)",
+      "i (prefer|like) ^ (<form>|<units>|examples|step-by-step instructions)" },
 
     { predicate = "reply_language", denied = "",
       "[please] [always] (answer|reply|respond|write|speak) [to me] in {language}",
@@ -405,9 +424,12 @@ M.rules = {
       "my [<sort>] (<event>) is {when}" },
 
     -- ---- the name that is only said: last, as it is the broadest
-    { predicate = "name", "i am {self}", "it is {self} here", "{self} here" },
+    { predicate = "name", "i am {self}", "(it|this) is {who} here", "{who} here",
+      "(hi|hello|hey) [there|everyone|all] (it|this) is {self}",
+      "(hi|hello|hey) [there|everyone|all] {who} here" },
     { predicate = "works_as", denied = "",
-      "i am (a|an) [retired|freelance|full-time|part-time|junior|senior|trained] {trade}" },
+      "i am (a|an) [<seasoned>] {trade}", "i am (a|an) {age} [year|years] old {trade}",
+      "i have been (a|an) [<seasoned>] {trade} (since|for)" },
 }
 
 -- What is said of somebody else: "my sister Anna lives in Lyon".
@@ -438,7 +460,8 @@ M.trades = [[accountant|actor|actress|architect|artist|baker|barista|bartender|b
     counselor|dancer|data analyst|data scientist|dentist|designer|developer|doctor|driver|
     economist|editor|electrician|engineer|entrepreneur|farmer|firefighter|florist|freelancer|
     game developer|graphic designer|hairdresser|historian|homemaker|illustrator|interpreter|
-    janitor|journalist|judge|lawyer|lecturer|librarian|linguist|manager|marketer|mathematician|
+    janitor|journalist|judge|locksmith|lawyer|lecturer|librarian|linguist|manager|marketer|
+    mathematician|
     mechanic|mechanical engineer|midwife|musician|nurse|nutritionist|painter|paramedic|pastor|
     personal trainer|pharmacist|photographer|physicist|pianist|pilot|plumber|police officer|
     postman|professor|programmer|project manager|product manager|psychologist|radiologist|

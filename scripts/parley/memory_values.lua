@@ -31,7 +31,8 @@ local NO_NAMES = set [[i a an the not so just in on at from to of and or but ver
     italian american british canadian indian chinese japanese korean swedish danish dutch polish
     irish scottish welsh russian turkish brazilian mexican swiss austrian greek portuguese
     norwegian finnish christian muslim jewish catholic buddhist hindu atheist vegan vegetarian
-    gay lesbian bi trans non-binary nonbinary lol omg yes no thanks currently]]
+    gay lesbian bi trans non-binary nonbinary lol omg yes no thanks currently nothing something
+    anything everything nobody somebody anybody everybody everyone anyone someone nice love]]
 local MONTHS = set [[january february march april may june july august september october november
     december jan feb mar apr jun jul aug sept sep oct nov dec spring summer autumn fall winter
     christmas easter valentine's halloween]]
@@ -57,12 +58,14 @@ local function name_from(t, k, last, most, any_case)
     return past > k and past or nil
 end
 
-local function name_type(most, any_case, ends)
+-- `ends`: nothing else follows; `no_ing`: "Raining here" is nobody.
+local function name_type(most, any_case, ends, no_ing)
     return {
         after_gap = true,
         take = function(t, k, last)
             local past = name_from(t, k, last, most, any_case)
-            if past and ends and past <= last and not t.gap[past] and t.w[past] ~= "and" and
+            if past and no_ing and t.w[past - 1]:find "ing$" or
+                past and ends and past <= last and not t.gap[past] and t.w[past] ~= "and" and
                 t.w[past] ~= "but" and t.w[past] ~= "from" then
                 return nil  -- "I am Ann", but not "I am Ann's", "I am Spider Man fan"
             end
@@ -150,6 +153,8 @@ M.one_of = function(words)
     return { take = one_of(words) }
 end
 
+local AGE_ENDS = set "and years yesterday today now last this in on but soon next"
+
 local function take_age(t, k, last)
     local n = t.w[k]:match "^(%d%d?%d?)$"
     local after = t.w[k + 1]
@@ -160,7 +165,7 @@ local function take_age(t, k, last)
     end
     if k < last and not years and not t.gap[k + 1] and after ~= "and" and after ~= "now" and
         after ~= "today" and after ~= "this" and after ~= "next" and after ~= "but" and
-        after ~= "soon" then
+        after ~= "soon" and after ~= "from" then
         return nil  -- "I am 30 minutes late"
     end
     return k + 1, { k, k }
@@ -203,7 +208,8 @@ local ADJECTIVES = set [[a an the two three four five one six little small big o
     huge beautiful adorable pet couple of]]
 local NAMED = set "called named"
 
--- "a dog called Rex", "two cats", "dog's name is Rex", "dog, Rex": with the name, if there is one.
+-- "a dog called Rex", "two cats", "dog, Rex": with the name, if there is one. Of "dog's name is
+-- Rex" and "dog is called Rex" what only joins them is no part of it.
 local function take_pet(t, k, last)
     local at = k
     while at <= last and at - k < 4 and ADJECTIVES[t.w[at]] and not t.gap[at + 1] do
@@ -218,21 +224,19 @@ local function take_pet(t, k, last)
         t.w[at - 1] == "four") then
         from = at - 1
     end
-    local n = past
+    local n, without = past, nil
     if t.w[n] == "'s" and t.w[n + 1] == "name" and t.w[n + 2] == "is" then
-        n = n + 3
+        n, without = n + 3, { n, n + 2 }
     elseif (t.w[n] == "is" or t.w[n] == "are") and NAMED[t.w[n + 1] or ""] then
-        n = n + 2
+        n, without = n + 2, { n, n }
     elseif NAMED[t.w[n] or ""] then
-        n = n + 1
-    elseif t.w[n] == "named" then
         n = n + 1
     end
     if n <= last then
         name = take_names(t, n, last)
     end
     if name and not (n == past and t.gap[n] and t.gap[n] ~= ",") then
-        return name, { from, name - 1 }
+        return name, { from, name - 1, without = without }
     end
     if t.gap[past] or past > last or not (t.w[past] == "'s" or match.is_name(t, past)) then
         return past, { from, past - 1 }
@@ -262,6 +266,8 @@ end
 
 -- ---- what follows a verb
 
+local STAYING = set "living working staying being"  -- "I love living here" is of here
+
 local function phrase(options)
     options.no_first = options.no_first or POINTERS
     options.no = options.no or VAGUE
@@ -272,12 +278,12 @@ M.types = {
     -- A name that is said to be one; one that merely stands there; several.
     name = name_type(4, true),
     ["self"] = name_type(3, false, true),
+    who = name_type(3, false, false, true),
     names = { take = take_names, list = true, after_gap = true },
     person = { take = take_person },
     age = { take = take_age },
     years = { take = function(t, k, last)  -- of children too
-        if t.w[k]:find "^%d$" and (k == last or t.gap[k + 1] or t.w[k + 1] == "and" or
-                                   t.w[k + 1] == "years") then
+        if t.w[k]:find "^%d$" and (k == last or t.gap[k + 1] or AGE_ENDS[t.w[k + 1]]) then
             return k + 1, { k, k }
         end
         return take_age(t, k, last)
@@ -287,12 +293,15 @@ M.types = {
         no_first = set "big huge massive bit such real true total" },
     date = { take = take_date },
     pet = { take = take_pets },
-    place = phrase { max = 6, parts = true, strict = true, stops = set [[with for since by as on
-        now to from near and or after before until during at right but about last next this my i]],
-        no_first = set [[it this that fear peace there here my your the a hope luck love shock
+    place = phrase { max = 6, parts = true, strict = true, proper = true,
+        stops = set [[with for since by as on now to from near and or after before until during at
+            right but about last next this my i]],
+        no_first = set [[it this that fear peace there here my your the hope luck love shock
             trouble such hell what now way general fact case order touch person bed need pain
-            tears different same]] },
-    city = phrase { max = 5, parts = true, strict = true, names = true,
+            tears different same]],
+        no = set [[good bad mind charge trouble transit progress fear peace hope luck love shock
+            pain need poverty]] },
+    city = phrase { max = 5, parts = true, strict = true, names = true, proper = true,
         stops = set [[with for since by as on now to and or after before until at right last next
             this about where in]] },
     job = phrase { max = 6, strict = true, article = true, stops = set [[at for in with and since
@@ -305,12 +314,12 @@ M.types = {
             becoming something first both times]] },
     field = phrase { max = 5, strict = true, stops = set [[at in for with and or since as on to
         by now again together abroad from it]], no_first = set [[hard it this that for to a the
-        all more my at in how what every about abroad up]],
+        on myself you him her them there here all more my at in how what every about abroad up]],
         no = set "hard lot day night time school" },
     sector = phrase { max = 4, strict = true, lower = true, stops = set [[at for in with and or
         since as on to by now again together abroad from]],
         no_first = set [[a an the my this that it town shifts teams bed]] },
-    thing = phrase { max = 9, list = true, strict = true, no_the = true,
+    thing = phrase { max = 9, list = true, strict = true, no_the = true, no_here = true,
         stops = set "since than where during" },
     item = phrase { max = 6, strict = true, article = true, stops = set [[to for in since with
         that and on from at of than or it last yesterday today recently where]],
@@ -350,7 +359,8 @@ M.types = {
     number = { take = one_of [[one|two|three|four|five|six|2|3|4|5|a|an]] },
     diet = { article = true, take = one_of [[
         vegetarian|vegan|pescatarian|a vegetarian|a vegan|a pescatarian|
-        gluten free|gluten-free|lactose intolerant|lactose-intolerant|coeliac|celiac|diabetic|
+        a coeliac|a celiac|gluten free|gluten-free|lactose intolerant|lactose-intolerant|coeliac|
+        celiac|diabetic|
         on a diet|keto|on keto|halal|kosher|teetotal|dairy free|dairy-free|gluten intolerant]] },
 }
 
@@ -361,18 +371,29 @@ local STOPS = set [[because but although though while if unless when which who w
     whenever even however]]
 local TRAIL = set [[now too currently though anyway tbh really today still again also yet
     actually right btw already sometimes often and or as the a an of to in with for at on from by
-    very so much most best just most etc myself]]
+    very so much most best just most etc myself originally]]
 local PAIRS = { days = "these", moment = "the", well = "as", lot = "a", much = "very",
                 now = "right", way = "the", far = "so", bit = "a", ["while"] = "a", more = "any",
                 longer = "any" }
 
+-- "in May", "in 2019", "two years ago"
+local function is_time(t, k)
+    local after = t.w[k + 1] or ""
+    return t.w[k] == "in" and (MONTHS[after] or after:find "^%d%d%d%d$") or t.w[k + 2] == "ago"
+end
+
+local ARTICLES = set "a an the my our some any"
+
 -- The last word of a value that begins at k; `list`: commas do not end it; `stops`: further words
 -- that do.
 local function extent(t, k, last, type_)
+    local some = type_.parts and ARTICLES[t.w[k]]  -- "a small village in Wales", "a flat near it"
     local stops, max = type_.stops, (type_.max or 8) * (type_.list and 3 or 1)
     for j = k + 1, last do
         local word, gap = t.w[j], t.gap[j]
-        local ends = STOPS[word] or stops and stops[word] or
+        local goes_on = some and (word == "in" or word == "near")
+        local ends = STOPS[word] or stops and stops[word] and not goes_on or
+            type_.parts and is_time(t, j) or
             gap and not ((gap == "," and (type_.list or type_.parts)) and not PRONOUNS[word]) or
             (word == "and" or word == "or" or word == "so") and PRONOUNS[t.w[j + 1] or "i"]
         if ends or j - k >= max then
@@ -403,7 +424,15 @@ local function trim(t, k, last)
     return last
 end
 
-local ARTICLES = set "a an the my our some any"
+-- "hiking here": of that place it says nothing; but "living here" is of that place alone: nil.
+local function without_here(t, k, last)
+    for j = k + 1, last do
+        if t.w[j] == "here" or t.w[j] == "there" then
+            return not STAYING[t.w[k]] and trim(t, k, j - 1) or nil
+        end
+    end
+    return last
+end
 
 -- Items of a list: { first, last } each.
 local function items(t, k, last)
@@ -466,6 +495,17 @@ end
 -- What has a name is written with a capital, if anything is in that text.
 local function is_written_so(t, type_, from, to)
     local the = t.w[from] == "the" or t.w[from] == "a"
+    while the and type_.names and from + 1 < to and not match.is_name(t, from + 1) do
+        from = from + 1  -- "a small village in Wales"
+    end
+    if type_.proper and not the and t.capitals then  -- "in constant fear" is no place
+        for k = from, to do
+            if match.is_name(t, k) then
+                return true
+            end
+        end
+        return false
+    end
     if type_.lower then
         return not match.is_name(t, from) or match.text(t, from, from):find "^%u+$" ~= nil
     end
@@ -485,23 +525,31 @@ function M.values(t, type_, span, last)
     end
     if not type_.take then
         to = trim(t, k, to)
+        to = type_.no_here and without_here(t, k, to) or not type_.no_here and to
+    end
+    if not to then
+        return {}
     end
     if type_.article and (t.w[k] == "a" or t.w[k] == "an" or t.w[k] == "the") and k < to then
         k = k + 1
     end
     local out = {}
-    for _, item in ipairs(span.items or type_.list and items(t, k, to) or { { k, to } }) do
+    for _, item in ipairs(span.items or type_.list and items(t, k, to) or
+                         { { k, to, without = span.without } }) do
         while type_.lead and item[1] < item[2] and type_.lead[t.w[item[1]]] do
             item[1] = item[1] + 1
         end
         local first = t.w[item[1]]
         item[2] = type_.take and item[2] or trim(t, item[1], item[2])
         local whole = item[1] == item[2] and first or nil
+        -- "in Nice", "in The Hague": what is written as a name is one.
+        local proper = type_.proper and t.capitals and match.is_name(t, item[1])
         if not points_back(t, type_, item[1], item[2]) and
             item[2] - item[1] + 1 >= (type_.min or 1) and
-            not (type_.no_first and type_.no_first[first]) and
-            not (type_.no and (type_.no[whole or ""] or
-                               type_.article and type_.no[t.w[item[2]]])) and
+            not (type_.no_first and type_.no_first[first] and not proper) and
+            not (type_.no and not proper and (type_.no[whole or ""] or
+                               (type_.article or type_.parts) and
+                               type_.no[t.w[item[2]]])) and
             not (type_.first and not (type_.first[first] and item[2] > item[1])) and
             is_written_so(t, type_, item[1], item[2]) and
             item[2] >= item[1] and
