@@ -167,16 +167,20 @@ static void add_note(char note[NOTE_BYTES], const char *more)
 static void note_memory(const struct check *c, const struct memory_rules *m, char note[NOTE_BYTES])
 {
     char text[NOTE_BYTES], model[MODEL_NAME_BYTES + 32] = "";
+    char rules[MEMORY_LANGUAGE_BYTES + 16] = "";
     if (!m->on || note_provider(c, m->use_model ? m->model : NULL, note))
         return;
     if (m->use_model)
         snprintf(model, sizeof(model), "%s%s%s", m->has_extract ? " and " : "",
                  m->model ? "the model " : "the bot's model", m->model ? m->model : "");
+    if (m->has_extract)
+        snprintf(rules, sizeof(rules), "rules%s%s%s", m->language[0] ? " (for " : "", m->language,
+                 m->language[0] ? ")" : "");
     if (!m->has_extract && !m->use_model)
         snprintf(text, sizeof(text), "of its users it remembers what its plans say");
     else
         snprintf(text, sizeof(text), "learns of its users by %s%s: %u predicate%s%s",
-                 m->has_extract ? "rules" : "", model, m->predicates_len,
+                 rules, model, m->predicates_len,
                  m->predicates_len == 1 ? "" : "s",
                  m->by_context ? ", each context for itself" : "");
     add_note(note, text);

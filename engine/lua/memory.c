@@ -7,6 +7,7 @@
 #include "base/embed.h"
 #include "base/hint.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "lua/freeze.h"
 #include "model/expiry.h"
 #include "model/fact.h"
@@ -374,6 +375,22 @@ LJMP static void read_core(lua_State *L, struct reading *r, int idx)
 // ---- all of it
 
 // The version of what extracts: the policy's file, and the library that it extracts with.
+LJMP static void read_language(lua_State *L, struct reading *r, int idx)
+{
+    struct slice text = read_text(L, r, idx, "language");
+
+    if (!text.ptr)
+        return;
+    r->at.path[r->at.depth++] = "language";
+    if (!text.len || text.len >= MEMORY_LANGUAGE_BYTES || strlen(text.ptr) != text.len ||
+        !utf8_valid(text))
+        keys_complain(L, &r->at, lua_pushfstring(L, "must be a language's name, such as "
+                                                    "\"English\", of %d bytes at most",
+                                                 MEMORY_LANGUAGE_BYTES - 1));
+    r->at.depth--;
+    memcpy(r->out->language, text.ptr, text.len);
+}
+
 static void write_version(const struct shape_source *source, struct memory_rules *m)
 {
     static const struct slice library = SLICE_LIT("scripts/parley/memory");
@@ -401,6 +418,7 @@ LJMP static void read_members(lua_State *L, struct reading *r, int idx, struct m
     m->has_extract = hooks->extract != LUA_NOREF;
     m->has_state = hooks->state != LUA_NOREF;
     m->has_reflect = hooks->reflect != LUA_NOREF;
+    read_language(L, r, idx);
     read_model(L, r, idx);
     read_prompts(L, r, idx);
     check_prompts(L, r);
@@ -420,9 +438,9 @@ LJMP static void read_members(lua_State *L, struct reading *r, int idx, struct m
 LJMP void memory_read(lua_State *L, int idx, const struct shape_source *source,
                       struct memory_rules *out, struct memory_hooks *hooks)
 {
-    static const char *const names[] = {"extract", "state", "reflect", "model", "prompts",
-                                        "predicates", "scope", "recall", "stale", "quarantine",
-                                        "reflect_after", "journal", "core"};
+    static const char *const names[] = {"extract", "state", "reflect", "language", "model",
+                                        "prompts", "predicates", "scope", "recall", "stale",
+                                        "quarantine", "reflect_after", "journal", "core"};
     struct reading r = {.at = {.source = source}, .out = out};
 
     *hooks = (struct memory_hooks){LUA_NOREF, LUA_NOREF, LUA_NOREF};

@@ -14,7 +14,8 @@ enum { MEMORY_RECALL_DEFAULT = 8, MEMORY_RECALL_MAX = 64, MEMORY_RECALL_TOKENS_D
        MEMORY_JOURNAL_BYTES_MAX = 64 << 10, MEMORY_PERSONA_BYTES_MAX = 4 << 10,
        MEMORY_HUMAN_BYTES_DEFAULT = 2 << 10, MEMORY_HUMAN_BYTES_MAX = 8 << 10,
        MEMORY_PROMPT_BYTES_MAX = 8 << 10, MEMORY_PREDICATES_MAX = 256,
-       MEMORY_PREDICATE_BYTES = 64, MEMORY_ALIASES_MAX = 16, MEMORY_VERSION_BYTES = 9 };
+       MEMORY_LANGUAGE_BYTES = 32, MEMORY_PREDICATE_BYTES = 64, MEMORY_ALIASES_MAX = 16,
+       MEMORY_VERSION_BYTES = 9 };
 #define MEMORY_STALE_DEFAULT_MS ((int64_t)90 * 24 * 3600 * 1000)
 #define MEMORY_QUARANTINE_DEFAULT_MS ((int64_t)30 * 24 * 3600 * 1000)
 
@@ -37,6 +38,7 @@ struct memory_rules {
 
     // Who extracts. Hooks are the policy's functions, without a model.
     bool has_extract, has_state, has_reflect;
+    char language[MEMORY_LANGUAGE_BYTES];  // that extract knows, by its own account; "": not said
     bool use_model;                  // a model is asked too, when a session is over
     char *model;                     // owned; "provider:model"; NULL: the bot's
     struct safe_buf extract_prompt;  // owned; with use_model none of the three is empty

@@ -333,6 +333,14 @@ function greet.desk(options) end
 ---@class parley.MemoryOptions: parley.Memory
 ---@field patterns? parley.MemoryPattern[]  What else people say of themselves.
 ---@field without? string[]                 Predicates that are not to be learnt.
+---@field language? string                  "English". Of another the rules are `patterns` alone.
+---@field words? parley.MemoryWords         Of the language of `patterns`, if it is another.
+
+-- Words, parted by blanks: { stops = "und aber seit", openers = "und", doubts = "wenn nicht" }.
+---@class parley.MemoryWords
+---@field stops? string     They end a value.
+---@field openers? string   Behind one a pattern may begin.
+---@field doubts? string    Behind one a sentence says nothing.
 
 -- Patterns of words and what they say: { "i (sail|row) with {thing}", predicate = "crew" }.
 ---@class parley.MemoryPattern
@@ -341,7 +349,9 @@ function greet.desk(options) end
 ---@field example? string[]    A sentence and the value in it; tried when the policy is loaded.
 ---@field denied? string       The predicate that "not" makes of it; "": none.
 ---@field negates? boolean     It ends the value.
----@field whole? string        The value is all that matched, behind these words.
+---@field whole? string        The value is all that matched: from a ^ in the pattern on, else
+---behind these words.
+---@field event? boolean       It tells of a moment: "last May" is since when it is so.
 ---@field also? boolean        Other patterns may begin at the same word.
 ---@field closed? boolean      Only if nothing else follows.
 ---@field asks? boolean        Also in questions.
@@ -350,7 +360,9 @@ function greet.desk(options) end
 ---@field predicates table<string, parley.Predicate>  Those that there are.
 local memory = {}
 
--- By rules: what is said in English in the first person. Nothing is asked of a model.
+-- By rules: what is said in English, in the first person, and what answers or corrects what the
+-- assistant said last. Nothing is asked of a model. Other languages: `language`, or `model` and
+-- `both`.
 ---@param options? parley.MemoryOptions
 ---@return parley.Memory
 function memory.rules(options) end

@@ -14,6 +14,15 @@
 --   },
 --   without = { "age", "diet" },                          -- what is not to be learnt
 --
+-- The rules that are there know English alone. For another language a policy brings its own:
+--
+--   language = "German",       -- instead of the English ones; `parley check` tells it
+--   words = { stops = "und aber seit", openers = "und", doubts = "wenn nicht" },
+--   patterns = { { "ich wohne in {place}", predicate = "lives_in" } },
+--
+-- stops end a value, behind openers a pattern may begin, behind doubts a sentence says nothing.
+-- Without `language` both are known, English and what the policy adds.
+--
 -- parley.memory_match says how patterns are written, parley.memory_values which {types} there are,
 -- parley.memory_patterns has all that are there already. An example is tried when the policy is
 -- loaded. Whether the user really says so is found out by the engine, not here: a fact that is
@@ -30,12 +39,13 @@ local when = require "parley.memory_when"
 
 local M = {}
 local error, ipairs, math, pairs, pcall = error, ipairs, math, pairs, pcall
-local table, type = table, type
+local table, tostring, type = table, tostring, type
 local _ENV = nil
 
 local CANDIDATES_MAX = 40   -- of one message
 local TEXT_MAX = 16384      -- bytes of a message that are looked at
 local QUOTE_MAX, VALUE_MAX, SUBJECT_MAX = 1000, 300, 64
+local ENGLISH = "English"
 
 local TYPES = {}
 for name, type_ in pairs(values.types) do
@@ -304,6 +314,7 @@ end
 
 local function learn_words(learner, t)
     local found = {}
+    t.words = learner.words
     t.capitals = t.text:find "%u%l" ~= nil
     match.find(learner.index, t, function(_, sentence, way, m)
         return take(learner, t, found, sentence, way, m)
@@ -345,12 +356,12 @@ end
 local function learn_turn(learner, view, turn)
     local before = turn_before(view, turn)
     local here = { index = learner.index, predicates = learner.predicates,
-                   without = learner.without }
-    here.before = before and function()
+                   without = learner.without, words = learner.words }
+    here.before = learner.questions and before and function()
         return said_before(learner, before)
     end
     local found, t = learn(here, turn.user, turn.at)
-    if not t or not before or #before.assistant == 0 then
+    if not t or not learner.questions or not before or #before.assistant == 0 then
         return found
     end
     local predicate, spans, sentence = asked.answer(learner.questions, before.assistant, t)
@@ -413,6 +424,27 @@ local function set_of(list)
     return out
 end
 
+local WORDS = { stops = true, openers = true, doubts = true }
+
+-- Words of another language, as sets.
+local function words_of(words)
+    if words == nil then
+        return nil
+    elseif type(words) ~= "table" then
+        error("memory.words: must be a table such as { stops = \"und aber\" }", 0)
+    end
+    local out = {}
+    for name, list in pairs(words) do
+        if not WORDS[name] then
+            error("memory.words." .. tostring(name) .. ": is none of stops, openers, doubts", 0)
+        elseif type(list) ~= "string" then
+            error("memory.words." .. name .. ": must be words, as in \"und aber\"", 0)
+        end
+        out[name] = match.set(list)
+    end
+    return out
+end
+
 local function learner_of(options)
     local predicates = merged(patterns.predicates, options.predicates)
     local without, own = set_of(options.without), options.patterns or {}
@@ -423,17 +455,23 @@ local function learner_of(options)
     end
     check_own(own, predicates)
     local index = match.index()
-    add_rules(index, own, without, "memory.patterns")
-    add_rules(index, CORRECTIONS, without, "corrections")
-    add_rules(index, patterns.rules, without, "memory_patterns.rules")
-    add_rules(index, patterns.others, without, "memory_patterns.others")
     local learner = { index = index, predicates = predicates, without = without,
-                      questions = asked.index() }
+                      words = words_of(options.words) }
+    add_rules(index, own, without, "memory.patterns")
+    if (options.language or ENGLISH) == ENGLISH then
+        add_rules(index, CORRECTIONS, without, "corrections")
+        add_rules(index, patterns.rules, without, "memory_patterns.rules")
+        add_rules(index, patterns.others, without, "memory_patterns.others")
+        learner.questions = asked.index()
+    elseif not own[1] then
+        error("memory.language: the rules know English alone: bring patterns of your own, as in " ..
+            "patterns = { { \"ich wohne in {place}\", predicate = \"lives_in\" } }", 0)
+    end
     check_examples(learner, own)
     return learner
 end
 
-local OURS = { patterns = true, without = true, predicates = true }
+local OURS = { patterns = true, without = true, predicates = true, words = true }
 
 local function memory(options, by_rules, by_model)
     options = options or {}
@@ -455,6 +493,7 @@ local function memory(options, by_rules, by_model)
         out.extract = function(view, turn)
             return learn_turn(learner, view, turn)
         end
+        out.language = options.language or ENGLISH
     end
     if by_model then
         out.model = options.model or true

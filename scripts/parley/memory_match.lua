@@ -294,19 +294,24 @@ local function behind_time(t, first, last)
 end
 M.behind_time = behind_time
 
+local NONE = {}
+
 -- Where patterns may begin in a sentence: a list of word numbers.
 local function starts(t, sentence)
-    local out = {}
+    local out, own = {}, t.words or NONE
+    local openers, doubts = own.openers or NONE, own.doubts or NONE
     local first, last = sentence.first, sentence.last
     local timed = behind_time(t, first, last)
     for k = first, last do
         local word = t.w[k]
-        if DOUBTS[word] and not (word == "if" and k > first and t.w[k - 1] == "even") then
+        local even_if = word == "if" and k > first and t.w[k - 1] == "even"
+        if doubts[word] or DOUBTS[word] and not even_if then
             return out
         end
         local before = t.w[k - 1]
         if not t.quoted[k] and
-            (k == first or k == timed or t.gap[k] or OPENERS[before] and t.s[k] ~= t.s[k - 1] or
+            (k == first or k == timed or t.gap[k] or
+             (OPENERS[before] or openers[before]) and t.s[k] ~= t.s[k - 1] or
              before == "that" and REPORTS[t.w[k - 2] or ""] or
              REPORTS[before] and before ~= "told" or
              before == "that" and t.w[k - 2] == "you" and t.w[k - 3] == "told" or

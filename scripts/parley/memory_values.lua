@@ -388,11 +388,12 @@ local ARTICLES = set "a an the my our some any"
 -- that do.
 local function extent(t, k, last, type_)
     local some = type_.parts and ARTICLES[t.w[k]]  -- "a small village in Wales", "a flat near it"
+    local own = t.words and t.words.stops
     local stops, max = type_.stops, (type_.max or 8) * (type_.list and 3 or 1)
     for j = k + 1, last do
         local word, gap = t.w[j], t.gap[j]
         local goes_on = some and (word == "in" or word == "near")
-        local ends = STOPS[word] or stops and stops[word] and not goes_on or
+        local ends = STOPS[word] or own and own[word] or stops and stops[word] and not goes_on or
             type_.parts and is_time(t, j) or
             gap and not ((gap == "," and (type_.list or type_.parts)) and not PRONOUNS[word]) or
             (word == "and" or word == "or" or word == "so") and PRONOUNS[t.w[j + 1] or "i"]

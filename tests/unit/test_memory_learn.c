@@ -228,7 +228,59 @@ static void test_memory_learn__own_patterns(void **state)
     policy_unref(p);
 }
 
+// Rules of another language: those alone, with its words that end a value, or make it doubtful.
+static void test_memory_learn__own_language(void **state)
+{
+    struct fixture *f = *state;
+    static const struct { const char *text, *name, *place; } cases[] = {
+        {"Ich heiße Jan und wohne in Ulm.", "Jan", NULL},
+        {"Ich bin Jan, und ich wohne in Bad Tölz und arbeite dort.", "Jan", "Bad Tölz"},
+        {"Ich lebe in Ulm seit März.", NULL, "Ulm"},
+        {"Ich wohne nicht in Ulm.", NULL, NULL},
+        {"Wenn ich groß bin, ich wohne in Ulm.", NULL, NULL},
+        {"My name is Jan. I live in Ulm.", NULL, NULL},
+    };
+    struct policy *p = load_text(f,
+        "local memory = require 'parley.memory'\n"
+        "return { memory = memory.rules { language = 'German',\n"
+        "  words = { stops = 'und aber seit', openers = 'und', doubts = 'wenn nicht' },\n"
+        "  patterns = { { 'ich (wohne|lebe) in {place}', predicate = 'lives_in',\n"
+        "    example = { 'Ich wohne in Ulm.', 'Ulm' } },\n"
+        "    { 'ich (heiße|bin) {name}', predicate = 'name' } } } }");
+    struct fact_candidates out;
+
+    assert_string_equal(p->info.memory.language, "German");
+    fact_candidates_init(&out);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *wanted[] = {cases[i].name, cases[i].place};
+        size_t n = 0;
+
+        learn(p, cases[i].text, &out);
+        for (int k = 0; k < 2; k++) {
+            if (!wanted[k])
+                continue;
+            if (n == fact_candidates_len(&out))
+                fail_msg("%s\nhas no %s", cases[i].text, wanted[k]);
+            assert_text(fact_candidates_at(&out, n++)->value, wanted[k]);
+        }
+        if (n != fact_candidates_len(&out))
+            fail_msg("%s", cases[i].text);
+    }
+    fact_candidates_release(&out);
+    policy_unref(p);
+    p = load_text(f, "return { memory = require('parley.memory').rules {} }");
+    assert_string_equal(p->info.memory.language, "English");
+    policy_unref(p);
+}
+
 static const struct { const char *options, *message; } refused[] = {
+    {"{ language = 'German' }", "memory.language: the rules know English alone: bring patterns of "
+                                "your own, as in patterns = { { \"ich wohne in {place}\""},
+    {"{ language = '' , patterns = { { 'ich bin {name}', predicate = 'name' } } }",
+     "memory.language: must be a language's name, such as \"English\", of 31 bytes at most"},
+    {"{ words = { stop = 'und' } }", "memory.words.stop: is none of stops, openers, doubts"},
+    {"{ words = { stops = { 'und' } } }", "memory.words.stops: must be words, as in \"und aber\""},
+    {"{ words = 3 }", "memory.words: must be a table such as { stops = \"und aber\" }"},
     {"{ patterns = { { 'i am {thing' , predicate = 'likes' } } }",
      "memory.patterns[1]: 'i am {thing' has no value such as {thing}"},
     {"{ patterns = { { 'i am {thingy}', predicate = 'likes' } } }",
@@ -363,8 +415,8 @@ static void test_memory_learn__models(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(sentences), TEST(costs), TEST(own_patterns), TEST(refused), TEST(corrections),
-        TEST(since), TEST(models),
+        TEST(sentences), TEST(costs), TEST(own_patterns), TEST(own_language), TEST(refused),
+        TEST(corrections), TEST(since), TEST(models),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
