@@ -247,19 +247,22 @@ enum { PARLEY_MEMORY_ALL = 1, PARLEY_MEMORY_FACTS = 2, PARLEY_MEMORY_KNOWLEDGE =
 /** What the scope's bot remembers of its user beyond one conversation (with a context: what holds
  * there): {user, bot, remembers, facts[], knowledge[], journal[{tier, session, at, text}],
  * core{tier, persona, human, at}}; remembers: whether its policy has it learn. Facts and knowledge
- * are {tier, fact, kind, subject, predicate, value, status, stale, scope, valid_from, valid_to,
- * recorded_at, retired_at, confirmed_at, confirmations, forgotten_at, superseded_by, earlier[],
- * evidence[{session, turn, quote, deleted, start, end, author, supported, negates, at, extractor,
- * policy, fact?}]}. `fact` is an id; status "active", "superseded", "forgotten" or "quarantined":
- * the user's own words do not bear it out, and it is never sent. `stale`: nobody confirmed it for
- * long, and it is sent as a question. valid_… is when it was so in the world, recorded_at and
- * retired_at when it was held to be so, and `earlier` has these four of the times before. scope is
- * "" for all contexts. A quote is bytes start to end of what was said; null if it was `deleted`. */
+ * are {tier, fact, kind, subject, predicate, value, status, stale, scope, context, valid_from,
+ * valid_to, recorded_at, retired_at, confirmed_at, confirmations, forgotten_at, superseded_by,
+ * earlier[], evidence[{session, turn, quote, deleted, start, end, author, supported, negates, at,
+ * extractor, policy, fact?, why?}]}. `fact` is an id; status "active", "superseded", "forgotten" or
+ * "quarantined": the user's own words do not bear it out, and it is never sent. `stale`: nobody
+ * confirmed it for long, and it is sent as a question. valid_… is when it was so in the world,
+ * recorded_at and retired_at when it was held to be so, and `earlier` has these four of the times
+ * before. scope is "" for all contexts, else a digest of the one in which it holds; context is that
+ * one's name, null where it is not known any more. A quote is bytes start to end of what was said;
+ * null if it was `deleted`. */
 PARLEY_API int parley_memory(parley *engine, const parley_scope *scope, unsigned what,
                              uint64_t *request, parley_error *error);
 /** Why one fact is remembered: {user, bot, remembers, fact{}, others[]}: as parley_memory tells it,
- * and the other values that its subject and predicate have or had. `fact` is an id, or 4 digits or
- * more that only it begins with. PARLEY_E_NOT_FOUND; PARLEY_E_USAGE: several begin so. */
+ * and the other values that its subject and predicate have or had; `why` says what evidence lacks
+ * to bear it out. `fact` is an id, or 4 digits or more that only it begins with, in either case.
+ * PARLEY_E_NOT_FOUND; PARLEY_E_USAGE: several begin so. */
 PARLEY_API int parley_fact(parley *engine, const parley_scope *scope, const char *fact,
                            uint64_t *request, parley_error *error);
 /** Forgets a fact, with the knowledge that rests on it alone: {user, bot, tier, fact, subject,

@@ -275,15 +275,20 @@ int parley_memory(parley *e, const parley_scope *scope, unsigned what, uint64_t 
     return ask_about(e, JOB_MEMORY, scope, &q, request, error);
 }
 
-// Of one fact, which is named by its id or how that begins.
+// Of one fact, which is named by its id or how that begins, in letters of either case.
 static int ask_fact(parley *e, enum job_verb verb, const parley_scope *scope, const char *fact,
                     uint64_t *request, parley_error *error)
 {
-    const struct question q = {.text = slice_str(fact ? fact : "")};
+    size_t len = fact ? strlen(fact) : 0;
+    char id[FACT_ID_BYTES];
     struct err err = ERR_INIT;
-    size_t digits = q.text.len ? strspn(fact, "0123456789abcdef") : 0;
-    if (digits == q.text.len && digits >= FACT_PREFIX_MIN && digits < FACT_ID_BYTES)
+    if (len >= FACT_PREFIX_MIN && len < FACT_ID_BYTES &&
+        strspn(fact, "0123456789abcdefABCDEF") == len) {
+        for (size_t i = 0; i <= len; i++)
+            id[i] = (char)(fact[i] >= 'A' && fact[i] <= 'F' ? fact[i] - 'A' + 'a' : fact[i]);
+        const struct question q = {.text = slice_of(id, len)};
         return ask_about(e, verb, scope, &q, request, error);
+    }
     err_set(&err, E_USAGE, "'%.64s' is no fact's id, nor the first %d digits or more of one; "
             "`parley memory` lists them", fact ? fact : "", FACT_PREFIX_MIN);
     return public_error(error, &err);

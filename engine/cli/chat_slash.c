@@ -171,6 +171,7 @@ static void slash_why(struct chat *chat, struct slice wanted)
 
 static void slash_memory(struct chat *chat, struct slice fact, bool forget)
 {
+    unsigned part = forget ? 0 : memory_part(fact);
     char id[NAME_MAX_BYTES];
     parley_scope scope;
 
@@ -182,10 +183,10 @@ static void slash_memory(struct chat *chat, struct slice fact, bool forget)
     chat_scope(chat, &scope);
     if (forget)
         memory_forget(chat->cli, &scope, id);
-    else if (fact.len)
+    else if (fact.len && !part)
         memory_why(chat->cli, &scope, id);
     else
-        memory_list(chat->cli, &scope, 0);
+        memory_list(chat->cli, &scope, part);
 }
 
 static void slash_pin(struct chat *chat, struct slice wanted, bool remove)

@@ -128,6 +128,8 @@ int why_print(struct cli *cli, const parley_scope *scope, uint32_t turn);
 // What is remembered (PARLEY_MEMORY_…); why one fact is; and that one is forgotten: in the format
 // that the options name.
 int memory_list(struct cli *cli, const parley_scope *scope, unsigned what);
+// The part of it that a word names: "all", "facts", "knowledge", "journal", "core"; 0: none.
+unsigned memory_part(struct slice word);
 int memory_why(struct cli *cli, const parley_scope *scope, const char *fact);
 int memory_forget(struct cli *cli, const parley_scope *scope, const char *fact);
 

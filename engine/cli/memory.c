@@ -24,6 +24,7 @@ static const struct column fact_columns[] = {
     {"confirmed_at", "CONFIRMED", KIND_TIME},
     {"confirmations", "CONFIRMATIONS", KIND_COUNT},
     {"superseded_by", "SUPERSEDED BY", KIND_TEXT},
+    {"context", "CONTEXT", KIND_TEXT},
 };
 // Of the first piece of evidence.
 static const struct column evidence_columns[] = {
@@ -120,6 +121,20 @@ static void print_statement(struct output *o, struct json fact)
     output_str(o, ")");
 }
 
+// "all contexts", "context ticket-7"; where its name is not known, the beginning of its digest.
+static void print_scope(struct output *o, struct json fact)
+{
+    if (!is_said(json_get(fact, "scope"))) {
+        output_str(o, "all contexts");
+        return;
+    }
+    output_str(o, "context ");
+    if (is_said(json_get(fact, "context")))
+        print_words(o, json_get(fact, "context"));
+    else
+        print_short(o, json_get(fact, "scope"), SHORT_ID);
+}
+
 // "circumstance, said in 2 turns, last 2026-01-31 10:15"
 static void print_standing(struct output *o, struct json fact)
 {
@@ -129,8 +144,10 @@ static void print_standing(struct output *o, struct json fact)
     if (turns)
         outputf(o, ", said in %" PRId64 " turn%s", turns, turns == 1 ? "" : "s");
     print_time(o, ", last ", json_get(fact, "confirmed_at"));
-    if (is_said(json_get(fact, "scope")))
-        output_str(o, ", in one context");
+    if (is_said(json_get(fact, "scope"))) {
+        output_str(o, ", in ");
+        print_scope(o, fact);
+    }
 }
 
 // "\"I moved to Lisbon\" (turn 4 of 62e7d335)"
@@ -365,6 +382,17 @@ static int ask_of_fact(struct cli *cli, asked_of_fact *ask, const parley_scope *
 
 // ---- why one is remembered
 
+// "(does not bear it out: it tells what somebody else says)"
+static void print_why_not(struct output *o, struct json why)
+{
+    output_str(o, " (does not bear it out");
+    if (is_said(why)) {
+        output_str(o, ": ");
+        print_words(o, why);
+    }
+    output_str(o, ")");
+}
+
 static void print_evidence(struct output *o, struct json evidence)
 {
     output_str(o, "  ");
@@ -377,7 +405,7 @@ static void print_evidence(struct output *o, struct json evidence)
     if (json_bool(json_get(evidence, "negates"), false))
         output_str(o, " (that it is so no more)");
     else if (!json_bool(json_get(evidence, "supported"), true))
-        output_str(o, " (does not bear it out)");
+        print_why_not(o, json_get(evidence, "why"));
     // Of a fact that was forgotten it is not kept who found it.
     if (is_said(json_get(evidence, "extractor"))) {
         output_str(o, "; ");
@@ -430,8 +458,9 @@ static void print_why(struct output *o, struct json root)
     }
     print_time(o, "  forgotten ", json_get(fact, "forgotten_at"));
     output_end_line(o);
-    output_str(o, is_said(json_get(fact, "scope")) ? "  holds in one context\n\n"
-                                                   : "  holds in all contexts\n\n");
+    output_str(o, "  holds in ");
+    print_scope(o, fact);
+    output_str(o, "\n\n");
     print_part(o, "EVIDENCE", json_get(fact, "evidence"), print_evidence);
     print_part(o, "EARLIER", json_get(fact, "earlier"), print_period);
     print_part(o, "OTHER VALUES", json_get(root, "others"), print_other);
@@ -444,14 +473,44 @@ int memory_why(struct cli *cli, const parley_scope *scope, const char *fact)
 
 // ---- forgetting
 
+static bool same_member(struct json a, struct json b, const char *name)
+{
+    struct slice x = json_raw(json_get(a, name)), y = json_raw(json_get(b, name));
+
+    return slice_eq(x, y);
+}
+
+// Of one session, whose turns are deleted together: "turn 2", "turns 1, 4 and 7".
+static void print_turns(struct output *o, struct json turns, uint32_t first, uint32_t n)
+{
+    output_str(o, n == 1 ? "turn " : "turns ");
+    for (uint32_t i = first, left = n; left; i++) {
+        if (!same_member(json_at(turns, first), json_at(turns, i), "session"))
+            continue;
+        print_words(o, json_get(json_at(turns, i), "turn"));
+        left--;
+        output_str(o, left > 1 ? ", " : left ? " and " : "");
+    }
+}
+
+// A line a session: how long its turns stay is the session's.
 static void print_staying(struct output *o, struct json turns)
 {
-    struct json_iter it = {0};
-    struct json none, turn;
+    uint32_t len = json_count(turns);
 
-    while (json_next(turns, &it, &none, &turn)) {
-        output_str(o, "What was said stays in turn ");
-        print_words(o, json_get(turn, "turn"));
+    for (uint32_t i = 0; i < len; i++) {
+        struct json turn = json_at(turns, i);
+        uint32_t of_it = 0, before = 0;
+
+        for (uint32_t k = 0; k < len; k++) {
+            bool same = same_member(turn, json_at(turns, k), "session");
+            of_it += same;
+            before += same && k < i;
+        }
+        if (before)
+            continue;
+        output_str(o, "What was said stays in ");
+        print_turns(o, turns, i, of_it);
         output_str(o, " of ");
         print_short(o, json_get(turn, "session"), SHORT_ID);
         print_time(o, " until ", json_get(turn, "deleted_at"));
@@ -487,16 +546,25 @@ int memory_forget(struct cli *cli, const parley_scope *scope, const char *fact)
 
 // ---- the commands
 
+unsigned memory_part(struct slice word)
+{
+    static const char *const words[] = {"all", "facts", "knowledge", "journal", "core"};
+    static const unsigned parts[] = {PARLEY_MEMORY_ALL, PARLEY_MEMORY_FACTS,
+                                     PARLEY_MEMORY_KNOWLEDGE, PARLEY_MEMORY_JOURNAL,
+                                     PARLEY_MEMORY_CORE};
+
+    for (size_t i = 0; i < COUNT(words); i++)
+        if (slice_is(word, words[i]))
+            return parts[i];
+    return 0;
+}
+
 static unsigned what_is_asked(const struct options *o)
 {
-    static const char *const kinds[] = {"facts", "knowledge", "journal", "core"};
-    static const unsigned parts[] = {PARLEY_MEMORY_FACTS, PARLEY_MEMORY_KNOWLEDGE,
-                                     PARLEY_MEMORY_JOURNAL, PARLEY_MEMORY_CORE};
     unsigned what = option_on(o, FLAG_ALL) ? PARLEY_MEMORY_ALL : 0;
 
-    for (size_t i = 0; i < COUNT(kinds); i++)
-        if (option_on(o, FLAG_KIND) && strcmp(o->value[FLAG_KIND], kinds[i]) == 0)
-            what |= parts[i];
+    if (option_on(o, FLAG_KIND))
+        what |= memory_part(slice_str(o->value[FLAG_KIND]));
     return what;
 }
 

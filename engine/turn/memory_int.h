@@ -15,6 +15,13 @@ struct quote {
     bool gone;                       // the turn was deleted
     bool there;                      // text[at], so many bytes
     size_t at, len;
+    const char *why;                 // a constant: why it does not bear the fact out; NULL
+};
+
+// The context of a session in which the user said what holds in it alone.
+struct named_context {
+    char session[ID_TEXT_BYTES];
+    char context[CONTEXT_BYTES];     // "": it is not known
 };
 
 struct remembering {
@@ -26,12 +33,24 @@ struct remembering {
     struct vec by_turn;              // of struct quote *, those of a turn together
     size_t next, turns;              // how far by_turn was read, and how many turns that were
     bool seen;                       // the turn that is being read is there
+    struct session_list list;        // memory_scope.c: sessions whose contexts are named
+    struct vec contexts;             // of struct named_context, by session
+    void (*named)(struct run *run);
     struct buf text;                 // of the quotes
 };
 
 // Ends the run with what run->extra, a struct remembering, has.
 void memory_tell(struct run *run);
 
+// memory_scope.c: finds the names of the contexts in which what is told holds; `then` may come at
+// once.
+void memory_name_contexts(struct run *run, void (*then)(struct run *run));
+// The one in which a fact holds, borrowed; NULL: in all, or its name is not known.
+const char *memory_context(const struct remembering *m, const struct fact_slot *slot,
+                           const struct fact *f);
+// memory_why.c: why a statement that was made in `t` does not bear the fact out: a constant.
+const char *memory_why_not(const struct fact_at *at, const struct fact_evidence *e,
+                           const struct turn *t);
 
 // What went with a fact that was forgotten: ids (char[FACT_ID_BYTES]) of the fact itself, then of
 // the knowledge that rested on it alone; and how many lines of journal and core memory told of

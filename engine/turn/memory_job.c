@@ -2,7 +2,8 @@
 // memory_job.c: what a bot remembers of a user, for people to look at: facts and knowledge with the
 // words that bear them out, journal and core memory.
 //
-//   user ─▶ bot (a session's, if one is named) ─▶ policy ─▶ book ─▶ quotes, turn by turn ─▶ told
+//   user ─▶ bot (a session's, if one is named) ─▶ policy ─▶ book ─▶ names of contexts
+//        ─▶ quotes, turn by turn ─▶ told
 //
 // Who asks right after a reply sees what was learnt from it: the book is opened when that is over.
 // A quote is cut out of its turn when it is asked for, never kept: what was deleted is not quoted.
@@ -19,6 +20,7 @@ static void remembering_free(void *extra)
     vec_release(&m->facts);
     vec_release(&m->quotes);
     vec_release(&m->by_turn);
+    vec_release(&m->contexts);
     buf_release(&m->text);
     mem_free(m);
 }
@@ -150,6 +152,8 @@ static int cut(struct remembering *m, struct quote *q, const struct turn *t, str
     int code = E_OK;
     if (q->of->step >= t->steps_len)
         return E_OK;
+    if (m->one.slot && m->one.slot->tier == TIER_FACT && !q->of->supported)
+        q->why = memory_why_not(&m->one, q->of, t);
     safe_buf_init(&text, CONTENT_BYTES_MAX);
     content_text(&t->steps[q->of->step].content, &text);
     code = safe_buf_check(&text, "a turn's text", err);
@@ -235,7 +239,7 @@ static void have_book(struct book_wait *wait)
     if (code)
         emit_error(run, code, &err);
     else
-        read_next(run);
+        memory_name_contexts(run, read_next);
 }
 
 static void open_book(struct run *run);
@@ -306,6 +310,7 @@ void memory_job_start(struct run *run)
     vec_init(&m->facts, sizeof(struct fact_at), QUOTES_MAX);
     vec_init(&m->quotes, sizeof(struct quote), QUOTES_MAX);
     vec_init(&m->by_turn, sizeof(struct quote *), QUOTES_MAX);
+    vec_init(&m->contexts, sizeof(struct named_context), QUOTES_MAX);
     buf_init(&m->text, QUOTES_BYTES_MAX);
     run->extra = m;
     run->extra_free = remembering_free;

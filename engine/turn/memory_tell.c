@@ -32,6 +32,8 @@ static void write_evidence(struct telling_of *t, const struct fact_evidence *e)
     jw_kv_i64(w, "end", e->end);
     jw_kv_str(w, "author", fact_author_word(e->author));
     jw_kv_bool(w, "supported", e->supported);
+    if (q->why)
+        jw_kv_str(w, "why", q->why);
     jw_kv_bool(w, "negates", e->negates);
     emit_time(w, "at", e->at_ms);
     jw_kv_str(w, "extractor", e->extractor);
@@ -86,6 +88,7 @@ static void write_head(struct telling_of *t, const struct fact_slot *slot, const
     jw_kv_str(w, "status", fact_status_word(f->status));
     jw_kv_bool(w, "stale", fact_is_stale(f, &t->run->policy->info.memory, t->now_ms));
     jw_kv_str(w, "scope", slot->scope);
+    jw_kv_str(w, "context", memory_context(t->m, slot, f));
     write_period(w, f->valid_from_ms, f->valid_to_ms, f->recorded_at_ms, f->retired_at_ms);
     emit_time(w, "confirmed_at", f->confirmed_at_ms);
     jw_kv_i64(w, "confirmations", f->confirmations);
@@ -133,7 +136,10 @@ static void write_journal(struct telling_of *t)
         jw_kv_str(w, "tier", "journal");
         jw_kv_str(w, "session", e->session);
         emit_time(w, "at", e->at_ms);
-        jw_kv_slice(w, "text", safe_slice(safe_buf_text(&e->text)));
+        struct slice text = safe_slice(safe_buf_text(&e->text));
+        while (text.len && text.ptr[text.len - 1] == '\n')
+            text.len--;  // it ends a line of the journal, which is no part of the entry
+        jw_kv_slice(w, "text", text);
         jw_object_end(w);
     }
     jw_array_end(w);

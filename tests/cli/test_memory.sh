@@ -82,7 +82,7 @@ for who in "" "--user nobody" "--bot gardener"; do
     code 2
     says "there is no fact abcdef here"
 done
-for bad in abc ABCDEF lives_in 0123456789abc ''; do
+for bad in abc ABCDEG lives_in 0123456789abc ''; do
     run forget "$bad"
     code 2
     says "'$bad' is no fact's id"
@@ -183,7 +183,7 @@ prints EVIDENCE
 prints "bytes 0-17, said by the user; rules@"
 prints "OTHER VALUES"
 prints "lives_in: Porto"
-run why --fact "$(id_of Porto | cut -c1-6)" --bot friend -o json
+run why --fact "$(id_of Porto | cut -c1-6 | tr a-f A-F)" --bot friend -o json
 keys '$' "user bot remembers fact others"
 has '$.fact.value' text Porto
 has '$.others[0].value' text Lisbon
@@ -193,6 +193,34 @@ code 2
 says "no fact"
 run why --fact "$(id_of Porto)" --bot friend --user ann
 code 2
+
+it why__a_quarantined_fact_says_why
+run why --fact "$(id_of cheese)" --bot friend
+code 0
+prints "user told: cheese (quarantined)"
+prints 'said by the material (does not bear it out: it stands in quotation marks)'
+run why --fact "$(id_of cheese)" --bot friend -o json
+keys '$.fact.evidence[0]' "why"
+run memory --bot friend -o json
+expect "of one fact alone" test "$(query "json_type(j, '\$.facts[0].evidence[0].why')")" = ""
+
+it memory__a_fact_of_one_context_says_which
+cat >policies/desk.lua <<'E2'
+return { memory = { scope = "context", extract = function(view, turn)
+    local from, to, city = turn.user:find "I live in (%a+)"
+    return city and { { predicate = "lives_in", value = city, quote = turn.user:sub(from, to) } }
+end } }
+E2
+run ask --bot desk --context ticket-7 "I live in Evora."
+run memory --bot desk
+code 0
+prints ", in context ticket-7"
+run memory --bot desk -o json
+has '$.facts[0].context' text ticket-7
+matches '$.facts[0].scope' '[0-9a-f]{32}'
+desk_fact=$(query "json_extract(j, '\$.facts[0].fact')")
+run why --fact "$desk_fact" --bot desk
+prints "holds in context ticket-7"
 
 it forget__says_what_stays
 porto=$(id_of Porto)
@@ -246,7 +274,9 @@ prints "problems: 0"
 
 it memory__in_a_chat_it_is_the_same
 faro=$(id_of Faro)
-printf '/memory\n/memory %s\n/forget %s\n/memory\n' "$faro" "$faro" | "$parley" chat --bot friend >out 2>err
+printf '/memory\n/memory %s\n/forget %s\n/memory\n/memory all\n/memory facts\n' "$faro" "$faro" |
+    "$parley" chat --bot friend >out 2>err
+prints "$faro  user lives_in (forgotten)"
 prints "user lives_in: Faro"
 prints EVIDENCE
 prints "Forgotten: $faro"
