@@ -259,6 +259,7 @@ struct unknown {
     struct slice known;  // the parts before, without the dot
     struct slice rest;   // the parts after; ptr NULL when it is the last
     struct hint hint;
+    struct hint_list all;
     const char *group;   // name is right but ends early: a schema name that goes on
 };
 
@@ -289,8 +290,10 @@ static void look_up_unknown(const struct conf *c, struct slice name, struct unkn
         while (next_part(&known, &skipped))
             next_part(&schema, &schema_part);
         next_part(&schema, &schema_part);
-        if (!slice_is(schema_part, "*"))
-            hint_offer(&u->hint, schema_part);
+        if (slice_is(schema_part, "*") || !schema_part.len)
+            continue;
+        hint_offer(&u->hint, schema_part);
+        hint_list_add(&u->all, schema_part);
     }
 }
 
@@ -308,7 +311,8 @@ static int refuse_unknown(const struct conf *c, struct slice name, struct err *e
                        SLICE_FMT(name), SLICE_FMT(schema));
     }
     if (!u.hint.best.ptr)
-        return err_set(err, E_POLICY, "unknown key");
+        return err_set(err, E_POLICY, "unknown key%s%s", u.all.text[0] ? "; there are " : "",
+                       u.all.text);
     if (!u.rest.ptr)
         return err_set(err, E_POLICY, "unknown key (did you mean %.*s?)", SLICE_FMT(u.hint.best));
     return err_set(err, E_POLICY, "unknown key (did you mean %.*s%s%.*s.%.*s?)", SLICE_FMT(u.known),

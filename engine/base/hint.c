@@ -2,6 +2,9 @@
 // hint.c: the nearest name. Pure, allocates nothing; any thread.
 #include "base/hint.h"
 
+#include <stdio.h>
+#include <string.h>
+
 enum { WORD_MAX = 64, PREFIX_MIN = 3 };
 
 static unsigned min3(unsigned a, unsigned b, unsigned c)
@@ -79,4 +82,31 @@ const char *hint_nearest(struct slice word, const char *const *names, size_t n)
     for (size_t i = 0; i < n; i++)
         hint_offer(&h, slice_str(names[i]));
     return h.best.ptr;
+}
+
+static bool is_listed(const struct hint_list *list, struct slice name)
+{
+    for (const char *at = list->text; *at; at += *at == ',' ? 2 : 0) {
+        size_t len = strcspn(at, ",");
+
+        if (len == name.len && memcmp(at, name.ptr, len) == 0)
+            return true;
+        at += len;
+    }
+    return false;
+}
+
+void hint_list_add(struct hint_list *list, struct slice name)
+{
+    static const char more[] = " …", comma[] = ", ";
+    size_t used = strlen(list->text);
+
+    if (list->full || is_listed(list, name))
+        return;
+    list->full = used + sizeof comma + name.len + sizeof more > sizeof list->text;
+    if (list->full)
+        memcpy(list->text + used, more, sizeof more);
+    else
+        snprintf(list->text + used, sizeof list->text - used, "%s%.*s", used ? comma : "",
+                 SLICE_FMT(name));
 }

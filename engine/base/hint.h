@@ -8,6 +8,7 @@
 #define BASE_HINT_H
 
 #include "base/slice.h"
+#include <stdbool.h>
 #include <stddef.h>
 
 // Edit distance with transpositions (optimal string alignment) between a and b, cut at 64 bytes.
@@ -22,5 +23,14 @@ struct hint {
     unsigned distance;
 };
 void hint_offer(struct hint *h, struct slice name);
+
+// Where nothing is near: "a, b, c", each name once, and " …" where there is no room for more.
+// Starts as {0}.
+enum { HINT_LIST_BYTES = 200 };
+struct hint_list {
+    char text[HINT_LIST_BYTES];
+    bool full;
+};
+void hint_list_add(struct hint_list *list, struct slice name);
 
 #endif

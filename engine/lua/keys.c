@@ -42,8 +42,12 @@ LJMP void keys_only(lua_State *L, struct keys *k, int idx, const char *const *na
         if (known)
             continue;
         const char *near = hint_nearest(slice_str(name), names, len);
+        struct hint_list all = {0};
+        for (size_t i = 0; i < len && !near; i++)
+            hint_list_add(&all, slice_str(names[i]));
         k->path[k->depth++] = name;
-        lua_pushfstring(L, near ? "unknown key (did you mean %s?)" : "unknown key", near);
+        lua_pushfstring(L, near ? "unknown key (did you mean %s?)" : "unknown key; there are %s",
+                        near ? near : all.text);
         keys_complain(L, k, lua_tostring(L, -1));
     }
 }

@@ -107,14 +107,16 @@ LJMP static int complain(lua_State *L, const struct place *at, const char *what)
 LJMP static int complain_unknown(lua_State *L, const struct place *at, const struct key *keys,
                                  size_t len)
 {
-    const char *names[COUNT_OF(policy_keys)];
+    const char *names[COUNT_OF(policy_keys)] = {0};
 
     for (size_t i = 0; i < len; i++)
         names[i] = keys[i].name;
     const char *near = hint_nearest(slice_str(at->keys[at->depth - 1]), names, len);
-    if (!near)
-        return complain(L, at, "unknown key");
-    lua_pushfstring(L, "unknown key (did you mean %s?)", near);
+    struct hint_list all = {0};
+    for (size_t i = 0; i < len && !near; i++)
+        hint_list_add(&all, slice_str(names[i]));
+    lua_pushfstring(L, near ? "unknown key (did you mean %s?)" : "unknown key; there are %s",
+                    near ? near : all.text);
     return complain(L, at, lua_tostring(L, -1));
 }
 

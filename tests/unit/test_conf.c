@@ -111,6 +111,9 @@ static void test_conf__numbers(void **state)
     conf_free(c);
 }
 
+#define ALL_KEYS                                                                                   \
+    "store, title, workers, offset, queue, cold, verbose, idle, temperature, providers"
+
 static void test_conf__messages_teach(void **state)
 {
     static const struct {
@@ -125,13 +128,13 @@ static void test_conf__messages_teach(void **state)
         {"providers.openai", "x",
          "unknown key (it is a group: set providers.openai.kind, say)"},
         {"worker", "1", "unknown key (did you mean workers?)"},
-        {"zzz", "1", "unknown key"},
-        {"providers.openai.zzzz", "1", "unknown key"},
+        {"zzz", "1", "unknown key; there are " ALL_KEYS},
+        {"providers.openai.zzzz", "1", "unknown key; there are kind, base_url, timeout, models"},
         {"store.path", "x", "unknown key"},
         {"store.", "x", "unknown key"},
-        {"providers..kind", "x", "unknown key"},
-        {"", "x", "unknown key"},
-        {"*", "x", "unknown key"},
+        {"providers..kind", "x", "unknown key; there are default, mock"},
+        {"", "x", "unknown key; there are " ALL_KEYS},
+        {"*", "x", "unknown key; there are " ALL_KEYS},
         {"workers", "many", "\"many\" is not a whole number"},
         {"workers", "1.0", "\"1.0\" is not a whole number"},
         {"workers", " 1", "\" 1\" is not a whole number"},

@@ -6,6 +6,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -64,6 +66,29 @@ static void test_hint__nearest(void **state)
     assert_null(hint_nearest(SLICE_LIT("key"), names, 0));
 }
 
+static void test_hint__lists(void **state)
+{
+    struct hint_list list = {0};
+    char name[16];
+
+    (void)state;
+    hint_list_add(&list, SLICE_LIT("key"));
+    assert_string_equal(list.text, "key");
+    hint_list_add(&list, SLICE_LIT("keyring"));
+    hint_list_add(&list, SLICE_LIT("key"));
+    hint_list_add(&list, SLICE_LIT("ring"));
+    hint_list_add(&list, SLICE_LIT("keyring"));
+    assert_string_equal(list.text, "key, keyring, ring");
+    for (unsigned i = 0; i < 64; i++) {
+        snprintf(name, sizeof(name), "name_%u", i);
+        hint_list_add(&list, slice_str(name));
+        assert_true(strlen(list.text) < sizeof(list.text));
+    }
+    assert_true(list.full);
+    assert_non_null(strstr(list.text, ", name_9, name_10,"));
+    assert_string_equal(list.text + strlen(list.text) - strlen(" …"), " …");
+}
+
 static void test_hint__of_equals_the_first(void **state)
 {
     static const char *const names[] = {"cat", "bat", "hat"};
@@ -83,6 +108,7 @@ int main(void)
         cmocka_unit_test(test_hint__distances),
         cmocka_unit_test(test_hint__long_words_are_cut),
         cmocka_unit_test(test_hint__nearest),
+        cmocka_unit_test(test_hint__lists),
         cmocka_unit_test(test_hint__of_equals_the_first),
     };
 

@@ -135,7 +135,8 @@ static const struct { const char *memory, *message; } refused[] = {
      "memory.predicates.a.one: must be true (a new value takes the place of the old one) or false "
      "(all of them hold)"},
     {"{ predicates = { a = { aliases = { 'B' } } } }", NULL},
-    {"{ predicates = { a = { many = true } } }", "memory.predicates.a.many: unknown key"},
+    {"{ predicates = { a = { many = true } } }", "memory.predicates.a.many: unknown key; there "
+     "are kind, one, aliases"},
     {"{ scope = 'user' }", "memory.scope: 'user' is none of \"bot\", \"context\""},
     {"{ recall = { k = 0 } }", "memory.recall.k: must be a whole number from 1 to 64"},
     {"{ recall = { budget = 3 } }", "memory.recall.budget: unknown key (did you mean "

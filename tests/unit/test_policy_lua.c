@@ -122,11 +122,17 @@ static void test_policy_lua__all_keys(void **state)
     policy_unref(p);
 }
 
+#define POLICY_KEYS                                                                                \
+    "title, model, system, history, on_message, on_reply, limits, expiry, resume, privacy, "      \
+    "memory, tools, devices, flows"
+
 static const struct { const char *text, *message; } refusals[] = {
     {"return {\n  titel = 'x' }", "policies/kiosk.lua:2: titel: unknown key (did you mean "
                                   "title?)"},
-    {"return {\n\n frobnicate = 1 }", "policies/kiosk.lua:3: frobnicate: unknown key"},
-    {"return { 7 }", "policies/kiosk.lua:1: [item]: unknown key"},
+    {"return {\n\n frobnicate = 1 }", "policies/kiosk.lua:3: frobnicate: unknown key; there are "
+     POLICY_KEYS},
+    {"return { 7 }", "policies/kiosk.lua:1: [item]: unknown key; there are "
+     POLICY_KEYS},
     {"return { title = 7 }", "policies/kiosk.lua:1: title: must be text, not a number"},
     {"return { history = 'full' }",
      "policies/kiosk.lua:1: history: must be a table or a function, not a string"},
@@ -150,7 +156,7 @@ static const struct { const char *text, *message; } refusals[] = {
      "policies/kiosk.lua:2: history: history.truncate needs budget_tokens, as in history.truncate "
      "{ budget_tokens = 8000 }"},
     {"local h = require 'parley.history'\nreturn { history = h.full { x = 1 } }",
-     "policies/kiosk.lua:2: history.x: unknown key"},
+     "policies/kiosk.lua:2: history.x: unknown key; there are constraints"},
     {"local h = require 'parley.history'\nreturn { history = h.full(3) }",
      "policies/kiosk.lua:2: history: options must be a table"},
     {"local h = require 'parley.history'\nreturn { history = h.window }",
