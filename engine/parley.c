@@ -128,12 +128,13 @@ int tables_load(struct prices **prices, struct llm_caps_table **caps, struct err
     return code ? code : llm_caps_load(caps, model_file->bytes, err);
 }
 
-static int open_store(parley *e, struct err *err)
+static int open_store(parley *e, bool must_exist, struct err *err)
 {
     struct store_env env = {.clock = e->clock,
                             .rand = e->rand,
                             .log = &e->log,
                             .read_only = e->copy != NULL,
+                            .must_exist = must_exist,
                             .busy_ms = conf_int(e->settings.conf, "store_busy_ms", 0)};
     const char *origin = e->copy ? NULL : conf_origin(e->settings.conf, "store");
     int code = store_open(&e->store, e->copy ? e->copy : conf_str(e->settings.conf, "store"), &env,
@@ -296,7 +297,7 @@ static int build(parley *e, const parley_options *options, struct err *err)
     if (!code)
         code = make_redactor(e, err);
     if (!code)
-        code = open_store(e, err);
+        code = open_store(e, options->store_must_exist != 0, err);
     if (!code)
         code = seal_open(e, err);
     if (code)

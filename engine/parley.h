@@ -106,9 +106,10 @@ typedef struct parley_options {
      * then interrupt policies whose time is up. 0: none; policies' own instructions are counted,
      * and take up to three times as long. */
     int timer_signal;
+    int store_must_exist; /**< 1: no store is made; PARLEY_E_STORE where there is none */
 } parley_options;
 #define PARLEY_OPTIONS_VERSION 1
-#define PARLEY_OPTIONS_INIT {PARLEY_OPTIONS_VERSION, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define PARLEY_OPTIONS_INIT {PARLEY_OPTIONS_VERSION, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /** "0.1.0" */
 PARLEY_API const char *parley_version(void);
@@ -122,8 +123,8 @@ PARLEY_API int parley_libraries(char **report, parley_error *error);
  * dumps, and none of the same user's may attach (RLIMIT_CORE, PR_SET_DUMPABLE). It holds for the
  * whole process, so nothing here calls it by itself; the program parley does, first of all. */
 PARLEY_API int parley_no_core_dumps(parley_error *error);
-/** Opens the store (made if absent), the keyring, the policies; settles turns of processes that
- * died. Blocks until ready. On failure *out is NULL. */
+/** Opens the store (made if absent, unless it must exist), the keyring, the policies; settles turns
+ * of processes that died. Blocks until ready. On failure *out is NULL. */
 PARLEY_API int parley_open(parley **out, const parley_options *options, parley_error *error);
 /** Stops replies under way (what came is kept and stored), waits for them to settle, frees. NULL
  * allowed. */
@@ -236,7 +237,8 @@ PARLEY_API int parley_why(parley *engine, const parley_scope *scope, uint32_t tu
 /** [{kind, session, turn, role, text, score, why}]: the k (0: 10; at most 256) messages of this
  * user's talks with this bot, in this context, or those of the scope's session, that bear on query
  * (UTF-8), best first, and what is remembered of the user. kind is "turn"; "fact" or "knowledge",
- * with fact, its id, and the session and turn that it was first said in; or "journal". */
+ * with fact, its id, and the session and turn that it was first said in; or "journal". Where there
+ * is no session, turn or role (only a message has one), it is null. */
 PARLEY_API int parley_recall(parley *engine, const parley_scope *scope, const char *query,
                              unsigned k, uint64_t *request, parley_error *error);
 /** Parts of what is remembered (none: all of them): what the user said of themselves, what several

@@ -242,6 +242,8 @@ int settings_load(struct settings *out, const parley_options *options, struct er
         code = set_defaults(out->conf, err);
     if (!code && file)
         code = lua_conf_load(out->conf, file, clock_system(), err);
+    if (code == E_POLICY && access(file, F_OK) < 0)
+        err_prefix(err, "%s: ", options->config ? "--config" : "$PARLEY_CONFIG");
     if (!code)
         code = set_environment(out->conf, options, err);
     if (!code)

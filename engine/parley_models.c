@@ -78,13 +78,6 @@ static const char *provider_setting(const struct models *m, const char *provider
     return conf_str(m->settings.conf, name);
 }
 
-// The model of a message that names none and goes to this provider.
-static const char *model_of(const struct models *m, const char *provider, bool is_default)
-{
-    const char *model = provider_setting(m, provider, "model");
-    return model || !is_default ? model : conf_str(m->settings.conf, "default.model");
-}
-
 static void remember_speaker(struct models *m, const char *name, const char *api)
 {
     struct speaker *s = vec_push(&m->speakers);
@@ -102,7 +95,7 @@ static bool write_provider(void *user, const char *name)
     struct err err = ERR_INIT;
     bool is_default = strcmp(name, conf_str(m->settings.conf, "default.provider")) == 0;
     const char *api = provider_setting(m, name, "api");
-    const char *model = model_of(m, name, is_default);
+    const char *model = llm_default_model(m->settings.conf, name);
     int code = llm_open(&llm, name, &m->llm, &err);
 
     m->no_memory = m->no_memory || code == E_NOMEM;

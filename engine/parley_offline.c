@@ -68,10 +68,8 @@ static void note_price(const struct check *c, const struct conf *conf, const cha
     char name[2 * MODEL_NAME_BYTES], key[MODEL_NAME_BYTES + 32];
     struct price price;
     note[0] = '\0';
-    snprintf(key, sizeof(key), "providers.%s.model", provider);
-    const char *theirs = conf_str(conf, key);
     if (!model) {
-        theirs = theirs ? theirs : conf_str(conf, "default.model");
+        const char *theirs = llm_default_model(conf, provider);
         snprintf(name, sizeof(name), "%s:%s", provider, theirs ? theirs : "");
         model = name;
     }
@@ -108,6 +106,24 @@ static int check_default_bot(const struct settings *settings, struct err *err)
     return code;
 }
 
+// What a store is made of and who its providers are is told without opening any of them.
+static int check_settings(const struct check *c, const struct settings *settings,
+                          char note[NOTE_BYTES], struct err *err)
+{
+    const char *origin = conf_origin(settings->conf, "store");
+    int code = store_check_url(conf_str(settings->conf, "store"), err);
+    note[0] = '\0';
+    if (code && origin)
+        err_prefix(err, "%s: ", origin);
+    if (!code)
+        code = llm_check(settings->conf, err);
+    if (!code)
+        code = check_default_bot(settings, err);
+    if (!code)
+        code = llm_embed_check(settings->conf, err);
+    return code ? code : check_budgets(c, settings->conf, note, err);
+}
+
 static void check_config(struct check *c, const char *path)
 {
     parley_options options = PARLEY_OPTIONS_INIT;
@@ -118,11 +134,7 @@ static void check_config(struct check *c, const char *path)
     options.no_environment = 1;
     int code = settings_load(&settings, &options, &err);
     if (!code) {
-        code = check_default_bot(&settings, &err);
-        if (!code)
-            code = llm_embed_check(settings.conf, &err);
-        if (!code)
-            code = check_budgets(c, settings.conf, note, &err);
+        code = check_settings(c, &settings, note, &err);
         settings_release(&settings);
     }
     tell_with(c, path, code, &err, note);
@@ -231,6 +243,8 @@ static void check_folder(struct check *c, const char *path)
         tell(c, path, err_set(&err, E_POLICY, "%s: %s", path, strerror(errno)), &err);
         return;
     }
+    if (n == 0)
+        tell_with(c, path, E_OK, &err, "there is no policy in this folder");
     for (int i = 0; i < n; i++) {
         struct buf file = BUF_INIT(8192);
         buf_addf(&file, "%s/%s", path, entries[i]->d_name);
@@ -266,14 +280,14 @@ static void check_all(struct check *c, const struct settings *settings, const ch
     struct stat st;
     struct err err = ERR_INIT;
     char note[NOTE_BYTES] = "";
-    int code = check_default_bot(settings, &err);
-    if (!code)
-        code = llm_embed_check(settings->conf, &err);
-    if (!code)
-        code = check_budgets(c, settings->conf, note, &err);
+    int code = check_settings(c, settings, note, &err);
+    bool folder = stat(c->env.policies_dir, &st) == 0;
+    if (!file && !folder && !note[0])
+        snprintf(note, sizeof(note), "there is no parley.lua here and no folder %s: the defaults "
+                 "hold, and the bots that come with the program", c->env.policies_dir);
     if (file || code || note[0])
         tell_with(c, file ? file : "configuration", code, &err, note);
-    if (stat(c->env.policies_dir, &st) == 0)
+    if (folder)
         check_path(c, c->env.policies_dir);
 }
 

@@ -66,7 +66,7 @@ static int choose_model(struct replay *r, struct err *err)
 {
     const struct conf *conf = r->settings.conf;
     const char *provider = conf_str(conf, "default.provider");
-    const char *model = conf_str(conf, "default.model");
+    const char *model = provider ? llm_default_model(conf, provider) : NULL;
     const char *named = r->how->model;
     // The offline one costs nothing.
     bool offline = !provider || strcmp(provider, "scripted") == 0;

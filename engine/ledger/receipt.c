@@ -211,6 +211,8 @@ int receipt_check(struct slice json, unsigned char public_key[VAULT_PUBLIC_KEY_B
     struct buf written = BUF_INIT(SIGNED_BYTES_MAX);
     unsigned char signature[VAULT_SIGNATURE_BYTES];
     int code = json_parse(&doc, json, 0, err);
+    if (code)
+        err_prefix(err, "this is no receipt of an erasure: ");
     struct json root = json_root(&doc);
 
     if (!code && (!read_hex(json_get(root, "public_key"), public_key, VAULT_PUBLIC_KEY_BYTES) ||

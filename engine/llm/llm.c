@@ -303,6 +303,46 @@ static int find_ops(const struct llm_ops **out, const char *name, const struct c
                    origin ? origin : "", origin ? ": " : "", option, api);
 }
 
+const char *llm_default_model(const struct conf *conf, const char *provider)
+{
+    char option[OPTION_NAME_BYTES];
+
+    option_name(option, provider, "model");
+    const char *own = conf_str(conf, option), *of_own = conf_origin(conf, option);
+    const char *named = conf_str(conf, "default.model");
+    const char *by = conf_origin(conf, "default.provider");
+    bool by_hand = by && (by[0] == '$' || by[0] == '-');
+    bool is_default = strcmp(provider, conf_str(conf, "default.provider")) == 0 && !by_hand;
+
+    return is_default && named && (!own || (of_own && strcmp(of_own, "default") == 0)) ? named
+                                                                                       : own;
+}
+
+struct named {
+    const struct conf *conf;
+    struct err *err;
+    int code;
+};
+
+static bool check_one(void *user, const char *name)
+{
+    struct named *n = user;
+    const struct llm_ops *ops;
+
+    n->code = find_ops(&ops, name, n->conf, n->err);
+    return n->code == E_OK;
+}
+
+int llm_check(const struct conf *conf, struct err *err)
+{
+    struct named n = {.conf = conf, .err = err};
+
+    conf_parts(conf, "providers", check_one, &n);
+    if (!n.code)
+        check_one(&n, conf_str(conf, "default.provider"));
+    return n.code;
+}
+
 int llm_open(struct llm **out, const char *name, const struct llm_env *env, struct err *err)
 {
     const struct llm_ops *ops;

@@ -233,6 +233,8 @@ extern const struct option llm_options[];
 // Opens the provider called `name` in env->conf. E_POLICY: it (with the nearest name) or its api is
 // unknown.
 int llm_open(struct llm **out, const char *name, const struct llm_env *env, struct err *err);
+// The same of each provider of the configuration and of the default one, none of which is opened.
+int llm_check(const struct conf *conf, struct err *err);
 int llm_start(struct llm *p, struct llm_call *call, struct err *err);
 void llm_cancel(struct llm *p, struct llm_call *call);  // on_done follows, end CALL_CANCELLED
 void llm_free(struct llm *p);                           // NULL allowed
@@ -248,6 +250,10 @@ struct llm_caps llm_caps_of(const struct llm *p, const char *model);
 // The same of a provider that need not be open, or ready; false: none of this name is configured.
 bool llm_caps_configured(const struct conf *conf, const struct llm_caps_table *table,
                          const char *provider, const char *model, struct llm_caps *out);
+// The model of this provider when nobody names one: its own, or default.model, if it is the default
+// provider and no flag or variable made it that; default.model goes before what no file said.
+// NULL: none is configured.
+const char *llm_default_model(const struct conf *conf, const char *provider);
 // Under which api its models are in the table: "local" for OpenAI's dialect on this machine.
 const char *llm_caps_api(const struct llm *p);
 // Whether a provider's address is on this machine; false also for what is no http(s) address.

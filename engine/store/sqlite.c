@@ -94,7 +94,8 @@ static int make_file(const char *path, bool may_make, struct err *err)
                        S_ISDIR(st.st_mode) ? "a directory" : "no file");
     }
     if (errno == ENOENT && !may_make)
-        return err_set(err, E_STORE, "store: sqlite: %s does not exist", path);
+        return err_set(err, E_STORE, "store: sqlite: %s does not exist: name "
+                       "another with --store, or make one: `parley chat`", path);
     int fd = errno == ENOENT ? open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
     if (fd < 0 && errno != EEXIST)
         return err_set(err, E_STORE, "store: sqlite: %s: %s: name a file in a folder that exists "
@@ -248,7 +249,7 @@ int sqlite_open_with(struct store **out, const char *path, const struct store_en
     struct sqlite_store *s = store_new(env, schema);
     if (!s)
         return err_set(err, E_NOMEM, "store: sqlite: out of memory");
-    int code = sqlite_find_file(path, !env->read_only, &s->path, err);
+    int code = sqlite_find_file(path, !env->read_only && !env->must_exist, &s->path, err);
     if (!code)
         code = lock_file_open(&s->lock, s->path, env->rand, env->read_only, err);
     if (!code)

@@ -85,7 +85,9 @@ int conn_error(sqlite3 *db, int rc, const char *path, const char *doing, struct 
         if (rc == SQLITE_IOERR_NOMEM)
             return err_set(err, E_NOMEM, "store: sqlite: out of memory while %s", doing);
         return err_set(err, E_STORE, "store: sqlite: %s: the disk failed while %s (%s): look at "
-                       "the system's log, then try again", path, doing, why);
+                       "the system's log, then try again", path, doing,
+                       is_last && sqlite3_system_errno(db) ? strerror(sqlite3_system_errno(db))
+                                                           : why);
     case SQLITE_NOTADB:
         return err_set(err, E_STORE, "store: sqlite: %s is not a database: name another file, or "
                        "restore it from a backup", path);

@@ -36,6 +36,13 @@ static int find_store(const char *url, const struct store_ops **ops, const char 
     return code;
 }
 
+int store_check_url(const char *url, struct err *err)
+{
+    const struct store_ops *ops = NULL;
+    const char *rest = NULL;
+    return find_store(url, &ops, &rest, err);
+}
+
 int store_open(struct store **out, const char *url, const struct store_env *env, struct err *err)
 {
     const struct store_ops *ops = NULL;

@@ -180,6 +180,7 @@ struct store_env {
     const struct rand *rand;
     const struct log *log;
     bool read_only;
+    bool must_exist;       // no file is made
     int64_t busy_ms;       // how long a write waits for other processes before E_STORE; 0:
                            // STORE_BUSY_MS_MAX
 };
@@ -193,6 +194,8 @@ extern const struct store_ops store_memory, store_sqlite, store_faulty;
 // Opens by URL: "sqlite:parley.db", "memory:", "faulty:fail_at=3,mode=before;memory:" (faulty.c).
 // E_STORE with what is wrong and what to do; an unknown scheme lists the known ones.
 int store_open(struct store **out, const char *url, const struct store_env *env, struct err *err);
+// Whether there is such a kind of store; nothing is opened.
+int store_check_url(const char *url, struct err *err);
 int store_migrate(const char *url, bool dry_run, struct buf *report, struct err *err);
 // E_USAGE where this kind of store cannot.
 int store_backup(const char *url, const char *file, const struct store_copying *how,

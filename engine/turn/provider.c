@@ -61,19 +61,12 @@ static void choose_names(struct run *run)
 // provider.
 static int default_model(struct run *run, struct err *err)
 {
-    const struct conf *conf = run->w->env.conf;
-    char name[MODEL_NAME_BYTES + 32];
-    snprintf(name, sizeof(name), "providers.%s.model", run->provider);
-    const char *model = conf_str(conf, name);
-    // A default model goes with the default provider of the same file, not with one named by hand.
-    if (!model && strcmp(run->provider, conf_str(conf, "default.provider")) == 0 &&
-        !explicit_setting(conf, "default.provider"))
-        model = conf_str(conf, "default.model");
+    const char *model = llm_default_model(run->w->env.conf, run->provider);
     if (!model)
         return err_set(err, E_POLICY,
                        "provider %s: no model is named: pass --model NAME, or set default.model or "
-                       "%s in parley.lua",
-                       run->provider, name);
+                       "providers.%s.model in parley.lua",
+                       run->provider, run->provider);
     copy_name(run->model, slice_str(model));
     return E_OK;
 }

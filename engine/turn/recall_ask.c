@@ -151,12 +151,9 @@ static void write_found(struct json_writer *w, const struct found *f)
     jw_kv_str(w, "kind", sent_kind_word((enum sent_kind)f->kind));
     if (f->fact[0])
         jw_kv_str(w, "fact", f->fact);
-    if (f->session[0])
-        jw_kv_str(w, "session", f->session);
-    if (f->turn)
-        jw_kv_str(w, "turn", turn);
-    if (f->kind == RECALL_TURN)
-        jw_kv_str(w, "role", role_word(f->role));
+    jw_kv_str(w, "session", f->session[0] ? f->session : NULL);
+    jw_kv_str(w, "turn", f->turn ? turn : NULL);
+    jw_kv_str(w, "role", f->kind == RECALL_TURN ? role_word(f->role) : NULL);
     jw_kv_slice(w, "text", safe_slice(safe_buf_text(&f->text)));
     jw_kv_double(w, "score", (double)f->score / 1000);
     jw_kv_slice(w, "why", buf_slice(&f->why));
