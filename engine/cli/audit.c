@@ -187,6 +187,10 @@ static int check_flags(struct cli *cli, bool takes_since, bool takes_head)
         output_error(&cli->output, "--since is for the list of entries: leave it out");
         return PARLEY_E_USAGE;
     }
+    if (o->format == FORMAT_CSV && !takes_since) {
+        output_error(&cli->output, "only the list of entries can be csv: leave -o csv out");
+        return PARLEY_E_USAGE;
+    }
     if ((option_on(o, FLAG_HEAD) || option_on(o, FLAG_ACCEPT)) && !takes_head) {
         output_error(&cli->output, "--head and --accept are for `parley audit verify`");
         return PARLEY_E_USAGE;
@@ -204,7 +208,7 @@ int command_audit(struct cli *cli)
             continue;
         int code = check_flags(cli, words[i].takes_since, words[i].takes_head);
         if (code == PARLEY_OK)
-            code = cli_open(cli);
+            code = cli_open_kept(cli);
         return code < 0 ? code : words[i].run(cli);
     }
     output_error(&cli->output, "audit %s: it is verify, head, or nothing for the list", word);

@@ -64,7 +64,7 @@ int command_verify(struct cli *cli)
     struct answer answer;
     parley_scope scope;
 
-    int code = cli_open(cli);
+    int code = cli_open_kept(cli);
     if (code < 0)
         return code;
     cli_scope_of_all(cli, &scope);

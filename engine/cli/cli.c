@@ -36,15 +36,26 @@ void cli_engine_options(struct cli *cli, parley_options *options)
     options->timer_signal = SIGRTMIN + 4;
 }
 
-int cli_open(struct cli *cli)
+static int open_engine(struct cli *cli, bool kept)
 {
     parley_options options;
     parley_error error = PARLEY_ERROR_INIT;
 
     cli_engine_options(cli, &options);
+    options.store_must_exist = kept;
     if (parley_open(&cli->engine, &options, &error) < 0)
         return cli_fail(cli, &error);
     return PARLEY_OK;
+}
+
+int cli_open(struct cli *cli)
+{
+    return open_engine(cli, false);
+}
+
+int cli_open_kept(struct cli *cli)
+{
+    return open_engine(cli, true);
 }
 
 void cli_close(struct cli *cli)

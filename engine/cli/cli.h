@@ -30,6 +30,8 @@ struct cli {
 // What parley_open and the functions without an engine are told. Borrows from cli.
 void cli_engine_options(struct cli *cli, parley_options *options);
 int cli_open(struct cli *cli);
+// For who looks at what is kept: a store that is not there is an error, and none is made.
+int cli_open_kept(struct cli *cli);
 // From here on an interrupt ends the process at once: a reply that does not settle cannot hold it.
 void cli_close(struct cli *cli);
 

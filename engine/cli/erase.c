@@ -84,25 +84,6 @@ static int erase(struct cli *cli)
 
 // ---- a receipt
 
-static int read_file(struct cli *cli, const char *name, struct buf *out)
-{
-    struct err err = ERR_INIT;
-    struct input input;
-    bool from_stdin = strcmp(name, "-") == 0;
-    int fd = from_stdin ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC);
-
-    if (fd < 0) {
-        output_error(&cli->output, "cannot read %s: %s", name, strerror(errno));
-        return PARLEY_E_USAGE;
-    }
-    input_init(&input, fd, cli->signals);
-    int code = input_all(&input, out, RECEIPT_BYTES_MAX, &err);
-    input_release(&input);
-    if (!from_stdin)
-        close(fd);
-    return code ? cli_fail_err(cli, &err) : PARLEY_OK;
-}
-
 // Prints what was found; a receipt of another house's is refused.
 static int print_verdict(struct cli *cli, const struct report *report)
 {
@@ -124,6 +105,12 @@ static int print_verdict(struct cli *cli, const struct report *report)
     return code;
 }
 
+static int fail_of_file(struct cli *cli, const char *name, const parley_error *error)
+{
+    output_error(&cli->output, "%s: %s", name, error->message);
+    return error->code;
+}
+
 static int verify_receipt(struct cli *cli, const char *name)
 {
     struct buf text = BUF_INIT(RECEIPT_BYTES_MAX + 1);
@@ -132,12 +119,13 @@ static int verify_receipt(struct cli *cli, const char *name)
     struct report report;
     char *answer = NULL;
 
-    int code = read_file(cli, name, &text);
+    int code = cli_read_text(cli, name, RECEIPT_BYTES_MAX, &text);
     if (code == PARLEY_OK) {
         cli_engine_options(cli, &options);
         int made = parley_receipt_check(&options, text.ptr ? text.ptr : "", text.len, &answer,
                                         &error);
-        code = cli_report_read(cli, made, answer, &error, &report);
+        code = made < 0 ? fail_of_file(cli, name, &error)
+                        : cli_report_read(cli, made, answer, &error, &report);
     }
     buf_release(&text);
     if (code < 0)

@@ -114,6 +114,10 @@ int command_keys(struct cli *cli)
         err_set(&err, E_USAGE, "keys %s: say init, status or rotate", verb);
         return cli_fail_err(cli, &err);
     }
+    if (option_on(o, FLAG_OPERATOR_ONLY) && option_on(o, FLAG_USERS)) {
+        err_set(&err, E_USAGE, "--operator-only and --users: one of them, or none to rotate both");
+        return cli_fail_err(cli, &err);
+    }
     int code = set_operator(cli, &setting);
     if (code == PARLEY_OK) {
         cli_engine_options(cli, &options);

@@ -127,7 +127,7 @@ static int dispatch(struct cli *cli)
         return PARLEY_E_USAGE;
     }
     if (option_on(&cli->options, FLAG_HELP))
-        return help_command(cli, command);
+        return cli->options.named ? help_command(cli, command) : help_overview(cli);
     return run[command->id](cli);
 }
 

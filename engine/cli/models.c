@@ -29,6 +29,7 @@ static const struct column model_columns[] = {
     {"output_tokens_max", "REPLY", KIND_COUNT},
     {"input_usd", "INPUT/M", KIND_PRICE},
     {"cached_usd", "CACHED/M", KIND_PRICE},
+    {"cache_write_usd", "WRITTEN/M", KIND_PRICE},
     {"output_usd", "OUTPUT/M", KIND_PRICE},
     {"providers", "READY WITH", KIND_LIST},
 };

@@ -16,6 +16,8 @@ enum {
     AS_JSON = 1 << FORMAT_JSON,
     AS_JSONL = 1 << FORMAT_JSONL,
     AS_CSV = 1 << FORMAT_CSV,
+    // One object, on one line: its JSON is its JSON lines, too.
+    AS_OBJECT = AS_TABLE | AS_JSON | AS_JSONL | FORMATS_ONE_OBJECT,
 };
 
 #define LATER(name, words, help)                                                                   \
@@ -32,62 +34,62 @@ const struct command command_table[] = {
      "lists a user's sessions, newest first"},
     {"show", CMD_SHOW, "SESSION", 0, 1, OFFER_SESSIONS, AS_TABLE | AS_JSON | AS_JSONL,
      "prints the transcript of a session"},
-    {"why", CMD_WHY, "SESSION [TURN]", 0, 2, OFFER_SESSIONS, AS_TABLE | AS_JSON,
+    {"why", CMD_WHY, "SESSION [TURN]", 0, 2, OFFER_SESSIONS, AS_OBJECT,
      "what was sent for a turn, what was left out, and by whose choice; why a fact is "
      "remembered"},
-    {"undo", CMD_UNDO, "SESSION", 0, 1, OFFER_SESSIONS, AS_TABLE | AS_JSON,
+    {"undo", CMD_UNDO, "SESSION", 0, 1, OFFER_SESSIONS, AS_OBJECT,
      "takes the newest turn back; it is kept, and not sent any more"},
-    {"pin", CMD_PIN, "SESSION [TURN]", 0, 2, OFFER_SESSIONS, AS_TABLE | AS_JSON,
+    {"pin", CMD_PIN, "SESSION [TURN]", 0, 2, OFFER_SESSIONS, AS_OBJECT,
      "keeps a turn, the newest one, in every request from now on"},
     {"constraint", CMD_CONSTRAINT, "SESSION [TEXT…]", 0, WORDS_ANY, OFFER_SESSIONS,
-     AS_TABLE | AS_JSON,
+     AS_OBJECT,
      "states what is to be kept in mind, word for word; without TEXT lists them"},
     {"recall", CMD_RECALL, "QUERY…", 1, WORDS_ANY, OFFER_NOTHING,
      AS_TABLE | AS_JSON | AS_JSONL | AS_CSV,
      "what a user said before, and was told, that bears on QUERY; best first"},
     {"memory", CMD_MEMORY, "", 0, 0, OFFER_NOTHING, AS_TABLE | AS_JSON | AS_JSONL | AS_CSV,
      "what is remembered of a user, and which of their words bear it out"},
-    {"forget", CMD_FORGET, "FACT", 1, 1, OFFER_FACTS, AS_TABLE | AS_JSON,
+    {"forget", CMD_FORGET, "FACT", 1, 1, OFFER_FACTS, AS_OBJECT,
      "forgets a fact for good, and says where it was said"},
     {"usage", CMD_USAGE, "", 0, 0, OFFER_NOTHING, AS_TABLE | AS_JSON | AS_JSONL | AS_CSV,
      "tokens and money, as a table with bars; today's budgets"},
-    {"check", CMD_CHECK, "[FILE|DIR…]", 0, WORDS_ANY, OFFER_FILES, AS_TABLE | AS_JSON,
+    {"check", CMD_CHECK, "[FILE|DIR…]", 0, WORDS_ANY, OFFER_FILES, AS_OBJECT,
      "loads and checks configuration and policies, changes nothing"},
-    {"test", CMD_TEST, "[DIR…]", 0, WORDS_ANY, OFFER_FILES, AS_TABLE | AS_JSON,
+    {"test", CMD_TEST, "[DIR…]", 0, WORDS_ANY, OFFER_FILES, AS_OBJECT,
      "runs the policies' own tests, NAME_test.lua beside NAME.lua; offline"},
-    {"verify", CMD_VERIFY, "", 0, 0, OFFER_NOTHING, AS_TABLE | AS_JSON,
+    {"verify", CMD_VERIFY, "", 0, 0, OFFER_NOTHING, AS_OBJECT,
      "checks every session in the store against the ledger's rules"},
-    {"sweep", CMD_SWEEP, "", 0, 0, OFFER_NOTHING, AS_TABLE | AS_JSON,
+    {"sweep", CMD_SWEEP, "", 0, 0, OFFER_NOTHING, AS_OBJECT,
      "learns from sessions whose time has come, archives them, deletes old ones"},
     {"audit", CMD_AUDIT, "[verify|head]", 0, 1, OFFER_CHOICES,
      AS_TABLE | AS_JSON | AS_JSONL | AS_CSV,
      "the audit trail; whether it is whole; its signed head, to be kept elsewhere"},
-    {"import", CMD_IMPORT, "FILE.jsonl", 1, 1, OFFER_FILES, AS_TABLE | AS_JSON,
+    {"import", CMD_IMPORT, "FILE.jsonl", 1, 1, OFFER_FILES, AS_OBJECT,
      "makes sessions of recorded conversations, one a line; - is standard input"},
     {"migrate", CMD_MIGRATE, "", 0, 0, OFFER_NOTHING, AS_TABLE,
      "brings the store's schema up to date"},
-    {"backup", CMD_BACKUP, "FILE", 1, 1, OFFER_FILES, AS_TABLE | AS_JSON,
+    {"backup", CMD_BACKUP, "FILE", 1, 1, OFFER_FILES, AS_OBJECT,
      "copies the store to FILE, verified, while others go on using it"},
-    {"restore", CMD_RESTORE, "FILE", 1, 1, OFFER_FILES, AS_TABLE | AS_JSON,
+    {"restore", CMD_RESTORE, "FILE", 1, 1, OFFER_FILES, AS_OBJECT,
      "puts a backup, verified, in the store's place; the store as it was is kept beside"},
     {"export", CMD_EXPORT, "", 0, 0, OFFER_NOTHING, AS_TABLE | AS_JSON,
      "all that is kept of a user, as JSON"},
-    {"erase", CMD_ERASE, "", 0, 0, OFFER_NOTHING, AS_TABLE | AS_JSON,
+    {"erase", CMD_ERASE, "", 0, 0, OFFER_NOTHING, AS_OBJECT,
      "erases all that is kept of a user, for ever, and prints a signed receipt"},
-    {"keys", CMD_KEYS, "init|status|rotate", 1, 1, OFFER_CHOICES, AS_TABLE | AS_JSON,
+    {"keys", CMD_KEYS, "init|status|rotate", 1, 1, OFFER_CHOICES, AS_OBJECT,
      "makes the keyring, shows it, or rotates its keys while others go on"},
     {"models", CMD_MODELS, "", 0, 0, OFFER_NOTHING, AS_TABLE | AS_JSON | AS_JSONL | AS_CSV,
      "the providers that are configured, and the models that are known"},
     {"completion", CMD_COMPLETION, "bash|zsh|fish", 0, 1, OFFER_CHOICES, AS_TABLE,
      "prints a completion script for a shell"},
-    {"tokens", CMD_TOKENS, "[FILE]", 0, 1, OFFER_FILES, AS_TABLE | AS_JSON,
+    {"tokens", CMD_TOKENS, "[FILE]", 0, 1, OFFER_FILES, AS_OBJECT,
      "counts the tokens of a file or of standard input, at most 64 MiB"},
-    {"redact", CMD_REDACT, "[FILE]", 0, 1, OFFER_FILES, AS_TABLE | AS_JSON,
+    {"redact", CMD_REDACT, "[FILE]", 0, 1, OFFER_FILES, AS_OBJECT,
      "what redaction makes of a file or of standard input, at most 16 MiB"},
     {"replay", CMD_REPLAY, "[FILE…]", 0, WORDS_ANY, OFFER_FILES,
      AS_TABLE | AS_JSON | AS_JSONL | AS_CSV,
      "what policies would have sent in recorded conversations, and its cost"},
-    {"version", CMD_VERSION, "", 0, 0, OFFER_NOTHING, AS_TABLE | AS_JSON, "prints the version"},
+    {"version", CMD_VERSION, "", 0, 0, OFFER_NOTHING, AS_OBJECT, "prints the version"},
     {"help", CMD_HELP, "[COMMAND]", 0, 1, OFFER_COMMANDS, AS_TABLE, "explains a command"},
     LATER("serve", "", "HTTP API, chat page, operator console"),
     LATER("reload", "", "asks the running server to reload"),
@@ -424,6 +426,8 @@ static int check_format(struct options *o, struct err *err)
             o->format = (enum format)i;
     if (option_on(o, FLAG_CSV))
         o->format = FORMAT_CSV;
+    if (o->format == FORMAT_JSONL && o->command->formats & FORMATS_ONE_OBJECT)
+        o->format = FORMAT_JSON;
     if (o->command->formats & (1U << o->format))
         return E_OK;
     command_formats(o->command, formats);
@@ -445,6 +449,7 @@ static int check_words(const struct options *o, struct err *err)
 
 static int check_whole(struct options *o, struct err *err)
 {
+    o->named = o->command != NULL;
     if (!o->command)
         o->command = command_table; // chat stands first
     if (option_on(o, FLAG_HELP) || option_on(o, FLAG_VERSION))

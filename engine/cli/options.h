@@ -114,7 +114,10 @@ enum flag_id {
     FLAGS
 };
 
-enum { WORDS_ANY = -1 };
+enum {
+    WORDS_ANY = -1,
+    FORMATS_ONE_OBJECT = 1 << FORMATS, // the answer is one object: JSON lines are asked for as JSON
+};
 
 // What completion offers where a value or one of a command's words is due.
 enum offer {
@@ -137,7 +140,7 @@ struct command {
     const char *words; // how its arguments are written; "": none
     int words_min, words_max;
     enum offer offer;
-    unsigned formats; // bit per enum format
+    unsigned formats; // bit per enum format, and FORMATS_ONE_OBJECT
     const char *help; // one line
 };
 
@@ -166,6 +169,7 @@ enum { SETTINGS_MAX = 64, NAMED_POLICIES_MAX = 32 };
 
 struct options {
     const struct command *command;
+    bool named;                             // argv names it
     const char *value[FLAGS];               // NULL: not given; a switch that is on: ""
     const char *settings[SETTINGS_MAX + 1]; // --set, ends with NULL
     size_t n_settings;

@@ -29,6 +29,7 @@ void output_init(struct output *o, bool color_wanted, bool quiet)
     };
     o->color = o->terminal && color_wanted && color_allowed();
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
 }
 
 // Remembers why a write failed, once: what comes after is dropped.

@@ -25,7 +25,8 @@ struct output {
     struct screen screen;        // of the text that is being streamed
 };
 
-// color_wanted: false for --no-color. Ignores SIGPIPE.
+// color_wanted: false for --no-color. Ignores SIGPIPE and SIGXFSZ: a reader that went away, and a
+// limit to the size of files, are what a write says of them.
 void output_init(struct output *o, bool color_wanted, bool quiet);
 // Writes what is buffered. E_OK, or E_STORE with a message when the answer could not be written.
 int output_finish(struct output *o, struct err *err);

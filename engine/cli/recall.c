@@ -14,11 +14,11 @@ static const struct column columns[] = {
 };
 enum { COLUMNS = sizeof columns / sizeof *columns };
 
-// "  session 0192…", if the row has it.
+// "  session 0192…", if there is one.
 static void print_member(struct output *o, struct json row, const char *member, struct buf *text)
 {
     struct json v = json_get(row, member);
-    if (json_type(v) == JSON_NONE)
+    if (json_type(v) != JSON_STRING)
         return;
     outputf(o, "  %s ", member);
     output_text(o, json_text(v, text));
@@ -37,7 +37,7 @@ static void print_message(struct output *o, struct json row)
     output_str(o, "  (");
     output_text(o, json_text(json_get(row, "why"), &text));
     output_str(o, ")\n");
-    output_text(o, json_text(json_get(row, json_type(role) == JSON_NONE ? "kind" : "role"), &text));
+    output_text(o, json_text(json_type(role) == JSON_STRING ? role : json_get(row, "kind"), &text));
     output_str(o, ": ");
     output_text(o, json_text(json_get(row, "text"), &text));
     output_end_line(o);

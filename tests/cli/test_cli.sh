@@ -945,7 +945,7 @@ done
 run help chat
 lacks jsonl
 run help tokens
-prints "--output table|json "
+prints "--output table|json|jsonl "
 
 it cli__no_colour_off_a_terminal
 run usage

@@ -197,7 +197,7 @@ expect "each once" test "$(query "(SELECT count(*) - count(DISTINCT json_extract
     json_extract(value, '\$.model')) FROM json_each(j, '\$.models'))")" = 0
 run models -o csv
 code 0
-prints "api,model,window_tokens,output_tokens_max,input_usd,cached_usd,output_usd,providers"
+prints "api,model,window_tokens,output_tokens_max,input_usd,cached_usd,cache_write_usd,output_usd,providers"
 expect "no store" test ! -e parley.db
 
 it models__a_key_makes_ready

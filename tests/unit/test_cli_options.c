@@ -109,6 +109,10 @@ static void test_cli_options__values(void **state)
     accept(&l, &o, "parley ask --model= -");
     assert_string_equal(o.value[FLAG_MODEL], "");
     assert_string_equal(o.words[0], "-");
+    accept(&l, &o, "parley verify -o jsonl"); // one object: the same
+    assert_int_equal(o.format, FORMAT_JSON);
+    accept(&l, &o, "parley show -c -o jsonl");
+    assert_int_equal(o.format, FORMAT_JSONL);
     accept(&l, &o, "parley sessions -cqo csv");
     assert_true(option_on(&o, FLAG_CONTINUE) && option_on(&o, FLAG_QUIET));
     assert_int_equal(o.format, FORMAT_CSV);
@@ -167,6 +171,7 @@ static void test_cli_options__refuses_what_does_not_belong(void **state)
     refuse("parley ask --by day", "it is for: usage");
     refuse("parley --dry-run sessions", "it is for: migrate");
     refuse("parley sessions --stateless", "chat, ask");
+    refuse("parley export -o jsonl", "cannot answer as jsonl, only as table|json");
     refuse("parley ask -o csv", "cannot answer as csv, only as table|json|jsonl");
     refuse("parley chat -o json", "cannot answer as json");
     refuse("parley sessions all", "'all' is too much");
