@@ -32,17 +32,10 @@ static char *item(const struct vec *v, size_t i)
     return (char *)v->ptr + i * v->item_bytes;
 }
 
-bool vec_grow(struct vec *v, size_t more)
+static bool set_cap(struct vec *v, size_t cap)
 {
-    size_t cap = v->cap < FIRST_ITEMS ? FIRST_ITEMS : v->cap > v->max / 2 ? v->max : v->cap * 2;
     size_t bytes;
 
-    if (more > v->max || v->len > v->max - more)
-        return false;
-    if (cap < v->len + more)
-        cap = v->len + more;
-    if (cap > v->max)
-        cap = v->max;
     if (__builtin_mul_overflow(cap, v->item_bytes, &bytes))
         return false;
     void *ptr = mem_realloc(v->ptr, bytes);
@@ -51,6 +44,24 @@ bool vec_grow(struct vec *v, size_t more)
     v->ptr = ptr;
     v->cap = cap;
     return true;
+}
+
+bool vec_grow(struct vec *v, size_t more)
+{
+    size_t cap = v->cap < FIRST_ITEMS ? FIRST_ITEMS : v->cap > v->max / 2 ? v->max : v->cap * 2;
+
+    if (more > v->max || v->len > v->max - more)
+        return false;
+    if (cap < v->len + more)
+        cap = v->len + more;
+    return set_cap(v, cap > v->max ? v->max : cap);
+}
+
+bool vec_reserve_exact(struct vec *v, size_t more)
+{
+    if (more > v->max || v->len > v->max - more)
+        return false;
+    return v->cap - v->len >= more || set_cap(v, v->len + more);
 }
 
 void *vec_push(struct vec *v)

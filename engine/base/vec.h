@@ -27,6 +27,8 @@ static inline bool vec_reserve(struct vec *v, size_t more)
 {
     return v->cap - v->len >= more || vec_grow(v, more);
 }
+// The same with room for no more than that, for what is kept for long and grows no more.
+bool vec_reserve_exact(struct vec *v, size_t more);
 // Inserts a zeroed item before index at (at <= len), or NULL.
 void *vec_insert(struct vec *v, size_t at);
 void vec_remove(struct vec *v, size_t at);

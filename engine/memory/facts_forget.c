@@ -3,6 +3,9 @@
 // the place of does not come back with it. And knowledge that its facts bear no more. See facts.h.
 #include "memory/facts_int.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 static void forget_fact(struct fact *f, int64_t now_ms)
 {
     f->status = FACT_FORGOTTEN;
@@ -126,24 +129,43 @@ int fact_book_forget(struct fact_book *b, const char *id, int64_t now_ms, uint32
 
 // ---- knowledge that its facts do not bear any more
 
-static bool is_active_fact(const struct fact_book *b, const char *id)
+static int by_id(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+// The ids of facts that are active, in order; out is the caller's to release.
+static int active_ids(const struct fact_book *b, struct vec *out, struct err *err)
 {
     struct fact_at at = FACT_AT_START;
 
-    while (fact_book_next_active(b, &at))
-        if (at.slot->tier == TIER_FACT && strcmp(at.fact->id, id) == 0)
-            return true;
-    return false;
+    vec_init(out, FACT_ID_BYTES, (size_t)BOOK_SLOTS_MAX * SLOT_VALUES_MAX);
+    while (fact_book_next_active(b, &at)) {
+        if (at.slot->tier != TIER_FACT)
+            continue;
+        char *id = vec_push(out);
+        if (!id)
+            return err_set(err, E_NOMEM, "out of memory for a user's facts");
+        memcpy(id, at.fact->id, FACT_ID_BYTES);
+    }
+    if (out->len)
+        qsort(out->ptr, out->len, FACT_ID_BYTES, by_id);
+    return E_OK;
 }
 
-static bool is_borne(const struct fact_book *b, const struct fact *f)
+static bool is_active(const struct vec *ids, const char *id)
+{
+    return ids->len && bsearch(id, ids->ptr, ids->len, FACT_ID_BYTES, by_id);
+}
+
+static bool is_borne(const struct vec *ids, const struct fact *f)
 {
     const char *first = NULL;
 
     for (size_t i = 0; i < f->evidence.len; i++) {
         const struct fact_evidence *e = fact_evidence_at(f, i);
 
-        if (!is_active_fact(b, e->fact))
+        if (!is_active(ids, e->fact))
             continue;
         if (first && strcmp(first, e->session) != 0)
             return true;
@@ -156,15 +178,17 @@ int fact_book_retire_unborne(struct fact_book *b, int64_t now_ms, uint32_t *coun
                              struct err *err)
 {
     uint32_t retired = 0;
-    int code = E_OK;
+    struct vec ids = {0};
+    bool any = fact_book_count(b, TIER_KNOWLEDGE, FACT_ACTIVE) > 0;
+    int code = any ? active_ids(b, &ids, err) : E_OK;
 
-    for (uint32_t i = 0; i < b->entries.len && !code; i++) {
+    for (uint32_t i = 0; i < b->entries.len && any && !code; i++) {
         struct fact_slot *s = book_slot(b, i);
 
         for (size_t n = 0; n < s->facts.len && s->tier == TIER_KNOWLEDGE && !code; n++) {
             const struct fact *f = fact_slot_at(s, n);
 
-            if (f->status != FACT_ACTIVE || is_borne(b, f))
+            if (f->status != FACT_ACTIVE || is_borne(&ids, f))
                 continue;
             code = book_own(b, i, &s, err);
             if (code)
@@ -176,6 +200,8 @@ int fact_book_retire_unborne(struct fact_book *b, int64_t now_ms, uint32_t *coun
             retired++;
         }
     }
+    if (any)
+        vec_release(&ids);
     if (count)
         *count = retired;
     return code;

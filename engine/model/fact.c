@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // fact.c: facts, slots and candidates as values; fact_codec.c is their stored form. See fact.h.
-#include "model/fact.h"
+#include "model/fact_int.h"
 
 #include "base/mem.h"
 #include "base/utf8.h"
@@ -37,26 +37,45 @@ bool fact_kind_find(struct slice word, enum fact_kind *out)
     return at >= 0;
 }
 
+static const char *const statuses[] = {
+    [FACT_QUARANTINED] = "quarantined", [FACT_ACTIVE] = "active",
+    [FACT_SUPERSEDED] = "superseded",   [FACT_FORGOTTEN] = "forgotten",
+};
+static const char *const authors[] = {
+    [AUTHOR_USER] = "user", [AUTHOR_MATERIAL] = "material", [AUTHOR_ASSISTANT] = "assistant",
+    [AUTHOR_TOOL] = "tool", [AUTHOR_RECALLED] = "recalled", [AUTHOR_POLICY] = "policy",
+};
+enum { STATUSES = sizeof(statuses) / sizeof(statuses[0]),
+       AUTHORS = sizeof(authors) / sizeof(authors[0]) };
+
 const char *fact_status_word(enum fact_status status)
 {
-    static const char *const words[] = {
-        [FACT_QUARANTINED] = "quarantined", [FACT_ACTIVE] = "active",
-        [FACT_SUPERSEDED] = "superseded",   [FACT_FORGOTTEN] = "forgotten",
-    };
-
-    BUG_ON((unsigned)status >= sizeof(words) / sizeof(words[0]));
-    return words[status];
+    BUG_ON((unsigned)status >= STATUSES);
+    return statuses[status];
 }
 
 const char *fact_author_word(enum fact_author author)
 {
-    static const char *const words[] = {
-        [AUTHOR_USER] = "user", [AUTHOR_MATERIAL] = "material", [AUTHOR_ASSISTANT] = "assistant",
-        [AUTHOR_TOOL] = "tool", [AUTHOR_RECALLED] = "recalled", [AUTHOR_POLICY] = "policy",
-    };
+    BUG_ON((unsigned)author >= AUTHORS);
+    return authors[author];
+}
 
-    BUG_ON((unsigned)author >= sizeof(words) / sizeof(words[0]));
-    return words[author];
+bool fact_status_find(struct slice word, enum fact_status *out)
+{
+    int at = word_index(statuses, STATUSES, word);
+
+    if (at >= 0)
+        *out = (enum fact_status)at;
+    return at >= 0;
+}
+
+bool fact_author_find(struct slice word, enum fact_author *out)
+{
+    int at = word_index(authors, AUTHORS, word);
+
+    if (at >= 0)
+        *out = (enum fact_author)at;
+    return at >= 0;
 }
 
 // ---- a fact

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// fact_codec.c: the stored form of a slot. Reading is strict: what is read is written again, and
-// must be the same bytes. Plain values; any thread.
-#include "model/fact.h"
+// fact_codec.c: the stored form of a slot. Reading is strict: what is not read by its bytes alone
+// (fact_quick.c) is read as JSON and written again, and must be the same bytes. Plain values; any
+// thread.
+#include "model/fact_int.h"
 
 #include "model/meta_int.h"
 #include "model/safe_text_int.h"
@@ -11,14 +12,8 @@ enum {
     EVIDENCE_BYTES = 256,           // of one piece's, beside its names
     PERIOD_BYTES = 96,
     TURN_HASH_BYTES = 11,
+    WORD_BYTES = 16,                // more than any word of ours has
 };
-// What JavaScript's Date, and so JSON as people read it, can hold.
-static const int64_t time_max_ms = INT64_C(8640000000000000);
-
-static const char *const statuses[] = {"quarantined", "active", "superseded", "forgotten"};
-static const char *const authors[] = {"user", "material", "assistant", "tool", "recalled",
-                                      "policy"};
-enum { STATUSES = 4, AUTHORS = 6 };
 
 // ---- writing
 
@@ -112,8 +107,8 @@ static void write_meta(const struct fact_slot *s, struct buf *out)
     jw_init(&w, out);
     jw_object(&w);
     jw_kv_bool(&w, "one", s->one);
-    for (unsigned i = 0; i < STATUSES; i++)
-        jw_kv_i64(&w, statuses[i], fact_slot_count(s, (enum fact_status)i));
+    for (enum fact_status i = FACT_QUARANTINED; i <= FACT_FORGOTTEN; i++)
+        jw_kv_i64(&w, fact_status_word(i), fact_slot_count(s, i));
     jw_object_end(&w);
 }
 
@@ -159,7 +154,7 @@ size_t fact_slot_bytes(const struct fact_slot *s)
 
 static int64_t read_time(struct meta *m, const char *key)
 {
-    return meta_i64_or(m, key, -time_max_ms, time_max_ms, 0);
+    return meta_i64_or(m, key, -fact_time_max_ms, fact_time_max_ms, 0);
 }
 
 static bool is_hex(const char *text, size_t len)
@@ -215,6 +210,7 @@ static void read_evidence(struct meta *outer, struct json v, void *place)
 {
     struct meta m = within(outer, v, "fact's evidence");
     struct fact_evidence *e = place;
+    char word[WORD_BYTES];
 
     *e = (struct fact_evidence){0};
     meta_chars(&m, "session", true, e->session, sizeof(e->session));
@@ -222,10 +218,12 @@ static void read_evidence(struct meta *outer, struct json v, void *place)
     e->step = (uint32_t)meta_i64(&m, "step", 0, UINT32_MAX);
     e->start = (uint32_t)meta_i64(&m, "start", 0, UINT32_MAX);
     e->end = (uint32_t)meta_i64(&m, "end", e->start, UINT32_MAX);
-    e->author = (enum fact_author)meta_word(&m, "author", authors, AUTHORS);
+    meta_chars(&m, "author", true, word, sizeof(word));
+    if (!m.code && !fact_author_find(slice_str(word), &e->author))
+        meta_fail(&m, "author");
     e->supported = read_bool(&m, "supported", true);
     e->negates = read_bool(&m, "negates", false);
-    e->at_ms = meta_i64(&m, "at", -time_max_ms, time_max_ms);
+    e->at_ms = meta_i64(&m, "at", -fact_time_max_ms, fact_time_max_ms);
     e->valid_from_ms = read_time(&m, "valid_from");
     e->valid_to_ms = read_time(&m, "valid_to");
     meta_chars(&m, "extractor", false, e->extractor, sizeof(e->extractor));
@@ -243,7 +241,7 @@ static void read_period(struct meta *m, struct json v, void *place)
 
     for (uint32_t i = 0; i < 4; i++) {
         n[i] = json_i64(json_at(v, i), INT64_MIN);
-        if (json_count(v) != 4 || n[i] < -time_max_ms || n[i] > time_max_ms)
+        if (json_count(v) != 4 || n[i] < -fact_time_max_ms || n[i] > fact_time_max_ms)
             meta_fail(m, "earlier");
     }
     *p = (struct fact_period){n[0], n[1], n[2], n[3]};
@@ -299,15 +297,17 @@ static void read_fact(struct meta *outer, struct json v, void *place)
 
     fact_init(f);
     meta_chars(&m, "id", true, f->id, sizeof(f->id));
-    char word[16];
+    char word[WORD_BYTES];
     meta_chars(&m, "kind", true, word, sizeof(word));
     if (!m.code && !fact_kind_find(slice_str(word), &f->kind))
         meta_fail(&m, "kind");
-    f->status = (enum fact_status)meta_word(&m, "status", statuses, STATUSES);
+    meta_chars(&m, "status", true, word, sizeof(word));
+    if (!m.code && !fact_status_find(slice_str(word), &f->status))
+        meta_fail(&m, "status");
     read_value(&m, f);
     f->valid_from_ms = read_time(&m, "valid_from");
     f->valid_to_ms = read_time(&m, "valid_to");
-    f->recorded_at_ms = meta_i64(&m, "recorded_at", -time_max_ms, time_max_ms);
+    f->recorded_at_ms = meta_i64(&m, "recorded_at", -fact_time_max_ms, fact_time_max_ms);
     f->retired_at_ms = read_time(&m, "retired_at");
     f->confirmed_at_ms = read_time(&m, "confirmed_at");
     f->forgotten_at_ms = read_time(&m, "forgotten_at");
@@ -365,10 +365,23 @@ static int check_rewritten(const struct fact_slot *s, struct slice meta, struct 
     return code;
 }
 
+// As it was before it was read.
+static void start_over(struct fact_slot *s, const struct fact_slot *was)
+{
+    fact_slot_release(s);
+    memcpy(s->digest, was->digest, sizeof(s->digest));
+    s->version = was->version;
+    s->due_at_ms = was->due_at_ms;
+}
+
 int fact_slot_read(struct fact_slot *s, struct slice meta, struct safe_text body, struct err *err)
 {
     struct fact_slot keep = *s;
     struct meta m;
+
+    if (fact_slot_read_quick(s, meta, body))
+        return E_OK;
+    start_over(s, &keep);
 
     if (meta_open(&m, meta, "facts", err) == E_OK)
         s->one = read_bool(&m, "one", true);
@@ -386,9 +399,7 @@ int fact_slot_read(struct fact_slot *s, struct slice meta, struct safe_text body
     if (!code) {
         fact_slot_trim(s);
     } else {
-        fact_slot_release(s);
-        memcpy(s->digest, keep.digest, sizeof(s->digest));
-        s->version = keep.version;
+        start_over(s, &keep);
     }
     return code;
 }

@@ -12,7 +12,9 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "model/fact_int.h"
 #include "model/memory.h"
+#include "model/safe_text_int.h"
 
 static const char id_berlin[] = "0123456789ab", id_paris[] = "ba9876543210";
 #define SESSION "6f1f1d6e-3c0b-4b7e-9a51-0d9f6f6b8a01"
@@ -44,14 +46,14 @@ static void add_evidence(struct fact *f, uint32_t turn, enum fact_author author,
                                 .extractor = "rules@1f2e3d4c", .policy = "hello@9c0d1e2f"};
 }
 
-static void make_slot(struct fact_slot *s)
+static void make_slot_of(struct fact_slot *s, struct safe_text berlin)
 {
     struct err err = ERR_INIT;
 
     fact_slot_init(s, TIER_FACT);
     assert_int_equal(fact_slot_name(s, SAFE_NONE, SAFE_LIT("Lives in"), &err), E_OK);
     s->one = true;
-    struct fact *f = add_fact(s, id_berlin, FACT_SUPERSEDED, SAFE_LIT("Berlin \"Mitte\""));
+    struct fact *f = add_fact(s, id_berlin, FACT_SUPERSEDED, berlin);
     memcpy(f->by, id_paris, sizeof(f->by));
     f->valid_from_ms = -1000;
     f->valid_to_ms = f->retired_at_ms = 1700000001000;
@@ -64,6 +66,12 @@ static void make_slot(struct fact_slot *s)
     f->confirmed_at_ms = 1700000001000;
     *(struct fact_period *)vec_push(&f->earlier) = (struct fact_period){1, 2, 3, 4};
     add_evidence(add_fact(s, "000000000000", FACT_FORGOTTEN, SAFE_NONE), 9, AUTHOR_USER, 5);
+}
+
+// With what is escaped in JSON, so that it is read as such.
+static void make_slot(struct fact_slot *s)
+{
+    make_slot_of(s, SAFE_LIT("Berlin \"Mitte\""));
 }
 
 struct stored {
@@ -148,13 +156,12 @@ static const struct damage {
     {"{\"subject\"", "[\"subject\"", "JSON"},
 };
 
-static void test_fact__damage_is_named(void **state)
+static void check_damages(struct safe_text berlin)
 {
     struct fact_slot s;
     struct stored t;
 
-    (void)state;
-    make_slot(&s);
+    make_slot_of(&s, berlin);
     store(&t, &s);
     for (size_t i = 0; i < sizeof(damages) / sizeof(damages[0]); i++) {
         const struct damage *d = &damages[i];
@@ -178,6 +185,69 @@ static void test_fact__damage_is_named(void **state)
         fact_slot_release(&read);
         safe_buf_release(&body);
     }
+    drop(&t);
+    fact_slot_release(&s);
+}
+
+static void test_fact__damage_is_named(void **state)
+{
+    (void)state;
+    check_damages(SAFE_LIT("Berlin \"Mitte\""));
+    check_damages(SAFE_LIT("Berlin Mitte"));
+}
+
+// Reading by the bytes alone takes what we write, and never what we would write otherwise.
+static bool is_read_quickly(struct slice meta, struct slice body)
+{
+    struct fact_slot read;
+    struct stored again;
+
+    fact_slot_init(&read, TIER_FACT);
+    bool is = fact_slot_read_quick(&read, meta, safe_text_vouch(body));
+    if (is) {
+        store(&again, &read);
+        assert_true(slice_eq(buf_slice(&again.meta), meta));
+        assert_true(slice_eq(safe_slice(safe_buf_text(&again.body)), body));
+        drop(&again);
+    }
+    fact_slot_release(&read);
+    return is;
+}
+
+static void test_fact__read_by_its_bytes_alone(void **state)
+{
+    static const char signs[] = "\"\\,:{}[]-019aetu \x1f\x7f\xc3\xa9";
+    struct fact_slot s;
+    struct stored t;
+    unsigned taken = 0;
+
+    (void)state;
+    make_slot(&s);
+    store(&t, &s);
+    assert_false(is_read_quickly(buf_slice(&t.meta), safe_slice(safe_buf_text(&t.body))));
+    drop(&t);
+    fact_slot_release(&s);
+    make_slot_of(&s, SAFE_LIT("K\xc3\xb6ln am Rhein"));
+    store(&t, &s);
+    struct slice body = safe_slice(safe_buf_text(&t.body));
+    assert_true(is_read_quickly(buf_slice(&t.meta), body));
+    // Each byte replaced, left out, and said twice.
+    for (size_t i = 0; i < body.len; i++) {
+        char other[4096];
+        for (size_t k = 0; k < sizeof(signs) - 1; k++) {
+            memcpy(other, body.ptr, body.len);
+            other[i] = signs[k];
+            taken += is_read_quickly(buf_slice(&t.meta), slice_of(other, body.len));
+        }
+        memmove(other, body.ptr, i);
+        memcpy(other + i, body.ptr + i + 1, body.len - i - 1);
+        is_read_quickly(buf_slice(&t.meta), slice_of(other, body.len - 1));
+        memcpy(other + i, body.ptr + i, body.len - i);
+        memmove(other + i + 1, other + i, body.len - i);
+        is_read_quickly(buf_slice(&t.meta), slice_of(other, body.len + 1));
+        assert_false(is_read_quickly(buf_slice(&t.meta), slice_of(body.ptr, i)));
+    }
+    assert_true(taken > body.len);
     drop(&t);
     fact_slot_release(&s);
 }
@@ -300,6 +370,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fact__slot_is_read_as_it_was_written),
         cmocka_unit_test(test_fact__damage_is_named),
+        cmocka_unit_test(test_fact__read_by_its_bytes_alone),
         cmocka_unit_test(test_fact__counts_agree),
         cmocka_unit_test(test_fact__values_and_names),
         cmocka_unit_test(test_fact__candidates_own_their_texts),
