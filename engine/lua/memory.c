@@ -347,9 +347,12 @@ LJMP static void read_journal(lua_State *L, struct reading *r, int idx)
                    "a table such as { bytes = 8192, send = \"short\" }, or false: none", &off)) {
         int at = lua_gettop(L);
 
-        m->journal_bytes = read_count(L, r, at, "bytes", MEMORY_JOURNAL_BYTES_DEFAULT, 256,
-                                      MEMORY_JOURNAL_BYTES_MAX, false);
         read_journal_sent(L, r, at);
+        bool whole = m->journal_sent == JOURNAL_SENT_WHOLE;
+        m->journal_bytes = read_count(L, r, at, "bytes",
+                                      whole ? MEMORY_JOURNAL_SENT_BYTES_DEFAULT
+                                            : MEMORY_JOURNAL_BYTES_DEFAULT,
+                                      256, MEMORY_JOURNAL_BYTES_MAX, false);
     }
     m->journal = !off;
     keys_up(L, &r->at);

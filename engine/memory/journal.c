@@ -8,12 +8,14 @@
 
 #include "base/utf8.h"
 #include "memory/drift.h"
+#include "memory/key.h"
 
 #include <stdio.h>
 #include <string.h>
 
 enum {
-    FACTS_MAX = 16, OPEN_MAX = 6, SAID_MAX = 12,  // lines of an entry
+    FACTS_MAX = 16, OPEN_MAX = 6, SAID_MAX = 40,  // lines of an entry
+    DATE_BYTES = sizeof("2026-03-01 ") - 1,
     LINE_SLACK = sizeof("2026-03-01 ") + sizeof("…\n"),
 };
 
@@ -252,53 +254,144 @@ static bool is_kept(struct slice line)
            slice_starts(line, SLICE_LIT("Changed: "));
 }
 
-// What of an entry goes into `earlier`, each line with its date; of `earlier` itself all.
-static void add_kept(struct safe_buf *out, const struct journal_entry *e)
+// A line that may go into `earlier`: where it stands, and which of the key's sentences it is.
+struct line {
+    size_t at, len;
+    size_t words;        // where in it, behind date and label, its words begin
+    bool first;          // it goes in before all others
+    bool goes_in;
+    uint32_t sentence;   // NO_SENTENCE: it is a scrap, or a question
+};
+enum { NO_SENTENCE = UINT32_MAX, LABEL_BYTES_MAX = sizeof("Decided: ") - 1 };
+
+struct folding {
+    struct safe_buf text;
+    struct vec lines;    // struct line
+};
+
+// How much of it is "Topic: " and the like.
+static size_t label_len(struct slice line)
+{
+    const char *end = memmem(line.ptr, line.len, ": ", 2);
+    size_t len = end ? (size_t)(end - line.ptr) + 2 : 0;
+    return len <= LABEL_BYTES_MAX ? len : 0;
+}
+
+static bool add_line(struct folding *f, struct safe_text line, size_t date, bool first)
+{
+    struct line *l = vec_push(&f->lines);
+    if (!l)
+        return false;
+    struct slice words = slice_of(line.ptr + date, line.len - date);
+    *l = (struct line){.at = safe_buf_text(&f->text).len, .len = line.len, .first = first,
+                       .words = date + label_len(words), .sentence = NO_SENTENCE};
+    safe_buf_add(&f->text, line);
+    return true;
+}
+
+// The lines of an entry, each with its date, which those of `earlier` have already. An entry
+// without a topic, decision or change puts its first line in the first rank.
+static int add_lines(struct folding *f, const struct journal_entry *e, struct safe_buf *dated,
+                     struct err *err)
 {
     struct safe_text text = safe_buf_text(&e->text);
-    bool earlier = journal_entry_is_earlier(e), any = false;
+    bool earlier = journal_entry_is_earlier(e), any = earlier;
 
     for (size_t at = 0; at < text.len; at += line_len(text, at))
         any = any || is_kept(slice_of(text.ptr + at, line_len(text, at)));
     for (size_t at = 0; at < text.len;) {
         struct safe_text line = safe_text_part(text, at, line_len(text, at));
+        size_t date = earlier && line.len > DATE_BYTES ? DATE_BYTES : 0;
+        bool first = is_kept(slice_of(line.ptr + date, line.len - date)) || (!any && at == 0);
 
-        at += line.len;
-        if (!earlier && any && !is_kept(safe_slice(line)))
-            continue;
+        safe_buf_clear(dated);
         if (!earlier) {
-            journal_date(out, e->from_ms);
-            safe_buf_add(out, SAFE_LIT(" "));
+            journal_date(dated, e->from_ms);
+            safe_buf_add(dated, SAFE_LIT(" "));
+            date = DATE_BYTES;
         }
-        safe_buf_add(out, line);
-        if (!earlier && !any)
-            return;
+        safe_buf_add(dated, line);
+        if (!add_line(f, safe_buf_text(dated), date, first))
+            return err_set(err, E_NOMEM, "out of memory for a journal");
+        at += line.len;
     }
+    return safe_buf_check(&f->text, "a journal", err);
+}
+
+static struct line *line_at(const struct folding *f, size_t i)
+{
+    return VEC_AT(&f->lines, struct line, i);
+}
+
+// Those of the first rank, of which the oldest go; returns what room is left.
+static size_t take_first(struct folding *f, size_t room)
+{
+    for (size_t i = f->lines.len; i > 0; i--) {
+        struct line *l = line_at(f, i - 1);
+        if (!l->first)
+            continue;
+        if (l->len > room)
+            return 0;
+        l->goes_in = true;
+        room -= l->len;
+    }
+    return room;
+}
+
+// Of the others those that tell most, however old.
+static int take_best(struct folding *f, size_t room, struct err *err)
+{
+    struct key *key;
+    bool chosen[KEY_SENTENCES_MAX];
+    int code = key_new(&key, err);
+
+    for (size_t i = 0; i < f->lines.len && !code; i++) {
+        struct line *l = line_at(f, i);
+        uint32_t taken = key_len(key);
+        if (l->first)
+            continue;
+        // Without its end: where it is told, that counts again.
+        code = key_add_line(key, safe_text_part(safe_buf_text(&f->text), l->at, l->len - 1),
+                            l->words, err);
+        l->sentence = key_len(key) > taken ? taken : NO_SENTENCE;
+    }
+    if (!code)
+        key_mark(key, KEY_SENTENCES_MAX, room, chosen);
+    for (size_t i = 0; i < f->lines.len && !code; i++)
+        line_at(f, i)->goes_in |= line_at(f, i)->sentence != NO_SENTENCE &&
+                                  chosen[line_at(f, i)->sentence];
+    key_free(key);
+    return code;
 }
 
 int journal_fold_text(const struct journal *j, const struct journal_fold *fold,
                       struct safe_buf *out, struct err *err)
 {
-    struct safe_buf all;
+    struct folding f;
+    struct safe_buf dated;
     uint32_t left = fold->entries;
+    int code = E_OK;
 
-    safe_buf_init(&all, 4 * JOURNAL_BYTES_MAX);
-    for (uint32_t i = 0; i < j->len; i++) {
+    safe_buf_init(&f.text, 4 * JOURNAL_BYTES_MAX);
+    vec_init(&f.lines, sizeof(struct line), 4 * JOURNAL_BYTES_MAX);
+    safe_buf_init(&dated, JOURNAL_ENTRY_BYTES_MAX + DATE_BYTES);
+    for (uint32_t i = 0; i < j->len && !code; i++) {
         const struct journal_entry *e = &j->list[i];
 
         if (e->gone || (counts(e) && left == 0))
             continue;
         left -= counts(e);
-        add_kept(&all, e);
+        code = add_lines(&f, e, &dated, err);
     }
-    struct safe_text lines = safe_buf_text(&all);
-    size_t from = 0;
-    // The oldest go first.
-    while (lines.len - from > fold->room)
-        from += line_len(lines, from);
-    safe_buf_add(out, safe_text_part(lines, from, lines.len - from));
-    int code = safe_buf_check(&all, "a journal", err);
-    safe_buf_release(&all);
+    if (!code)
+        code = take_best(&f, take_first(&f, fold->room), err);
+    for (size_t i = 0; i < f.lines.len && !code; i++)
+        if (line_at(&f, i)->goes_in)
+            safe_buf_add(out, safe_text_part(safe_buf_text(&f.text), line_at(&f, i)->at,
+                                             line_at(&f, i)->len));
+    safe_buf_release(&dated);
+    vec_release(&f.lines);
+    safe_buf_release(&f.text);
     return code ? code : safe_buf_check(out, "a journal", err);
 }
 

@@ -56,7 +56,9 @@ struct journal_fold {
 };
 bool journal_over(const struct journal *j, size_t cap, struct journal_fold *fold);
 // What rules make of `earlier` and these: of each its topic, decisions and changes, or its first
-// line; the newest that find room. E_NOMEM.
+// line, the newest that find room; and of the other lines, of all of these together, as many of
+// those that tell most (memory/key.h) as there is room left. So what is old grows thinner from fold
+// to fold, and the best of it stays. E_NOMEM.
 int journal_fold_text(const struct journal *j, const struct journal_fold *fold,
                       struct safe_buf *out, struct err *err);
 // Puts text (lines, within fold->room) in the place of `earlier` and these, and cuts the newest

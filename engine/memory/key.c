@@ -12,7 +12,7 @@ enum {
     WORDS_MAX = 40,            // of a sentence that are looked at
     TEXT_BYTES_MAX = 256 << 10,
     ONE = 16,                  // of a word's worth
-    RARE_BITS_MAX = 9,         // KEY_SENTENCES_MAX
+    RARE_BITS_MAX = 10,        // KEY_SENTENCES_MAX
     BUCKETS = 4096,            // of words, by hash
 };
 
@@ -114,9 +114,9 @@ static struct slice trimmed(struct slice s)
     return s;
 }
 
-static int add_sentence(struct key *k, struct safe_text text, struct err *err)
+// text: as it is kept; words: what of it is judged.
+static int add_sentence(struct key *k, struct safe_text text, struct slice words, struct err *err)
 {
-    struct slice words = trimmed(safe_slice(text));
     bool asks = words.len && memchr(words.ptr, '?', words.len);
     if (asks || words.len > KEY_SENTENCE_BYTES_MAX || k->list.len == KEY_SENTENCES_MAX)
         return E_OK;
@@ -127,10 +127,10 @@ static int add_sentence(struct key *k, struct safe_text text, struct err *err)
     if (!s)
         return err_set(err, E_NOMEM, "memory: out of memory for a session's sentences");
     s->at = safe_buf_text(&k->text).len;
-    s->len = words.len;
+    s->len = text.len;
     s->all = k->terms.words;
     s->named = names_something(words);
-    safe_buf_add(&k->text, safe_text_part(text, (size_t)(words.ptr - text.ptr), words.len));
+    safe_buf_add(&k->text, text);
     read_words(k, s);
     return safe_buf_check(&k->text, "memory: a session's sentences", err);
 }
@@ -142,10 +142,24 @@ int key_add(struct key *k, struct safe_text text, struct err *err)
     for (size_t at = 0, end; at < text.len && !code; at = end) {
         end = drift_sentence_end(safe_slice(text), at);
         bool room = safe_buf_text(&k->text).len + (end - at) <= TEXT_BYTES_MAX;
+        struct slice words = trimmed(slice_of(text.ptr + at, end - at));
+        struct safe_text kept = safe_text_part(text, (size_t)(words.ptr - text.ptr), words.len);
         if (room)
-            code = add_sentence(k, safe_text_part(text, at, end - at), err);
+            code = add_sentence(k, kept, words, err);
     }
     return code;
+}
+
+int key_add_line(struct key *k, struct safe_text line, size_t from, struct err *err)
+{
+    bool room = safe_buf_text(&k->text).len + line.len <= TEXT_BYTES_MAX;
+    struct slice words = safe_slice(safe_text_part(line, from, line.len - from));
+    return room ? add_sentence(k, line, trimmed(words), err) : E_OK;
+}
+
+uint32_t key_len(const struct key *k)
+{
+    return (uint32_t)k->list.len;
 }
 
 // ---- choosing
@@ -174,58 +188,69 @@ static uint32_t worth(const struct key *k, const struct sentence *s)
     return sum * ONE / (s->all + ONE / 2);
 }
 
+enum state { NOT_SEEN, LEFT_OUT, CHOSEN };
+
 // Whether most of what it is about was told by those that were chosen.
-static bool is_told(const struct key *k, const struct sentence *s, const uint8_t *chosen)
+static bool is_told(const struct key *k, const struct sentence *s, const uint8_t *states)
 {
     for (size_t i = 0; i < k->list.len; i++) {
         const struct sentence *other = VEC_AT(&k->list, const struct sentence, i);
         uint32_t same = 0;
-        for (uint32_t w = 0; chosen[i] == 1 && w < s->words_len; w++)
+        for (uint32_t w = 0; states[i] == CHOSEN && w < s->words_len; w++)
             same += has(other, s->words[w]);
-        if (chosen[i] == 1 && same * 2 > s->words_len)
+        if (states[i] == CHOSEN && same * 2 > s->words_len)
             return true;
     }
     return false;
 }
 
 // The best that nobody looked at; NULL: there is none.
-static const struct sentence *next_best(const struct key *k, const uint8_t *seen, size_t *at)
+static const struct sentence *next_best(const struct key *k, const uint32_t *worths,
+                                        const uint8_t *states, size_t *at)
 {
-    const struct sentence *best = NULL;
     uint32_t most = 0;
     for (size_t i = 0; i < k->list.len; i++) {
-        const struct sentence *s = VEC_AT(&k->list, const struct sentence, i);
-        uint32_t w = seen[i] ? 0 : worth(k, s);
-        if (w > most) {
-            most = w;
-            best = s;
+        if (states[i] == NOT_SEEN && worths[i] > most) {
+            most = worths[i];
             *at = i;
         }
     }
-    return best;
+    return most ? VEC_AT(&k->list, const struct sentence, *at) : NULL;
+}
+
+void key_mark(const struct key *k, uint32_t most, size_t bytes_max,
+              bool chosen[KEY_SENTENCES_MAX])
+{
+    uint32_t worths[KEY_SENTENCES_MAX];
+    uint8_t states[KEY_SENTENCES_MAX] = {0};
+    const struct sentence *s;
+    size_t at = 0, bytes = 0;
+
+    for (size_t i = 0; i < k->list.len; i++)
+        worths[i] = worth(k, VEC_AT(&k->list, const struct sentence, i));
+    for (uint32_t n = 0, looked = 0; n < most && looked / 4 < most; looked++) {
+        s = next_best(k, worths, states, &at);
+        if (!s)
+            break;
+        bool keep = bytes + s->len + 1 <= bytes_max && !is_told(k, s, states);
+        states[at] = keep ? CHOSEN : LEFT_OUT;
+        bytes += keep ? s->len + 1 : 0;
+        n += keep;
+    }
+    for (size_t i = 0; i < k->list.len; i++)
+        chosen[i] = states[i] == CHOSEN;
 }
 
 int key_choose(const struct key *k, uint32_t most, size_t bytes_max, struct safe_buf *out,
                struct err *err)
 {
-    enum { LOOKED_AT = 1 << 7, CHOSEN = 1 };
-    uint8_t seen[KEY_SENTENCES_MAX] = {0};
-    const struct sentence *s;
-    size_t at = 0, bytes = 0;
+    bool chosen[KEY_SENTENCES_MAX];
 
-    for (uint32_t n = 0, looked = 0; n < most && looked < 4 * most; looked++) {
-        s = next_best(k, seen, &at);
-        if (!s)
-            break;
-        bool keep = bytes + s->len + 1 <= bytes_max && !is_told(k, s, seen);
-        seen[at] = keep ? CHOSEN : LOOKED_AT;
-        bytes += keep ? s->len + 1 : 0;
-        n += keep;
-    }
+    key_mark(k, most, bytes_max, chosen);
     for (size_t i = 0; i < k->list.len; i++) {
-        if (seen[i] != CHOSEN)
+        const struct sentence *s = VEC_AT(&k->list, const struct sentence, i);
+        if (!chosen[i])
             continue;
-        s = VEC_AT(&k->list, const struct sentence, i);
         safe_buf_add(out, safe_text_part(safe_buf_text(&k->text), s->at, s->len));
         safe_buf_add(out, SAFE_LIT("\n"));
     }

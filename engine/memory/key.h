@@ -14,7 +14,7 @@
 #include "model/safe_text.h"
 
 enum {
-    KEY_SENTENCES_MAX = 512,   // of a session; later ones are not looked at
+    KEY_SENTENCES_MAX = 1024,  // of a session or journal; later ones are not looked at
     KEY_WORDS_MIN = 4,
     KEY_SENTENCE_BYTES_MAX = 230,
 };
@@ -24,6 +24,13 @@ int key_new(struct key **out, struct err *err);  // E_NOMEM
 void key_free(struct key *k);                    // NULL allowed
 // What the user said next. Copied. E_NOMEM.
 int key_add(struct key *k, struct safe_text text, struct err *err);
+// A line as it is, as one sentence, judged by what stands behind `from`: a date or label in front of
+// it says nothing. key_len tells whether it was taken.
+int key_add_line(struct key *k, struct safe_text line, size_t from, struct err *err);
+uint32_t key_len(const struct key *k);           // sentences that were taken
+// The best, as key_choose has them: chosen[i] says it of the i-th that was taken.
+void key_mark(const struct key *k, uint32_t most, size_t bytes_max,
+              bool chosen[KEY_SENTENCES_MAX]);
 // Appends the best, `most` at most, within so many bytes, to out: in the order in which they were
 // said, a line each. E_NOMEM.
 int key_choose(const struct key *k, uint32_t most, size_t bytes_max, struct safe_buf *out,

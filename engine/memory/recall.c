@@ -250,6 +250,15 @@ static void place_memory(struct place *places, uint32_t at)
     places[first].run = at;
 }
 
+// Two lines of a session's journal, one behind the other.
+static bool joins(const struct segment *s, uint32_t k)
+{
+    const struct doc *d = &s->docs[k], *before = d - 1;
+    return k > 0 && d->kind == RECALL_JOURNAL && before->kind == RECALL_JOURNAL &&
+           d->session == before->session && d->step > before->step && !s->dead[k] &&
+           !s->dead[k - 1];
+}
+
 // Messages of one session that follow each other are one run; memories stand alone.
 static void number_places(struct recall *r)
 {
@@ -270,6 +279,7 @@ static void number_places(struct recall *r)
             r->words += s->dead[k] ? 0 : d->words;
             if (d->kind != RECALL_TURN) {
                 place_memory(r->places, n);
+                r->places[n].flags |= joins(s, k) ? PLACE_JOINS : 0;
                 continue;
             }
             run += run == 0 || (id.ptr != session.ptr && !slice_eq(id, session));

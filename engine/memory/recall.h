@@ -3,8 +3,9 @@
 // remembered of them, best first, and why.
 //
 // A `struct recall` is the index of one user with one bot. Its documents are messages, and
-// memories: facts, knowledge, and lines of the journal (enum recall_kind). A memory stands alone:
-// what is said around a message is what messages of its session say. Messages are added in order; a
+// memories: facts, knowledge, and lines of the journal (enum recall_kind). A memory stands alone,
+// but that the lines of one session's journal lean on each other like messages do: what is said
+// around a message is what messages of its session say. Messages are added in order; a
 // query gives a ranking, by words alone or by words and an embedding. It does no I/O: the owner
 // keeps the index's segments (bytes) where it keeps records, and hands them back later.
 // Synchronous; owned by one thread at a time (a worker's: the user's data is never shared).

@@ -24,7 +24,8 @@ struct place {
     uint8_t dead;
 };
 enum place_flags {
-    PLACE_ALONE = 64,  // a memory: what is around it is not about it
+    PLACE_JOINS = 32,  // a line of the journal, of the same session as the one before it
+    PLACE_ALONE = 64,  // a memory: what is around it is not about it, but for lines that join
     PLACE_AWAY = 128,  // during a query: may not be found
 };
 
@@ -88,18 +89,22 @@ uint32_t recall_trust(struct recall *r);
 static inline uint32_t recall_after(const struct recall *r, uint32_t at)
 {
     uint32_t next = at + 1;
+    if (r->places[at].flags & PLACE_ALONE)
+        return next < r->docs_len && r->places[next].flags & PLACE_JOINS ? next : PLACE_NONE;
     if (next < r->docs_len && r->places[next].flags & PLACE_ALONE)
         next = r->places[next].run + 1;
     bool same = next < r->docs_len && r->places[next].run == r->places[at].run;
-    return same && !(r->places[at].flags & PLACE_ALONE) ? next : PLACE_NONE;
+    return same ? next : PLACE_NONE;
 }
 static inline uint32_t recall_before(const struct recall *r, uint32_t at)
 {
     uint32_t next = at;
+    if (r->places[at].flags & PLACE_ALONE)
+        return r->places[at].flags & PLACE_JOINS ? at - 1 : PLACE_NONE;
     if (next > 0 && r->places[next - 1].flags & PLACE_ALONE)
         next = r->places[next - 1].run;
     bool same = next > 0 && r->places[next - 1].run == r->places[at].run;
-    return same && !(r->places[at].flags & PLACE_ALONE) ? next - 1 : PLACE_NONE;
+    return same ? next - 1 : PLACE_NONE;
 }
 
 // ---- a query, read

@@ -12,7 +12,7 @@
 
 enum {
     JOURNAL_BYTES_MAX = 64 << 10,      // of a whole journal, as it is told: no policy asks for more
-    JOURNAL_SESSION_BYTES_MAX = 2 << 10,  // one session's lines
+    JOURNAL_SESSION_BYTES_MAX = 4 << 10,  // one session's lines
     JOURNAL_LINE_BYTES_MAX = 240,
     JOURNAL_HEAD_BYTES = 48,           // an entry's first line, as it is told, is no longer
     // Older ones are condensed; so what one commit deletes is bounded (STORE_BATCH_ITEMS_MAX).

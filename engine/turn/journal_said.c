@@ -7,7 +7,7 @@
 #include "turn/journal_int.h"
 
 // A journal is to hold some twenty sessions in the size that its policy gives it.
-enum { SESSIONS = 20, KEPT_BYTES_MIN = 240, KEPT_BYTES_MAX = 1200, BYTES_OF_ONE = 100 };
+enum { SESSIONS = 20, KEPT_BYTES_MIN = 240, KEPT_BYTES_MAX = 3200, BYTES_OF_ONE = 100 };
 
 static size_t room_of(const struct journaling *j)
 {

@@ -22,6 +22,7 @@
 enum {
     FIRST_FACTS = 3,       // that the first turn of a session has at least
     HITS_FOR_ONE = 4,      // some are told anyway, or do not fit
+    SHORT_BYTES = 1 << 10, // of the newest entry where it alone is always told
 };
 
 #define FRAME_WORD "remembered"
@@ -38,6 +39,7 @@ struct telling_memories {
     struct safe_buf line;
     uint64_t left_tokens;
     uint32_t recalled, most;
+    uint32_t entry_lines;            // of each entry told anyway, so many from its beginning
     int64_t now_ms;
 };
 
@@ -75,7 +77,26 @@ static bool is_ours(const struct telling_memories *t, const struct journal_entry
     return here && !is_this_session(t, e->session);
 }
 
-// The newest entry, or all of them: as much as there is room to list.
+// As much of an entry as is always told: whole lines, of which the first count most.
+static struct safe_text entry_told(struct telling_memories *t, const struct journal_entry *e,
+                                   bool is_short)
+{
+    safe_buf_clear(&t->line);
+    journal_entry_tell(e, &t->line);
+    struct safe_text told = safe_buf_text(&t->line);
+    t->entry_lines = UINT32_MAX;
+    if (is_short && told.len > SHORT_BYTES) {
+        const char *end = memrchr(told.ptr, '\n', SHORT_BYTES);
+        told.len = end ? (size_t)(end - told.ptr) + 1 : told.len;
+        t->entry_lines = 0;
+        for (size_t i = 0; i + 1 < told.len; i++)
+            t->entry_lines += told.ptr[i] == '\n';
+    }
+    told.len -= told.len && told.ptr[told.len - 1] == '\n';
+    return told;
+}
+
+// The beginning of the newest entry, or all of them: as much as there is room to list.
 static void tell_journal(struct telling_memories *t, const struct book *b)
 {
     enum journal_sent sent = t->rules->journal ? t->rules->journal_sent : JOURNAL_NOT_SENT;
@@ -90,10 +111,7 @@ static void tell_journal(struct telling_memories *t, const struct book *b)
         const struct journal_entry *e = &b->journal.list[i];
         if (!is_ours(t, e))
             continue;
-        safe_buf_clear(&t->line);
-        journal_entry_tell(e, &t->line);
-        struct safe_text told = safe_buf_text(&t->line);
-        told.len -= told.len && told.ptr[told.len - 1] == '\n';
+        struct safe_text told = entry_told(t, e, sent == JOURNAL_SENT_SHORT);
         safe_buf_add(&t->out->text, SAFE_LIT("> "));
         quote_text(&t->out->text, told);
         list(t, SENT_JOURNAL, slice_str(e->session), 0);
@@ -158,11 +176,12 @@ _Static_assert((int)RECALL_FACT == SENT_FACT && (int)RECALL_KNOWLEDGE == SENT_KN
                "what is recalled is told by the same kinds");
 
 // What entries told anyway say is not told again.
-static bool entry_is_told(const struct telling_memories *t, uint32_t always, struct slice session)
+static bool line_is_told(const struct telling_memories *t, uint32_t always,
+                         const struct recall_hit *h)
 {
     for (uint32_t i = 0; i < always; i++)
-        if (slice_is(session, t->out->list[i].id))
-            return true;
+        if (slice_is(h->session, t->out->list[i].id))
+            return h->step < t->entry_lines;
     return false;
 }
 
@@ -188,7 +207,7 @@ static int tell_hits(struct telling_memories *t, struct err *err)
         const struct recall_hit *h = &hits[i];
         struct found_memory m;
         if (h->kind == RECALL_JOURNAL &&
-            (!t->rules->journal || entry_is_told(t, always, h->session)))
+            (!t->rules->journal || line_is_told(t, always, h)))
             continue;
         if (shelf_find_memory(run->shelf, h->kind, h->session, h->step, &m))
             offer(t, &m, h->session, h->score ? h->score : 1);

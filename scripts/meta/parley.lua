@@ -72,8 +72,10 @@ error("Cannot require a meta file")
 ---@field budget_tokens? integer    Of them together (400).
 
 ---@class parley.Journal
----@field bytes? integer            Of all entries (8192); older ones are condensed.
----@field send? boolean | "short"   All of it, its newest entry, or (false) what is recalled of it.
+---@field bytes? integer            Of all entries (65536, the most; 8192 where all of it is sent):
+---                                 older ones are condensed.
+---@field send? boolean | "short"   All of it, the beginning of its newest entry (1 KiB), or (false)
+---                                 what is recalled of it.
 
 ---@class parley.CoreRules
 ---@field persona? string           Who the bot is; 4 KiB at most.

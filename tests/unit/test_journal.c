@@ -234,6 +234,39 @@ static void test_journal__condenses(void **state)
     journal_release(&j);
 }
 
+// What of older lines tells most stays where there is room, whatever its age, and thins from fold to
+// fold.
+static void test_journal__thins_what_is_old(void **state)
+{
+    (void)state;
+    struct journal j;
+    struct err err = ERR_INIT;
+    char session[16], text[512];
+
+    journal_init(&j);
+    for (int i = 0; i < 12; i++) {
+        snprintf(session, sizeof(session), "s%d", i);
+        snprintf(text, sizeof(text), "New: likes: tea\nSaid: That is so nice of you to say.\n"
+                 "Said: My sister Ada%d plays the cello in room %d at Bergen.\n", i, 40 + i);
+        add_entry(&j, session, MARCH_MS + i * DAY_MS, text);
+    }
+    assert_int_equal(journal_condense(&j, 1600, &err), E_OK);
+    const char *earlier = text_of(journal_find(&j, JOURNAL_EARLIER));
+    assert_non_null(strstr(earlier, "2026-03-08 New: likes: tea\n"));
+    // What was told in nearly the same words is told once.
+    const char *said = strstr(earlier, "nice of you"), *sister = strstr(earlier, "My sister Ada");
+    assert_true(said && sister);
+    assert_null(strstr(said + 1, "nice of you"));
+    assert_null(strstr(sister + 1, "My sister Ada"));
+    assert_true(journal_bytes(&j) <= 1600);
+    // "earlier" is folded again: no date comes twice.
+    assert_int_equal(journal_condense(&j, 900, &err), E_OK);
+    earlier = text_of(journal_find(&j, JOURNAL_EARLIER));
+    for (const char *line = earlier; *line; line = strchr(line, '\n') + 1)
+        assert_true(strncmp(line, "2026-03-", 8) == 0 && strncmp(line + 11, "2026", 4) != 0);
+    journal_release(&j);
+}
+
 static void test_journal__forgets(void **state)
 {
     (void)state;
@@ -379,6 +412,7 @@ int main(void)
         cmocka_unit_test(test_journal__stored),
         cmocka_unit_test(test_journal__order_and_versions),
         cmocka_unit_test(test_journal__condenses),
+        cmocka_unit_test(test_journal__thins_what_is_old),
         cmocka_unit_test(test_journal__forgets),
         cmocka_unit_test(test_journal__holds_for_all),
         cmocka_unit_test(test_journal__reads_the_state),

@@ -34,7 +34,7 @@ static void test_memory_rules__defaults(void **state)
     assert_true(m->stale_ms == (int64_t)90 * 24 * 3600 * 1000);
     assert_int_equal(m->reflect_after, 3);
     assert_true(m->journal);
-    assert_int_equal(m->journal_bytes, 8192);
+    assert_int_equal(m->journal_bytes, 65536);
     assert_int_equal(m->journal_sent, JOURNAL_NOT_SENT);
     assert_int_equal(m->human_bytes, 2048);
     assert_text(safe_buf_text(&m->persona), "");

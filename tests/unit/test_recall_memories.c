@@ -139,16 +139,42 @@ static void test_recall_memories__have_nothing_around_them(void **state)
     struct recall *r = open_index();
     static const struct memory list[] = {
         {.kind = RECALL_JOURNAL, .name = "s", .part = 0, .text = "Decided on the granite top."},
-        {.kind = RECALL_JOURNAL, .name = "s", .part = 1, .text = "The oven is still open."},
+        {.kind = RECALL_JOURNAL, .name = "t", .part = 0, .text = "The oven is still open."},
+        {.kind = RECALL_FACT, .name = "00000000000a", .text = "likes slate"},
     };
 
     (void)state;
     say(r, "s", 1, "What about lamps?");
-    sync(r, list, 2);
+    sync(r, list, 3);
     say(r, "s", 2, "Brass ones.");
-    assert_string_equal(found(r, "oven"), "journal:s/1");
+    assert_string_equal(found(r, "oven"), "journal:t");
     assert_string_equal(found(r, "granite"), "journal:s");
+    assert_string_equal(found(r, "slate"), "fact:00000000000a");
     assert_string_equal(found(r, "lamps"), "turn:s/2 turn:s/1");
+    recall_free(r);
+}
+
+// Lines of one session's journal tell of one talk.
+static void test_recall_memories__lines_lean_on_their_neighbours(void **state)
+{
+    struct recall *r = open_index();
+    static const struct memory list[] = {
+        {.kind = RECALL_JOURNAL, .name = "s", .part = 0, .text = "We chose the granite top."},
+        {.kind = RECALL_JOURNAL, .name = "s", .part = 1, .text = "It comes on Tuesday."},
+        {.kind = RECALL_JOURNAL, .name = "t", .part = 0, .text = "The oven comes on Tuesday."},
+    };
+
+    (void)state;
+    sync(r, list, 3);
+    assert_string_equal(found(r, "granite"), "journal:s journal:s/1");
+    assert_string_equal(found(r, "when does the granite come?"),
+                        "journal:s journal:s/1 journal:t");
+    assert_string_equal(found(r, "oven"), "journal:t");
+    // Who is forgotten leads to nobody.
+    sync(r, list + 1, 2);
+    assert_string_equal(found(r, "granite"), "");
+    sync(r, list, 1);
+    assert_string_equal(found(r, "tuesday"), "");
     recall_free(r);
 }
 
@@ -490,6 +516,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_recall_memories__do_not_come_between_messages),
         cmocka_unit_test(test_recall_memories__have_nothing_around_them),
+        cmocka_unit_test(test_recall_memories__lines_lean_on_their_neighbours),
         cmocka_unit_test(test_recall_memories__keep_to_their_context),
         cmocka_unit_test(test_recall_memories__are_forgotten_alone),
         cmocka_unit_test(test_recall_memories__leave_the_bytes_when_purged),
