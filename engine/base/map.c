@@ -247,6 +247,11 @@ size_t map_len(const struct map *m)
     return m->items.len;
 }
 
+size_t map_max(const struct map *m)
+{
+    return m->items.max;
+}
+
 bool map_next(const struct map *m, size_t *cursor, struct slice *key, void **value)
 {
     // *cursor is 0 at the start, then the number of the item last returned, plus 1.

@@ -17,6 +17,7 @@ void *map_get(const struct map *m, struct slice key);           // NULL when abs
 int map_set(struct map *m, struct slice key, void *value, void **old);
 void *map_remove(struct map *m, struct slice key);              // what was there, or NULL
 size_t map_len(const struct map *m);
+size_t map_max(const struct map *m);  // as it was made
 // Iteration in insertion order is not promised. *cursor starts at 0; false at the end. Removing the
 // item just returned is allowed; inserting is not.
 bool map_next(const struct map *m, size_t *cursor, struct slice *key, void **value);

@@ -14,7 +14,7 @@
 #include "model/safe_text.h"
 
 enum {
-    KEY_SENTENCES_MAX = 1024,  // of a session or journal; later ones are not looked at
+    KEY_SENTENCES_MAX = 1024,
     KEY_WORDS_MIN = 4,
     KEY_SENTENCE_BYTES_MAX = 230,
 };
@@ -24,8 +24,8 @@ int key_new(struct key **out, struct err *err);  // E_NOMEM
 void key_free(struct key *k);                    // NULL allowed
 // What the user said next. Copied. E_NOMEM.
 int key_add(struct key *k, struct safe_text text, struct err *err);
-// A line as it is, as one sentence, judged by what stands behind `from`: a date or label in front of
-// it says nothing. key_len tells whether it was taken.
+// A line as it is, as one sentence, judged by what stands behind `from`: a date or label in front
+// of it says nothing. key_len tells whether it was taken.
 int key_add_line(struct key *k, struct safe_text line, size_t from, struct err *err);
 uint32_t key_len(const struct key *k);           // sentences that were taken
 // The best, as key_choose has them: chosen[i] says it of the i-th that was taken.

@@ -116,11 +116,13 @@ static void count_bytes(struct shelf *s)
     s->bytes = now;
 }
 
-// Whoever's sessions are parked needs no index either.
+// Whoever's sessions are parked needs no index either. Small ones are many before they are much:
+// there is to be room for one more.
 static void park_idle(struct worker *w)
 {
     struct shelf *s = w->oldest_shelf;
-    while (s && w->shelf_bytes > w->env.live_bytes_max / 2) {
+    while (s && (w->shelf_bytes > w->env.live_bytes_max / 2 ||
+                 map_len(w->shelves) >= map_max(w->shelves))) {
         struct shelf *newer = s->newer;
         if (!in_use(s))
             shelf_free(s);

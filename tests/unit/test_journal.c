@@ -234,7 +234,7 @@ static void test_journal__condenses(void **state)
     journal_release(&j);
 }
 
-// What of older lines tells most stays where there is room, whatever its age, and thins from fold to
+// What of older lines tells most stays where there is room, whatever its age; it thins from fold to
 // fold.
 static void test_journal__thins_what_is_old(void **state)
 {
