@@ -67,9 +67,16 @@ static void log_sink(void *user, enum log_level level, const char *line)
         e->public_log(e->user, (parley_log_level)level, line);
 }
 
+static void count_event(parley *e, const struct event *event)
+{
+    if (event_is_last(event))
+        atomic_fetch_sub(&e->under_way, 1);
+}
+
 static void take_event(void *user, const struct event *event)
 {
-    parley *e = user;
+    struct hand *h = user;
+    parley *e = h->engine;
     bool last = event_is_last(event);
     if (event->request == RECOVER_REQUEST) {
         pthread_mutex_lock(&e->ready_lock);
@@ -81,19 +88,28 @@ static void take_event(void *user, const struct event *event)
         pthread_mutex_unlock(&e->ready_lock);
         return;
     }
-    engine_event(e, event);
+    count_event(e, event);
+    h->told |= events_push(&e->events, event);
+}
+
+static void tell_events(struct loop_task *task)
+{
+    struct hand *h = CONTAINER_OF(task, struct hand, tell);
+    if (h->told)
+        events_wake(&h->engine->events);
+    h->told = false;
 }
 
 void engine_event(parley *e, const struct event *event)
 {
-    if (event_is_last(event))
-        atomic_fetch_sub(&e->under_way, 1);
-    events_push(&e->events, event);
+    count_event(e, event);
+    if (events_push(&e->events, event))
+        events_wake(&e->events);
 }
 
 static void check_files(void *user, struct buf *report)
 {
-    parley *e = user;
+    parley *e = ((struct hand *)user)->engine;
     files_check(&e->settings, e->config, report);
 }
 
@@ -180,8 +196,11 @@ static int open_hand(parley *e, unsigned index, unsigned count, struct err *err)
     e->hands_len = index + 1;
     int code = e->seams.clock ? loop_new_sim(&h->loop, e->seams.clock, err)
                               : loop_new(&h->loop, e->clock, err);
-    if (!code)
-        code = open_wire(e, h, err);
+    if (code)
+        return code;
+    h->tell.fn = tell_events;
+    loop_after_turn(h->loop, &h->tell);
+    code = open_wire(e, h, err);
     if (!code)
         code = lua_loader_new(&h->loader, &lua, err);
     if (code)
@@ -209,7 +228,7 @@ static int open_hand(parley *e, unsigned index, unsigned count, struct err *err)
         .live_bytes_max = live_bytes / count,
         .sink = take_event,
         .check_files = e->copy ? NULL : check_files,
-        .user = e,
+        .user = h,
     };
     code = worker_new(&h->worker, &env, err);
     if (code || e->seams.clock)

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // parley_events.c: events from the workers' threads to whoever polls. One queue per engine, under
-// one lock; the descriptor, once somebody asked for it, is readable exactly while the queue is not
-// empty.
+// one lock; the descriptor, once somebody asked for it, is readable while the queue is not empty, from
+// the next events_wake on.
 //
 // A turn has three events and more, and each would cost a switch of threads or two: so only who
-// waits is woken, and not while the lock is held that it wants; events are made before.
+// waits is woken, once for all that a turn of a worker's loop brought (events_wake), and not while
+// the lock is held that it wants; events are made before.
 //
 // Invariant: the event that ends a request, and the one that tells that it was accepted, always
 // arrive: a ticket, made before the request is posted, holds the nodes for both. Out of memory for
@@ -187,11 +188,18 @@ static void append(struct event_queue *q, struct queued *n)
     q->last = n;
     if (n->event.type == PARLEY_EVENT_DELTA)
         q->delta_bytes += n->text.len;
-    if (q->first == n && q->watched)
-        (void)!write(q->fd, &(uint64_t){1}, sizeof(uint64_t));
 }
 
-void events_push(struct event_queue *q, const struct event *e)
+// Says so by the descriptor if there is anything to take. The lock is held.
+static void show(struct event_queue *q)
+{
+    if (!q->watched || q->shown || !q->first)
+        return;
+    q->shown = true;
+    (void)!write(q->fd, &(uint64_t){1}, sizeof(uint64_t));
+}
+
+bool events_push(struct event_queue *q, const struct event *e)
 {
     bool may_merge = e->type == EVENT_DELTA;
     struct queued *n = may_merge ? NULL : make(e);
@@ -200,18 +208,26 @@ void events_push(struct event_queue *q, const struct event *e)
         n = make(e);
     if (n)
         append(q, n);
-    bool wake = n && q->waiting;
+    bool wake = n && (q->waiting || q->watched);
+    pthread_mutex_unlock(&q->lock);
+    return wake;
+}
+
+void events_wake(struct event_queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    show(q);
+    bool wake = q->waiting && q->first;
     pthread_mutex_unlock(&q->lock);
     if (wake)
-        pthread_cond_signal(&q->arrived);
+        pthread_cond_broadcast(&q->arrived);
 }
 
 int events_fd(struct event_queue *q)
 {
     pthread_mutex_lock(&q->lock);
-    if (!q->watched && q->first)
-        (void)!write(q->fd, &(uint64_t){1}, sizeof(uint64_t));
     q->watched = true;
+    show(q);
     pthread_mutex_unlock(&q->lock);
     return q->fd;
 }
@@ -225,8 +241,9 @@ static parley_event *pop_locked(struct event_queue *q)
     q->first = n->next;
     if (!q->first) {
         q->last = NULL;
-        if (q->watched)
+        if (q->shown)
             (void)!read(q->fd, &count, sizeof(count));
+        q->shown = false;
     }
     if (n->event.type == PARLEY_EVENT_DELTA)
         q->delta_bytes -= n->text.len;

@@ -63,8 +63,8 @@ struct event_queue {
     pthread_mutex_t lock;
     pthread_cond_t arrived;     // on the monotonic clock
     unsigned waiting;           // who sleeps until an event arrives
-    int fd;                     // eventfd: once watched, readable while anything is in the queue
-    bool watched;
+    int fd;                     // eventfd: readable while `shown`
+    bool watched, shown;        // somebody asked for it; it says that there is something to take
     struct queued *first, *last;
     size_t delta_bytes;
 };
@@ -75,8 +75,10 @@ void events_release(struct event_queue *q);
 struct queued *events_ticket(void);
 void events_ticket_free(struct queued *ticket);  // of a job that is not posted; NULL allowed
 // Copies. Deltas of one request that nobody took yet become one; over QUEUED_DELTA_BYTES_MAX they
-// are dropped, as DONE tells the whole reply.
-void events_push(struct event_queue *q, const struct event *event);
+// are dropped, as DONE tells the whole reply. True: somebody may sleep until events_wake is called,
+// which is to be soon.
+bool events_push(struct event_queue *q, const struct event *event);
+void events_wake(struct event_queue *q);
 int events_fd(struct event_queue *q);  // from now on it is watched
 parley_event *events_pop(struct event_queue *q);                   // NULL: none
 parley_event *events_wait(struct event_queue *q, int timeout_ms);  // NULL: none in time
@@ -164,6 +166,8 @@ struct hand {                    // a worker with what is its alone
     pthread_t thread;
     bool started;
     struct loop_task drain;
+    struct loop_task tell;       // after each turn of the loop
+    bool told;                   // events were queued in this turn, for which somebody may wait
 };
 
 struct house;

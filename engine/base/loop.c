@@ -220,7 +220,15 @@ bool loop_turn(struct loop *l)
 {
     bool ran = run_tasks(l);
 
-    return run_timers(l) || ran;
+    ran |= run_timers(l);
+    if (l->after_turn)
+        l->after_turn->fn(l->after_turn);
+    return ran;
+}
+
+void loop_after_turn(struct loop *l, struct loop_task *task)
+{
+    l->after_turn = task;
 }
 
 int loop_watch_start(struct loop *l, struct loop_watch *w, struct err *err)

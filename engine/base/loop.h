@@ -55,6 +55,10 @@ const struct clock *loop_clock(const struct loop *l);
 
 // Any thread. Takes no memory; task must stay until it ran.
 void loop_post(struct loop *l, struct loop_task *task);
+// From now on task runs at the end of each turn of the loop, when all that was due has run, and
+// before the loop sleeps: for what need be done only once for all of it. NULL: nothing does.
+// Before the loop runs; task stays until it is freed.
+void loop_after_turn(struct loop *l, struct loop_task *task);
 // (Re)starts: fn runs once, no earlier than ms from now. At most 65,536 at a time; more is a BUG.
 void loop_timer_start(struct loop *l, struct loop_timer *t, int64_t ms);
 void loop_timer_stop(struct loop *l, struct loop_timer *t);  // harmless when stopped

@@ -5,6 +5,7 @@
 //   1. the tasks that were posted before the turn began, in the order of posting;
 //   2. the timers that were due when that was done, in the order of (due, started). One that is
 //      started by a callback of this turn waits for the next turn, even with 0 ms.
+//   3. the task of loop_after_turn, also where the turn was stopped in between.
 // Between turns the real loop polls its file descriptors and the simulated one moves its clock.
 //
 // Invariants
@@ -41,6 +42,7 @@ struct loop {
     const struct clock *clock; // borrowed
     pthread_mutex_t lock;
     struct loop_task *first, *last;
+    struct loop_task *after_turn; // borrowed; or NULL
     bool sleeping;
     atomic_bool stop;
     bool running;

@@ -236,6 +236,22 @@ static void test_loop__no_timer_starves_the_rest(void **state)
     loop_timer_stop(f->loop, &busy.timer);
 }
 
+static void test_loop__what_is_after_a_turn_runs_once_for_all_of_it(void **state)
+{
+    struct fixture *f = *state;
+    struct item after = item_of(f, '|', NULL), end = item_of(f, '.', then_stop);
+    struct item a = item_of(f, 'a', then_post_other), b = item_of(f, 'b', NULL);
+    struct item c = item_of(f, 'c', NULL);
+
+    a.other = &end;
+    loop_after_turn(f->loop, &after.task);
+    loop_post(f->loop, &a.task);
+    loop_post(f->loop, &b.task);
+    loop_timer_start(f->loop, &c.timer, 0);
+    run(f);
+    assert_string_equal(f->trace, "abc|.|");
+}
+
 static void test_loop__stop_takes_effect_after_the_callback(void **state)
 {
     struct fixture *f = *state;
@@ -664,6 +680,7 @@ int main(void)
         BOTH(restart_moves_and_stop_removes),
         BOTH(callbacks_may_stop_and_restart_timers),
         BOTH(no_timer_starves_the_rest),
+        BOTH(what_is_after_a_turn_runs_once_for_all_of_it),
         BOTH(stop_takes_effect_after_the_callback),
         BOTH(never_is_a_time_too),
         BOTH(a_crowd_of_timers_keeps_its_order),
