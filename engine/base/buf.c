@@ -51,7 +51,7 @@ int buf_check(const struct buf *b, const char *what, struct err *err)
 }
 
 // Makes room for extra bytes and the NUL; false marks the buffer as failed.
-__attribute__((noinline)) static bool grow(struct buf *b, size_t extra)
+bool buf_grow(struct buf *b, size_t extra)
 {
     if (b->failed)
         return false;
@@ -77,17 +77,9 @@ __attribute__((noinline)) static bool grow(struct buf *b, size_t extra)
     return true;
 }
 
-// Whether extra bytes can be written now. cap - len is 0 only while nothing is allocated.
-static inline bool fits(struct buf *b, size_t extra)
-{
-    if (__builtin_expect(!b->failed && extra < b->cap - b->len, 1))
-        return true;
-    return grow(b, extra);
-}
-
 void buf_add(struct buf *b, const void *bytes, size_t len)
 {
-    if (len == 0 || !fits(b, len))
+    if (len == 0 || !buf_fits(b, len))
         return;
     memcpy(b->ptr + b->len, bytes, len);
     b->len += len;
@@ -97,19 +89,6 @@ void buf_add(struct buf *b, const void *bytes, size_t len)
 void buf_add_slice(struct buf *b, struct slice s)
 {
     buf_add(b, s.ptr, s.len);
-}
-
-void buf_add_str(struct buf *b, const char *s)
-{
-    buf_add(b, s, strlen(s));
-}
-
-void buf_add_char(struct buf *b, char c)
-{
-    if (!fits(b, 1))
-        return;
-    b->ptr[b->len++] = c;
-    b->ptr[b->len] = '\0';
 }
 
 enum { U64_DIGITS = 20 };
@@ -160,7 +139,7 @@ void buf_addf(struct buf *b, const char *fmt, ...)
         b->failed = true;
     } else if ((size_t)n < room) {
         b->len += (size_t)n;
-    } else if (grow(b, (size_t)n)) {
+    } else if (buf_grow(b, (size_t)n)) {
         vsnprintf(b->ptr + b->len, (size_t)n + 1, fmt, again);
         b->len += (size_t)n;
     }
@@ -171,7 +150,7 @@ void buf_addf(struct buf *b, const char *fmt, ...)
 
 char *buf_reserve(struct buf *b, size_t extra)
 {
-    return fits(b, extra) ? b->ptr + b->len : NULL;
+    return buf_fits(b, extra) ? b->ptr + b->len : NULL;
 }
 
 void buf_grew(struct buf *b, size_t n)

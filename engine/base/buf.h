@@ -34,8 +34,6 @@ int buf_check(const struct buf *b, const char *what, struct err *err);
 
 void buf_add(struct buf *b, const void *bytes, size_t len);
 void buf_add_slice(struct buf *b, struct slice s);
-void buf_add_str(struct buf *b, const char *s);
-void buf_add_char(struct buf *b, char c);
 void buf_add_u64(struct buf *b, uint64_t n);  // decimal, faster than addf
 void buf_add_i64(struct buf *b, int64_t n);
 void buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -47,6 +45,31 @@ void buf_truncate(struct buf *b, size_t len);        // len <= b->len
 void buf_consume(struct buf *b, size_t len);         // drops bytes from the front
 // Moves the bytes out: the caller now owns them (mem_free); the buf is empty. NULL if empty/failed.
 char *buf_take(struct buf *b, size_t *len);
+
+// As buf_fits, where there is no room yet: makes some; false marks the buffer as failed.
+bool buf_grow(struct buf *b, size_t extra);
+
+// Whether extra bytes can be written now. cap - len is 0 only while nothing is allocated.
+static inline bool buf_fits(struct buf *b, size_t extra)
+{
+    if (__builtin_expect(!b->failed && extra < b->cap - b->len, 1))
+        return true;
+    return buf_grow(b, extra);
+}
+
+// Inline, so that of a literal nobody counts the bytes.
+static inline void buf_add_str(struct buf *b, const char *s)
+{
+    buf_add(b, s, strlen(s));
+}
+
+static inline void buf_add_char(struct buf *b, char c)
+{
+    if (!buf_fits(b, 1))
+        return;
+    b->ptr[b->len++] = c;
+    b->ptr[b->len] = '\0';
+}
 
 static inline struct slice buf_slice(const struct buf *b)
 {

@@ -90,7 +90,7 @@ void jw_object(struct json_writer *w);
 void jw_object_end(struct json_writer *w);
 void jw_array(struct json_writer *w);
 void jw_array_end(struct json_writer *w);
-void jw_key(struct json_writer *w, const char *key);
+void jw_key_slice(struct json_writer *w, struct slice key);
 void jw_slice(struct json_writer *w, struct slice s);
 void jw_str(struct json_writer *w, const char *s);    // NULL writes null
 void jw_i64(struct json_writer *w, int64_t n);
@@ -98,12 +98,43 @@ void jw_double(struct json_writer *w, double d);  // shortest that reads back; n
 void jw_bool(struct json_writer *w, bool b);
 void jw_null(struct json_writer *w);
 void jw_raw(struct json_writer *w, struct slice json);  // one valid value; empty writes null
+// Inline, so that of a key, which is a literal nearly always, nobody counts the bytes.
+static inline void jw_key(struct json_writer *w, const char *key)
+{
+    jw_key_slice(w, slice_str(key));
+}
+
 // key and value in one call
-void jw_kv_slice(struct json_writer *w, const char *key, struct slice s);
-void jw_kv_str(struct json_writer *w, const char *key, const char *s);
-void jw_kv_i64(struct json_writer *w, const char *key, int64_t n);
-void jw_kv_double(struct json_writer *w, const char *key, double d);
-void jw_kv_bool(struct json_writer *w, const char *key, bool b);
+static inline void jw_kv_slice(struct json_writer *w, const char *key, struct slice s)
+{
+    jw_key(w, key);
+    jw_slice(w, s);
+}
+
+static inline void jw_kv_str(struct json_writer *w, const char *key, const char *s)
+{
+    jw_key(w, key);
+    jw_str(w, s);
+}
+
+static inline void jw_kv_i64(struct json_writer *w, const char *key, int64_t n)
+{
+    jw_key(w, key);
+    jw_i64(w, n);
+}
+
+static inline void jw_kv_double(struct json_writer *w, const char *key, double d)
+{
+    jw_key(w, key);
+    jw_double(w, d);
+}
+
+static inline void jw_kv_bool(struct json_writer *w, const char *key, bool b)
+{
+    jw_key(w, key);
+    jw_bool(w, b);
+}
+
 // A JSON string literal, quotes included, appended to out. "/" is not escaped; control characters,
 // quotes and backslashes are; everything else byte for byte.
 void json_quote(struct buf *out, struct slice s);

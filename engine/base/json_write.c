@@ -12,6 +12,91 @@
 
 _Static_assert(JSON_WRITER_DEPTH <= 64, "has_item has a bit per depth");
 
+static void add_escape(struct buf *out, unsigned char c)
+{
+    static const char short_form[0x20] = {
+        ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
+    static const char hex[] = "0123456789abcdef";
+    char text[6] = {'\\', (char)c};
+    size_t len = 2;
+
+    if (c < 0x20 && short_form[c]) {
+        text[1] = short_form[c];
+    } else if (c < 0x20) {
+        memcpy(text + 1, "u00", 3);
+        text[4] = hex[c >> 4];
+        text[5] = hex[c & 0xF];
+        len = 6;
+    }
+    buf_add(out, text, len);
+}
+
+// In quotes, and then `after` if that is not 0.
+static void add_plain(struct buf *out, struct slice s, char after)
+{
+    if (!buf_fits(out, s.len + 2 + (after != 0)))
+        return;
+    char *at = out->ptr + out->len;
+    *at++ = '"';
+    if (s.len)
+        memcpy(at, s.ptr, s.len);
+    at += s.len;
+    *at++ = '"';
+    if (after)
+        *at++ = after;
+    *at = '\0';
+    out->len = (size_t)(at - out->ptr);
+}
+
+static void add_quoted(struct buf *out, struct slice s, size_t at)
+{
+    size_t done = 0;  // s is written up to done, and known to be good up to at
+
+    buf_add_char(out, '"');
+    while (at < s.len) {
+        at += json_plain_run(s.ptr + at, s.len - at);
+        if (at == s.len)
+            break;
+        unsigned char c = (unsigned char)s.ptr[at];
+        size_t next = at + 1;
+        if (c >= 0x80) {
+            next = at;
+            if (utf8_next(s, &next) >= 0) {
+                at = next;
+                continue;
+            }
+        }
+        buf_add(out, s.ptr + done, at - done);
+        if (c >= 0x80)
+            buf_add_str(out, "\xEF\xBF\xBD");
+        else
+            add_escape(out, c);
+        at = done = next;
+    }
+    if (at > done)
+        buf_add(out, s.ptr + done, at - done);
+    buf_add_char(out, '"');
+}
+
+// Most strings stand for themselves.
+static void quote(struct buf *out, struct slice s, char after)
+{
+    size_t plain = json_plain_run(s.ptr, s.len);
+
+    if (plain == s.len) {
+        add_plain(out, s, after);
+        return;
+    }
+    add_quoted(out, s, plain);
+    if (after)
+        buf_add_char(out, after);
+}
+
+void json_quote(struct buf *out, struct slice s)
+{
+    quote(out, s, 0);
+}
+
 void jw_init(struct json_writer *w, struct buf *out)
 {
     *w = (struct json_writer){.out = out};
@@ -68,12 +153,11 @@ void jw_array_end(struct json_writer *w)
     close_container(w, ']');
 }
 
-void jw_key(struct json_writer *w, const char *key)
+void jw_key_slice(struct json_writer *w, struct slice key)
 {
     BUG_ON(w->depth == 0 || w->after_key);
     separate(w);
-    json_quote(w->out, slice_str(key));
-    buf_add_char(w->out, ':');
+    quote(w->out, key, ':');
     w->after_key = true;
 }
 
@@ -129,83 +213,4 @@ void jw_raw(struct json_writer *w, struct slice json)
     }
     separate(w);
     buf_add_slice(w->out, json);
-}
-
-void jw_kv_slice(struct json_writer *w, const char *key, struct slice s)
-{
-    jw_key(w, key);
-    jw_slice(w, s);
-}
-
-void jw_kv_str(struct json_writer *w, const char *key, const char *s)
-{
-    jw_key(w, key);
-    jw_str(w, s);
-}
-
-void jw_kv_i64(struct json_writer *w, const char *key, int64_t n)
-{
-    jw_key(w, key);
-    jw_i64(w, n);
-}
-
-void jw_kv_double(struct json_writer *w, const char *key, double d)
-{
-    jw_key(w, key);
-    jw_double(w, d);
-}
-
-void jw_kv_bool(struct json_writer *w, const char *key, bool b)
-{
-    jw_key(w, key);
-    jw_bool(w, b);
-}
-
-static void add_escape(struct buf *out, unsigned char c)
-{
-    static const char short_form[0x20] = {
-        ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
-    static const char hex[] = "0123456789abcdef";
-    char text[6] = {'\\', (char)c};
-    size_t len = 2;
-
-    if (c < 0x20 && short_form[c]) {
-        text[1] = short_form[c];
-    } else if (c < 0x20) {
-        memcpy(text + 1, "u00", 3);
-        text[4] = hex[c >> 4];
-        text[5] = hex[c & 0xF];
-        len = 6;
-    }
-    buf_add(out, text, len);
-}
-
-void json_quote(struct buf *out, struct slice s)
-{
-    size_t at = 0, done = 0;  // s is written up to done, and known to be good up to at
-
-    buf_add_char(out, '"');
-    while (at < s.len) {
-        at += json_plain_run(s.ptr + at, s.len - at);
-        if (at == s.len)
-            break;
-        unsigned char c = (unsigned char)s.ptr[at];
-        size_t next = at + 1;
-        if (c >= 0x80) {
-            next = at;
-            if (utf8_next(s, &next) >= 0) {
-                at = next;
-                continue;
-            }
-        }
-        buf_add(out, s.ptr + done, at - done);
-        if (c >= 0x80)
-            buf_add_str(out, "\xEF\xBF\xBD");
-        else
-            add_escape(out, c);
-        at = done = next;
-    }
-    if (at > done)
-        buf_add(out, s.ptr + done, at - done);
-    buf_add_char(out, '"');
 }
