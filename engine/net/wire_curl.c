@@ -29,6 +29,7 @@ enum {
     MULTI_CALLS_MAX = 500,
     MULTIS_MAX = (WIRE_CALLS_MAX + MULTI_CALLS_MAX - 1) / MULTI_CALLS_MAX,
     SPARE_EASIES_MAX = 64,
+    URL_KEPT_BYTES = 512,
 };
 
 struct multi {
@@ -48,9 +49,11 @@ struct curl_wire {
     struct multi multis[MULTIS_MAX];
     CURL *spares[SPARE_EASIES_MAX];
     size_t spares_len;
-    bool driving;    // in drive(): the wire must not go away
-    int zero;        // owned: a copy of descriptor 0, or -1
-    bool zero_open;  // it was when curl was entered
+    char url[URL_KEPT_BYTES];  // the last one that was found good; "": none
+    bool url_loopback;         // and what it leads to
+    bool driving;              // in drive(): the wire must not go away
+    int zero;                  // owned: a copy of descriptor 0, or -1
+    bool zero_open;            // it was when curl was entered
 };
 
 struct curl_call {
@@ -226,9 +229,9 @@ static int on_curl_timeout(CURLM *handle, long ms, void *user)
 
 // ---- the end of a call ----
 
-// Keeps the handle if all went well with it: its options are all set again by the next call, and
-// curl_easy_reset, which would forget what a failed call left, may itself fail half way for lack of
-// memory without a word (libcurl 7.88.1, lib/url.c, Curl_init_userdefined).
+// Keeps the handle if all went well with it: its options hold for every request, or are set again by
+// the next call, and curl_easy_reset, which would forget what a failed call left, may itself fail
+// half way for lack of memory without a word (libcurl 7.88.1, lib/url.c, Curl_init_userdefined).
 static void put_easy(struct curl_wire *wire, CURL *easy, bool keep)
 {
     if (keep && wire->spares_len < SPARE_EASIES_MAX) {
@@ -458,6 +461,24 @@ static void on_call_timer(struct loop_timer *timer)
         finish(call, call->base.end);
 }
 
+// A new handle, with what is the same for all calls.
+static CURL *easy_new(void)
+{
+    CURL *easy = curl_easy_init();
+    CURLcode bad = easy ? wire_curl_rules(easy) : CURLE_OUT_OF_MEMORY;
+
+    bad |= curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
+    bad |= curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
+    bad |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
+    bad |= curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_prepared);
+    bad |= curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head);
+    bad |= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    if (!bad)
+        return easy;
+    curl_easy_cleanup(easy);
+    return NULL;
+}
+
 static CURLcode set_call(struct curl_call *call)
 {
     CURL *easy = call->easy;
@@ -467,32 +488,38 @@ static CURLcode set_call(struct curl_call *call)
     bad |= curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers);
     bad |= curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
     bad |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->detail);
-    bad |= curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
-    bad |= curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
     bad |= curl_easy_setopt(easy, CURLOPT_XFERINFODATA, call);
-    bad |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
     bad |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, call);
-    bad |= curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_prepared);
     bad |= curl_easy_setopt(easy, CURLOPT_PREREQDATA, call);
-    bad |= curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head);
     bad |= curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
-    bad |= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     return bad | curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
+}
+
+// Most requests go where the one before went.
+static int check_url(struct curl_wire *wire, const char *url, struct err *err)
+{
+    if (wire->url[0] && strcmp(url, wire->url) == 0)
+        return E_OK;
+    wire->url[0] = '\0';
+    int rc = wire_curl_check_url(url, &wire->url_loopback, err);
+    size_t len = strlen(url);
+    if (!rc && len < sizeof(wire->url))
+        memcpy(wire->url, url, len + 1);
+    return rc;
 }
 
 static int prepare(struct curl_call *call, struct err *err)
 {
     const struct wire_request *r = call->base.r;
-    bool loopback = false;
-    int rc = wire_curl_check_url(r->url, &loopback, err);
+    struct curl_wire *wire = call->wire;
+    int rc = check_url(wire, r->url, err);
 
     if (!rc)
         rc = wire_curl_headers(&call->headers, r, err);
     if (rc)
         return rc;
-    struct curl_wire *wire = call->wire;
-    call->easy = wire->spares_len ? wire->spares[--wire->spares_len] : curl_easy_init();
-    if (!call->easy || wire_curl_options(call->easy, r, loopback) || set_call(call))
+    call->easy = wire->spares_len ? wire->spares[--wire->spares_len] : easy_new();
+    if (!call->easy || wire_curl_options(call->easy, r, wire->url_loopback) || set_call(call))
         return err_set(err, E_NOMEM, "wire: out of memory for a request");
     return E_OK;
 }

@@ -95,9 +95,8 @@ static CURLcode set_method(CURL *easy, const struct wire_request *r)
 }
 
 // Every option is said, also where it is curl's default, if this file's promises rest on it.
-static CURLcode set_rules(CURL *easy, const struct wire_request *r, bool loopback)
+CURLcode wire_curl_rules(CURL *easy)
 {
-    int64_t connect_ms = r->deadlines.connect_ms < INT_MAX ? r->deadlines.connect_ms : INT_MAX;
     CURLcode bad = CURLE_OK;
 
     bad |= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -112,16 +111,17 @@ static CURLcode set_rules(CURL *easy, const struct wire_request *r, bool loopbac
     bad |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     bad |= curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     // Cancelling does not wait for the name service.
-    bad |= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
-    // curl shares this out among a name's addresses. The deadline itself is ours.
-    bad |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
-    bad |= curl_easy_setopt(easy, CURLOPT_PROXY, loopback ? "" : NULL);
-    return bad;
+    return bad | curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 }
 
 CURLcode wire_curl_options(CURL *easy, const struct wire_request *r, bool loopback)
 {
-    return set_rules(easy, r, loopback) | set_method(easy, r);
+    int64_t connect_ms = r->deadlines.connect_ms < INT_MAX ? r->deadlines.connect_ms : INT_MAX;
+    // curl shares this out among a name's addresses. The deadline itself is ours.
+    CURLcode bad = curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
+
+    bad |= curl_easy_setopt(easy, CURLOPT_PROXY, loopback ? "" : NULL);
+    return bad | set_method(easy, r);
 }
 
 void wire_curl_forget(CURL *easy)

@@ -13,8 +13,11 @@
 int wire_curl_check_url(const char *url, bool *loopback, struct err *err);
 // The headers as curl wants them: *list is the caller's, also after an error. E_USAGE, E_NOMEM.
 int wire_curl_headers(struct curl_slist **list, const struct wire_request *r, struct err *err);
-// All options of `easy` that do not lead back to the wire, whatever it was used for before. The
-// body is borrowed. Anything but CURLE_OK is lack of memory.
+// What a new handle is told once: what is the same for all requests, and curl leaves as it is.
+// Anything but CURLE_OK is lack of memory, here and below.
+CURLcode wire_curl_rules(CURL *easy);
+// All other options of `easy` that do not lead back to the wire, whatever it was used for before.
+// The body is borrowed.
 CURLcode wire_curl_options(CURL *easy, const struct wire_request *r, bool loopback);
 // Takes what was borrowed for the last request out of `easy`.
 void wire_curl_forget(CURL *easy);
