@@ -145,7 +145,11 @@ static int open_writer(struct sqlite_store *s, struct err *err)
         code = set_wal(c, s->path, err);
     if (!code && !version)
         code = schema_make(c->db, s->path, s->schema, err);
-    return code ? code : conn_prepare(c, s->path, err);
+    if (!code)
+        code = conn_prepare(c, s->path, err);
+    if (!code)
+        sqlite_gather_begin(c);
+    return code;
 }
 
 static int open_reader(struct sqlite_store *s, struct err *err)

@@ -222,6 +222,7 @@ void conn_close(struct sqlite_conn *c)
     for (int i = 0; i < SQL_STATEMENTS; i++)
         sqlite3_finalize(c->statements[i]);
     sqlite3_close_v2(c->db);
+    sqlite_gather_free(c->gather);
     *c = (struct sqlite_conn){0};
 }
 

@@ -7,6 +7,7 @@
 //   sqlite_read.c    the reader thread, and how each kind of read is done
 //   sqlite_check.c   what can be read past damage, and what is wrong with the file
 //   sqlite_conn.c    one connection: its settings, its statements, what its errors mean
+//   sqlite_gather.c  what goes to the WAL, in large pieces
 //   sqlite_scrub.c   what SQLite leaves in its pages of what was deleted
 //   sqlite_backup.c  copies of the file, and one of them in its place
 //   sqlite_schema.c  the tables and views, and how a file gets from one version to the next
@@ -93,9 +94,12 @@ enum statement {
     SQL_STATEMENTS,
 };
 
+struct sqlite_gather;
+
 struct sqlite_conn {
     sqlite3 *db;  // NULL: closed
     sqlite3_stmt *statements[SQL_STATEMENTS];
+    struct sqlite_gather *gather;  // owned; NULL: SQLite writes to the WAL itself
 };
 
 enum conn_kind {
@@ -194,6 +198,13 @@ struct outcomes {
 // op->more says whether there is another to do. An SQLite result code.
 int sqlite_change(struct sqlite_store *s, struct sqlite_conn *c, struct store_op *op,
                   struct outcomes *out);
+
+// --- sqlite_gather.c ---------------------------------------------------------------------------
+
+// From now on what c, which is in WAL mode, writes to the WAL is gathered, if there is memory for
+// that; conn_close ends it. Nothing of what SQLite promises changes.
+void sqlite_gather_begin(struct sqlite_conn *c);
+void sqlite_gather_free(struct sqlite_gather *g);  // of a connection that is closed; NULL allowed
 
 // --- sqlite_scrub.c ---------------------------------------------------------------------------
 

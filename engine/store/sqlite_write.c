@@ -152,6 +152,7 @@ static int make_ready(struct writer *w, struct err *err)
             conn_close(w->c);
             return code;
         }
+        sqlite_gather_begin(w->c);
         sqlite3_wal_hook(w->c->db, note_wal_pages, w);
     }
     sqlite3_busy_timeout(w->c->db, lock_left_ms(w));
