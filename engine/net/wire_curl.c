@@ -29,7 +29,6 @@ enum {
     MULTI_CALLS_MAX = 500,
     MULTIS_MAX = (WIRE_CALLS_MAX + MULTI_CALLS_MAX - 1) / MULTI_CALLS_MAX,
     SPARE_EASIES_MAX = 64,
-    URL_KEPT_BYTES = 512,
 };
 
 struct multi {
@@ -49,8 +48,7 @@ struct curl_wire {
     struct multi multis[MULTIS_MAX];
     CURL *spares[SPARE_EASIES_MAX];
     size_t spares_len;
-    char url[URL_KEPT_BYTES];  // the last one that was found good; "": none
-    bool url_loopback;         // and what it leads to
+    struct wire_curl_url url;  // the last request's
     bool driving;              // in drive(): the wire must not go away
     int zero;                  // owned: a copy of descriptor 0, or -1
     bool zero_open;            // it was when curl was entered
@@ -229,7 +227,7 @@ static int on_curl_timeout(CURLM *handle, long ms, void *user)
 
 // ---- the end of a call ----
 
-// Keeps the handle if all went well with it: its options hold for every request, or are set again by
+// Keeps the handle if all went well with it: its options hold for all requests, or are set again by
 // the next call, and curl_easy_reset, which would forget what a failed call left, may itself fail
 // half way for lack of memory without a word (libcurl 7.88.1, lib/url.c, Curl_init_userdefined).
 static void put_easy(struct curl_wire *wire, CURL *easy, bool keep)
@@ -495,31 +493,18 @@ static CURLcode set_call(struct curl_call *call)
     return bad | curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
 }
 
-// Most requests go where the one before went.
-static int check_url(struct curl_wire *wire, const char *url, struct err *err)
-{
-    if (wire->url[0] && strcmp(url, wire->url) == 0)
-        return E_OK;
-    wire->url[0] = '\0';
-    int rc = wire_curl_check_url(url, &wire->url_loopback, err);
-    size_t len = strlen(url);
-    if (!rc && len < sizeof(wire->url))
-        memcpy(wire->url, url, len + 1);
-    return rc;
-}
-
 static int prepare(struct curl_call *call, struct err *err)
 {
     const struct wire_request *r = call->base.r;
     struct curl_wire *wire = call->wire;
-    int rc = check_url(wire, r->url, err);
+    int rc = wire_curl_check_url(&wire->url, r->url, err);
 
     if (!rc)
         rc = wire_curl_headers(&call->headers, r, err);
     if (rc)
         return rc;
     call->easy = wire->spares_len ? wire->spares[--wire->spares_len] : easy_new();
-    if (!call->easy || wire_curl_options(call->easy, r, wire->url_loopback) || set_call(call))
+    if (!call->easy || wire_curl_options(call->easy, r, wire->url.loopback) || set_call(call))
         return err_set(err, E_NOMEM, "wire: out of memory for a request");
     return E_OK;
 }

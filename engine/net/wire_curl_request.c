@@ -21,7 +21,7 @@ static bool is_loopback(const char *host)
 }
 
 // The URL may hold secrets: it is not shown.
-int wire_curl_check_url(const char *url, bool *loopback, struct err *err)
+static int check_url(const char *url, bool *loopback, struct err *err)
 {
     CURLU *parsed = curl_url();
     char *scheme = NULL, *host = NULL;
@@ -45,6 +45,19 @@ int wire_curl_check_url(const char *url, bool *loopback, struct err *err)
     curl_free(scheme);
     curl_free(host);
     curl_url_cleanup(parsed);
+    return rc;
+}
+
+int wire_curl_check_url(struct wire_curl_url *last, const char *url, struct err *err)
+{
+    size_t len = strlen(url);
+
+    if (last->good[0] && strcmp(url, last->good) == 0)
+        return E_OK;
+    last->good[0] = '\0';
+    int rc = check_url(url, &last->loopback, err);
+    if (!rc && len < sizeof(last->good))
+        memcpy(last->good, url, len + 1);
     return rc;
 }
 

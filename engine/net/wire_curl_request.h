@@ -9,8 +9,13 @@
 
 #include <curl/curl.h>
 
+// The URL that was checked last, as most requests go where the one before went. Starts zeroed.
+struct wire_curl_url {
+    char good[512];  // "": none, or it is longer
+    bool loopback;   // what it leads to
+};
 // What the URL leads to. E_USAGE says what is wrong with it; E_NOMEM.
-int wire_curl_check_url(const char *url, bool *loopback, struct err *err);
+int wire_curl_check_url(struct wire_curl_url *last, const char *url, struct err *err);
 // The headers as curl wants them: *list is the caller's, also after an error. E_USAGE, E_NOMEM.
 int wire_curl_headers(struct curl_slist **list, const struct wire_request *r, struct err *err);
 // What a new handle is told once: what is the same for all requests, and curl leaves as it is.
