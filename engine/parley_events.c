@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // parley_events.c: events from the workers' threads to whoever polls. One queue per engine, under
-// one lock; the descriptor, once somebody asked for it, is readable while the queue is not empty, from
-// the next events_wake on.
+// one lock; the descriptor, once somebody asked for it, is readable while the queue is not empty,
+// from the next events_wake on.
 //
 // A turn has three events and more, and each would cost a switch of threads or two: so only who
 // waits is woken, once for all that a turn of a worker's loop brought (events_wake), and not while
