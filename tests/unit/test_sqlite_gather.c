@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // test_sqlite_gather.c: what goes to the WAL in large pieces is what would have gone in small ones:
-// others read every commit at once, however it is synced; what fails to be written is not committed.
+// others read every commit at once, however it is synced; what is not written is not committed.
 #include "contract/sqlite_files.h"
 
 #include "base/mem.h"
