@@ -327,12 +327,6 @@ static void read_merges(struct vocabulary *v)
         memcpy(v->texts[BYTE_TOKENS + i], v->texts[t->left], left_len);
         memcpy(v->texts[BYTE_TOKENS + i] + left_len, v->texts[t->right], right_len);
     }
-    for (size_t i = 0; i < v->len; i++)
-        v->tokens[i].left_of = v->tokens[i].right_of = TOKEN_NONE;
-    for (size_t i = v->len; i-- > BYTE_TOKENS;) {
-        v->tokens[v->tokens[i].left].left_of = i;
-        v->tokens[v->tokens[i].right].right_of = i;
-    }
     free(packed);
     free(plain);
 }
@@ -449,6 +443,8 @@ static void put_words(struct vocabulary *v)
             continue;
         struct word key = word_key(low_bytes(text), low_bytes(text + 8), v->tokens[i].length);
         struct word *place = &words[word_place(key)];
+        if (place->high)
+            place = &words[word_place(key) ^ 1];
         if (!place->high)
             *place = (struct word){key.low, key.high | (uint64_t)i << WORD_TOKEN_AT};
     }

@@ -8,7 +8,6 @@
 #ifndef TOKENS_IMAGE_H
 #define TOKENS_IMAGE_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -39,36 +38,22 @@ enum { CHAR_BLOCK = 128, CHAR_BLOCKS = 0x110000 / CHAR_BLOCK };
 
 // ---- tokens
 
-// A token is what two tokens merge into; a byte is made of nothing: left and right are itself. The
-// fields are as wide as TOKEN_BITS and share three words, so that a line of the processor's cache
-// has room for more than two tokens.
-enum { OVER_BITS = 23 };
+// A token is what two tokens merge into; a byte is made of nothing: left and right are itself.
 struct token {
-    uint64_t left : 18, right : 18;
+    uint64_t left : 18, right : 18;  // as wide as TOKEN_BITS, as is the next
     uint64_t prefix : 18;  // the longest other token that this begins with; TOKEN_NONE for a byte
     uint64_t length : 8;   // bytes
-    // The lowest token that this one is the left, or the right, part of; TOKEN_NONE: of none. And
-    // what may merge across its end, or across its start (merge.c, fact 3), by over_bits.
-    uint64_t left_of : 18, over_end : 2 * OVER_BITS;
-    uint64_t right_of : 18, over_start : 2 * OVER_BITS;
+    // What may merge across its end, and across its start (merge.c, fact 3), by over_bits.
+    uint64_t over_end, over_start;
 };
 
 // A merge among those: a bit for its left part in the lower half, one for its right part above.
 static inline uint64_t over_bits(uint32_t left, uint32_t right)
 {
-    uint64_t left_hash = left * 0x9E3779B9u;  // 2^32 / golden ratio
-    uint64_t right_hash = right * 0x9E3779B9u;
+    uint32_t left_bit = left * 0x9E3779B9u >> 27;  // 2^32 / golden ratio
+    uint32_t right_bit = right * 0x9E3779B9u >> 27;
 
-    return (uint64_t)1 << (left_hash * OVER_BITS >> 32) |
-           (uint64_t)1 << (OVER_BITS + (right_hash * OVER_BITS >> 32));
-}
-
-// Whether nothing merges across: there is no such left part, or no such right part.
-static inline bool nothing_over(const struct token *left, const struct token *right)
-{
-    uint64_t common = left->over_end & right->over_start;
-
-    return !(common & (((uint64_t)1 << OVER_BITS) - 1)) || !(common >> OVER_BITS);
+    return (uint64_t)1 << left_bit | (uint64_t)1 << (32 + right_bit);
 }
 
 // A trie of the tokens' bytes in an array: the child of node n for byte b is nodes[n.base ^ b] if
@@ -87,9 +72,9 @@ enum { TRIE_LABEL_BITS = 9, TRIE_LABEL_MASK = 0x1FF, TRIE_FREE = 256, TRIE_BLOCK
 enum { PAIR_TAG_BITS = 32 - TOKEN_BITS };
 #define PAIR_FREE UINT32_MAX
 
-// The commonest tokens that are not too long, to be found at once: a table in which a token has one
-// place, which the lowest id gets. The key is the token's bytes, the first one lowest, and in the
-// upper number above its bytes how many they are; above those the token. All 0: nobody is here.
+// The commonest tokens that are not too long, to be found at once: a table in which a token has two
+// places, side by side, which the lowest ids get. The key is the token's bytes, the first one
+// lowest, and above them in `high` how many they are; above those is the token. All 0: nobody.
 struct word {
     uint64_t low, high;
 };
@@ -114,7 +99,8 @@ static inline struct word word_key(uint64_t low, uint64_t high, uint64_t len)
 
 static inline uint64_t word_place(struct word key)
 {
-    uint64_t x = (key.low ^ key.high * 0xC2B2AE3D27D4EB4Fu) * 0x9E3779B97F4A7C15u;  // as in xxHash
+    // The numbers are odd, with bits all over: a prime of xxHash's, and 2^64 / golden ratio.
+    uint64_t x = (key.low ^ key.high * 0xC2B2AE3D27D4EB4Fu) * 0x9E3779B97F4A7C15u;
 
     return x >> (64 - WORD_TABLE_BITS);
 }

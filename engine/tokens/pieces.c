@@ -115,17 +115,29 @@ static inline const uint8_t *skip(const uint8_t *p, const uint8_t *end, unsigned
 
 #define EACH_BYTE(b) ((uint64_t)(b) * 0x0101010101010101u)
 
-// The same for the letters of ASCII, eight at a time: those of lower case, or of either.
+static inline uint64_t eight_bytes(const uint8_t *p)
+{
+    uint64_t bytes;
+
+    memcpy(&bytes, p, sizeof(bytes));
+    return le64toh(bytes);
+}
+
+// The high bit of each byte that is no letter of ASCII, of lower case or of either.
+static inline uint64_t no_letters(uint64_t bytes, bool upper)
+{
+    uint64_t low = (upper ? bytes | EACH_BYTE(0x20) : bytes) & EACH_BYTE(0x7F);
+    uint64_t from_a = low + EACH_BYTE(0x80 - 'a'), past_z = low + EACH_BYTE(0x7F - 'z');
+
+    return (~from_a | past_z | bytes) & EACH_BYTE(0x80);
+}
+
+// The end of the run of letters of ASCII that begins at p; p if there is none.
 static inline const uint8_t *skip_ascii_letters(const uint8_t *p, const uint8_t *end, bool upper)
 {
     for (; end - p >= (ptrdiff_t)sizeof(uint64_t); p += sizeof(uint64_t)) {
-        uint64_t word;
+        uint64_t others = no_letters(eight_bytes(p), upper);
 
-        memcpy(&word, p, sizeof(word));
-        word = le64toh(word);
-        uint64_t low = (upper ? word | EACH_BYTE(0x20) : word) & EACH_BYTE(0x7F);
-        uint64_t from_a = low + EACH_BYTE(0x80 - 'a'), past_z = low + EACH_BYTE(0x7F - 'z');
-        uint64_t others = (~from_a | past_z | word) & EACH_BYTE(0x80);
         if (others)
             return p + __builtin_ctzll(others) / 8;
     }
@@ -134,17 +146,34 @@ static inline const uint8_t *skip_ascii_letters(const uint8_t *p, const uint8_t 
     return p;
 }
 
-// Whether nothing of another script or of a contraction can go on at p with the word before it.
-static inline bool word_ends(const uint8_t *p, const uint8_t *end)
+// The end of the word at p if it is of letters of ASCII only, after at most one character that may
+// stand before a word: that is no letter, number or line end. NULL if it may be something else, or
+// if the text ends within eight bytes. With `lower` only the first letter may be in upper case.
+//
+// The next piece's place hangs on this one's end, so that the time is that of one step after the
+// other: the letters are told from the bytes at p, while it is still being told whether the first
+// of them is what stands before.
+__attribute__((always_inline)) static inline const uint8_t *
+plain_word(const uint8_t *p, const uint8_t *end, bool lower)
 {
-    return p == end || (*p < 0x80 && *p != '\'');
-}
+    if (end - p < (ptrdiff_t)sizeof(uint64_t))
+        return NULL;
+    unsigned before = (ascii[*p] & (CHAR_SPACE | CHAR_OTHER)) != 0;
+    uint64_t bytes = eight_bytes(p);
+    uint64_t others = no_letters(bytes, true) >> 8 * before;
 
-// After what may stand before a word, if that is at p: one character that is no letter, number or
-// line end.
-static inline const uint8_t *after_prefix(const uint8_t *p)
-{
-    return p + ((ascii[*p] & (CHAR_SPACE | CHAR_OTHER)) != 0);
+    if (others & 0x80)
+        return NULL;
+    if (lower)
+        others = no_letters(bytes, false) >> 8 * before & ~(uint64_t)0x80;
+    const uint8_t *first = p + before;
+    const uint8_t *next = others ? first + __builtin_ctzll(others) / 8
+                                 : skip_ascii_letters(p + sizeof(bytes), end, !lower);
+    // Letters of another script or a contraction may go on with it, as may more of upper case.
+    if (next < end && (*next >= 0x80 || *next == '\'' ||
+                       (lower && next == first + 1 && ascii[*next] == CHAR_UPPER)))
+        return NULL;
+    return next;
 }
 
 // ---- the alternatives
@@ -224,13 +253,10 @@ static const uint8_t *no_word(const uint8_t *p, const uint8_t *end, struct chara
 
 static inline const uint8_t *cl100k_end(const uint8_t *p, const uint8_t *end)
 {
-    const uint8_t *letters = after_prefix(p);
+    const uint8_t *plain = *p == '\'' ? NULL : plain_word(p, end, false);
 
-    if (letters < end && ascii[*letters] & LETTERS && *p != '\'') {
-        const uint8_t *plain = skip_ascii_letters(letters, end, true);
-        if (word_ends(plain, end))
-            return plain;
-    }
+    if (plain)
+        return plain;
     struct character first = character_at(p);
 
     if (first.char_class & LETTERS)
@@ -278,19 +304,11 @@ static const uint8_t *word(const uint8_t *p, const uint8_t *end)
 
 static inline const uint8_t *o200k_end(const uint8_t *p, const uint8_t *end)
 {
-    const uint8_t *letters = after_prefix(p);
-    bool may_be_word = letters < end && (!ascii[*letters] || ascii[*letters] & LETTERS);
+    const uint8_t *plain = plain_word(p, end, true), *q;
 
-    if (may_be_word && ascii[*letters]) {
-        letters += ascii[*letters] == CHAR_UPPER;
-        const uint8_t *plain = skip_ascii_letters(letters, end, false);
-        if (plain > letters && word_ends(plain, end))
-            return plain;
-    }
+    if (plain)
+        return plain;
     struct character first = character_at(p);
-    if (!may_be_word && ascii[*p])
-        return no_word(p, end, first, true);
-    const uint8_t *q;
 
     if (first.char_class & LETTERS) {
         q = word(p, end);
