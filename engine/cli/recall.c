@@ -74,7 +74,7 @@ static int read_count(struct cli *cli, unsigned *k)
     unsigned long n = value ? strtoul(value, &end, 10) : 0;
 
     if (value && (n == 0 || n > K_MAX || *end || value[0] == '-')) {
-        output_error(&cli->output, "-k %s: it is a number of messages, from 1 to %d", value, K_MAX);
+        output_error(&cli->output, "-k %s: it is a number of hits, from 1 to %d", value, K_MAX);
         return PARLEY_E_USAGE;
     }
     *k = (unsigned)n;

@@ -67,9 +67,10 @@ static void write_why(struct buf *out, const struct recall_hit *hit)
     if (around)
         buf_addf(out, "%saround it %u.%03u", out->len > from ? ", " : "", around / 1000,
                  around % 1000);
+    bool is_fact = hit->kind == RECALL_FACT || hit->kind == RECALL_KNOWLEDGE;
     const struct { const char *name; uint16_t factor; } factors[] = {
         {"speaker", hit->speaker}, {"date", hit->date},
-        {hit->kind == RECALL_TURN ? "recent" : "confirmed", hit->recency}, {"asks", hit->asking},
+        {is_fact ? "confirmed" : "recent", hit->recency}, {"asks", hit->asking},
     };
     for (size_t i = 0; i < sizeof(factors) / sizeof(factors[0]); i++) {
         uint32_t percent = factors[i].factor * 100u / 256;
@@ -96,6 +97,20 @@ static void write_evidence(struct buf *out, const struct fact *f, enum recall_ki
              f->confirmations == 1 ? "" : "s", at);
 }
 
+// Of when a line of the journal tells: "; of the talk of 2026-03-01, 14 turns".
+static void write_talk(struct buf *out, const struct journal_entry *e)
+{
+    char from[CLOCK_TEXT_BYTES], upto[CLOCK_TEXT_BYTES];
+    clock_format(e->from_ms, from);
+    clock_format(e->at_ms, upto);
+    if (journal_entry_is_earlier(e))
+        buf_addf(out, "; of %u talk%s from %.10s to %.10s", e->sessions,
+                 e->sessions == 1 ? "" : "s", from, upto);
+    else
+        buf_addf(out, "; of the talk of %.10s, %u turn%s", from, e->turns,
+                 e->turns == 1 ? "" : "s");
+}
+
 // The book has its text, and where it was said.
 static void copy_memory(const struct run *run, struct found *f, const struct recall_hit *hit)
 {
@@ -105,7 +120,9 @@ static void copy_memory(const struct run *run, struct found *f, const struct rec
     shelf_tell_memory(&m, &f->text);
     f->there = true;
     if (hit->kind == RECALL_JOURNAL) {
-        snprintf(f->session, sizeof(f->session), "%s", m.entry->session);
+        if (!journal_entry_is_earlier(m.entry))
+            snprintf(f->session, sizeof(f->session), "%s", m.entry->session);
+        write_talk(&f->why, m.entry);
         return;
     }
     const struct fact_evidence *source = fact_source(m.at.fact);

@@ -157,7 +157,7 @@ static int keep_facts(const struct changes *c, struct recall_sync *sync, struct 
 // Lines that tell a fact say no more than the fact does, which knows whether it still holds.
 static bool tells_a_fact(struct safe_text line)
 {
-    static const char *const labels[] = {"New: ", "Changed: "};
+    static const char *const labels[] = {"New: ", "Changed: ", "Decided: "};
     for (size_t i = 0; i < sizeof(labels) / sizeof(labels[0]); i++) {
         size_t len = strlen(labels[i]);
         if (line.len >= len && memcmp(line.ptr, labels[i], len) == 0)

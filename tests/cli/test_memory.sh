@@ -204,6 +204,28 @@ keys '$.fact.evidence[0]' "why"
 run memory --bot friend -o json
 expect "of one fact alone" test "$(query "json_type(j, '\$.facts[0].evidence[0].why')")" = ""
 
+it memory__recall_ranks_what_is_remembered_beside_the_turns
+cat >policies/sailor.lua <<'E2'
+return {
+    expiry = { kind = "sliding", soft = "1ms", hard = "2ms" },
+    memory = { extract = function(_, turn)
+        local from, to, bird = turn.user:find "My parrot is called (%a+)"
+        return bird and { { predicate = "parrot", value = bird, quote = turn.user:sub(from, to) } }
+    end },
+}
+E2
+run ask --store sqlite:sailor.db --bot sailor "My parrot is called Coco. It flew over the harbour of Bergen on Monday."
+run sweep --store sqlite:sailor.db
+run recall --store sqlite:sailor.db --bot sailor "the parrot Coco over Bergen"
+code 0
+prints "user: My parrot is called Coco."
+prints "; said in 1 turn, last on 20"
+prints "fact: parrot Coco"
+prints "; of the talk of 20"
+prints "journal: Said: It flew over the harbour of Bergen on Monday."
+run recall --store sqlite:sailor.db --bot sailor "the parrot Coco over Bergen" -o json
+expect "each kind" test "$(grep -o '"kind":"[a-z]*"' out | sort -u | grep -c .)" = 3
+
 it memory__a_fact_of_one_context_says_which
 cat >policies/desk.lua <<'E2'
 return { memory = { scope = "context", extract = function(view, turn)
