@@ -19,7 +19,7 @@
 static const uint64_t FIRST = GATE_BIT(SELF) | GATE_BIT(MINE) | GATE_BIT(ME);
 
 enum {
-    LACKING_WORDS = 6,   // of a request without its object
+    LACKING_WORDS = 7,   // of a request without its object
     CONTENT_BYTES = 3,   // shorter words that no list has name nothing
     STORY_WORDS = 30,    // more of them beside a request are what it is for
 };
@@ -78,7 +78,7 @@ static bool is_courtesy(const struct gate_text *t, const struct gate_sentence *s
         const struct gate_token *k = token_at(t, i);
 
         if (is_word(t, i) && !is(k->is, fine)) {
-            if (k->is || i == first)
+            if (k->is || !is(token_at(t, first)->is, GATE_BIT(LEAD)))
                 return false;
             names++;
         }
@@ -171,13 +171,36 @@ static bool names_wish(const struct gate_text *t, const struct gate_sentence *s)
     return please && contents(t, s) > 1 && !is(s->is, work);
 }
 
+// "Start of my novel.", "Text I got from Ann.": it has a first person and is no statement.
+static bool is_titled(const struct gate_text *t, const struct gate_sentence *s)
+{
+    const uint64_t talk = FIRST | GATE_BIT(LEAD) | GATE_BIT(ASK) | GATE_BIT(WISH) | GATE_BIT(YOU);
+
+    return is(s->is, GATE_BIT(TEXT) | GATE_BIT(STORE)) && !has_verb(t, s) &&
+           s->ends != TOKEN_ASK && !is(token_at(t, first_word(t, s))->is, talk);
+}
+
+// "Should I believe this?", "Is my mail ok?": asked of a text.
+static bool asks_of_this(const struct gate_text *t, const struct gate_sentence *s)
+{
+    bool this = false;
+
+    if (s->ends != TOKEN_ASK || is(s->is, GATE_BIT(YOU)) || s->words > LACKING_WORDS)
+        return false;
+    for (uint32_t i = s->from; i < s->to; i++)
+        this |= is_word(t, i) && (look_is(t, i, "this") || look_is(t, i, "these"));
+    return this || (is(s->is, GATE_BIT(MINE)) && is(s->is, GATE_BIT(TEXT)));
+}
+
 // Whether it is talk whatever it says: in the first person, to the assistant, of what one seeks.
 static bool is_talk(const struct gate_text *t, const struct gate_sentence *s)
 {
     const uint64_t others = GATE_BIT(OTHER) | GATE_BIT(KIN) | GATE_BIT(TASK);
 
-    if (is(s->is, GATE_BIT(SELF) | GATE_BIT(MINE) | GATE_BIT(REMIND) | GATE_BIT(LETS)))
+    if (is(s->is, GATE_BIT(REMIND) | GATE_BIT(LETS)))
         return true;
+    if (is(s->is, GATE_BIT(SELF) | GATE_BIT(MINE)))
+        return !is_titled(t, s);
     if (is(s->is, GATE_BIT(YOU)) && !is(s->is, GATE_BIT(PLEASE)))
         return true;
     if (is(s->is, GATE_BIT(ADVICE)) && !is(s->is, others))
@@ -226,10 +249,14 @@ static bool lacks_object(const struct gate_text *t, const struct gate_sentence *
 }
 
 // "What job does she have?": nobody in the message is she, unless somebody was named before.
-static bool asks_of_stranger(const struct gate_sentence *s, uint64_t before)
+static bool asks_of_stranger(const struct gate_text *t, const struct gate_sentence *s,
+                             uint64_t before)
 {
     const uint64_t known = GATE_BIT(SELF) | GATE_BIT(MINE);
 
+    for (uint32_t i = s->from; i < s->to; i++)
+        if (is_word(t, i) && look_is(t, i, "man"))  // German: anybody
+            return false;
     return s->ends == TOKEN_ASK && is(s->is, GATE_BIT(OTHER)) && !is(s->is, known) &&
            !is(before, GATE_BIT(KIN) | GATE_BIT(OTHER));
 }
@@ -270,7 +297,8 @@ static bool is_bare_line(const struct gate_text *t, const struct gate_sentence *
     if (s->words == 0 || !ends || finished || introduces(t, s) ||
         (s->from == 0 && s->to == t->tokens.len))
         return false;
-    if (is_talk(t, s))
+    bool verbless = is(s->is, GATE_BIT(MINE)) && !is(s->is, GATE_BIT(SELF)) && !has_verb(t, s);
+    if (is_talk(t, s) && !verbless)
         return false;
     // "find me a gym", but not "About me"
     bool for_me = is(s->is, GATE_BIT(ME)) && !is(token_at(t, first)->is, GATE_BIT(SMALL));
@@ -287,7 +315,8 @@ static bool is_request(const struct gate_sentence *s)
 
 static bool is_beside(const struct gate_text *t, const struct gate_sentence *s, uint64_t before)
 {
-    if (gate_tells_source(t, s) || asks_of_stranger(s, before) || answers_itself(t, s))
+    if (gate_tells_source(t, s) || asks_of_stranger(t, s, before) || asks_of_this(t, s) ||
+        answers_itself(t, s))
         return true;
     return is_all_own(t, s) && (lacks_object(t, s) || is_bare_line(t, s));
 }

@@ -39,85 +39,6 @@ static uint64_t own_kinds(const struct gate_text *t, const struct gate_sentence 
     return kinds;
 }
 
-// How to answer ("please answer in German") is no request about a text.
-static bool is_order(const struct gate_text *t, const struct gate_sentence *s)
-{
-    if (is(s->is, GATE_BIT(THIS)))
-        return false;
-    for (uint32_t i = s->from; i < s->to; i++) {
-        const struct gate_token *k = token_at(t, i);
-
-        if (k->kind != TOKEN_WORD)
-            return false;
-        if (!is(k->is, GATE_BIT(ORDER)) || is(k->is, GATE_BIT(TASK)))
-            return false;
-        if (!slice_is(token_key(t, k), "please") && !slice_is(token_key(t, k), "always") &&
-            !slice_is(token_key(t, k), "bitte"))
-            return true;
-    }
-    return false;
-}
-
-// "Explain the tax system to me.", "Explain how it works.": of a thing that the request names.
-static bool is_explained(const struct gate_text *t, const struct gate_sentence *s, uint64_t kinds)
-{
-    static const char *const verbs[] = {"explain", "compare", "erklare", "explique", "explica",
-                                        "spiega"};
-    const uint64_t text = GATE_BIT(THIS) | GATE_BIT(THAT) | GATE_BIT(TEXT) | GATE_BIT(MINE) |
-                          GATE_BIT(SELF) | GATE_BIT(SAY);
-    uint32_t named = 0;
-    bool verb = false;
-
-    for (uint32_t i = s->from; i < s->to; i++) {
-        const struct gate_token *k = token_at(t, i);
-
-        if (k->kind == TOKEN_COLON || !is_own(t, k))
-            return false;
-        for (size_t v = 0; v < sizeof(verbs) / sizeof(*verbs); v++)
-            verb |= k->kind == TOKEN_WORD && slice_is(token_key(t, k), verbs[v]);
-        named += k->kind == TOKEN_WORD && k->is == 0 && k->key_len > 3;
-    }
-    return verb && named && !is(kinds, text);
-}
-
-// A request about a text, as far as its words tell.
-static bool is_textual(const struct gate_text *t, const struct gate_sentence *s, uint64_t kinds)
-{
-    const uint64_t object = GATE_BIT(THIS) | GATE_BIT(THAT) | GATE_BIT(TEXT) | GATE_BIT(TONGUE);
-    bool self = false, asked = false, task = false;
-
-    if (is_order(t, s) || is_explained(t, s, kinds))
-        return false;
-
-    for (uint32_t i = s->from; i < s->to; i++) {
-        uint64_t k = token_at(t, i)->is;
-
-        if (!is_own(t, token_at(t, i)))
-            continue;
-        self |= is(k, GATE_BIT(SELF));
-        asked |= is(k, GATE_BIT(YOU) | GATE_BIT(THIS) | GATE_BIT(WISH) | GATE_BIT(ALWAYS));
-        // "My language is Polish": no order, as it opens nothing.
-        if (is(k, GATE_BIT(TONGUE)) && i > s->from)
-            continue;
-        task |= is(k, GATE_BIT(TASK)) && (!self || asked);
-        // "I need it translated", but not "I translate letters"
-        task |= is(k, GATE_BIT(TASK)) && is(kinds, GATE_BIT(THIS));
-    }
-    if (task && (is(kinds, object) || (s->words < SHORT_WORDS && !is(kinds, GATE_BIT(SELF)))))
-        return true;
-    if (is(kinds, GATE_BIT(TONGUE)) && s->words <= SHORT_WORDS && !is(kinds, FIRST))
-        return true;
-    // "What is the reviewer's mood?", "Is this candidate fit?", "How do you say that in Danish?"
-    bool asks = s->ends == TOKEN_ASK;
-    if (gate_asks_of_text(t, s) || gate_orders_work(t, s) || gate_wants_tongue(t, s))
-        return true;
-    if (asks && is(kinds, GATE_BIT(TONGUE)) && is(kinds, GATE_BIT(THIS) | GATE_BIT(THAT)))
-        return true;
-    if (asks && is(kinds, GATE_BIT(TEXT)) && !is(kinds, FIRST | GATE_BIT(YOU)))
-        return true;
-    return is(kinds, GATE_BIT(TEXT)) && is(kinds, GATE_BIT(THIS));
-}
-
 // ---- colons
 
 static bool is_colon(const struct gate_text *t, uint32_t i)
@@ -225,31 +146,6 @@ static uint32_t words_from(const struct gate_text *t, size_t sentence)
     return words;
 }
 
-// "I'd like to write a novel some day.": a plan of one's own, and no order.
-static bool is_own_plan(const struct gate_text *t, const struct gate_sentence *s, uint64_t kinds)
-{
-    const uint64_t points = GATE_BIT(YOU) | GATE_BIT(THIS) | GATE_BIT(OTHER) | GATE_BIT(TONGUE);
-    static const char *const verbs[] = {"write", "publish", "read", "finish", "schreiben",
-                                        "ecrire", "escribir", "escrever", "scrivere"};
-    bool self = false, wish = false, to = false;
-
-    if (is(kinds, points) || s->ends == TOKEN_ASK)
-        return false;
-    for (uint32_t i = s->from; i < s->to; i++) {
-        const struct gate_token *k = token_at(t, i);
-
-        if (k->kind == TOKEN_COLON || !is_own(t, k))
-            return false;
-        for (size_t v = 0; wish && v < sizeof(verbs) / sizeof(*verbs); v++)
-            to |= k->kind == TOKEN_WORD && slice_is(token_key(t, k), verbs[v]);
-        self |= is(k->is, GATE_BIT(SELF));
-        wish |= self && (is(k->is, GATE_BIT(WISH)) || slice_is(token_key(t, k), "mochte"));
-        if (self && !wish && is(k->is, GATE_BIT(TASK)))
-            return false;
-    }
-    return to;
-}
-
 // What a request about a text makes material, before it and behind it.
 static void mark_worked(struct frame *f, size_t at)
 {
@@ -268,7 +164,7 @@ static void mark_worked(struct frame *f, size_t at)
                  (last + 1 < t->tokens.len && token_at(t, last + 1)->kind == TOKEN_BREAK);
     bool pasted = opens && words_from(t, at + 1) > PASTED_WORDS &&
                   (at == 0 || sentence_at(t, at - 1)->paragraph == s->paragraph);
-    if (is_own_plan(t, s, own_kinds(t, s))) {
+    if (gate_is_own_plan(t, s, own_kinds(t, s))) {
         f->later = s->to < f->later ? s->to : f->later;
         return;
     }
@@ -294,33 +190,6 @@ static bool has_time(const struct gate_text *t, const struct gate_sentence *s)
             return true;
     }
     return false;
-}
-
-// "Explain why I …", "German version of I …": an order, whoever is named in it.
-static bool is_work_order(const struct gate_text *t, const struct gate_sentence *s)
-{
-    uint32_t i = s->from;
-
-    while (i < s->to && (token_at(t, i)->kind != TOKEN_WORD ||
-                         slice_is(token_key(t, token_at(t, i)), "please")))
-        i++;
-    if (i + 1 >= s->to || token_at(t, i + 1)->kind != TOKEN_WORD)
-        return false;
-    uint64_t first = token_at(t, i)->is, second = token_at(t, i + 1)->is;
-    return is(first, GATE_BIT(TASK)) || (is(first, GATE_BIT(TONGUE)) && is(second, GATE_BIT(TEXT)));
-}
-
-// "Translate all I say", "I want you to correct my mistakes", but not "I practise my English"
-static bool is_always(const struct gate_text *t, const struct gate_sentence *s, uint64_t kinds)
-{
-    bool ordered = false, self = false;
-
-    for (uint32_t i = s->from; i < s->to; i++) {
-        self |= is(token_at(t, i)->is, GATE_BIT(SELF));
-        ordered |= is(token_at(t, i)->is, GATE_BIT(TASK)) && !self;
-    }
-    return is(kinds, GATE_BIT(ALWAYS)) && is(kinds, GATE_BIT(TASK)) &&
-           (ordered || is(kinds, GATE_BIT(YOU)));
 }
 
 // ---- sentences, in order
@@ -387,7 +256,7 @@ static bool whole(struct frame *f, const struct gate_sentence *s, uint64_t kinds
         g->ends_play = true;
     else if (is(kinds, GATE_BIT(PLAY)) || named == NAMED)
         g->began.play = true;
-    if (is_always(t, s, kinds))
+    if (gate_is_always(t, s, kinds))
         g->began.work = true;
     if (announces(kinds))
         g->began.next = true;
@@ -413,6 +282,20 @@ static bool whole(struct frame *f, const struct gate_sentence *s, uint64_t kinds
     return true;
 }
 
+// "How cold does it get in winter here?"
+static bool is_about_place(const struct gate_text *t, const struct gate_sentence *s)
+{
+    bool here = false, else_ = false;
+
+    for (uint32_t i = s->from; i < s->to; i++) {
+        const struct gate_token *k = token_at(t, i);
+        bool place = slice_is(token_key(t, k), "here") || slice_is(token_key(t, k), "hier");
+        here |= k->kind == TOKEN_WORD && place;
+        else_ |= is(k->is, GATE_BIT(THIS)) && !place;
+    }
+    return here && !else_ && s->words > SHORT_WORDS;
+}
+
 // "testimonial", "Screenshot text", "10:02 Bob" on lines of their own; "Exercise 3.", "Diary of
 // Ann."; "BOB", "BOB."; "Is OP right here?"
 static bool is_title(const struct gate_text *t, const struct gate_sentence *s, uint64_t kinds)
@@ -422,7 +305,7 @@ static bool is_title(const struct gate_text *t, const struct gate_sentence *s, u
     if (is(kinds, FIRST) || s->words == 0)
         return false;
     if (s->ends == TOKEN_ASK)
-        return is(kinds, GATE_BIT(THIS)) && !is(kinds, GATE_BIT(YOU));
+        return is(kinds, GATE_BIT(THIS)) && !is(kinds, GATE_BIT(YOU)) && !is_about_place(t, s);
     if (s->words > SHORT_WORDS || !(line || s->ends == TOKEN_STOP))
         return false;
     if (s->words == 1 && kinds == 0)
@@ -446,7 +329,7 @@ static bool is_followed_shortly(const struct gate_text *t, const struct gate_sen
 // How to answer: what stands around it may be what is to be explained, the order is the user's own.
 static void mark_around_style(struct frame *f, const struct gate_sentence *s, uint64_t kinds)
 {
-    if (is_order(&f->g->t, s) &&
+    if (gate_is_order(&f->g->t, s) &&
         (!is(kinds, GATE_BIT(SAY)) || is_followed_shortly(&f->g->t, s)))
         return;
     if (is(kinds, GATE_BIT(TASK) | GATE_BIT(SAY)) && s->to < f->later)
@@ -468,7 +351,7 @@ static void forward(struct frame *f, size_t at, uint64_t kinds)
         mark_around_style(f, s, kinds);
         return;
     }
-    bool work = is_textual(t, s, kinds);
+    bool work = gate_is_textual(t, s, kinds);
     if (work && colon == s->to) {
         // "How do you say … in English?": what comes next may be tried on it.
         f->g->began.next |= s->ends == TOKEN_ASK && is(kinds, GATE_BIT(TONGUE)) &&
@@ -484,7 +367,7 @@ static void forward(struct frame *f, size_t at, uint64_t kinds)
                 (s->to < t->tokens.len && token_at(t, s->to)->kind >= TOKEN_LINE &&
                  token_at(t, s->to)->kind <= TOKEN_BREAK);
     bool got = is(kinds, GATE_BIT(GOT)) && is(kinds, GATE_BIT(TEXT) | GATE_BIT(OTHER)) && line;
-    bool always = is_always(t, s, kinds);
+    bool always = gate_is_always(t, s, kinds);
     // "That's the dialogue that I learn."
     const struct gate_token *opens = token_at(t, s->from);
     if (is(opens->is, GATE_BIT(THAT)) && opens->key_len > 2 && is(kinds, GATE_BIT(TEXT)))
@@ -495,7 +378,7 @@ static void forward(struct frame *f, size_t at, uint64_t kinds)
     // "Write a poem", "I want you to write one", but not "I write a blog"
     bool make = is(kinds, GATE_BIT(MAKE)) &&
                 (!is(kinds, GATE_BIT(SELF)) || is(kinds, GATE_BIT(YOU) | GATE_BIT(WISH)));
-    if (make && is_own_plan(t, s, kinds)) {
+    if (make && gate_is_own_plan(t, s, kinds)) {
         f->later = s->to < f->later ? s->to : f->later;
         make = false;
     }
@@ -509,7 +392,8 @@ static void forward(struct frame *f, size_t at, uint64_t kinds)
     } else if (said || got || always || announces(kinds) || make) {
         gate_mark(t, sentence_start(t, s), sentence_end(t, s), WHY_INTRODUCED);
         mark_behind(f, s->to, WHY_INTRODUCED);
-    } else if (is_work_order(t, s) && !is_order(t, s) && !is_explained(t, s, kinds)) {
+    } else if (gate_is_work_order(t, s) && !gate_is_order(t, s) &&
+               !gate_is_explained(t, s, kinds)) {
         gate_mark(t, sentence_start(t, s), sentence_end(t, s), WHY_WORKED);
     }
 }

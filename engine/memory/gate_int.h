@@ -9,6 +9,7 @@
 //   gate_source.c who says so, and where it was found
 //   gate_paragraph.c verse, and what is too long for talk
 //   gate_opening.c what opens a statement and says nothing of it
+//   gate_task.c   whether a sentence asks for something to be done to a text
 //   gate_claim.c  whether a sentence states a claim
 //   gate_person.c of whom it speaks, and who says it
 //   gate_asked.c  questions about a text, headings, texts beside their translation
@@ -136,6 +137,18 @@ void gate_mark_translations(struct gate_text *t);
 bool gate_is_style(const struct gate_text *t, const struct gate_sentence *s);
 // "I'll tell you what the doctor said."
 bool gate_is_promise(const struct gate_text *t, const struct gate_sentence *s);
+
+// ---- gate_task.c. `kinds`: of a sentence's own words.
+
+// How to answer; a request about a text; an order of work, whoever is named in it; that all that
+// is said from now on is to be worked on; a thing to be explained, which the request names.
+bool gate_is_order(const struct gate_text *t, const struct gate_sentence *s);
+bool gate_is_textual(const struct gate_text *t, const struct gate_sentence *s, uint64_t kinds);
+bool gate_is_work_order(const struct gate_text *t, const struct gate_sentence *s);
+bool gate_is_always(const struct gate_text *t, const struct gate_sentence *s, uint64_t kinds);
+bool gate_is_explained(const struct gate_text *t, const struct gate_sentence *s, uint64_t kinds);
+// "I'd like to write a novel some day."
+bool gate_is_own_plan(const struct gate_text *t, const struct gate_sentence *s, uint64_t kinds);
 
 // ---- gate_frame.c
 

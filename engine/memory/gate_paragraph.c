@@ -7,6 +7,7 @@ enum {
     PARAGRAPH_WORDS = 120,    // more of them are no talk
     BEHIND_WORDS = 25,        // of a paragraph behind a request: more of them are what it is about
     MESSAGE_WORDS = 250,
+    MONOLOGUE_WORDS = 45,     // that are said to nobody
     VERSE_LINES = 4,
 };
 
@@ -71,6 +72,27 @@ static void mark_paragraph(struct gate_text *t, const struct paragraph *p, bool 
         gate_mark(t, p->start, p->end, WHY_LONG);
 }
 
+// Whether a message is said to somebody: greets, thanks, asks, orders, says "you".
+static bool is_addressed(const struct gate_text *t)
+{
+    const uint64_t to = GATE_BIT(YOU) | GATE_BIT(ADVICE) | GATE_BIT(PLEASE) | GATE_BIT(REMIND) |
+                        GATE_BIT(LETS) | GATE_BIT(STYLE);
+    static const char *const calls[] = {"hi", "hey", "hello", "thanks", "thank", "hallo", "danke",
+                                        "bonjour", "salut", "merci", "hola", "gracias", "ciao",
+                                        "grazie", "ola", "oi", "obrigado", "obrigada", "yes",
+                                        "yeah", "no", "ok", "okay", "wow", "btw"};
+
+    for (size_t i = 0; i < t->sentences.len; i++)
+        if (sentence_at(t, i)->ends == TOKEN_ASK || is(sentence_at(t, i)->is, to))
+            return true;
+    for (size_t i = 0; i < t->tokens.len && i < 3; i++)
+        for (size_t c = 0; c < sizeof(calls) / sizeof(*calls); c++)
+            if (token_at(t, i)->kind == TOKEN_WORD &&
+                slice_is(token_key(t, token_at(t, i)), calls[c]))
+                return true;
+    return false;
+}
+
 // Paragraphs that are too long for talk; those behind a request that is not about the user, which
 // then is about them.
 void gate_mark_paragraphs(struct gate_text *t)
@@ -96,4 +118,6 @@ void gate_mark_paragraphs(struct gate_text *t)
         words += p.words;
         p = (struct paragraph){0};
     }
+    if (words > MONOLOGUE_WORDS && !is_addressed(t))
+        gate_mark(t, 0, t->text.len, WHY_LONG);
 }

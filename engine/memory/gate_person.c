@@ -45,6 +45,8 @@ static bool is_said_by_self(const struct gate_text *t, const struct gate_sentenc
     // "I told him …": what one tells others need not be so.
     if (say + 1 < s->to && is(token_at(t, say + 1)->is, GATE_BIT(OTHER) | GATE_BIT(KIN)))
         return false;
+    if (say + 1 < s->to && (look_is(t, say + 1, "the") || look_is(t, say + 1, "a")))
+        return false;
     // "Two weeks ago I said …": what is quoted of another day is no statement of this one.
     static const char *const then[] = {"ago", "last", "earlier", "previous", "session", "before",
                                        "yesterday", "once"};

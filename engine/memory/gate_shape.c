@@ -160,10 +160,13 @@ static bool is_command(struct slice line)
         return true;
     for (size_t i = 1; i + 2 < line.len && line.ptr[i] != '<'; i++) {
         const char *at = line.ptr + i;
-        bool prompt = strchr("$%>", at[0]) && strchr(" \xc2", at[1]);
-        bool option = memcmp(at - 1, " --", 3) == 0;
+        bool prompt = strchr("$%>#", at[0]) && strchr(" \xc2", at[1]);
+        bool option = strchr(" \xa0", at[-1]) && at[0] == '-' && at[1] == '-';
+        bool path = at[-1] == '~' || at[-1] == '/';
 
-        if ((prompt && is_letter(at[-1])) || (option && is_letter(at[2]) && (at[2] & 0x80) == 0))
+        if (prompt && (path || (at[0] != '#' && is_letter(at[-1]))))
+            return true;
+        if (option && is_letter(at[2]) && (at[2] & 0x80) == 0)
             return true;
     }
     return false;
@@ -393,7 +396,8 @@ static void one_line(struct gate_text *t, struct lines *l, size_t start, size_t 
         why = WHY_LIST;
     else if (l->leans)
         why = l->leans_on;
-    if (is_link(line))
+    // "**Tom** wrote:" introduces what follows.
+    if (is_link(line) || (is_markup(line) && line.ptr[line.len - 1] == ':'))
         open_rest(l, end, WHY_PAGE);
     size_t inside = inner_sign(line);
     if (inside < line.len)

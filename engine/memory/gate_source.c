@@ -78,6 +78,16 @@ static bool is_age_and_sex(struct slice key)
                              key.ptr[2] >= '0' && key.ptr[2] <= '9'));
 }
 
+// "la la la"
+static bool is_sung(const struct gate_text *t, size_t i)
+{
+    for (size_t k = i; k < i + 3; k++)
+        if (k >= t->tokens.len || !is_word(t, (uint32_t)k) || token_at(t, k)->key_len > 4 ||
+            !slice_eq(token_key(t, token_at(t, k)), token_key(t, token_at(t, i))))
+            return false;
+    return true;
+}
+
 // "#foodie", "@tom", "(34M)": a mark and a word behind it, in one, with a blank before.
 bool gate_is_tagged(const struct gate_text *t)
 {
@@ -85,10 +95,14 @@ bool gate_is_tagged(const struct gate_text *t)
         const struct gate_token *k = token_at(t, i);
         char c = t->text.ptr[k->at], next = t->text.ptr[k->end < t->text.len ? k->end : k->at];
 
+        if (is_sung(t, i))
+            return true;
         if (c == '(' && k[1].kind == TOKEN_WORD && is_age_and_sex(token_key(t, k + 1)))
             return true;
+        bool apart = i == 0 || k[-1].end < k->at || k[-1].kind == TOKEN_LINE ||
+                     k[-1].kind == TOKEN_BREAK;
         if (k->kind == TOKEN_MARK && (c == '#' || c == '@') && k[1].kind == TOKEN_WORD &&
-            k[1].at == k->end && !(next >= '0' && next <= '9') && (i == 0 || k[-1].end < k->at))
+            k[1].at == k->end && !(next >= '0' && next <= '9') && apart)
             return true;
     }
     return false;
@@ -99,6 +113,35 @@ static bool is_from(const struct gate_text *t, uint32_t i)
     static const char *const from[] = {"from", "off", "von", "aus", "de", "da", "dal", "du", "van"};
 
     return is_word(t, i) && LOOK_ANY(t, i, from);
+}
+
+// "(from a blog)", "…, from my backup"
+static bool ends_in_source(const struct gate_text *t, const struct gate_sentence *s)
+{
+    for (uint32_t i = s->from; i + 1 < s->to; i++) {
+        char c = t->text.ptr[token_at(t, i)->at];
+
+        if (c == '(' && is_from(t, i + 1))
+            return true;
+        if (token_at(t, i)->kind != TOKEN_COMMA || !is_from(t, i + 1))
+            continue;
+        for (uint32_t k = i + 2; k < s->to; k++)
+            if (is(token_at(t, k)->is, GATE_BIT(TEXT) | GATE_BIT(STORE)))
+                return true;
+    }
+    return false;
+}
+
+// "This is what you know about me."
+static bool is_known_of_user(const struct gate_text *t, const struct gate_sentence *s)
+{
+    bool about = false;
+
+    for (uint32_t i = s->from; i + 1 < s->to; i++)
+        about |= is_word(t, i) && (look_is(t, i, "about") || look_is(t, i, "on")) &&
+                 is(token_at(t, i + 1)->is, GATE_BIT(ME));
+    return about && is(s->is, GATE_BIT(YOU)) && s->ends != TOKEN_ASK &&
+           !is(s->is, GATE_BIT(SELF));
 }
 
 // "This is what I got from the bot.", "That's what he says.", "This is from Ann."
@@ -152,16 +195,17 @@ static bool begins_with_saying(const struct gate_text *t, const struct gate_sent
 // A name alone at the end of a message: "… Jess"
 static bool is_signature(const struct gate_text *t, const struct gate_sentence *s)
 {
-    uint32_t i = first_word(t, s);
-    char c = t->text.ptr[token_at(t, i < s->to ? i : s->from)->at];
+    const struct gate_token *name = token_at(t, s->words ? first_word(t, s) : s->from);
 
     return s->to == t->tokens.len && s->words == 1 && s->from > 0 && s->ends == TOKEN_WORD &&
-           is_content(token_at(t, i)) && c >= 'A' && c <= 'Z';
+           is_content(name) && token_why(t, name) == OWN;
 }
 
 bool gate_tells_source(const struct gate_text *t, const struct gate_sentence *s)
 {
     if (is_attributed(t, s) || is_signature(t, s) || begins_with_saying(t, s))
+        return true;
+    if (ends_in_source(t, s) || is_known_of_user(t, s))
         return true;
     return is_about_message(t, s) || is_from_there(t, s) || tells_sender(t, s);
 }

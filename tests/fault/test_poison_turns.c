@@ -4,6 +4,9 @@
 // fact. The control: what users say of themselves goes the same way and does become one, and of
 // poison there is some in quarantine, so it was proposed and looked at.
 //
+// The same once more with the rules that ship (parley.memory), which propose what they find: of
+// poison nothing becomes active, of own words some do.
+//
 // In simulated time, over a simulated wire and a store in memory; a user for each item, a policy
 // and an engine for AT_ONCE of them. What tools returned is told by the assistant here. The short
 // run takes one block of items in STRIDE, the long one all.
@@ -12,6 +15,8 @@
 #include "talk/talk_check.h"
 
 enum { AT_ONCE = 10, STRIDE = 8, DIALOGUE_BYTES = 1 << 20 };
+
+enum proposer { BY_ALL, BY_RULES };
 
 struct tally {
     unsigned items, active, quarantined;
@@ -77,6 +82,14 @@ static void add_policy(struct buf *out, const struct corpus_item *items, size_t 
                 "  end } }\n");
 }
 
+// The policy that ships.
+static void add_rules(struct buf *out)
+{
+    buf_add_str(out, "policy poison\n"
+                     "  local memory = require 'parley.memory'\n"
+                     "  return { memory = memory.rules {} }\n");
+}
+
 // What the user and the assistant say in turn. False: it needs what no dialogue has.
 static bool add_talk(struct buf *out, const struct corpus_item *item, size_t n)
 {
@@ -130,14 +143,17 @@ static void count(struct talk *t, const struct corpus_item *item, struct tally *
 }
 
 static void play_block(const struct corpus_item *items, size_t len, struct tally *tally,
-                       bool poison)
+                       bool poison, enum proposer proposer)
 {
     struct buf text = BUF_INIT(DIALOGUE_BYTES);
     struct talk *t = mem_alloc(sizeof(*t));
     bool put[AT_ONCE];
 
     assert_non_null(t);
-    add_policy(&text, items, len);
+    if (proposer == BY_RULES)
+        add_rules(&text);
+    else
+        add_policy(&text, items, len);
     for (size_t i = 0; i < len; i++)
         put[i] = add_talk(&text, &items[i], i);
     assert_true(buf_ok(&text));
@@ -154,7 +170,7 @@ static void play_block(const struct corpus_item *items, size_t len, struct tally
     buf_release(&text);
 }
 
-static void play(const char *path, struct tally *tally, bool poison)
+static void play(const char *path, struct tally *tally, bool poison, enum proposer proposer)
 {
     struct corpus c;
 
@@ -163,7 +179,7 @@ static void play(const char *path, struct tally *tally, bool poison)
     for (size_t i = 0, n = 0; i < c.len; i += AT_ONCE, n++) {
         size_t len = c.len - i < AT_ONCE ? c.len - i : AT_ONCE;
         if (fault_long() || n % STRIDE == 0)
-            play_block(&c.items[i], len, tally, poison);
+            play_block(&c.items[i], len, tally, poison, proposer);
     }
     corpus_free(&c);
 }
@@ -173,7 +189,7 @@ static void test_poison_turns__nothing_becomes_a_fact(void **state)
     struct tally poison;
 
     (void)state;
-    play("tests/memory/poison.txt", &poison, true);
+    play("tests/memory/poison.txt", &poison, true, BY_ALL);
     summary("poison through turns: %u dialogues, %u candidates in quarantine, active facts in %u",
             poison.items, poison.quarantined, poison.active);
     assert_int_equal(poison.active, 0);
@@ -185,10 +201,23 @@ static void test_poison_turns__control_own_words_do(void **state)
     struct tally own;
 
     (void)state;
-    play("tests/memory/own.txt", &own, false);
+    play("tests/memory/own.txt", &own, false, BY_ALL);
     summary("control: own words through turns: %u dialogues, active facts in %u", own.items,
             own.active);
     assert_true(own.active * 2 > own.items);
+}
+
+static void test_poison_turns__rules_make_facts_of_own_words_only(void **state)
+{
+    struct tally poison, own;
+
+    (void)state;
+    play("tests/memory/poison.txt", &poison, true, BY_RULES);
+    play("tests/memory/own.txt", &own, false, BY_RULES);
+    summary("by the rules that ship: of %u dialogues of poison active facts in %u; control: of %u "
+            "of own words in %u", poison.items, poison.active, own.items, own.active);
+    assert_int_equal(poison.active, 0);
+    assert_true(own.active * 4 > own.items);
 }
 
 int main(void)
@@ -196,6 +225,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_poison_turns__nothing_becomes_a_fact),
         cmocka_unit_test(test_poison_turns__control_own_words_do),
+        cmocka_unit_test(test_poison_turns__rules_make_facts_of_own_words_only),
     };
 
     setenv("ANTHROPIC_API_KEY", "test-key", 1);

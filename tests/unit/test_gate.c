@@ -139,6 +139,8 @@ static void test_gate__says_it_in_its_way(void **state)
         {"Could you be brief?", "answer_level", "brief", false, true},
         {"No jargon, please.", "answer_level", "no jargon", false, true},
         {"Explain slowly: I live in Lyon.", "answer_level", "slowly", false, false},
+        {"I want to be a pirate.", "works_as", "pirate", false, false},
+        {"I want to be a pirate.", "wants", "be a pirate", false, true},
         {"I sold my car.", "owns", "car", true, true},
         {"I wash my car.", "owns", "car", true, false},
         {"I don't live in Porto, I live in Braga.", "lives_in", "Braga", false, true},
