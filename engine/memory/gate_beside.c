@@ -192,6 +192,17 @@ static bool asks_of_this(const struct gate_text *t, const struct gate_sentence *
     return this || (is(s->is, GATE_BIT(MINE)) && is(s->is, GATE_BIT(TEXT)));
 }
 
+// "About moving.": what one wants to talk about; "About the author." is another's.
+static bool names_topic(const struct gate_text *t, const struct gate_sentence *s)
+{
+    static const char *const words[] = {"about", "regarding", "concerning"};
+    const uint64_t others = FIRST | GATE_BIT(TEXT) | GATE_BIT(KIN) | GATE_BIT(OTHER);
+    uint32_t first = first_word(t, s);
+
+    return first < s->to && LOOK_ANY(t, first, words) && s->ends == TOKEN_STOP &&
+           !is(s->is, others);
+}
+
 // Whether it is talk whatever it says: in the first person, to the assistant, of what one seeks.
 static bool is_talk(const struct gate_text *t, const struct gate_sentence *s)
 {
@@ -205,7 +216,8 @@ static bool is_talk(const struct gate_text *t, const struct gate_sentence *s)
         return true;
     if (is(s->is, GATE_BIT(ADVICE)) && !is(s->is, others))
         return true;
-    return is_courtesy(t, s) || is_order(t, s) || names_wish(t, s);
+    return is_courtesy(t, s) || is_order(t, s) || names_wish(t, s) ||
+           names_topic(t, s);
 }
 
 // What a colon introduces is looked at elsewhere; that of "https://" introduces nothing.
