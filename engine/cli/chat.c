@@ -207,12 +207,68 @@ static void handle(struct chat *chat, struct slice text)
         chat_say(chat, text, 0, 0);
 }
 
+// ---- while the prompt waits
+
+// The session went to another device. Whether anything was printed.
+static bool heard(void *user)
+{
+    struct chat *chat = user;
+    struct output *o = &chat->cli->output;
+    parley_event *event = NULL;
+    bool moved = false;
+
+    while (parley_poll(chat->cli->engine, &event) > 0) {
+        if (event->request == chat->watch && event->type == PARLEY_EVENT_MOVED) {
+            if (!moved)
+                output_str(o, "\n");  // below the line that is being written
+            output_flush(o);
+            moved = true;
+            tell_moved(chat->cli, event);
+        }
+        parley_event_free(event);
+    }
+    return moved;
+}
+
+static void stop_watch(struct chat *chat)
+{
+    if (chat->watch)
+        parley_stop(chat->cli->engine, chat->watch);
+    chat->watch = 0;
+}
+
+// Where the policy has one device at a time, a person at the prompt hears that another one took the
+// session: it is watched from now on. Once for each session: what fails here is told by the next
+// message.
+static void listen(struct chat *chat)
+{
+    struct answer answer;
+    parley_scope scope;
+
+    if (!chat->prompt.editor || !*chat->session || strcmp(chat->watched, chat->session) == 0)
+        return;
+    stop_watch(chat);
+    memcpy(chat->watched, chat->session, sizeof chat->watched);
+    if (chat_look(chat, &answer) < 0)
+        return;
+    bool leased = json_type(json_get(json_root(&answer.doc), "since")) == JSON_STRING;
+    cli_answer_free(&answer);
+    if (!leased)
+        return;
+    chat_scope(chat, &scope);
+    scope.flags &= ~(unsigned)(PARLEY_CONTINUE | PARLEY_CONTINUE_HERE);
+    if (parley_watch(chat->cli->engine, &scope, &chat->watch, NULL) < 0)
+        chat->watch = 0;
+    editor_listen(chat->prompt.editor, parley_wakeup_fd(chat->cli->engine), heard, chat);
+}
+
 static void talk(struct chat *chat)
 {
     char prompt[PROMPT_BYTES_MAX];
     struct slice text;
 
     while (!chat->leave) {
+        listen(chat);
         prompt_format(prompt, chat->tokens, chat->percent);
         int code = prompt_read(&chat->prompt, prompt, &text);
         if (code == 1) {
@@ -277,6 +333,7 @@ int command_chat(struct cli *cli)
         code = start(&chat);
     if (code == PARLEY_OK) {
         talk(&chat);
+        stop_watch(&chat);
         // A person has seen what went wrong; a script has only the exit status.
         code = chat.prompt.interactive && chat.code != PARLEY_E_CANCELLED ? PARLEY_OK : chat.code;
     }

@@ -15,6 +15,8 @@ struct chat {
     char session[SESSION_BYTES]; // "": the engine chooses
     char *bot, *context;         // owned; NULL: the default
     char device[DEVICE_NAME_BYTES]; // the terminal's name, where --device gives none
+    char watched[SESSION_BYTES]; // the session whose moving to another device is listened for
+    uint64_t watch;              // the request that does; 0: it moves to none
     char *greeting;              // what the policy said first; owned; NULL or "": nothing
     int64_t tokens, limit;       // the window's, as last heard; tokens -1: not heard yet
     int percent;

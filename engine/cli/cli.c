@@ -73,8 +73,8 @@ void cli_close(struct cli *cli)
 // Whose words are shown are somebody else's than who chats here without a name.
 static bool is_operator(const struct options *o)
 {
-    const unsigned reads = 1U << CMD_SESSIONS | 1U << CMD_SHOW | 1U << CMD_WHY | 1U << CMD_RECALL |
-                           1U << CMD_MEMORY;
+    const unsigned reads = 1U << CMD_SESSIONS | 1U << CMD_SHOW | 1U << CMD_WATCH | 1U << CMD_WHY |
+                           1U << CMD_RECALL | 1U << CMD_MEMORY;
     const char *user = o->value[FLAG_USER];
 
     return (reads >> o->command->id & 1U) != 0 &&

@@ -108,6 +108,8 @@ struct exchange {
 // Streams to the output in the format that the options name.
 void exchange_run(struct cli *cli, const parley_message *message, struct exchange *exchange);
 void exchange_release(struct exchange *exchange);
+// Notes that the session of a MOVED goes on on another device.
+void tell_moved(struct cli *cli, const parley_event *event);
 
 // ---- listing.c: answers as tables, JSON, lines or CSV
 
@@ -159,6 +161,7 @@ int command_chat(struct cli *cli);
 int command_ask(struct cli *cli);
 int command_sessions(struct cli *cli);
 int command_show(struct cli *cli);
+int command_watch(struct cli *cli);
 int command_why(struct cli *cli);
 int command_pin(struct cli *cli);
 int command_constraint(struct cli *cli);

@@ -29,6 +29,9 @@ struct editor {
     EditLine *line;
     History *history;
     int signal_number;         // what ended the line, 0 for nothing
+    int fd;                    // what is listened to besides keys; -1: nothing
+    bool (*woken)(void *user);
+    void *user;
     char prompt[PROMPT_BYTES]; // with what makes it bold between LITERAL marks
 };
 
@@ -65,15 +68,34 @@ static int take_signal(struct editor *e)
     return number;
 }
 
+// What is printed comes below the line that is edited, which is then shown again.
+static void wake(struct editor *e)
+{
+    if (!e->woken(e->user))
+        return;
+    output_flush(&e->cli->output);
+    el_set(e->line, EL_REFRESH);
+}
+
+void editor_listen(struct editor *e, int fd, bool (*woken)(void *user), void *user)
+{
+    e->fd = fd;
+    e->woken = woken;
+    e->user = user;
+}
+
 // 1: a byte; 0: the end; -1: a signal or an error.
 static int read_byte(struct editor *e, char *byte)
 {
     struct pollfd fds[] = {{.fd = e->cli->signals, .events = POLLIN},
-                           {.fd = STDIN_FILENO, .events = POLLIN}};
+                           {.fd = STDIN_FILENO, .events = POLLIN},
+                           {.fd = e->fd, .events = POLLIN}};
 
     for (;;) {
-        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+        if (poll(fds, 3, -1) < 0 && errno != EINTR)
             return -1;
+        if (fds[2].revents)
+            wake(e);
         if (fds[0].revents && (e->signal_number = take_signal(e)) != 0) {
             errno = EINTR;
             return -1;
@@ -234,6 +256,7 @@ struct editor *editor_new(struct cli *cli, const char *(*word_at)(size_t i))
         return NULL;
     e->cli = cli;
     e->word_at = word_at;
+    e->fd = -1;
     if (setup(e))
         return e;
     editor_free(e);

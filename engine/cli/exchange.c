@@ -129,6 +129,12 @@ static void tell_beginning(struct watch *w, const parley_event *event)
     json_doc_release(&doc);
 }
 
+void tell_moved(struct cli *cli, const parley_event *event)
+{
+    output_note(&cli->output, "this session goes on on %s%s; /here or --here takes it back",
+                *event->text ? "device " : "a device without a name", event->text);
+}
+
 static void finish(struct watch *w, parley_event *event)
 {
     struct cli *cli = w->cli;
@@ -187,8 +193,7 @@ static bool handle(struct watch *w, parley_event *event)
     case PARLEY_EVENT_MOVED:
         if (cli->output.terminal && !cli->output.quiet)
             output_end_line(&cli->output);
-        output_note(&cli->output, "this session goes on on %s%s; /here or --here takes it back",
-                    *event->text ? "device " : "a device without a name", event->text);
+        tell_moved(cli, event);
         break;
     case PARLEY_EVENT_ACCEPTED:
     case PARLEY_EVENT_RESULT:

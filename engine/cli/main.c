@@ -25,6 +25,7 @@ enum {
 static int (*const run[])(struct cli *cli) = {
     [CMD_CHAT] = command_chat,         [CMD_ASK] = command_ask,
     [CMD_SESSIONS] = command_sessions, [CMD_SHOW] = command_show,
+    [CMD_WATCH] = command_watch,
     [CMD_WHY] = command_why,           [CMD_RECALL] = command_recall,
     [CMD_MEMORY] = command_memory,     [CMD_FORGET] = command_forget,
     [CMD_USAGE] = command_usage,       [CMD_CHECK] = command_check,

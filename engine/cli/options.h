@@ -11,12 +11,14 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum command_id {
     CMD_CHAT,
     CMD_ASK,
     CMD_SESSIONS,
     CMD_SHOW,
+    CMD_WATCH,
     CMD_WHY,
     CMD_UNDO,
     CMD_PIN,
@@ -158,7 +160,7 @@ struct flag {
     enum flag_type type;
     const char *argument; // how its value is written; NULL for a switch
     enum offer offer;
-    unsigned commands;    // bit per enum command_id; 0: every command
+    uint64_t commands;    // bit per enum command_id; 0: every command
     const char *help;     // one line
 };
 
@@ -188,7 +190,7 @@ const struct command *command_find(const char *name, struct err *err);
 
 static inline bool flag_goes_with(const struct flag *f, const struct command *c)
 {
-    return !f->commands || (f->commands & (1U << c->id)) != 0;
+    return !f->commands || (f->commands & (UINT64_C(1) << c->id)) != 0;
 }
 
 // The forms of answer that a command has, as "table|json"; `out` holds FORMATS_BYTES.

@@ -345,6 +345,7 @@ static void test_chat_pty__two_terminals(void **state)
     sees(&other, "is in use on device \"terminal pts/");
     says(&other, "/here");
     sees(&other, "Going on here.");
+    sees(&one, "this session goes on on device terminal pts/");  // while it waits at its prompt
     says(&other, "What is my name?");
     sees(&other, "Your name is Ann.");
     says(&one, "Hello?");
