@@ -8,10 +8,12 @@
 
 #include "base/err.h"
 
+#include <endian.h>
+#include <string.h>
 #include <utf8proc.h>
 
 #define HIGH_BITS 0x8080808080808080u
-enum { REPLACEMENT = 0xFFFD };
+enum { REPLACEMENT = 0xFFFD, SPECIAL_BYTES = 16 };
 
 // Decodes one character of the `left` > 0 bytes at p. -1 when ill-formed; *len is how far to move.
 static int32_t decode(const unsigned char *p, size_t left, size_t *len)
@@ -51,15 +53,52 @@ static int32_t decode(const unsigned char *p, size_t left, size_t *len)
     return (int32_t)cp;
 }
 
-// The length of the character at p if it has two or three bytes and its second one may be any that
-// continues, which is so in most text that is not ASCII; else 0.
-static inline size_t plain_len(const unsigned char *p, size_t left)
+// ---- validity, eight bytes at a time
+
+// Of the bytes of eight, by their high bits: those that begin a character of two, three or more
+// bytes, those that go on with one, and whether one of them is looked at more closely: C0 and C1,
+// E0, ED and F0 on, after which not every byte that continues may follow, or none.
+struct kinds {
+    uint64_t leads, leads_of_three, continuing;
+    bool special;
+};
+
+static inline struct kinds kinds_of(uint64_t word)
 {
-    if (left < 3 || (p[1] & 0xC0) != 0x80)
-        return 0;
-    if (p[0] >= 0xC2 && p[0] <= 0xDF)
-        return 2;
-    return p[0] > 0xE0 && p[0] <= 0xEF && p[0] != 0xED && (p[2] & 0xC0) == 0x80 ? 3 : 0;
+    // Bit 6 of each byte in the place of its bit 7, and so on; what comes from the byte below is
+    // not looked at.
+    uint64_t bit6 = word << 1, bit5 = word << 2, bit4 = word << 3, bit3 = word << 4;
+    uint64_t bit2 = word << 5, bit1 = word << 6, bit0 = word << 7;
+    uint64_t leads = word & bit6 & HIGH_BITS, three = leads & bit5;
+    uint64_t c0_or_c1 = leads & ~(bit5 | bit4 | bit3 | bit2 | bit1);
+    uint64_t e0 = three & ~(bit4 | bit3 | bit2 | bit1 | bit0);
+    uint64_t ed = three & ~bit4 & bit3 & bit2 & ~bit1 & bit0;
+    uint64_t from_f0 = three & bit4;
+
+    return (struct kinds){leads, three, word & ~bit6 & HIGH_BITS,
+                          (c0_or_c1 | e0 | ed | from_f0) != 0};
+}
+
+// Where a character begins before which all is valid, from `at`, where one begins, on: up to the
+// first eight bytes that are ill-formed or special.
+static inline size_t skip_plain(const unsigned char *p, size_t at, size_t len)
+{
+    uint64_t word, due = 0;  // the bytes of the next eight that have to continue
+
+    for (; len - at >= sizeof(word); at += sizeof(word)) {
+        memcpy(&word, p + at, sizeof(word));
+        word = le64toh(word);
+        if (!((word & HIGH_BITS) | due))
+            continue;
+        struct kinds k = kinds_of(word);
+        if (k.special || k.continuing != (k.leads << 8 | k.leads_of_three << 16 | due))
+            break;
+        due = k.leads >> 56 | k.leads_of_three >> 48;
+    }
+    if (due)  // the last character is not whole: back to its lead
+        for (at--; (p[at] & 0xC0) == 0x80; at--)
+            ;
+    return at;
 }
 
 size_t utf8_valid_prefix(struct slice s)
@@ -67,27 +106,12 @@ size_t utf8_valid_prefix(struct slice s)
     const unsigned char *p = (const unsigned char *)s.ptr;
     size_t at = 0, len;
 
-    while (at < s.len) {
-        uint64_t word;
-        if (s.len - at >= sizeof(word)) {
-            memcpy(&word, p + at, sizeof(word));
-            if (!(word & HIGH_BITS)) {
-                at += sizeof(word);
-                continue;
-            }
-        }
-        // Whatever the word holds, it is read character by character to its end, so that text
-        // in another script does not pay for the look ahead at every character.
-        size_t stop = s.len - at >= sizeof(word) ? at + sizeof(word) : s.len;
-        while (at < stop) {
-            while ((len = plain_len(p + at, s.len - at)))
-                at += len;
-            if (at >= stop)
-                break;
+    while ((at = skip_plain(p, at, s.len)) < s.len) {
+        // So much character by character that text which is special throughout hardly pays for
+        // having been looked at.
+        for (size_t stop = at + SPECIAL_BYTES; at < stop && at < s.len; at += len)
             if (decode(p + at, s.len - at, &len) < 0)
                 return at;
-            at += len;
-        }
     }
     return at;
 }

@@ -75,6 +75,36 @@ static void test_utf8__finds_the_place(void **state)
     assert_true(utf8_valid(SLICE_NONE));
 }
 
+// What is told eight bytes at a time is what is told character by character: texts of characters of
+// all lengths, some cut short, among bytes at the edges of what is allowed.
+static void test_utf8__eight_bytes_as_one_by_one(void **state)
+{
+    static const char *const parts[] = {
+        "a", "xyz", "\xC2\x80", "\xD0\x96", "\xE4\xB8\xAD", "\xE4\xB8\xAD", "\xE3\x81\x82",
+        "\xED\x95\x9C", "\xE0\xA4\x85", "\xF0\x9F\x98\x80", "\x80", "\xBF", "\xC0", "\xC1", "\xDF",
+        "\xE0", "\xEC", "\xED", "\xEE", "\xF0", "\xF4", "\xF5", "\xFF", "\x9F", "\xA0"};
+    enum { PLAIN = 10, PARTS = sizeof(parts) / sizeof(parts[0]), TEXTS = 300000, TEXT_MAX = 40 };
+    uint64_t chance = 1;
+
+    (void)state;
+    for (int i = 0; i < TEXTS; i++) {
+        char text[TEXT_MAX + 4];
+        size_t len = 0, one_by_one = 0, next = 0;
+
+        while (len < TEXT_MAX) {
+            chance = chance * 6364136223846793005u + 1442695040888963407u;  // Knuth, MMIX
+            bool odd = (chance >> 33) % 24 == 0;
+            const char *part = parts[(chance >> 40) % (odd ? PARTS : PLAIN)];
+            memcpy(text + len, part, strlen(part));
+            len += strlen(part);
+        }
+        len -= (chance >> 20) % 8;
+        while (next < len && utf8_next(slice_of(text, len), &next) >= 0)
+            one_by_one = next;
+        assert_int_equal(utf8_valid_prefix(slice_of(text, len)), one_by_one);
+    }
+}
+
 static void test_utf8__cuts_between_characters(void **state)
 {
     struct slice s = SLICE_LIT("a\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80");
@@ -216,6 +246,7 @@ int main(void)
         cmocka_unit_test(test_utf8__every_code_point),
         cmocka_unit_test(test_utf8__every_two_and_three_bytes),
         cmocka_unit_test(test_utf8__finds_the_place),
+        cmocka_unit_test(test_utf8__eight_bytes_as_one_by_one),
         cmocka_unit_test(test_utf8__cuts_between_characters),
         cmocka_unit_test(test_utf8__columns),
         cmocka_unit_test(test_utf8__shared_cases),
