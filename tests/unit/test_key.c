@@ -104,6 +104,31 @@ static void test_key__is_bounded(void **state)
     key_free(NULL);
 }
 
+static void test_key__lines_are_judged_behind_their_labels(void **state)
+{
+    static const struct safe_text lines[] = {
+        SAFE_LIT("2026-03-01 Said: That is so nice of you."),
+        SAFE_LIT("2026-03-02 Open: Which school is it?"),
+        SAFE_LIT("2026-03-03 Said: Petra restores typewriters in Kalmar."),
+    };
+    bool chosen[KEY_SENTENCES_MAX];
+    struct key *k;
+
+    (void)state;
+    assert_int_equal(key_new(&k, NULL), E_OK);
+    for (size_t i = 0; i < 3; i++) {
+        uint32_t before = key_len(k);
+        assert_int_equal(key_add_line(k, lines[i], strlen("2026-03-01 Said: "), NULL), E_OK);
+        assert_int_equal(key_len(k) - before, i != 1);
+    }
+    key_mark(k, 1, 1000, chosen);
+    assert_false(chosen[0]);
+    assert_true(chosen[1]);
+    key_mark(k, 9, lines[0].len + 1, chosen);
+    assert_true(chosen[0] && !chosen[1]);
+    key_free(k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -111,6 +136,7 @@ int main(void)
         cmocka_unit_test(test_key__questions_and_scraps_never),
         cmocka_unit_test(test_key__what_was_told_is_not_told_again),
         cmocka_unit_test(test_key__is_bounded),
+        cmocka_unit_test(test_key__lines_are_judged_behind_their_labels),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,6 +46,23 @@ static void test_vec__keeps_order(void **state)
     assert_null(v.ptr);
 }
 
+static void test_vec__room_for_no_more(void **state)
+{
+    struct vec v = VEC_INIT(int, 10);
+
+    (void)state;
+    assert_true(vec_reserve_exact(&v, 3));
+    assert_int_equal(v.cap, 3);
+    push(&v, 1);
+    assert_true(vec_reserve_exact(&v, 2));
+    assert_int_equal(v.cap, 3);
+    assert_false(vec_reserve_exact(&v, 10));
+    assert_true(vec_reserve_exact(&v, 9));
+    assert_int_equal(v.cap, 10);
+    assert_int_equal(*VEC_AT(&v, int, 0), 1);
+    vec_release(&v);
+}
+
 static void test_vec__items_come_zeroed_again(void **state)
 {
     struct vec v = VEC_INIT(int, 10);
@@ -132,6 +149,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_vec__keeps_order),
+        cmocka_unit_test(test_vec__room_for_no_more),
         cmocka_unit_test(test_vec__items_come_zeroed_again),
         cmocka_unit_test(test_vec__maximum_is_exact),
         cmocka_unit_test(test_vec__out_of_memory_changes_nothing),
