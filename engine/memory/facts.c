@@ -260,10 +260,16 @@ bool book_is_damaged(const struct fact_book *b, enum fact_tier tier, const char 
     return false;
 }
 
-// That the digest is that of the slot's names, the seal says: it binds a body to its key.
 static int check_put(const struct fact_book *b, const struct fact_slot *slot, uint32_t *at,
                      struct err *err)
 {
+    char digest[FACT_SLOT_BYTES];
+    int code = book_slot_digest(b, slot, digest, err);
+
+    if (code)
+        return code;
+    if (strcmp(digest, slot->digest) != 0)
+        return err_set(err, E_CORRUPT, "facts in a record that is not theirs; run `parley verify`");
     if (book_find_slot(b, slot->tier, slot->digest, at))
         return err_set(err, E_CORRUPT, "the same facts twice; run `parley verify`");
     if (b->entries.len + b->damaged.len >= BOOK_SLOTS_MAX)

@@ -47,8 +47,8 @@ void fact_book_free(struct fact_book *b);  // NULL allowed
 int fact_book_copy(struct fact_book **out, const struct fact_book *b, struct err *err);
 size_t fact_book_bytes(const struct fact_book *b);  // about how much memory it holds
 
-// Takes *slot (moved out, also where it fails), as it was stored: its digest is believed, which the
-// seal of its record vouches for. E_CORRUPT: it is there already; E_REFUSED: too many; E_NOMEM.
+// Takes *slot (moved out, also where it fails), as it was stored. E_CORRUPT: its digest is not that
+// of its names, or it is there already; E_REFUSED: too many; E_NOMEM.
 int fact_book_put_slot(struct fact_book *b, struct fact_slot *slot, struct err *err);
 // A slot that could not be read: nothing is said of it, and nothing can be added to it.
 int fact_book_put_damaged(struct fact_book *b, enum fact_tier tier, struct slice digest,
