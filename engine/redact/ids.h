@@ -8,7 +8,7 @@
 #define REDACT_IDS_H
 
 #include "redact/kinds.h"
-#include "redact/view.h"
+#include "redact/words.h"
 
 // A recogniser for each kind (redact/recognise.h).
 #define REDACT_IDS(ID) \
@@ -63,6 +63,8 @@ struct ids_index {
 void ids_index_init(struct ids_index *x, uint64_t kinds);  // REDACT_KIND_BIT each
 // The rules by which an id may begin at `at`; by all others none does.
 uint64_t ids_which(const struct ids_index *x, struct view *v, size_t at);
+// The words that say which id follows.
+void ids_add_words(struct vocabulary *v);
 // Like a recogniser of the rule's kind.
 enum redact_kind ids_kind(unsigned rule);
 bool ids_at(struct view *v, size_t at, unsigned rule, struct match *out);

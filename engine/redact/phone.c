@@ -9,7 +9,7 @@
 #include "redact/phone.h"
 
 #include "redact/phone_plan.h"
-#include "redact/phone_words.h"
+#include "redact/words.h"
 
 #include <string.h>
 
@@ -41,7 +41,6 @@ struct number {
     bool plus, bracket;
     bool follows;   // digits stand right before it, or behind it, with a blank between
     bool marked;    // '#' or '=' stands right before it
-    int says;       // enum phone_saying, once it was asked; -1
 };
 
 // ---- reading
@@ -106,7 +105,6 @@ static bool read_number(struct view *v, size_t at, struct number *num)
     num->n = num->len = 0;  // the arrays have no more than these say
     num->start = at;
     num->plus = num->bracket = num->follows = num->marked = false;
-    num->says = -1;
     if (view_at(v, i) == '(')
         open = num->bracket = true, i++;
     if (view_at(v, i) == '+') {
@@ -268,7 +266,7 @@ static bool is_rest(struct view *v, size_t at)
            is_digit(view_before(v, at - 1));
 }
 
-static bool begins_well(const struct view *v, struct number *num)
+static bool begins_well(struct view *v, struct number *num)
 {
     int c = view_before(v, num->start);
     size_t i = num->start;
@@ -285,7 +283,7 @@ static bool begins_well(const struct view *v, struct number *num)
         if (is_digit(view_before(v, i - 1)))  // but "415-555-0132/415-555-0133"
             return c == '/' && num->n >= 3;
         if (c == '-' && is_letter(view_before(v, i - 1)))
-            return phone_words(v, i) == SAYS_PHONE;
+            return words_heard(v, i)->phone == SAYS_PHONE;
     }
     if (c == '/' && num->n == 1)  // of a path
         return false;
@@ -345,12 +343,10 @@ static size_t after_extension(struct view *v, size_t end)
 
 // ---- judging
 
-// Asked for once, and only where the number alone does not tell.
-static enum phone_saying words_say(const struct view *v, struct number *num)
+// Asked for only where the number alone does not tell.
+static enum phone_saying words_say(struct view *v, const struct number *num)
 {
-    if (num->says < 0)
-        num->says = (int)phone_words(v, num->start);
-    return (enum phone_saying)num->says;
+    return (enum phone_saying)words_heard(v, num->start)->phone;
 }
 
 // 415-555-0132 and the like, from group `from` on.
@@ -410,7 +406,7 @@ static bool is_dialled_abroad(const struct number *num, size_t k, size_t len)
 }
 
 // North American, by shape: 3-3-4 digits, after a 1 or 001 or not.
-static unsigned judge_north_american(const struct view *v, struct number *num, size_t k,
+static unsigned judge_north_american(struct view *v, struct number *num, size_t k,
                                      size_t len)
 {
     const struct group *g = num->of;
@@ -460,7 +456,7 @@ static bool is_bare_national(const struct number *num, size_t k, size_t len)
 }
 
 // Where nothing but words in front can tell.
-static unsigned judge_by_words(const struct view *v, struct number *num, size_t k, size_t len)
+static unsigned judge_by_words(struct view *v, struct number *num, size_t k, size_t len)
 {
     if (len > INTERNATIONAL_MAX || all_same(num->digits, len))
         return 0;

@@ -2,101 +2,49 @@
 // phone_words.c: the words, of the languages that chatbots speak most.
 #include "redact/phone_words.h"
 
-#include "redact/words.h"
-
 enum { PHONE = SAYS_PHONE, VAGUE = SAYS_VAGUELY, OTHER = SAYS_OTHER };
 
-// By their first letter, those that begin with none of a to z last, so that few are looked at; and
-// in place, as most differ in their second byte. None is a blank or '*' there.
-enum { INITIALS = 27, WORDS_MAX = 19, WORD_BYTES = 20 };
-static const struct phone_word {
-    char word[WORD_BYTES];  // words.h
-    unsigned char says;     // 0: the row ends
-} words[INITIALS][WORDS_MAX + 1] = {
-    ['a' - 'a'] = {{"aadhaar", OTHER}, {"account*", OTHER}, {"amount*", OTHER}, {"anrufen", PHONE},
-        {"appeler", PHONE}, {"appelez", PHONE}, {"article", OTHER}, {"auftrag*", OTHER}},
-    ['b' - 'a'] = {{"balance", OTHER}, {"barcode", OTHER}, {"batch", OTHER}, {"bestell*", OTHER},
-        {"booking*", OTHER}, {"bsn", OTHER}, {"build", OTHER}, {"bytes", OTHER}},
-    ['c' - 'a'] = {{"call", PHONE}, {"called", PHONE}, {"calling", PHONE}, {"calls", PHONE},
-        {"card*", OTHER}, {"case", OTHER}, {"cell", PHONE}, {"cellphone*", PHONE},
-        {"cellular", PHONE}, {"cellulare", PHONE}, {"celular", PHONE}, {"claim*", OTHER},
-        {"code*", OTHER}, {"commande", OTHER}, {"commit", OTHER}, {"confirmation*", OTHER},
-        {"contact*", VAGUE}, {"cpf", OTHER}, {"customer", OTHER}},
-    ['d' - 'a'] = {{"desk", VAGUE}, {"dial*", PHONE}, {"doi", OTHER}},
-    ['e' - 'a'] = {{"ean", OTHER}, {"epoch", OTHER}, {"error*", OTHER}, {"extension", PHONE}},
-    ['f' - 'a'] = {{"factura", OTHER}, {"facture", OTHER}, {"fax*", PHONE}, {"flight", OTHER}},
-    ['g' - 'a'] = {{"gsm", PHONE}},
-    ['h' - 'a'] = {{"handy*", PHONE}, {"hash", OTHER}, {"helpline", PHONE}, {"home", VAGUE},
-        {"hotline*", PHONE}},
-    ['i' - 'a'] = {{"iban", OTHER}, {"id", OTHER}, {"ids", OTHER}, {"imei", OTHER},
-        {"invoice*", OTHER}, {"isbn*", OTHER}, {"issn", OTHER}, {"item*", OTHER}},
-    ['k' - 'a'] = {{"komórka", PHONE}, {"kontonummer", OTHER}, {"kunden*", OTHER}},
-    ['l' - 'a'] = {{"landline", PHONE}, {"licence", OTHER}, {"license", OTHER}, {"ligue", PHONE},
-        {"line", VAGUE}, {"line item", OTHER}, {"lines", OTHER}, {"llamar", PHONE},
-        {"llame", PHONE}},
-    ['m' - 'a'] = {{"medicare", OTHER}, {"member", OTHER}, {"membership", OTHER},
-        {"message", VAGUE}, {"mobil*", PHONE}, {"mobile*", PHONE}, {"model", OTHER},
-        {"movil", PHONE}, {"móvil", PHONE}},
-    ['n' - 'a'] = {{"nhs", OTHER}, {"npi", OTHER}, {"number*", VAGUE}, {"numer telefonu", PHONE},
-        {"numero", VAGUE}, {"nummer", VAGUE}, {"numéro", VAGUE}, {"número", VAGUE}},
-    ['o' - 'a'] = {{"office", VAGUE}, {"order*", OTHER}},
-    ['p' - 'a'] = {{"parcel", OTHER}, {"part", OTHER}, {"passport*", OTHER}, {"pedido", OTHER},
-        {"ph", VAGUE}, {"phone*", PHONE}, {"pid", OTHER}, {"pin", OTHER}, {"pmid", OTHER},
-        {"policy", OTHER}, {"port", OTHER}, {"portable", PHONE}, {"price*", OTHER}, {"puh", PHONE},
-        {"puhelin*", PHONE}},
-    ['r' - 'a'] = {{"reach*", VAGUE}, {"receipt*", OTHER}, {"rechnung*", OTHER}, {"record", OTHER},
-        {"ref", OTHER}, {"reference*", OTHER}, {"request*", OTHER}, {"ring", PHONE},
-        {"room", OTHER}, {"routing*", OTHER}, {"row*", OTHER}, {"ruf", PHONE},
-        {"rufnummer", PHONE}},
-    ['s' - 'a'] = {{"serial*", OTHER}, {"session", OTHER}, {"shipment", OTHER}, {"sin", OTHER},
-        {"sku", OTHER}, {"sms", PHONE}, {"social security*", OTHER}, {"ssn", OTHER},
-        {"switchboard", PHONE}},
-    ['t' - 'a'] = {{"tax*", OTHER}, {"tel", PHONE}, {"telefon*", PHONE}, {"telefoon*", PHONE},
-        {"telefón*", PHONE}, {"telem*", PHONE}, {"telephone*", PHONE}, {"tels", PHONE},
-        {"text me", PHONE}, {"text*", VAGUE}, {"ticket*", OTHER}, {"timestamp*", OTHER},
-        {"total", OTHER}, {"tracking", OTHER}, {"transaction*", OTHER}, {"txn", OTHER},
-        {"tél*", PHONE}},
-    ['u' - 'a'] = {{"unix", OTHER}, {"upc", OTHER}, {"user id", OTHER}},
-    ['v' - 'a'] = {{"vat", OTHER}, {"version*", OTHER}, {"voicemail", PHONE}},
-    ['w' - 'a'] = {{"whatsapp", PHONE}, {"work", VAGUE}},
-    ['z' - 'a'] = {{"zip*", OTHER}},
-    [INITIALS - 1] = {{"Тел*", PHONE}, {"тел*", PHONE}, {"טלפון", PHONE}, {"手机", PHONE},
-        {"携帯", PHONE}, {"电话", PHONE}, {"電話", PHONE}, {"전화", PHONE}},
+const struct word phone_words[] = {
+    {"aadhaar", OTHER, 0}, {"account*", OTHER, 0}, {"amount*", OTHER, 0}, {"anrufen", PHONE, 0},
+    {"appeler", PHONE, 0}, {"appelez", PHONE, 0}, {"article", OTHER, 0}, {"auftrag*", OTHER, 0},
+    {"balance", OTHER, 0}, {"barcode", OTHER, 0}, {"batch", OTHER, 0}, {"bestell*", OTHER, 0},
+    {"booking*", OTHER, 0}, {"bsn", OTHER, 0}, {"build", OTHER, 0}, {"bytes", OTHER, 0},
+    {"call", PHONE, 0}, {"called", PHONE, 0}, {"calling", PHONE, 0}, {"calls", PHONE, 0},
+    {"card*", OTHER, 0}, {"case", OTHER, 0}, {"cell", PHONE, 0}, {"cellphone*", PHONE, 0},
+    {"cellular", PHONE, 0}, {"cellulare", PHONE, 0}, {"celular", PHONE, 0}, {"claim*", OTHER, 0},
+    {"code*", OTHER, 0}, {"commande", OTHER, 0}, {"commit", OTHER, 0}, {"confirmation*", OTHER, 0},
+    {"contact*", VAGUE, 0}, {"cpf", OTHER, 0}, {"customer", OTHER, 0}, {"desk", VAGUE, 0},
+    {"dial*", PHONE, 0}, {"doi", OTHER, 0}, {"ean", OTHER, 0}, {"epoch", OTHER, 0},
+    {"error*", OTHER, 0}, {"extension", PHONE, 0}, {"factura", OTHER, 0}, {"facture", OTHER, 0},
+    {"fax*", PHONE, 0}, {"flight", OTHER, 0}, {"gsm", PHONE, 0}, {"handy*", PHONE, 0},
+    {"hash", OTHER, 0}, {"helpline", PHONE, 0}, {"home", VAGUE, 0}, {"hotline*", PHONE, 0},
+    {"iban", OTHER, 0}, {"id", OTHER, 0}, {"ids", OTHER, 0}, {"imei", OTHER, 0},
+    {"invoice*", OTHER, 0}, {"isbn*", OTHER, 0}, {"issn", OTHER, 0}, {"item*", OTHER, 0},
+    {"komórka", PHONE, 0}, {"kontonummer", OTHER, 0}, {"kunden*", OTHER, 0},
+    {"landline", PHONE, 0}, {"licence", OTHER, 0}, {"license", OTHER, 0}, {"ligue", PHONE, 0},
+    {"line", VAGUE, 0}, {"line item", OTHER, 0}, {"lines", OTHER, 0}, {"llamar", PHONE, 0},
+    {"llame", PHONE, 0}, {"medicare", OTHER, 0}, {"member", OTHER, 0}, {"membership", OTHER, 0},
+    {"message", VAGUE, 0}, {"mobil*", PHONE, 0}, {"mobile*", PHONE, 0}, {"model", OTHER, 0},
+    {"movil", PHONE, 0}, {"móvil", PHONE, 0}, {"nhs", OTHER, 0}, {"npi", OTHER, 0},
+    {"number*", VAGUE, 0}, {"numer telefonu", PHONE, 0}, {"numero", VAGUE, 0},
+    {"nummer", VAGUE, 0}, {"numéro", VAGUE, 0}, {"número", VAGUE, 0}, {"office", VAGUE, 0},
+    {"order*", OTHER, 0}, {"parcel", OTHER, 0}, {"part", OTHER, 0}, {"passport*", OTHER, 0},
+    {"pedido", OTHER, 0}, {"ph", VAGUE, 0}, {"phone*", PHONE, 0}, {"pid", OTHER, 0},
+    {"pin", OTHER, 0}, {"pmid", OTHER, 0}, {"policy", OTHER, 0}, {"port", OTHER, 0},
+    {"portable", PHONE, 0}, {"price*", OTHER, 0}, {"puh", PHONE, 0}, {"puhelin*", PHONE, 0},
+    {"reach*", VAGUE, 0}, {"receipt*", OTHER, 0}, {"rechnung*", OTHER, 0}, {"record", OTHER, 0},
+    {"ref", OTHER, 0}, {"reference*", OTHER, 0}, {"request*", OTHER, 0}, {"ring", PHONE, 0},
+    {"room", OTHER, 0}, {"routing*", OTHER, 0}, {"row*", OTHER, 0}, {"ruf", PHONE, 0},
+    {"rufnummer", PHONE, 0}, {"serial*", OTHER, 0}, {"session", OTHER, 0}, {"shipment", OTHER, 0},
+    {"sin", OTHER, 0}, {"sku", OTHER, 0}, {"sms", PHONE, 0}, {"social security*", OTHER, 0},
+    {"ssn", OTHER, 0}, {"switchboard", PHONE, 0}, {"tax*", OTHER, 0}, {"tel", PHONE, 0},
+    {"telefon*", PHONE, 0}, {"telefoon*", PHONE, 0}, {"telefón*", PHONE, 0}, {"telem*", PHONE, 0},
+    {"telephone*", PHONE, 0}, {"tels", PHONE, 0}, {"text me", PHONE, 0}, {"text*", VAGUE, 0},
+    {"ticket*", OTHER, 0}, {"timestamp*", OTHER, 0}, {"total", OTHER, 0}, {"tracking", OTHER, 0},
+    {"transaction*", OTHER, 0}, {"txn", OTHER, 0}, {"tél*", PHONE, 0}, {"unix", OTHER, 0},
+    {"upc", OTHER, 0}, {"user id", OTHER, 0}, {"vat", OTHER, 0}, {"version*", OTHER, 0},
+    {"voicemail", PHONE, 0}, {"whatsapp", PHONE, 0}, {"work", VAGUE, 0}, {"zip*", OTHER, 0},
+    {"Тел*", PHONE, 0}, {"тел*", PHONE, 0}, {"טלפון", PHONE, 0}, {"手机", PHONE, 0},
+    {"携帯", PHONE, 0}, {"电话", PHONE, 0}, {"電話", PHONE, 0}, {"전화", PHONE, 0},
+    {.text = NULL},
 };
-
-// A word that says something else, so near in front of a number, is about the number.
-enum { OTHER_BYTES = 28 };
-
-// What the word that begins at i says.
-static enum phone_saying word_says(struct slice text, size_t i, size_t at)
-{
-    enum phone_saying most = SAYS_NOTHING;
-
-    if (i + 1 >= at)
-        return SAYS_NOTHING;
-    int first = to_lower((unsigned char)text.ptr[i]);
-    int second = to_lower((unsigned char)text.ptr[i + 1]);
-    const struct phone_word *w = words[is_letter(first) ? first - 'a' : INITIALS - 1];
-    for (; w->says; w++)
-        if ((unsigned char)w->word[1] == second && w->says > most &&
-            words_stands(text, i, at, w->word))
-            most = (enum phone_saying)w->says;
-    return most;
-}
-
-enum phone_saying phone_words(const struct view *v, size_t at)
-{
-    struct slice text = slice_of(v->ptr, v->len);
-    struct words left = words_of(text, at);
-    enum phone_saying most = SAYS_NOTHING;
-
-    for (size_t i; words_next(&left, &i);) {
-        enum phone_saying says = word_says(text, i, at);
-
-        if (says == SAYS_PHONE || (says == SAYS_OTHER && at - i <= OTHER_BYTES))
-            return says;
-        if (says == SAYS_VAGUELY)
-            most = SAYS_VAGUELY;
-    }
-    return most;
-}

@@ -1,17 +1,10 @@
 // SPDX-License-Identifier: MIT
-// phone_words.h: what the words in front of digits say about them.
+// phone_words.h: the words that say of digits behind them whether they are a telephone number.
 #ifndef REDACT_PHONE_WORDS_H
 #define REDACT_PHONE_WORDS_H
 
-#include "redact/view.h"
+#include "redact/words.h"
 
-enum phone_saying {
-    SAYS_NOTHING,
-    SAYS_OTHER,    // "order no.": something else
-    SAYS_VAGUELY,  // "my number is": perhaps a telephone
-    SAYS_PHONE,    // "call me at"
-};
-
-enum phone_saying phone_words(const struct view *v, size_t at);
+extern const struct word phone_words[];  // ends with .text NULL
 
 #endif

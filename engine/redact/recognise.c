@@ -4,6 +4,7 @@
 
 #include "redact/ids.h"
 #include "redact/phone.h"
+#include "redact/phone_words.h"
 
 // What is dotted as addresses are.
 static const char *const versions[] = {
@@ -33,3 +34,10 @@ const struct recogniser recognisers[] = {
 #undef ID
     {.at = NULL},
 };
+
+void recognisers_add_words(struct vocabulary *v)
+{
+    for (const struct word *word = phone_words; word->text; word++)
+        vocabulary_add(v, word);
+    ids_add_words(v);
+}

@@ -22,7 +22,7 @@
 #define REDACT_RECOGNISE_H
 
 #include "redact/kinds.h"
-#include "redact/view.h"
+#include "redact/words.h"
 
 enum { ANCHOR_BYTES = 128 };
 
@@ -73,6 +73,9 @@ bool jwt_at(struct view *v, size_t at, struct match *out);    // web tokens
 bool named_at(struct view *v, size_t at, struct match *out);  // what is named a secret
 bool pem_at(struct view *v, size_t at, struct match *out);    // private keys
 bool wallet_at(struct view *v, size_t at, struct match *out);
+
+// All words that they listen for.
+void recognisers_add_words(struct vocabulary *v);
 
 // What words before a match add to its score, or take from it. They stand whole, in any case, in
 // the stretch before it (redact/words.h).

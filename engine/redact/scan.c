@@ -37,6 +37,7 @@ struct redactor {
     // Of the kinds that are on: those with an anchor, for each, and last all of them.
     const struct recogniser *lists[ANCHORS + 1][RECOGNISERS_MAX + 1];  // a NULL ends each
     struct ids_index ids;
+    struct vocabulary words;
     unsigned char starts[256];  // enum redact_start of a byte
     uint64_t kinds;
     struct own_patterns *own;
@@ -74,6 +75,7 @@ static int copy_rules(struct redactor *r, const struct redact_rules *rules, stru
 {
     r->kinds = rules ? rules->kinds & REDACT_KINDS_ALL : redact_kinds_default();
     ids_index_init(&r->ids, r->kinds);
+    recognisers_add_words(&r->words);
     for (int c = 0; c < 256; c++)
         r->starts[c] = (unsigned char)start_of(c);
     for (unsigned anchor = 0; anchor <= ANCHORS; anchor++) {
@@ -469,7 +471,7 @@ static void ask_place(void *user, size_t at, unsigned anchor)
 
 static void find(struct scan *s)
 {
-    prefilter(classify_best(), slice_of(s->view.ptr, s->view.len), s->r->digits_min, ask_place, s);
+    prefilter((enum classify_level)s->view.level, slice_of(s->view.ptr, s->view.len), s->r->digits_min, ask_place, s);
     for (size_t at = s->tail > s->from ? s->tail : s->from; at < s->view.len && !s->failed; at++)
         ask(s, at, ANCHORS);
     if (!s->failed && s->own)
@@ -503,7 +505,7 @@ int redact_scan_open(const struct redactor *r, struct slice text, size_t from, b
         return code;
     s.view = (struct view){
         .ptr = s.folded.text.ptr, .len = s.folded.text.len, .open = !at_end, .plan = r->plan,
-        .phone_digits_min = r->digits_min,
+        .phone_digits_min = r->digits_min, .words = &r->words, .level = classify_best(),
     };
     s.from = fold_find(&s.folded, from);
     BUG_ON(s.from > s.view.len);

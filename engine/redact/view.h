@@ -19,6 +19,13 @@ enum {
     REDACT_MATCH_BYTES = 16384,  // of normalised text: no match is longer
 };
 
+// What the words in front of a place say of a value there (redact/words.h).
+struct heard {
+    size_t at;
+    uint64_t ids;         // the rules of national ids whose words are among them, a bit each
+    unsigned char phone;  // enum phone_saying
+};
+
 struct view {
     const char *ptr;     // normalised, borrowed
     size_t len;
@@ -26,6 +33,9 @@ struct view {
     bool hit;            // the end of an open text was looked at
     const struct phone_plan *plan;  // of national telephone numbers; NULL: none
     unsigned phone_digits_min;      // no number has fewer (redact/phone.h); 0: not looked up
+    const struct vocabulary *words;
+    struct heard heard;  // kept, as several ask about one place
+    unsigned level;      // enum classify_level
 };
 
 struct match {

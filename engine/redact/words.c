@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-// words.c: each place in the stretch where a word may begin is compared with each word. The
-// stretch is short, and looked at only where digits already look like something.
+// words.c: at each place in the stretch where a word may begin, those of the vocabulary that begin
+// with the same two letters are compared. The stretch is short, and looked at only where digits
+// already look like something.
 #include "redact/words.h"
 
+#include "base/err.h"
 #include "redact/classify.h"
 
 #include <stdbool.h>
@@ -37,7 +39,8 @@ static char lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
 }
 
-bool words_stands(struct slice text, size_t at, size_t end, const char *word)
+// Whether a word stands at `at`, all of it in front of `end`.
+static bool stands(struct slice text, size_t at, size_t end, const char *word)
 {
     bool wide = is_any(*word, WIDE);
 
@@ -96,45 +99,103 @@ size_t words_from(struct slice text, size_t at)
 
 _Static_assert((int)WORDS_BYTES == (int)BLOCK_BYTES, "the stretch is a block");
 
-struct words words_of(struct slice text, size_t at)
+// The places of the stretch in front of `at` where a word may begin: text[base + i] is bit i.
+static uint64_t word_starts(const struct view *v, size_t at, size_t base)
 {
-    struct words w = {.base = at > WORDS_BYTES ? at - WORDS_BYTES : 0};
-    char bytes[WORDS_BYTES] = {0};
+    const char *bytes = v->ptr + base;
+    char few[WORDS_BYTES];
     uint64_t wide = 0;
     struct block b;
 
-    memcpy(bytes, text.ptr + w.base, at - w.base);
-    classify(classify_best(), bytes, 1, &b);
+    if (at < WORDS_BYTES) {
+        memset(few, 0, sizeof(few));
+        memcpy(few, bytes, at);
+        bytes = few;
+    }
+    classify((enum classify_level)v->level, bytes, 1, &b);
     uint64_t in_word = b.alnum;
     for (uint64_t left = b.other; left; left &= left - 1) {
         unsigned i = (unsigned)__builtin_ctzll(left);
         in_word |= (uint64_t)is_any(bytes[i], IN_WORD) << i;
         wide |= (uint64_t)is_any(bytes[i], WIDE) << i;
     }
-    uint64_t goes_on = in_word << 1 | (w.base > 0 && is_any(text.ptr[w.base - 1], IN_WORD));
-    size_t behind = words_from(text, at) - w.base;
-    if (behind < WORDS_BYTES)
-        w.starts = (wide | (in_word & ~goes_on)) >> behind << behind;
-    return w;
+    uint64_t goes_on = in_word << 1 | (base > 0 && is_any(v->ptr[base - 1], IN_WORD));
+    size_t behind = words_from(slice_of(v->ptr, v->len), at) - base;
+    return behind < WORDS_BYTES ? (wide | (in_word & ~goes_on)) >> behind << behind : 0;
 }
 
-bool words_next(struct words *w, size_t *at)
+static unsigned key_of(char first, char second)
 {
-    if (!w->starts)
-        return false;
-    unsigned i = WORDS_BYTES - 1 - (unsigned)__builtin_clzll(w->starts);
-    w->starts ^= UINT64_C(1) << i;
-    *at = w->base + i;
-    return true;
+    return (first & 31U) << 5 | (second & 31U);
 }
 
-size_t words_before(struct slice text, size_t at, const char *const *words)
+static void add_by(struct vocabulary *v, const struct word *word, char second)
 {
-    struct words left = words_of(text, at);
+    uint16_t *first = &v->first[key_of(*word->text, second)];
 
-    for (size_t i; words_next(&left, &i);)
-        for (const char *const *w = words; *w; w++)
-            if (**w == lower(text.ptr[i]) && words_stands(text, i, at, *w))
-                return at - i;
-    return 0;
+    BUG_ON(v->len == VOCABULARY_MAX);
+    v->len++;
+    v->entries[v->len].word = *word;
+    v->entries[v->len].next = *first;
+    *first = v->len;
+}
+
+void vocabulary_add(struct vocabulary *v, const struct word *word)
+{
+    const char *second = word->text + 1;
+
+    BUG_ON(!*word->text || !*second || *second == '*');
+    if (*second != ' ') {
+        add_by(v, word, *second);
+        return;
+    }
+    for (const char *c = " -_"; *c; c++)
+        add_by(v, word, *c);
+    add_by(v, word, second[1]);
+}
+
+// A word that says something else, so near in front of a number, is about the number.
+enum { OTHER_BYTES = 28 };
+
+// What the words say that begin at i.
+static struct word said_at(const struct view *v, size_t i, size_t at)
+{
+    const struct vocabulary *words = v->words;
+    struct word all = {.phone = SAYS_NOTHING};
+
+    for (unsigned e = words->first[key_of(v->ptr[i], v->ptr[i + 1])]; e;
+         e = words->entries[e].next) {
+        const struct word *w = &words->entries[e].word;
+        if (!stands(slice_of(v->ptr, v->len), i, at, w->text))
+            continue;
+        all.ids |= w->ids;
+        all.phone = w->phone > all.phone ? w->phone : all.phone;
+    }
+    return all;
+}
+
+const struct heard *words_heard(struct view *v, size_t at)
+{
+    size_t base = at > WORDS_BYTES ? at - WORDS_BYTES : 0;
+    struct heard heard = {.at = at};
+    bool decided = false;
+
+    if (v->heard.at == at)  // and in front of 0 nothing is said
+        return &v->heard;
+    for (uint64_t starts = word_starts(v, at, base); starts;) {
+        unsigned bit = WORDS_BYTES - 1 - (unsigned)__builtin_clzll(starts);
+        size_t i = base + bit;
+        starts ^= UINT64_C(1) << bit;
+        if (i + 1 >= at)
+            continue;
+        struct word said = said_at(v, i, at);
+        heard.ids |= said.ids;
+        if (decided || said.phone == SAYS_NOTHING)
+            continue;
+        decided = said.phone == SAYS_PHONE || (said.phone == SAYS_OTHER && at - i <= OTHER_BYTES);
+        if (decided || said.phone == SAYS_VAGUELY)
+            heard.phone = said.phone;
+    }
+    v->heard = heard;
+    return &v->heard;
 }

@@ -2,11 +2,12 @@
 // words.h: words in front of a value that say what it is ("SSN:", "call me at").
 //
 // Only what stands before a value counts, so that a stream can decide early; and only a bounded
-// stretch of it. Pure; any thread; no memory.
+// stretch of it. All that listen for words do so at once: what stands in front of a place is looked
+// up in one vocabulary, once, however many recognisers ask about that place.
 #ifndef REDACT_WORDS_H
 #define REDACT_WORDS_H
 
-#include "base/slice.h"
+#include "redact/view.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -14,25 +15,45 @@
 // in front of both ("phone: 555-0132 or 555-0199"). Otherwise they are of the number that is first.
 enum { WORDS_BYTES = 64, WORDS_SHARED_BYTES = 5, WORDS_NUMBER_DIGITS = 3 };
 
+// What words say of digits behind them, if those may be a telephone number.
+enum phone_saying {
+    SAYS_NOTHING,
+    SAYS_OTHER,    // "order no.": something else
+    SAYS_VAGUELY,  // "my number is": perhaps a telephone
+    SAYS_PHONE,    // "call me at"
+};
+
+// Lower-case UTF-8; ASCII letters match in either case. A word stands alone: no letter or digit
+// before it, none after, but for those of scripts without blanks (U+1000 on). One that ends in "*"
+// may go on ("phone*" finds "phones"); a blank in it matches one blank, '-', '_' or nothing
+// ("tax id" finds "tax-id", "TaxID"). Two bytes or more.
+struct word {
+    const char *text;
+    unsigned char phone;  // enum phone_saying
+    uint64_t ids;         // the rules of national ids that it speaks for (redact/ids.h), a bit each
+};
+
+// Words by their first two bytes, of which five bits each tell letters apart. Made once, then
+// read-only, any thread.
+enum { VOCABULARY_MAX = 639, VOCABULARY_KEYS = 1 << 10 };
+struct vocabulary {
+    struct {
+        struct word word;
+        uint16_t next;                // of the same key; 0: none
+    } entries[VOCABULARY_MAX + 1];    // from 1 on
+    uint16_t first[VOCABULARY_KEYS];  // 0: none
+    uint16_t len;
+};
+// The text is borrowed for as long as the vocabulary is used. BUG when it is full.
+void vocabulary_add(struct vocabulary *v, const struct word *word);
+
+// What the words say of a value at `at`, by the view's vocabulary; borrowed until another place is
+// asked about. The nearest word decides of telephones, but a vague one only where no other does,
+// and one that says something else only where it is near.
+const struct heard *words_heard(struct view *v, size_t at);
+
 // Where the stretch in front of text[at] begins whose words are about what stands there: within
 // WORDS_BYTES, in the same paragraph (no empty line between), behind a number that is not near.
 size_t words_from(struct slice text, size_t at);
-
-// How far in front of text[at] the nearest of words begins, in bytes; 0 if none is in that stretch.
-// Words are lower-case UTF-8, ended by NULL; ASCII letters match in either case. A word stands
-// alone: no letter or digit before it, none after, but for those of scripts without blanks (U+1000
-// on). One that ends in "*" may go on ("phone*" finds "phones"); a space in it matches one space,
-// '-', '_' or nothing ("tax id" finds "tax-id", "TaxID").
-size_t words_before(struct slice text, size_t at, const char *const *words);
-
-// The same, a step at a time: the places of that stretch where a word may begin, the nearest first;
-// and whether a word stands there, all of it in front of `end`.
-struct words {
-    size_t base;      // text[base + i] is bit i
-    uint64_t starts;  // what is left of them
-};
-struct words words_of(struct slice text, size_t at);
-bool words_next(struct words *w, size_t *at);
-bool words_stands(struct slice text, size_t at, size_t end, const char *word);
 
 #endif
