@@ -42,7 +42,11 @@ static void classify_portable(const char *text, size_t n, struct block *out)
             b.colon |= c == ':' ? bit : 0;
             b.dot |= c == '.' ? bit : 0;
             b.dash |= c == '-' ? bit : 0;
-            b.other |= c == '(' || c >= 0x80 ? bit : 0;
+            b.group |= c >= '(' && c <= '/' ? bit : 0;
+            b.bracket |= c == '(' ? bit : 0;
+            b.blank |= c == ' ' ? bit : 0;
+            b.control |= c < ' ' ? bit : 0;
+            b.wide |= c >= 0x80 ? bit : 0;
         }
         out[k] = b;
     }
@@ -58,18 +62,19 @@ static void classify_portable(const char *text, size_t n, struct block *out)
 #define ROWS_HIGH 0, 0, (char)(DOT | DASH | SLASH), DIGIT | COLON, LETTER_1 | AT, LETTER_2, \
         LETTER_1, LETTER_2, 0, 0, 0, 0, 0, 0, 0, 0
 
+#define SSE_MASK(v) (uint64_t)(unsigned)_mm_movemask_epi8(v)
+#define AVX_MASK(v) (uint64_t)(unsigned)_mm256_movemask_epi8(v)
 // The bits of a class, which is moved to the top of its byte for it.
-#define SSE_BITS(found, shift) \
-    (uint64_t)(unsigned)_mm_movemask_epi8(_mm_slli_epi16((found), (shift)))
-#define AVX_BITS(found, shift) \
-    (uint64_t)(unsigned)_mm256_movemask_epi8(_mm256_slli_epi16((found), (shift)))
+#define SSE_BITS(found, shift) SSE_MASK(_mm_slli_epi16((found), (shift)))
+#define AVX_BITS(found, shift) AVX_MASK(_mm256_slli_epi16((found), (shift)))
 
 __attribute__((target("ssse3")))
 static void classify_ssse3(const char *text, size_t n, struct block *out)
 {
     const __m128i low = _mm_setr_epi8(ROWS_LOW), high = _mm_setr_epi8(ROWS_HIGH);
     const __m128i half = _mm_set1_epi8(0x0F), underscore = _mm_set1_epi8('_');
-    const __m128i bracket = _mm_set1_epi8('(');
+    const __m128i bracket = _mm_set1_epi8('('), eight = _mm_set1_epi8((char)0xF8);
+    const __m128i blank = _mm_set1_epi8(' '), control = _mm_set1_epi8(' ' - 1);
     const __m128i alnum = _mm_set1_epi8(ALNUM), zero = _mm_setzero_si128();
 
     for (size_t k = 0; k < n; k++, text += BLOCK_BYTES) {
@@ -79,18 +84,23 @@ static void classify_ssse3(const char *text, size_t n, struct block *out)
             __m128i top = _mm_and_si128(_mm_srli_epi16(in, 4), half);
             __m128i found = _mm_and_si128(_mm_shuffle_epi8(low, in), _mm_shuffle_epi8(high, top));
             __m128i none = _mm_cmpeq_epi8(_mm_and_si128(found, alnum), zero);
-            uint64_t word = ~(uint64_t)(unsigned)_mm_movemask_epi8(none) & 0xFFFF;
+            uint64_t word = ~SSE_MASK(none) & 0xFFFF;
             uint64_t dash = SSE_BITS(found, 1);
-            uint64_t line = (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(in, underscore));
+            uint64_t line = SSE_MASK(_mm_cmpeq_epi8(in, underscore));
             b.digit |= SSE_BITS(found, 7) << i;
             b.alnum |= word << i;
-            b.run |= (word | dash | line | (uint64_t)(unsigned)_mm_movemask_epi8(found)) << i;
+            b.run |= (word | dash | line | SSE_MASK(found)) << i;
             b.at |= SSE_BITS(found, 4) << i;
             b.colon |= SSE_BITS(found, 3) << i;
             b.dot |= SSE_BITS(found, 2) << i;
             b.dash |= dash << i;
-            __m128i other = _mm_or_si128(in, _mm_cmpeq_epi8(in, bracket));
-            b.other |= (uint64_t)(unsigned)_mm_movemask_epi8(other) << i;
+            __m128i group = _mm_cmpeq_epi8(_mm_and_si128(in, eight), bracket);
+            __m128i small = _mm_cmpeq_epi8(_mm_min_epu8(in, control), in);
+            b.group |= SSE_MASK(group) << i;
+            b.bracket |= SSE_MASK(_mm_cmpeq_epi8(in, bracket)) << i;
+            b.blank |= SSE_MASK(_mm_cmpeq_epi8(in, blank)) << i;
+            b.control |= SSE_MASK(small) << i;
+            b.wide |= SSE_MASK(in) << i;
         }
         out[k] = b;
     }
@@ -102,7 +112,8 @@ static void classify_avx2(const char *text, size_t n, struct block *out)
     const __m256i low = _mm256_setr_epi8(ROWS_LOW, ROWS_LOW);
     const __m256i high = _mm256_setr_epi8(ROWS_HIGH, ROWS_HIGH);
     const __m256i half = _mm256_set1_epi8(0x0F), underscore = _mm256_set1_epi8('_');
-    const __m256i bracket = _mm256_set1_epi8('(');
+    const __m256i bracket = _mm256_set1_epi8('('), eight = _mm256_set1_epi8((char)0xF8);
+    const __m256i blank = _mm256_set1_epi8(' '), control = _mm256_set1_epi8(' ' - 1);
     const __m256i alnum = _mm256_set1_epi8(ALNUM), zero = _mm256_setzero_si256();
 
     for (size_t k = 0; k < n; k++, text += BLOCK_BYTES) {
@@ -114,9 +125,9 @@ static void classify_avx2(const char *text, size_t n, struct block *out)
                                              _mm256_shuffle_epi8(high, top));
             __m256i none = _mm256_cmpeq_epi8(_mm256_and_si256(found, alnum), zero);
             __m256i line = _mm256_cmpeq_epi8(in, underscore);
-            uint64_t word = ~(uint64_t)(unsigned)_mm256_movemask_epi8(none) & 0xFFFFFFFF;
+            uint64_t word = ~AVX_MASK(none) & 0xFFFFFFFF;
             uint64_t dash = AVX_BITS(found, 1);
-            uint64_t more = (uint64_t)(unsigned)_mm256_movemask_epi8(_mm256_or_si256(found, line));
+            uint64_t more = AVX_MASK(_mm256_or_si256(found, line));
             b.digit |= AVX_BITS(found, 7) << i;
             b.alnum |= word << i;
             b.run |= (word | dash | more) << i;
@@ -124,8 +135,13 @@ static void classify_avx2(const char *text, size_t n, struct block *out)
             b.colon |= AVX_BITS(found, 3) << i;
             b.dot |= AVX_BITS(found, 2) << i;
             b.dash |= dash << i;
-            __m256i other = _mm256_or_si256(in, _mm256_cmpeq_epi8(in, bracket));
-            b.other |= (uint64_t)(unsigned)_mm256_movemask_epi8(other) << i;
+            __m256i group = _mm256_cmpeq_epi8(_mm256_and_si256(in, eight), bracket);
+            __m256i small = _mm256_cmpeq_epi8(_mm256_min_epu8(in, control), in);
+            b.group |= AVX_MASK(group) << i;
+            b.bracket |= AVX_MASK(_mm256_cmpeq_epi8(in, bracket)) << i;
+            b.blank |= AVX_MASK(_mm256_cmpeq_epi8(in, blank)) << i;
+            b.control |= AVX_MASK(small) << i;
+            b.wide |= AVX_MASK(in) << i;
         }
         out[k] = b;
     }

@@ -16,8 +16,18 @@ struct block {
     uint64_t alnum;  // A-Z a-z 0-9
     uint64_t run;    // these and _ + / -
     uint64_t at, colon, dot, dash;
-    uint64_t other;  // '(' and what is not ASCII
+    uint64_t group;    // ( ) * + , - . / among which are those that group digits
+    uint64_t bracket;  // '('
+    uint64_t blank;    // ' '
+    uint64_t control;  // what is below it
+    uint64_t wide;     // what is not ASCII
 };
+
+// The first n bits, n <= BLOCK_BYTES.
+static inline uint64_t bits_below(size_t n)
+{
+    return n < BLOCK_BYTES ? (UINT64_C(1) << n) - 1 : ~UINT64_C(0);
+}
 
 enum classify_level { CLASSIFY_PORTABLE, CLASSIFY_SSSE3, CLASSIFY_AVX2 };
 

@@ -2,8 +2,9 @@
 // prefilter.c: from the classes of bytes to the places that have an anchor.
 //
 // Blocks of 64 bytes are looked at with the one before them, so that what lies across two is seen.
-// What all matches with an anchor have in common is found in their bits; places are then told one
-// by one. `next` of an anchor is the first place of which it was not told yet.
+// What all matches with an anchor have in common is found in their bits, and gives bits of the
+// places where such a match may begin. These are kept until nothing that follows can add to them;
+// then the places are told, in order, each with all its anchors.
 #include "redact/prefilter.h"
 
 #include "redact/ids.h"
@@ -11,68 +12,60 @@
 #include <string.h>
 
 enum { BATCH = 32, KEPT = 4, REACH = 64, RUN_BYTES = 16 };
+// What is seen in a block has begun in it, or in one of so many before it.
+enum { REACH_BLOCKS = ANCHOR_BYTES / BLOCK_BYTES };
+_Static_assert(REACH_BLOCKS + 1 < KEPT, "what is told of is kept");
+
+// Of a block, a bit each byte.
+struct kept {
+    uint64_t starts;             // where a match may begin: with a word, or with a mark
+    uint64_t blank;
+    uint64_t anchored[ANCHORS];  // where one with that anchor may begin, if it is one of `starts`
+};
 
 struct pass {
     struct slice text;
-    int digits_min;
+    unsigned digits_min;
     place_fn *tell;
     void *user;
-    size_t next_at, next_colon, next_dot, next_run;
-    uint64_t starts[KEPT];  // of the last blocks: where a match may begin
+    struct kept kept[KEPT];  // of the last blocks
 };
 
-// Bits of a block, each `by` places further on; the first ones come from the block before.
+static struct kept *kept_of(struct pass *p, size_t at)
+{
+    return &p->kept[at / BLOCK_BYTES % KEPT];
+}
+
+// Bits of a block, each `by` places further on (1 to 63); the first ones come from the block before.
 static uint64_t later(uint64_t block, uint64_t before, unsigned by)
 {
     return block << by | before >> (64 - by);
 }
 
-// Each `by` places earlier; the last ones come from the block behind.
+// Each `by` places earlier (0 to 63); the last ones come from the block behind.
 static uint64_t earlier(uint64_t block, uint64_t behind, unsigned by)
 {
-    return block >> by | behind << (64 - by);
+    return block >> by | behind << 1 << (63 - by);
 }
 
-// Where an id of letters and digits may begin: a digit is near, or IDS_LETTERS_RUN of both begin.
-static uint64_t id_heads(const struct block *b, const struct block *behind)
+static uint64_t lowest(uint64_t bits)
 {
-    uint64_t near = earlier(b->digit, behind->digit, 1) | earlier(b->digit, behind->digit, 2) |
-                    earlier(b->digit, behind->digit, 3);
-    uint64_t run = b->alnum, rest = behind->alnum;
-
-    for (unsigned by = 1; by < IDS_LETTERS_RUN; by *= 2) {
-        run &= earlier(run, rest, by);
-        rest &= rest >> by;
-    }
-    return near | run;
+    return bits & -bits;
 }
 
-static size_t take_bit(uint64_t *bits)
+static bool has_bits(uint64_t bits, unsigned least)
 {
-    size_t at = (size_t)__builtin_ctzll(*bits);
+    for (; least > 1; least--)
+        bits &= bits - 1;
+    return bits != 0;
+}
+
+static unsigned take_bit(uint64_t *bits)
+{
+    unsigned at = (unsigned)__builtin_ctzll(*bits);
 
     *bits &= *bits - 1;
     return at;
-}
-
-// Tells of the places in [from, to) that begin a word, or with a mark that a match may begin with.
-// No more than KEPT blocks back from the one that is looked at.
-static void tell_range(struct pass *p, size_t from, size_t to, size_t *next, unsigned anchor)
-{
-    size_t at = from > *next ? from : *next;
-
-    if (to > p->text.len)
-        to = p->text.len;
-    *next = to > *next ? to : *next;
-    while (at < to) {
-        size_t base = at / BLOCK_BYTES * BLOCK_BYTES;
-        uint64_t bits = p->starts[base / BLOCK_BYTES % KEPT] & ~UINT64_C(0) << (at - base);
-        if (to - base < BLOCK_BYTES)
-            bits &= (UINT64_C(1) << (to - base)) - 1;
-        while (bits)
-            p->tell(p->user, base + take_bit(&bits), anchor);
-        at = base + BLOCK_BYTES;
-    }
 }
 
 static size_t minus(size_t a, size_t b)
@@ -85,26 +78,56 @@ static int byte_at(const struct pass *p, size_t at)
     return at < p->text.len ? (unsigned char)p->text.ptr[at] : VIEW_END;
 }
 
+// Where the piece without blanks begins in which `at` is, but `most` bytes before it at the furthest.
+static size_t piece_start(struct pass *p, size_t at, size_t most)
+{
+    size_t base = at / BLOCK_BYTES * BLOCK_BYTES, least = minus(at, most);
+    uint64_t blank = kept_of(p, base)->blank & bits_below(at - base);
+
+    while (!blank && base > least) {
+        base -= BLOCK_BYTES;
+        blank = kept_of(p, base)->blank;
+    }
+    size_t from = blank ? base + BLOCK_BYTES - (size_t)__builtin_clzll(blank) : base;
+    return from > least ? from : least;
+}
+
+static void mark(struct pass *p, size_t base, uint64_t bits, enum redact_anchor anchor)
+{
+    kept_of(p, base)->anchored[__builtin_ctz(anchor)] |= bits;
+}
+
+// The place at `at`, and all in [from, to): no more than REACH_BLOCKS back.
+static void mark_place(struct pass *p, size_t at, enum redact_anchor anchor)
+{
+    mark(p, at, UINT64_C(1) << at % BLOCK_BYTES, anchor);
+}
+
+static void mark_range(struct pass *p, size_t from, size_t to, enum redact_anchor anchor)
+{
+    for (size_t at = from, base; at < to; at = base + BLOCK_BYTES) {
+        base = at / BLOCK_BYTES * BLOCK_BYTES;
+        mark(p, base, bits_below(to - base) & ~bits_below(at - base), anchor);
+    }
+}
+
+// ---- what is seen in a block, and what it tells of the places before it
+
 static void see_at(struct pass *p, size_t base, uint64_t bits)
 {
     while (bits) {
-        size_t at = base + take_bit(&bits), from = at, least = minus(at, ANCHOR_BYTES);
-        while (from > least && byte_at(p, from - 1) > ' ')
-            from--;
-        tell_range(p, from, at, &p->next_at, ANCHOR_AT);
+        size_t at = base + take_bit(&bits);
+        mark_range(p, piece_start(p, at, ANCHOR_BYTES), at, ANCHOR_AT);
     }
 }
 
 static void see_colon(struct pass *p, size_t base, uint64_t bits)
 {
     while (bits) {
-        size_t at = base + take_bit(&bits), from = at, least = minus(at, REACH);
+        size_t at = base + take_bit(&bits);
         int c = byte_at(p, at + 1);
-        if (c != '/' && c != ':' && hex_value(c) < 0)
-            continue;
-        while (from > least && byte_at(p, from - 1) > ' ')
-            from--;
-        tell_range(p, from, at + 1, &p->next_colon, ANCHOR_COLON);
+        if (c == '/' || c == ':' || hex_value(c) >= 0)
+            mark_range(p, piece_start(p, at, REACH), at + 1, ANCHOR_COLON);
     }
 }
 
@@ -113,17 +136,18 @@ static void see_dot(struct pass *p, size_t base, uint64_t bits)
 {
     while (bits) {
         size_t at = base + take_bit(&bits);
-        tell_range(p, minus(at, 7), at, &p->next_dot, ANCHOR_DOT);
+        mark_range(p, minus(at, 7), at, ANCHOR_DOT);
     }
 }
 
-// `bits`: a letter or digit, and two dots with four of them between end here.
-static void see_dots(struct pass *p, size_t base, uint64_t bits)
+// `bits`: `bytes` that a match begins with end here.
+static void see_head(struct pass *p, size_t base, uint64_t bits, unsigned bytes,
+                     enum redact_anchor anchor)
 {
     while (bits) {
         size_t at = base + take_bit(&bits);
-        if (at >= 10)
-            p->tell(p->user, at - 10, ANCHOR_DOT);
+        if (at >= bytes - 1)
+            mark_place(p, at - (bytes - 1), anchor);
     }
 }
 
@@ -142,27 +166,9 @@ static size_t take_bits(uint64_t *bits, size_t *n)
 static void see_run(struct pass *p, size_t base, uint64_t bits)
 {
     while (bits) {
-        size_t n, at = base + take_bits(&bits, &n) - (RUN_BYTES - 1), from = at;
-        size_t least = minus(at, REACH - 1);
-        least = least > p->next_run ? least : p->next_run;
-        while (from > least && byte_at(p, from - 1) > ' ')
-            from--;
-        tell_range(p, from, at + n, &p->next_run, ANCHOR_RUN);
+        size_t n, at = base + take_bits(&bits, &n) - (RUN_BYTES - 1);
+        mark_range(p, piece_start(p, at, REACH - 1), at + n, ANCHOR_RUN);
     }
-}
-
-// `bits`: where a match with digits may begin.
-static void see_digits(struct pass *p, size_t base, uint64_t bits)
-{
-    while (bits)
-        p->tell(p->user, base + take_bit(&bits), ANCHOR_DIGITS);
-}
-
-// `bits`: `bytes` that a match begins with end here.
-static void see_head(struct pass *p, size_t base, uint64_t bits, unsigned bytes, unsigned anchor)
-{
-    while (bits)
-        p->tell(p->user, base + take_bit(&bits) - (bytes - 1), anchor);
 }
 
 struct runs {
@@ -182,17 +188,95 @@ static uint64_t run_ends(uint64_t run, struct runs *before)
     return ends;
 }
 
-// The block at `base`, and the one before it.
-static void see(struct pass *p, size_t base, const struct block *b, const struct block *before,
-                struct runs *runs)
-{
-    uint64_t ends = run_ends(b->run, runs);
-    uint64_t marks = b->other | b->colon | (b->run & ~b->alnum);
+// ---- digits: where a number may begin is told by what follows it
 
-    p->starts[base / BLOCK_BYTES % KEPT] =
-        (b->alnum & ~later(b->alnum, before->alnum, 1)) | marks;
+// Of `heads`, those with `least` digits behind them, and nothing but what groups digits between; or
+// where this cannot be told, as there are dashes among what is not ASCII.
+static uint64_t rows(const struct block *b, const struct block *behind, uint64_t heads,
+                     unsigned least)
+{
+    uint64_t rows = 0;
+
+    while (heads) {
+        uint64_t head = lowest(heads);
+        unsigned at = take_bit(&heads);
+        uint64_t digit = earlier(b->digit, behind->digit, at);
+        uint64_t groups = digit | earlier(b->group | b->blank, behind->group | behind->blank, at);
+        uint64_t end = lowest(~groups), wide = earlier(b->wide, behind->wide, at);
+        if (end & wide || has_bits(digit & (end - 1), least))
+            rows |= head;
+    }
+    return rows;
+}
+
+// Of `heads`, those with `least` digits in their first 64 bytes.
+static uint64_t with_digits(const struct block *b, const struct block *behind, uint64_t heads,
+                            unsigned least)
+{
+    uint64_t with = 0;
+
+    while (heads) {
+        uint64_t head = lowest(heads);
+        if (has_bits(earlier(b->digit, behind->digit, take_bit(&heads)), least))
+            with |= head;
+    }
+    return with;
+}
+
+// Where IDS_LETTERS_RUN letters and digits begin.
+static uint64_t long_words(const struct block *b, const struct block *behind)
+{
+    uint64_t run = b->alnum, rest = behind->alnum;
+
+    for (unsigned by = 1; by < IDS_LETTERS_RUN; by *= 2) {
+        run &= earlier(run, rest, by);
+        rest &= rest >> by;
+    }
+    return run;
+}
+
+// The block at `base`, by it and the one behind it. What begins with a digit behind a mark and a
+// digit is the rest of something.
+static void see_digits(struct pass *p, size_t base, const struct block *b,
+                       const struct block *behind, const struct block *before)
+{
+    uint64_t near = earlier(b->digit, behind->digit, 1) | earlier(b->digit, behind->digit, 2) |
+                    earlier(b->digit, behind->digit, 3);
+    uint64_t starts = kept_of(p, base)->starts, marks = b->dash | b->dot;
+    uint64_t rest = later(marks, before->dash | before->dot, 1) & later(b->digit, before->digit, 2);
+    uint64_t numbers = (b->digit & ~rest) | (near & ~b->alnum & ~b->dash & ~b->colon);
+    uint64_t words = b->alnum & ~b->digit & (near | long_words(b, behind));
+
+    mark(p, base, rows(b, behind, starts & numbers, p->digits_min) |
+                  with_digits(b, behind, starts & words, p->digits_min), ANCHOR_DIGITS);
+}
+
+// ---- the pass
+
+// Tells of the places of the block at `base`, and forgets it.
+static void tell(struct pass *p, size_t base)
+{
+    struct kept *kept = kept_of(p, base);
+    uint64_t any = 0;
+
+    for (unsigned i = 0; i < ANCHORS; i++)
+        any |= kept->anchored[i];
+    for (any &= kept->starts; any;) {
+        unsigned at = take_bit(&any), anchors = 0;
+        for (unsigned i = 0; i < ANCHORS; i++)
+            anchors |= (unsigned)(kept->anchored[i] >> at & 1) << i;
+        if (base + at < p->text.len)
+            p->tell(p->user, base + at, anchors);
+    }
+    *kept = (struct kept){.starts = 0};
+}
+
+// The block at `base`, b[0], and the ones before it.
+static void see(struct pass *p, size_t base, const struct block *b, struct runs *runs)
+{
+    const struct block *before = b - 1;
     uint64_t letter = b->alnum & ~b->digit, letter_before = before->alnum & ~before->digit;
-    uint64_t dots = later(b->dot, before->dot, 1);
+    uint64_t dots = later(b->dot, before->dot, 1), ends = run_ends(b->run, runs);
     uint64_t decimal = b->digit & dots & later(b->digit, before->digit, 2);
     uint64_t words = b->alnum & dots & later(b->dot, before->dot, 6) &
                      later(b->alnum, before->alnum, 2);
@@ -202,49 +286,53 @@ static void see(struct pass *p, size_t base, const struct block *b, const struct
     uint64_t two = b->dash & later(b->dash, before->dash, 1);
     uint64_t dashes = two & later(b->dash, before->dash, 2) & later(b->dash, before->dash, 3) &
                       later(b->dash, before->dash, 4);
+    struct kept *kept = kept_of(p, base);
 
+    kept->starts = (b->alnum & ~later(b->alnum, before->alnum, 1)) | b->wide | b->bracket |
+                   b->colon | (b->run & ~b->alnum);
+    kept->blank = b->blank | b->control;
     if (b->at)
         see_at(p, base, b->at);
     if (b->colon)
         see_colon(p, base, b->colon);
     if (decimal)
         see_dot(p, base, decimal);
-    if (words)
-        see_dots(p, base, words);
+    if (words)  // two dots with four letters and digits between, and one behind: 10 bytes back
+        see_head(p, base, words, 11, ANCHOR_DOT);
     if (ends)
         see_run(p, base, ends);
     if (iban)
         see_head(p, base, iban, 4, ANCHOR_IBAN);
     if (dashes)
         see_head(p, base, dashes, 5, ANCHOR_DASHES);
-    // What begins in the block before has its first 64 bytes in the two.
-    uint64_t any = before->digit | b->digit;
-    if (any && base &&
-        __builtin_popcountll(before->digit) + __builtin_popcountll(b->digit) >= p->digits_min)
-        see_digits(p, base - BLOCK_BYTES, p->starts[(base / BLOCK_BYTES - 1) % KEPT] &
-                                          (~letter_before | id_heads(before, b)));
+    if (base && before->digit | b->digit)
+        see_digits(p, base - BLOCK_BYTES, before, b, b - 2);
+    if (base >= REACH_BLOCKS * BLOCK_BYTES)
+        tell(p, base - REACH_BLOCKS * BLOCK_BYTES);
 }
 
-void prefilter(enum classify_level level, struct slice text, unsigned digits_min, place_fn *tell,
+void prefilter(enum classify_level level, struct slice text, unsigned digits_min, place_fn *tell_of,
                void *user)
 {
-    struct pass p = {
-        .text = text, .digits_min = (int)digits_min, .tell = tell, .user = user};
-    struct block blocks[BATCH + 1] = {{0}};  // the first one is the last of the batch before
+    struct pass p = {.text = text, .digits_min = digits_min, .tell = tell_of, .user = user};
+    struct block blocks[BATCH + 2] = {{0}};  // the first two are the last of the batch before
+    struct block *batch = blocks + 2;
     struct runs runs = {0};
     char last[2 * BLOCK_BYTES] = {0};  // the rest, and a block of nothing
     size_t whole = text.len / BLOCK_BYTES;
 
     for (size_t k = 0, n; k < whole; k += n) {
         n = whole - k < BATCH ? whole - k : BATCH;
-        classify(level, text.ptr + k * BLOCK_BYTES, n, blocks + 1);
+        classify(level, text.ptr + k * BLOCK_BYTES, n, batch);
         for (size_t i = 0; i < n; i++)
-            see(&p, (k + i) * BLOCK_BYTES, &blocks[i + 1], &blocks[i], &runs);
-        blocks[0] = blocks[n];
+            see(&p, (k + i) * BLOCK_BYTES, batch + i, &runs);
+        memmove(blocks, batch + n - 2, 2 * sizeof(*blocks));
     }
     if (text.len > whole * BLOCK_BYTES)
         memcpy(last, text.ptr + whole * BLOCK_BYTES, text.len - whole * BLOCK_BYTES);
-    classify(level, last, 2, blocks + 1);
-    see(&p, whole * BLOCK_BYTES, &blocks[1], &blocks[0], &runs);
-    see(&p, (whole + 1) * BLOCK_BYTES, &blocks[2], &blocks[1], &runs);
+    classify(level, last, 2, batch);
+    for (size_t i = 0; i < 2; i++)
+        see(&p, (whole + i) * BLOCK_BYTES, batch + i, &runs);
+    for (size_t i = 0; i < REACH_BLOCKS; i++)
+        tell(&p, (whole + 2 - REACH_BLOCKS + i) * BLOCK_BYTES);
 }

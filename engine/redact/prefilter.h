@@ -9,9 +9,9 @@
 #include "redact/classify.h"
 #include "redact/recognise.h"
 
-// Told of a place and which of its anchors (enum redact_anchor) was seen; of every place that has
-// one, of some that have none, in no order, and of one more than once if it has several.
-typedef void place_fn(void *user, size_t at, unsigned anchor);
+// Told of a place and which anchors (enum redact_anchor, a bit each) were seen: of every place that
+// has one, of some that have none, once each and in order.
+typedef void place_fn(void *user, size_t at, unsigned anchors);
 
 // digits_min: how many make ANCHOR_DIGITS, six or fewer.
 void prefilter(enum classify_level level, struct slice text, unsigned digits_min, place_fn *tell,

@@ -23,22 +23,19 @@
 
 #include <stdlib.h>
 
-enum { RECOGNISERS_MAX = 64, CLUSTER_MAX = 256, MUCH_SURER = 30, CANDIDATES_MAX = 1 << 24 };
+enum { RECOGNISERS_MAX = 32, CLUSTER_MAX = 256, MUCH_SURER = 30, CANDIDATES_MAX = 1 << 24 };
 enum { MOVES_EACH = 16 };
 // So far behind a place nothing decides any more whether it is told of: in an open text,
 // places that are nearer to the end are all asked.
 enum { TAIL_BYTES = ANCHOR_BYTES + BLOCK_BYTES };
-// The most ASCII that stands between two groups of a number (redact/phone.c, read_gap).
-enum { GAP_MAX = 5, DIGITS_LIST = 1 };
-// National ids have all the same one, and are asked where any is.
-enum { ID_ANCHORS = ANCHOR_DIGITS | 1 << ANCHORS };
+enum { ANCHOR_SETS = 1 << ANCHORS, ALL_ANCHORS = ANCHOR_SETS - 1 };
 
 struct redactor {
-    // Of the kinds that are on: those with an anchor, for each, and last all of them.
-    const struct recogniser *lists[ANCHORS + 1][RECOGNISERS_MAX + 1];  // a NULL ends each
+    // Recognisers of the kinds that are on, but for national ids, a bit each: those that have one
+    // of a set of anchors, and those for which a match may begin with a byte.
+    uint32_t by_anchors[ANCHOR_SETS], by_start[256];
     struct ids_index ids;
     struct vocabulary words;
-    unsigned char starts[256];  // enum redact_start of a byte
     uint64_t kinds;
     struct own_patterns *own;
     char *allow[REDACT_ALLOW_MAX];  // small letters
@@ -71,22 +68,27 @@ static unsigned start_of(int c)
            c == '_' ? START_UNDERSCORE : 0;
 }
 
+static void index_recognisers(struct redactor *r)
+{
+    for (unsigned i = 0; recognisers[i].at; i++) {
+        const struct recogniser *rec = &recognisers[i];
+        uint32_t bit = UINT32_C(1) << i;
+        if (rec->id || !(r->kinds & REDACT_KIND_BIT(rec->kind)))
+            continue;
+        BUG_ON(i >= RECOGNISERS_MAX);
+        for (unsigned set = 0; set < ANCHOR_SETS; set++)
+            r->by_anchors[set] |= rec->anchors & set ? bit : 0;
+        for (int c = 0; c < 256; c++)
+            r->by_start[c] |= rec->starts & start_of(c) ? bit : 0;
+    }
+}
+
 static int copy_rules(struct redactor *r, const struct redact_rules *rules, struct err *err)
 {
     r->kinds = rules ? rules->kinds & REDACT_KINDS_ALL : redact_kinds_default();
     ids_index_init(&r->ids, r->kinds);
     recognisers_add_words(&r->words);
-    for (int c = 0; c < 256; c++)
-        r->starts[c] = (unsigned char)start_of(c);
-    for (unsigned anchor = 0; anchor <= ANCHORS; anchor++) {
-        size_t n = 0;
-        for (const struct recogniser *rec = recognisers; rec->at; rec++) {
-            bool has = anchor == ANCHORS || (rec->anchors >> anchor & 1);
-            BUG_ON(n == RECOGNISERS_MAX);
-            if (has && !rec->id && r->kinds & REDACT_KIND_BIT(rec->kind))
-                r->lists[anchor][n++] = rec;
-        }
-    }
+    index_recognisers(r);
     bool region = rules && rules->region && *rules->region;
     r->plan = region ? phone_plan_of(rules->region, strlen(rules->region)) : NULL;
     if (region && !r->plan)
@@ -198,44 +200,8 @@ static void ask_one(struct scan *s, size_t at, const struct recogniser *rec)
         add(s, at, m, rec->kind, context_score(&s->view, at, rec));
 }
 
-// Whether what begins with a digit may be a number of those that have ANCHOR_DIGITS: `least` digits
-// with nothing but what groups them between. True also where this cannot be told.
-static bool is_row(const struct view *v, size_t at, unsigned least)
+static void ask_ids(struct scan *s, size_t at)
 {
-    unsigned digits = 0, gap = 0;
-
-    for (size_t i = at; gap <= GAP_MAX; i++) {
-        if (i == v->len)
-            return v->open;
-        int c = (unsigned char)v->ptr[i];
-        if (is_digit(c)) {
-            gap = 0;
-            if (++digits == least)
-                return true;
-        } else if (c == ' ' || (c >= '(' && c <= '/')) {  // any of ()*+,-./
-            gap++;
-        } else {
-            return c >= 0x80;  // there are dashes among them
-        }
-    }
-    return false;
-}
-
-// Asks those with an anchor, or all of them (ANCHORS), whether a match begins at `at`.
-static void ask(struct scan *s, size_t at, unsigned anchor)
-{
-    const struct recogniser *const *list = s->r->lists[anchor];
-    unsigned start = s->r->starts[(unsigned char)s->view.ptr[at]];
-
-    if (start == 0 || view_word_before(&s->view, at) || !is_start(s, at))
-        return;
-    if (start == START_DIGIT && anchor == DIGITS_LIST && !is_row(&s->view, at, s->r->digits_min))
-        return;
-    for (; *list; list++)
-        if ((*list)->starts & start)
-            ask_one(s, at, *list);
-    if (!(start & (START_DIGIT | START_LETTER)) || !(ID_ANCHORS >> anchor & 1))
-        return;
     s->view.hit = false;
     uint64_t ids = ids_which(&s->r->ids, &s->view, at);
     if (s->view.hit && at < s->unsettled)
@@ -250,6 +216,22 @@ static void ask(struct scan *s, size_t at, unsigned anchor)
         if (found && !s->view.hit)
             add(s, at, m, ids_kind(rule), 0);
     }
+}
+
+// Asks those that have one of the anchors whether a match begins at `at`. National ids have all
+// the same one.
+static void ask(struct scan *s, size_t at, unsigned anchors)
+{
+    int c = (unsigned char)s->view.ptr[at];
+    uint32_t which = s->r->by_anchors[anchors] & s->r->by_start[c];
+    bool ids = anchors & ANCHOR_DIGITS && is_alnum(c);
+
+    if ((!which && !ids) || view_word_before(&s->view, at) || !is_start(s, at))
+        return;
+    for (; which; which &= which - 1)
+        ask_one(s, at, &recognisers[__builtin_ctz(which)]);
+    if (ids)
+        ask_ids(s, at);
 }
 
 static void ask_own(struct scan *s)
@@ -461,19 +443,20 @@ static int settle(struct scan *s, struct redact_spans *out, size_t *settled)
 
 // ---- scanning
 
-static void ask_place(void *user, size_t at, unsigned anchor)
+static void ask_place(void *user, size_t at, unsigned anchors)
 {
     struct scan *s = user;
 
     if (at >= s->from && at < s->tail && !s->failed)
-        ask(s, at, (unsigned)__builtin_ctz(anchor));
+        ask(s, at, anchors);
 }
 
 static void find(struct scan *s)
 {
-    prefilter((enum classify_level)s->view.level, slice_of(s->view.ptr, s->view.len), s->r->digits_min, ask_place, s);
+    prefilter((enum classify_level)s->view.level, slice_of(s->view.ptr, s->view.len),
+              s->r->digits_min, ask_place, s);
     for (size_t at = s->tail > s->from ? s->tail : s->from; at < s->view.len && !s->failed; at++)
-        ask(s, at, ANCHORS);
+        ask(s, at, ALL_ANCHORS);
     if (!s->failed && s->own)
         ask_own(s);
 }

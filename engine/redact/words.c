@@ -16,12 +16,11 @@ enum {
     WIDE = 2,     // of what scripts without blanks have
     DIGIT = 4,
     BETWEEN = 8,  // stands between the digits of one number
-    NEWLINE = 16,
 };
 #define X4(x) x, x, x, x
 #define X16(x) X4(x), X4(x), X4(x), X4(x)
 static const unsigned char class_of[256] = {
-    ['\n'] = NEWLINE, [' '] = BETWEEN, ['('] = BETWEEN, BETWEEN, ['-'] = BETWEEN, BETWEEN, BETWEEN,
+    [' '] = BETWEEN, ['('] = BETWEEN, BETWEEN, ['-'] = BETWEEN, BETWEEN, BETWEEN,
     ['0'] = X4(IN_WORD | DIGIT), X4(IN_WORD | DIGIT), IN_WORD | DIGIT, IN_WORD | DIGIT,
     ['A'] = X16(IN_WORD), X4(IN_WORD), X4(IN_WORD), IN_WORD, IN_WORD,
     ['a'] = X16(IN_WORD), X4(IN_WORD), X4(IN_WORD), IN_WORD, IN_WORD,
@@ -57,38 +56,42 @@ static bool stands(struct slice text, size_t at, size_t end, const char *word)
     return wide || *word == '*' || at == end || !is_any(text.ptr[at], IN_WORD);
 }
 
-// Whether a digit or a line's end may be among eight bytes: one of 0x30 to 0x3f, or below 0x10.
-static bool may_stop(const char *bytes)
-{
-    const uint64_t tens = UINT64_C(0x1010101010101010), tops = tens << 3;
-    uint64_t low, three;
+_Static_assert((int)WORDS_BYTES == (int)BLOCK_BYTES, "the stretch is a block");
 
-    memcpy(&low, bytes, sizeof(low));
-    three = low ^ (tens * 3);
-    return (((low - tens) & ~low) | ((three - tens) & ~three)) & tops;
+static struct stretch classes_before(const struct view *v, size_t at)
+{
+    struct stretch s = {.base = at > WORDS_BYTES ? at - WORDS_BYTES : 0};
+    const char *bytes = v->ptr + s.base;
+    char few[WORDS_BYTES] = {0};
+
+    if (at < WORDS_BYTES) {
+        memcpy(few, bytes, at);
+        bytes = few;
+    }
+    classify((enum classify_level)v->level, bytes, 1, &s.of);
+    return s;
 }
 
-size_t words_from(struct slice text, size_t at)
+// Where it begins.
+static size_t stretch_start(const struct view *v, size_t at, const struct stretch *s)
 {
-    size_t last = at > WORDS_BYTES ? at - WORDS_BYTES : 0, i = at;
-    size_t nearest = at;  // the value, or a number in front of it that shares its words
+    const char *text = v->ptr;
+    size_t i = at, nearest = at;  // the value, or a number in front of it that shares its words
 
     for (;;) {
-        while (i - last >= 8 && !may_stop(text.ptr + i - 8))
-            i -= 8;
-        while (i > last && !is_any(text.ptr[i - 1], DIGIT | NEWLINE))
-            i--;
-        if (i == last)
+        uint64_t stops = (s->of.digit | s->of.control) & bits_below(i - s->base);
+        if (!stops)
+            return s->base;
+        i = s->base + BLOCK_BYTES - (size_t)__builtin_clzll(stops);
+        if (text[i - 1] == '\n' && i < at && text[i] == '\n')
             return i;
-        if (text.ptr[i - 1] == '\n' && i < at && text.ptr[i] == '\n')
-            return i;
-        if (!is_any(text.ptr[i - 1], DIGIT)) {
+        if (!is_any(text[i - 1], DIGIT)) {
             i--;
             continue;
         }
         size_t end = i, digits = 0;
-        for (; i > last && is_any(text.ptr[i - 1], DIGIT | BETWEEN); i--)
-            digits += is_any(text.ptr[i - 1], DIGIT);
+        for (; i > s->base && is_any(text[i - 1], DIGIT | BETWEEN); i--)
+            digits += is_any(text[i - 1], DIGIT);
         if (digits < WORDS_NUMBER_DIGITS)
             continue;
         if (nearest - end > WORDS_SHARED_BYTES)
@@ -97,32 +100,29 @@ size_t words_from(struct slice text, size_t at)
     }
 }
 
-_Static_assert((int)WORDS_BYTES == (int)BLOCK_BYTES, "the stretch is a block");
-
-// The places of the stretch in front of `at` where a word may begin: text[base + i] is bit i.
-static uint64_t word_starts(const struct view *v, size_t at, size_t base)
+struct stretch words_stretch(const struct view *v, size_t at)
 {
-    const char *bytes = v->ptr + base;
-    char few[WORDS_BYTES];
-    uint64_t wide = 0;
-    struct block b;
+    struct stretch s = classes_before(v, at);
 
-    if (at < WORDS_BYTES) {
-        memset(few, 0, sizeof(few));
-        memcpy(few, bytes, at);
-        bytes = few;
-    }
-    classify((enum classify_level)v->level, bytes, 1, &b);
-    uint64_t in_word = b.alnum;
-    for (uint64_t left = b.other; left; left &= left - 1) {
-        unsigned i = (unsigned)__builtin_ctzll(left);
-        in_word |= (uint64_t)is_any(bytes[i], IN_WORD) << i;
-        wide |= (uint64_t)is_any(bytes[i], WIDE) << i;
-    }
-    uint64_t goes_on = in_word << 1 | (base > 0 && is_any(v->ptr[base - 1], IN_WORD));
-    size_t behind = words_from(slice_of(v->ptr, v->len), at) - base;
-    return behind < WORDS_BYTES ? (wide | (in_word & ~goes_on)) >> behind << behind : 0;
+    s.within = bits_below(at - s.base) & ~bits_below(stretch_start(v, at, &s) - s.base);
+    return s;
 }
+
+// The places of a stretch where a word may begin.
+static uint64_t word_starts(const struct view *v, const struct stretch *s)
+{
+    uint64_t in_word = s->of.alnum, wide = 0;
+
+    for (uint64_t left = s->of.wide; left; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(left);
+        in_word |= (uint64_t)is_any(v->ptr[s->base + i], IN_WORD) << i;
+        wide |= (uint64_t)is_any(v->ptr[s->base + i], WIDE) << i;
+    }
+    uint64_t goes_on = in_word << 1 | (s->base > 0 && is_any(v->ptr[s->base - 1], IN_WORD));
+    return (wide | (in_word & ~goes_on)) & s->within;
+}
+
+enum { SMALL = 'a' - 'A', SMALL_4 = SMALL * 0x01010101 };
 
 static unsigned key_of(char first, char second)
 {
@@ -132,11 +132,18 @@ static unsigned key_of(char first, char second)
 static void add_by(struct vocabulary *v, const struct word *word, char second)
 {
     uint16_t *first = &v->first[key_of(*word->text, second)];
+    char head[4] = {0}, mask[4] = {0};
 
     BUG_ON(v->len == VOCABULARY_MAX);
+    for (size_t i = 0; i < sizeof(head) && word->text[i] && !strchr(" *", word->text[i]); i++) {
+        head[i] = (char)(word->text[i] | SMALL);
+        mask[i] = (char)0xFF;
+    }
     v->len++;
-    v->entries[v->len].word = *word;
-    v->entries[v->len].next = *first;
+    v->words[v->len] = *word;
+    v->heads[v->len].next = *first;
+    memcpy(&v->heads[v->len].head, head, sizeof(head));
+    memcpy(&v->heads[v->len].mask, mask, sizeof(mask));
     *first = v->len;
 }
 
@@ -162,11 +169,15 @@ static struct word said_at(const struct view *v, size_t i, size_t at)
 {
     const struct vocabulary *words = v->words;
     struct word all = {.phone = SAYS_NOTHING};
+    unsigned e = words->first[key_of(v->ptr[i], v->ptr[i + 1])];
+    uint32_t bytes = 0;
 
-    for (unsigned e = words->first[key_of(v->ptr[i], v->ptr[i + 1])]; e;
-         e = words->entries[e].next) {
-        const struct word *w = &words->entries[e].word;
-        if (!stands(slice_of(v->ptr, v->len), i, at, w->text))
+    if (e)
+        memcpy(&bytes, v->ptr + i, v->len - i < sizeof(bytes) ? v->len - i : sizeof(bytes));
+    for (bytes |= SMALL_4; e; e = words->heads[e].next) {
+        const struct word *w = &words->words[e];
+        if ((bytes & words->heads[e].mask) != words->heads[e].head ||
+            !stands(slice_of(v->ptr, v->len), i, at, w->text))
             continue;
         all.ids |= w->ids;
         all.phone = w->phone > all.phone ? w->phone : all.phone;
@@ -176,15 +187,15 @@ static struct word said_at(const struct view *v, size_t i, size_t at)
 
 const struct heard *words_heard(struct view *v, size_t at)
 {
-    size_t base = at > WORDS_BYTES ? at - WORDS_BYTES : 0;
     struct heard heard = {.at = at};
     bool decided = false;
 
     if (v->heard.at == at)  // and in front of 0 nothing is said
         return &v->heard;
-    for (uint64_t starts = word_starts(v, at, base); starts;) {
+    struct stretch s = words_stretch(v, at);
+    for (uint64_t starts = word_starts(v, &s); starts;) {
         unsigned bit = WORDS_BYTES - 1 - (unsigned)__builtin_clzll(starts);
-        size_t i = base + bit;
+        size_t i = s.base + bit;
         starts ^= UINT64_C(1) << bit;
         if (i + 1 >= at)
             continue;

@@ -7,6 +7,7 @@
 #ifndef REDACT_WORDS_H
 #define REDACT_WORDS_H
 
+#include "redact/classify.h"
 #include "redact/view.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,15 +34,16 @@ struct word {
     uint64_t ids;         // the rules of national ids that it speaks for (redact/ids.h), a bit each
 };
 
-// Words by their first two bytes, of which five bits each tell letters apart. Made once, then
-// read-only, any thread.
+// Words by their first two bytes, of which five bits each tell letters apart; and their heads, the
+// four first, so that most are passed by at once. Made once, then read-only, any thread.
 enum { VOCABULARY_MAX = 639, VOCABULARY_KEYS = 1 << 10 };
 struct vocabulary {
-    struct {
-        struct word word;
-        uint16_t next;                // of the same key; 0: none
-    } entries[VOCABULARY_MAX + 1];    // from 1 on
-    uint16_t first[VOCABULARY_KEYS];  // 0: none
+    struct head {
+        uint32_t head, mask;            // bytes with the bit of small letters; which of them count
+        uint16_t next;                  // of the same key; 0: none
+    } heads[VOCABULARY_MAX + 1];        // from 1 on
+    struct word words[VOCABULARY_MAX + 1];
+    uint16_t first[VOCABULARY_KEYS];    // 0: none
     uint16_t len;
 };
 // The text is borrowed for as long as the vocabulary is used. BUG when it is full.
@@ -52,8 +54,13 @@ void vocabulary_add(struct vocabulary *v, const struct word *word);
 // and one that says something else only where it is near.
 const struct heard *words_heard(struct view *v, size_t at);
 
-// Where the stretch in front of text[at] begins whose words are about what stands there: within
-// WORDS_BYTES, in the same paragraph (no empty line between), behind a number that is not near.
-size_t words_from(struct slice text, size_t at);
+// The stretch in front of `at` whose words are about what stands there: within WORDS_BYTES, in the
+// same paragraph (no empty line between), behind a number that is not near. Byte base + i is bit i.
+struct stretch {
+    size_t base;
+    uint64_t within;  // which bytes are of it
+    struct block of;  // their classes, and those of some in front of it (redact/classify.h)
+};
+struct stretch words_stretch(const struct view *v, size_t at);
 
 #endif
