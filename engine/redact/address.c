@@ -143,10 +143,7 @@ static bool read_mac(struct view *v, size_t at, unsigned digits, size_t *end)
 bool mac_at(struct view *v, size_t at, struct match *out)
 {
     int before = view_before(v, at);
-    size_t i = at;
-
-    while (i < at + 4 && hex_value(view_at(v, i)) >= 0)
-        i++;
+    size_t i = view_run(v, at, IS_HEX, 4);
     int separator = view_at(v, i);
     bool fine = (i == at + 2 && (separator == ':' || separator == '-')) ||
                 (i == at + 4 && separator == '.');

@@ -45,15 +45,23 @@ static bool is_brand(const uint8_t *digits, unsigned n)
     return false;
 }
 
-static bool is_luhn(const uint8_t *digits, unsigned n)
-{
-    unsigned sum = 0;
+// The sums of Luhn's check, as digits come: the second digit from the end counts twice, and so
+// on; so one sum for each of the two ways that it may fall.
+struct luhn {
+    unsigned sums[2];  // of numbers with an even and an odd count of digits
+};
 
-    for (unsigned i = 0; i < n; i++) {
-        unsigned d = digits[n - 1 - i];
-        sum += i % 2 ? 2 * d - (d > 4 ? 9 : 0) : d;
-    }
-    return sum % 10 == 0;
+static void luhn_add(struct luhn *l, unsigned at, unsigned digit)
+{
+    static const unsigned char twice[] = {0, 2, 4, 6, 8, 1, 3, 5, 7, 9};
+
+    l->sums[at % 2] += twice[digit];
+    l->sums[1 - at % 2] += digit;
+}
+
+static bool luhn_holds(const struct luhn *l, unsigned n)
+{
+    return l->sums[n % 2] % 10 == 0;
 }
 
 // Whether the number stops at i: no letter or digit follows, no decimals, no further group.
@@ -89,6 +97,7 @@ static bool is_row(const uint8_t *digits, unsigned n)
 bool card_at(struct view *v, size_t at, struct match *out)
 {
     uint8_t digits[DIGITS_MAX];
+    struct luhn luhn = {{0}};
     unsigned n = 0, group = 0;
     int separator = 0, before = view_before(v, at);
 
@@ -103,12 +112,13 @@ bool card_at(struct view *v, size_t at, struct match *out)
         if (is_digit(c)) {
             if (n == DIGITS_MAX)
                 break;
-            digits[n++] = (uint8_t)(c - '0');
-            group++;
+            digits[n] = (uint8_t)(c - '0');
+            luhn_add(&luhn, n, digits[n]);
+            n++, group++;
             continue;
         }
         bool whole = group == n || group >= LAST_GROUP_MIN;
-        if (n >= 12 && whole && is_luhn(digits, n) && is_brand(digits, n) &&
+        if (n >= 12 && whole && luhn_holds(&luhn, n) && is_brand(digits, n) &&
             (group == n || !is_row(digits, n)) && stops(v, i, separator))
             *out = (struct match){.end = i, .score = n == 12 ? SURE_SHORT : SURE};
         bool goes_on = (c == ' ' || c == '-') && (!separator || c == separator) &&

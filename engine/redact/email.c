@@ -21,28 +21,22 @@ static bool begins_before(const struct view *v, size_t at)
     return i < at && view_word_before(v, i);
 }
 
-// The end of the letters, digits, dashes and alphabetic letters at i, at most `max` of them.
-static size_t label_end(struct view *v, size_t i, size_t max)
+// The end of the letters, digits, dashes and alphabetic letters at i; 0: they are too many.
+static size_t label_end(struct view *v, size_t i)
 {
-    size_t end = i + max;
+    size_t end = view_run(v, i, IS_ALNUM | IS_DASH | IS_LEAD | IS_TRAIL, LABEL_BYTES + 1);
 
-    for (;; i++) {
-        int c = view_at(v, i);
-        bool second = c >= 0x80 && c <= 0xBF && is_letter_lead(view_before(v, i));
-        if (!is_alnum(c) && c != '-' && !is_letter_lead(c) && !second)
-            return i;
-        if (i >= end)
-            return 0;
-    }
+    return end - i <= LABEL_BYTES ? end : 0;
 }
 
 // "png" and such: image@2x.png is a file.
 static bool is_file_ending(struct view *v, size_t at, size_t len)
 {
     static const char *const endings[] = {"png", "jpg", "jpeg", "gif", "svg", "webp", "pdf", "css"};
+    int first = to_lower(view_at(v, at));
 
     for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++)
-        if (strlen(endings[i]) == len && view_says(v, at, endings[i]))
+        if (*endings[i] == first && strlen(endings[i]) == len && view_says(v, at, endings[i]))
             return true;
     return false;
 }
@@ -51,10 +45,8 @@ static bool is_top_label(struct view *v, size_t at, size_t end)
 {
     if (end - at > 4 && view_says(v, at, "xn--"))
         return true;
-    for (size_t i = at; i < end; i++)
-        if (is_digit(view_at(v, i)) || view_at(v, i) == '-')
-            return false;
-    return end - at >= 2 && !is_file_ending(v, at, end - at);
+    size_t letters = view_run(v, at, IS_LETTER | IS_LEAD | IS_TRAIL, end - at) - at;
+    return letters == end - at && letters >= 2 && !is_file_ending(v, at, letters);
 }
 
 // The end of the domain at `at`, 0: there is none.
@@ -64,7 +56,7 @@ static size_t domain_end(struct view *v, size_t at)
     unsigned labels = 0;
 
     for (size_t i = at; i - at <= DOMAIN_BYTES; i++) {
-        size_t end = label_end(v, i, LABEL_BYTES);
+        size_t end = label_end(v, i);
         while (end > i && view_at(v, end - 1) == '-')
             end--;  // as a label has none there, the name ends
         if (end <= i || view_at(v, i) == '-')
@@ -84,9 +76,12 @@ bool email_at(struct view *v, size_t at, struct match *out)
 
     if (begins_before(v, at))
         return false;
-    for (int c; (c = view_at(v, i)) != '@'; i++) {
-        bool inside = c >= 0x80 && c <= 0xBF && i > at;
-        if (i - at >= LOCAL_BYTES || (!view_word(v, i) && !is_local_mark(c) && !inside))
+    for (;; i++) {
+        i = view_run(v, i, IS_WORD | IS_TRAIL, at + LOCAL_BYTES - i);
+        int c = view_at(v, i);
+        if (c == '@')
+            break;
+        if (i - at >= LOCAL_BYTES || !is_local_mark(c))
             return false;
     }
     if (i == at)

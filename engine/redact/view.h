@@ -9,6 +9,7 @@
 #define REDACT_VIEW_H
 
 #include "base/slice.h"
+#include "redact/bytes.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -92,21 +93,40 @@ static inline bool is_letter_lead(int c)
     return c >= 0xC3 && c <= 0xDF;
 }
 
-// Whether a letter, digit or underscore begins at i.
-static inline bool view_word(struct view *v, size_t i)
+// Whether a byte of some classes is at i.
+static inline bool view_is(struct view *v, size_t i, unsigned classes)
 {
     int c = view_at(v, i);
 
-    return is_alnum(c) || c == '_' || is_letter_lead(c);
+    return c != VIEW_END && byte_is((unsigned char)c, classes);
+}
+
+// The end of the bytes of some classes from i on, `most` of them at most.
+static inline size_t view_run(struct view *v, size_t i, unsigned classes, size_t most)
+{
+    size_t from = i, end = i < v->len && v->len - i > most ? i + most : v->len;
+
+    while (i < end && byte_is((unsigned char)v->ptr[i], classes))
+        i++;
+    if (i >= v->len && i - from < most)
+        v->hit |= v->open;
+    return i;
+}
+
+// Whether a letter, digit or underscore begins at i.
+static inline bool view_word(struct view *v, size_t i)
+{
+    return view_is(v, i, IS_WORD);
 }
 
 // Whether one ends before i.
 static inline bool view_word_before(const struct view *v, size_t i)
 {
-    int c = view_before(v, i);
-
-    return is_alnum(c) || c == '_' ||
-           (c >= 0x80 && c <= 0xBF && i > 1 && is_letter_lead(view_before(v, i - 1)));
+    if (i == 0)
+        return false;
+    unsigned char c = (unsigned char)v->ptr[i - 1];
+    return byte_is(c, IS_ALNUM | IS_UNDERSCORE) ||
+           (byte_is(c, IS_TRAIL) && i > 1 && byte_is((unsigned char)v->ptr[i - 2], IS_LEAD));
 }
 
 // Whether the text at i begins with `word` (ASCII small letters), capitals or not.

@@ -11,16 +11,14 @@ enum { BASE58_MAX = 112, BECH32_MAX = 90, PAYLOAD_MAX = 82, CHECKSUM_BYTES = 4 }
 // 58^5 is less than 2^32; and so many limbs of 32 bits have more bytes than PAYLOAD_MAX.
 enum { DIGITS_AT_ONCE = 5, LIMBS_MAX = PAYLOAD_MAX / 4 + 1 };
 
-static int base58_value(int c)
-{
-    if (c == '0' || c == 'I' || c == 'O' || c == 'l' || !is_alnum(c))
-        return -1;
-    if (c <= '9')
-        return c - '1';
-    if (c <= 'Z')
-        return c - 'A' + 9 - (c > 'I') - (c > 'O');
-    return c - 'a' + 33 - (c > 'l');
-}
+// Of those that are IS_BASE58.
+static const unsigned char base58_values[128] = {
+    ['1'] = 0, 1, 2, 3, 4, 5, 6, 7, 8,
+    ['A'] = 9, 10, 11, 12, 13, 14, 15, 16, ['J'] = 17, 18, 19, 20, 21,
+    ['P'] = 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32,
+    ['a'] = 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43,
+    ['m'] = 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57,
+};
 
 // The bytes that n digits stand for, with leading zeros as digits say; 0: more than PAYLOAD_MAX.
 static size_t base58_decode(const char *text, size_t n, uint8_t out[PAYLOAD_MAX])
@@ -34,7 +32,7 @@ static size_t base58_decode(const char *text, size_t n, uint8_t out[PAYLOAD_MAX]
         uint32_t factor = 1;
         uint64_t carry = 0;
         for (size_t end = i + DIGITS_AT_ONCE; i < n && i < end; i++) {
-            carry = 58 * carry + (uint64_t)base58_value(text[i]);
+            carry = 58 * carry + base58_values[(unsigned char)text[i]];
             factor *= 58;
         }
         for (size_t k = 0; k < n_limbs; k++) {
@@ -87,10 +85,8 @@ static bool is_base58check(const char *text, size_t n)
 
 static bool base58_at(struct view *v, size_t at, struct match *out)
 {
-    size_t end = at;
+    size_t end = view_run(v, at, IS_BASE58, BASE58_MAX);
 
-    while (end - at < BASE58_MAX && base58_value(view_at(v, end)) >= 0)
-        end++;
     *out = (struct match){.end = end, .score = 95};
     return end - at >= 26 && !view_word(v, end) && is_base58check(v->ptr + at, end - at);
 }
