@@ -43,9 +43,7 @@ static void classify_portable(const char *text, size_t n, struct block *out)
             b.dot |= c == '.' ? bit : 0;
             b.dash |= c == '-' ? bit : 0;
             b.group |= c >= '(' && c <= '/' ? bit : 0;
-            b.bracket |= c == '(' ? bit : 0;
-            b.blank |= c == ' ' ? bit : 0;
-            b.control |= c < ' ' ? bit : 0;
+            b.blank |= c <= ' ' ? bit : 0;
             b.wide |= c >= 0x80 ? bit : 0;
         }
         out[k] = b;
@@ -74,7 +72,7 @@ static void classify_ssse3(const char *text, size_t n, struct block *out)
     const __m128i low = _mm_setr_epi8(ROWS_LOW), high = _mm_setr_epi8(ROWS_HIGH);
     const __m128i half = _mm_set1_epi8(0x0F), underscore = _mm_set1_epi8('_');
     const __m128i bracket = _mm_set1_epi8('('), eight = _mm_set1_epi8((char)0xF8);
-    const __m128i blank = _mm_set1_epi8(' '), control = _mm_set1_epi8(' ' - 1);
+    const __m128i blank = _mm_set1_epi8(' ');
     const __m128i alnum = _mm_set1_epi8(ALNUM), zero = _mm_setzero_si128();
 
     for (size_t k = 0; k < n; k++, text += BLOCK_BYTES) {
@@ -95,11 +93,9 @@ static void classify_ssse3(const char *text, size_t n, struct block *out)
             b.dot |= SSE_BITS(found, 2) << i;
             b.dash |= dash << i;
             __m128i group = _mm_cmpeq_epi8(_mm_and_si128(in, eight), bracket);
-            __m128i small = _mm_cmpeq_epi8(_mm_min_epu8(in, control), in);
+            __m128i small = _mm_cmpeq_epi8(_mm_min_epu8(in, blank), in);
             b.group |= SSE_MASK(group) << i;
-            b.bracket |= SSE_MASK(_mm_cmpeq_epi8(in, bracket)) << i;
-            b.blank |= SSE_MASK(_mm_cmpeq_epi8(in, blank)) << i;
-            b.control |= SSE_MASK(small) << i;
+            b.blank |= SSE_MASK(small) << i;
             b.wide |= SSE_MASK(in) << i;
         }
         out[k] = b;
@@ -113,7 +109,7 @@ static void classify_avx2(const char *text, size_t n, struct block *out)
     const __m256i high = _mm256_setr_epi8(ROWS_HIGH, ROWS_HIGH);
     const __m256i half = _mm256_set1_epi8(0x0F), underscore = _mm256_set1_epi8('_');
     const __m256i bracket = _mm256_set1_epi8('('), eight = _mm256_set1_epi8((char)0xF8);
-    const __m256i blank = _mm256_set1_epi8(' '), control = _mm256_set1_epi8(' ' - 1);
+    const __m256i blank = _mm256_set1_epi8(' ');
     const __m256i alnum = _mm256_set1_epi8(ALNUM), zero = _mm256_setzero_si256();
 
     for (size_t k = 0; k < n; k++, text += BLOCK_BYTES) {
@@ -136,19 +132,46 @@ static void classify_avx2(const char *text, size_t n, struct block *out)
             b.dot |= AVX_BITS(found, 2) << i;
             b.dash |= dash << i;
             __m256i group = _mm256_cmpeq_epi8(_mm256_and_si256(in, eight), bracket);
-            __m256i small = _mm256_cmpeq_epi8(_mm256_min_epu8(in, control), in);
+            __m256i small = _mm256_cmpeq_epi8(_mm256_min_epu8(in, blank), in);
             b.group |= AVX_MASK(group) << i;
-            b.bracket |= AVX_MASK(_mm256_cmpeq_epi8(in, bracket)) << i;
-            b.blank |= AVX_MASK(_mm256_cmpeq_epi8(in, blank)) << i;
-            b.control |= AVX_MASK(small) << i;
+            b.blank |= AVX_MASK(small) << i;
             b.wide |= AVX_MASK(in) << i;
         }
         out[k] = b;
     }
 }
 
+#define AVX512_BITS(class) _mm512_test_epi8_mask(found, _mm512_set1_epi8((char)(class)))
+
+__attribute__((target("avx512f,avx512bw")))
+static void classify_avx512(const char *text, size_t n, struct block *out)
+{
+    const __m512i low = _mm512_broadcast_i32x4(_mm_setr_epi8(ROWS_LOW));
+    const __m512i high = _mm512_broadcast_i32x4(_mm_setr_epi8(ROWS_HIGH));
+    const __m512i half = _mm512_set1_epi8(0x0F), eight = _mm512_set1_epi8((char)0xF8);
+
+    for (size_t k = 0; k < n; k++, text += BLOCK_BYTES) {
+        __m512i in = _mm512_loadu_si512(text);
+        __m512i top = _mm512_and_si512(_mm512_srli_epi16(in, 4), half);
+        __m512i found = _mm512_and_si512(_mm512_shuffle_epi8(low, in),
+                                         _mm512_shuffle_epi8(high, top));
+        __mmask64 line = _mm512_cmpeq_epi8_mask(in, _mm512_set1_epi8('_'));
+        out[k] = (struct block){
+            .digit = AVX512_BITS(DIGIT), .alnum = AVX512_BITS(ALNUM),
+            .run = AVX512_BITS(ALNUM | DASH | SLASH) | line,
+            .at = AVX512_BITS(AT), .colon = AVX512_BITS(COLON), .dot = AVX512_BITS(DOT),
+            .dash = AVX512_BITS(DASH),
+            .group = _mm512_cmpeq_epi8_mask(_mm512_and_si512(in, eight), _mm512_set1_epi8('(')),
+            .blank = _mm512_cmple_epu8_mask(in, _mm512_set1_epi8(' ')),
+            .wide = _mm512_movepi8_mask(in),
+        };
+    }
+}
+
 enum classify_level classify_best(void)
 {
+    if (__builtin_cpu_supports("avx512bw"))
+        return CLASSIFY_AVX512;
     if (__builtin_cpu_supports("avx2"))
         return CLASSIFY_AVX2;
     return __builtin_cpu_supports("ssse3") ? CLASSIFY_SSSE3 : CLASSIFY_PORTABLE;
@@ -167,7 +190,9 @@ void classify(enum classify_level level, const char *text, size_t n, struct bloc
 {
     BUG_ON(level > classify_best());
 #if HAS_VECTORS
-    if (level == CLASSIFY_AVX2)
+    if (level == CLASSIFY_AVX512)
+        classify_avx512(text, n, out);
+    else if (level == CLASSIFY_AVX2)
         classify_avx2(text, n, out);
     else if (level == CLASSIFY_SSSE3)
         classify_ssse3(text, n, out);

@@ -26,9 +26,11 @@ enum {
 };
 
 struct group {
-    size_t end;
+    size_t end;           // after it, in the text
     unsigned char len;
-    char mark;  // what stands in front: ' ', '-', '.', '/', '(' or ')'
+    unsigned char digits; // of it and of those before it
+    char mark;            // what stands in front: ' ', '-', '.', '/', '(' or ')'
+    uint32_t lens;        // the lengths of these groups, four bits each: 0x334 of 415-555-0132
 };
 
 struct number {
@@ -37,10 +39,10 @@ struct number {
     size_t n;       // groups
     size_t len;     // digits
     size_t start;   // its first byte
-    size_t first;   // its first digit
     bool plus, bracket;
     bool follows;   // digits stand right before it, or behind it, with a blank between
     bool marked;    // '#' or '=' stands right before it
+    unsigned in_region;  // a bit a group: up to it, it is valid in the region that is configured
 };
 
 // ---- reading
@@ -65,8 +67,13 @@ static size_t read_gap(struct view *v, size_t i, bool *open, char *mark)
     size_t from = i;
     bool blank = false;
 
+    int c = view_at(v, i);
+    if ((c == ' ' || c == '-' || c == '.' || c == '/') && is_digit(view_at(v, i + 1))) {
+        *mark = (char)c;  // as nearly all have it
+        return 1;
+    }
     *mark = 0;
-    if (view_at(v, i) == ')') {
+    if (c == ')') {
         if (!*open)
             return 0;
         *open = false;
@@ -76,7 +83,7 @@ static size_t read_gap(struct view *v, size_t i, bool *open, char *mark)
     if (view_at(v, i) == ' ')
         i++, blank = true;
     size_t dash = dash_at(v, i);
-    int c = view_at(v, i);
+    c = view_at(v, i);
     if (dash > 0 || c == '.' || c == '/') {
         *mark = *mark ? *mark : dash > 0 ? '-' : (char)c;
         i += dash > 0 ? dash : 1;
@@ -114,25 +121,22 @@ static bool read_number(struct view *v, size_t at, struct number *num)
             i++;
         }
     }
-    num->first = i;
-    while (num->n < GROUPS_MAX) {
-        struct group *g = &num->of[num->n];
-
-        *g = (struct group){.mark = mark};
-        for (; is_digit(view_at(v, i)); i++, g->len++) {
-            if (num->len == DIGITS_MAX) {  // the row is cut in front of this group
-                num->len -= g->len;
-                return num->n > 0;
-            }
-            num->digits[num->len++] = (char)view_at(v, i);
-        }
-        if (g->len == 0)
+    for (uint32_t lens = 0; num->n < GROUPS_MAX; num->n++) {
+        size_t end = view_run(v, i, IS_DIGIT, DIGITS_MAX + 1), len = end - i;
+        if (len == 0)
             return false;
-        g->end = i;
-        num->n++;
+        if (num->len + len > DIGITS_MAX)  // the row is cut in front of this group
+            return num->n > 0;
+        for (; i < end; i++)
+            num->digits[num->len++] = v->ptr[i];
+        lens = lens << 4 | (uint32_t)(len < 15 ? len : 15);
+        num->of[num->n] = (struct group){.end = end, .len = (unsigned char)len, .mark = mark,
+                                         .digits = (unsigned char)num->len, .lens = lens};
         size_t gap = read_gap(v, i, &open, &mark);
-        if (gap == 0)
+        if (gap == 0) {
+            num->n++;
             return true;
+        }
         i += gap;
     }
     return true;
@@ -140,12 +144,12 @@ static bool read_number(struct view *v, size_t at, struct number *num)
 
 // ---- shapes, of the first k groups
 
-static bool has_lens(const struct number *num, size_t k, size_t from, const char *lens)
+// The lengths from group `from` on, four bits each.
+static uint32_t lens(const struct number *num, size_t k, size_t from)
 {
-    for (; *lens && from < k; lens++, from++)
-        if (num->of[from].len != *lens - '0')
-            return false;
-    return !*lens && from == k;
+    uint32_t all = num->of[k - 1].lens;
+
+    return k - from < GROUPS_MAX ? all & ((UINT32_C(1) << 4 * (k - from)) - 1) : all;
 }
 
 static bool all_marked(const struct number *num, size_t k, char mark)
@@ -199,7 +203,7 @@ static bool is_date(const struct number *num, size_t k)
 // 2019-2024
 static bool is_years(const struct number *num, size_t k)
 {
-    return has_lens(num, k, 0, "44") && is_year(num->digits) && is_year(num->digits + 4);
+    return lens(num, k, 0) == 0x44 && is_year(num->digits) && is_year(num->digits + 4);
 }
 
 // 1 234 567, 1.234.567
@@ -343,6 +347,36 @@ static size_t after_extension(struct view *v, size_t end)
 
 // ---- judging
 
+// The groups that end a number, a bit each: of the digits from `from` on, by the automaton.
+static unsigned ends_of(const struct number *num, unsigned state, size_t from)
+{
+    unsigned ends = 0;
+    size_t i = from;
+
+    for (size_t k = 0; k < num->n; k++) {
+        size_t end = num->of[k].digits;
+        for (; i < end; i++) {
+            state = phone_states[state & PHONE_STATE_MASK].to[num->digits[i] - '0'];
+            if (state == 0)
+                return ends;
+        }
+        ends |= end > from && state & PHONE_ACCEPTS ? 1U << k : 0;
+    }
+    return ends;
+}
+
+// The same, of numbers that are valid in the region: as dialled inside it, or out of it.
+static unsigned ends_in(const struct number *num, const struct phone_plan *plan)
+{
+    unsigned ends = ends_of(num, plan->national, 0), state = plan->abroad;
+
+    for (size_t i = 0; i + 1 < num->len && state; i++) {
+        state = phone_states[state & PHONE_STATE_MASK].to[num->digits[i] - '0'];
+        ends |= state & PHONE_ACCEPTS ? ends_of(num, phone_world, i + 1) : 0;
+    }
+    return ends;
+}
+
 // Asked for only where the number alone does not tell.
 static enum phone_saying words_say(struct view *v, const struct number *num)
 {
@@ -352,7 +386,7 @@ static enum phone_saying words_say(struct view *v, const struct number *num)
 // 415-555-0132 and the like, from group `from` on.
 static bool is_north_american(const struct number *num, size_t k, size_t from)
 {
-    return has_lens(num, k, from, "334");
+    return lens(num, k, from) == 0x334;
 }
 
 static unsigned judge_world(const struct number *num, size_t k, size_t len)
@@ -436,11 +470,11 @@ static bool is_national(const struct number *num, size_t k, size_t len)
         return false;
     if (num->bracket || (trunk && g[0].len == 1 && g[1].mark == '('))
         return (!num->bracket || (g[0].len >= 2 && g[0].len <= 5)) && g[k - 1].len >= 2;
-    if (has_lens(num, k, 0, "2322") || has_lens(num, k, 0, "3222") ||
-        has_lens(num, k, 0, "344") || (trunk && has_lens(num, k, 0, "13322")))
+    if (lens(num, k, 0) == 0x2322 || lens(num, k, 0) == 0x3222 ||
+        lens(num, k, 0) == 0x344 || (trunk && lens(num, k, 0) == 0x13322))
         return true;
-    if (num->digits[0] != '0' || g[0].len < 2 || has_lens(num, k, 0, "324") ||
-        has_lens(num, k, 0, "333") || has_lens(num, k, 0, "64") || is_fraction(num, k))
+    if (num->digits[0] != '0' || g[0].len < 2 || lens(num, k, 0) == 0x324 ||
+        lens(num, k, 0) == 0x333 || lens(num, k, 0) == 0x64 || is_fraction(num, k))
         return false;
     for (size_t i = 1; i < k; i++)
         if (g[i].len < 2)
@@ -484,7 +518,7 @@ static unsigned judge(struct view *v, struct number *num, size_t k, size_t len)
 
     if (num->plus)
         return judge_world(num, k, len);
-    bool in_region = plan && phone_valid_in(plan, num->digits, len);
+    bool in_region = num->in_region >> (k - 1) & 1;
     if ((len < PHONE_DIGITS_MIN && !in_region) || is_date(num, k) || is_address(num, k))
         return 0;
     if (in_region)
@@ -524,6 +558,7 @@ bool phone_at(struct view *v, size_t at, struct match *out)
         !begins_well(v, &num))
         return false;
     out->score = 0;
+    num.in_region = v->plan && !num.plus ? ends_in(&num, v->plan) : 0;
     size_t len = num.len;  // of the groups that are left
     for (size_t k = num.n; k > 0 && len >= v->phone_digits_min && out->score < SURE_SHAPE;
          len -= num.of[--k].len) {

@@ -21,6 +21,7 @@ struct kept {
     uint64_t starts;             // where a match may begin: with a word, or with a mark
     uint64_t blank;
     uint64_t anchored[ANCHORS];  // where one with that anchor may begin, if it is one of `starts`
+    unsigned seen;               // enum redact_anchor: of which there is any
 };
 
 struct pass {
@@ -94,7 +95,10 @@ static size_t piece_start(struct pass *p, size_t at, size_t most)
 
 static void mark(struct pass *p, size_t base, uint64_t bits, enum redact_anchor anchor)
 {
-    kept_of(p, base)->anchored[__builtin_ctz(anchor)] |= bits;
+    struct kept *kept = kept_of(p, base);
+
+    kept->anchored[__builtin_ctz(anchor)] |= bits;
+    kept->seen |= anchor;
 }
 
 // The place at `at`, and all in [from, to): no more than REACH_BLOCKS back.
@@ -242,23 +246,30 @@ static void see_digits(struct pass *p, size_t base, const struct block *b,
 {
     uint64_t near = earlier(b->digit, behind->digit, 1) | earlier(b->digit, behind->digit, 2) |
                     earlier(b->digit, behind->digit, 3);
-    uint64_t starts = kept_of(p, base)->starts, marks = b->dash | b->dot;
-    uint64_t rest = later(marks, before->dash | before->dot, 1) & later(b->digit, before->digit, 2);
-    uint64_t numbers = (b->digit & ~rest) | (near & ~b->alnum & ~b->dash & ~b->colon);
-    uint64_t words = b->alnum & ~b->digit & (near | long_words(b, behind));
+    uint64_t marks = b->dash | b->dot, rest = later(marks, before->dash | before->dot, 1) &
+                                              later(b->digit, before->digit, 2);
+    uint64_t starts = b->alnum & ~later(b->alnum, before->alnum, 1);
+    uint64_t numbers = (starts & b->digit & ~rest) | (near & b->group & ~marks);
+    uint64_t words = starts & ~b->digit & (near | long_words(b, behind));
+    uint64_t found = rows(b, behind, numbers, p->digits_min) |
+                     with_digits(b, behind, words, p->digits_min);
 
-    mark(p, base, rows(b, behind, starts & numbers, p->digits_min) |
-                  with_digits(b, behind, starts & words, p->digits_min), ANCHOR_DIGITS);
+    if (found) {
+        mark(p, base, found, ANCHOR_DIGITS);
+        kept_of(p, base)->starts |= found;
+    }
 }
 
 // ---- the pass
 
-// Tells of the places of the block at `base`, and forgets it.
+// Tells of the places of the block at `base`, and forgets them.
 static void tell(struct pass *p, size_t base)
 {
     struct kept *kept = kept_of(p, base);
     uint64_t any = 0;
 
+    if (!kept->seen)
+        return;
     for (unsigned i = 0; i < ANCHORS; i++)
         any |= kept->anchored[i];
     for (any &= kept->starts; any;) {
@@ -268,7 +279,8 @@ static void tell(struct pass *p, size_t base)
         if (base + at < p->text.len)
             p->tell(p->user, base + at, anchors);
     }
-    *kept = (struct kept){.starts = 0};
+    memset(kept->anchored, 0, sizeof(kept->anchored));
+    kept->seen = 0;
 }
 
 // The block at `base`, b[0], and the ones before it.
@@ -288,9 +300,9 @@ static void see(struct pass *p, size_t base, const struct block *b, struct runs 
                       later(b->dash, before->dash, 4);
     struct kept *kept = kept_of(p, base);
 
-    kept->starts = (b->alnum & ~later(b->alnum, before->alnum, 1)) | b->wide | b->bracket |
+    kept->starts = (b->alnum & ~later(b->alnum, before->alnum, 1)) | b->wide |
                    b->colon | (b->run & ~b->alnum);
-    kept->blank = b->blank | b->control;
+    kept->blank = b->blank;
     if (b->at)
         see_at(p, base, b->at);
     if (b->colon)

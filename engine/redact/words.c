@@ -77,9 +77,12 @@ static size_t stretch_start(const struct view *v, size_t at, const struct stretc
 {
     const char *text = v->ptr;
     size_t i = at, nearest = at;  // the value, or a number in front of it that shares its words
+    uint64_t stop = s->of.digit;
 
+    if (memchr(text + s->base, '\n', at - s->base))
+        stop |= s->of.blank;
     for (;;) {
-        uint64_t stops = (s->of.digit | s->of.control) & bits_below(i - s->base);
+        uint64_t stops = stop & bits_below(i - s->base);
         if (!stops)
             return s->base;
         i = s->base + BLOCK_BYTES - (size_t)__builtin_clzll(stops);
