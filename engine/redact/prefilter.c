@@ -18,11 +18,14 @@ _Static_assert(REACH_BLOCKS + 1 < KEPT, "what is told of is kept");
 
 // Of a block, a bit each byte.
 struct kept {
-    uint64_t starts;             // where a match may begin: with a word, or with a mark
+    uint64_t starts;   // where a match may begin: with a word, or with a mark
     uint64_t blank;
-    uint64_t anchored[ANCHORS];  // where one with that anchor may begin, if it is one of `starts`
-    unsigned seen;               // enum redact_anchor: of which there is any
+    uint64_t digit;
+    uint64_t runs;     // where RUN_BYTES of a run end
+    uint64_t places;   // of `starts`, those that have an anchor
+    unsigned char anchors[BLOCK_BYTES];  // of these
 };
+_Static_assert(ANCHORS <= 8, "a byte has a bit for each anchor");
 
 struct pass {
     struct slice text;
@@ -97,8 +100,10 @@ static void mark(struct pass *p, size_t base, uint64_t bits, enum redact_anchor 
 {
     struct kept *kept = kept_of(p, base);
 
-    kept->anchored[__builtin_ctz(anchor)] |= bits;
-    kept->seen |= anchor;
+    bits &= kept->starts;
+    kept->places |= bits;
+    while (bits)
+        kept->anchors[take_bit(&bits)] |= (unsigned char)anchor;
 }
 
 // The place at `at`, and all in [from, to): no more than REACH_BLOCKS back.
@@ -250,14 +255,14 @@ static void see_digits(struct pass *p, size_t base, const struct block *b,
                                               later(b->digit, before->digit, 2);
     uint64_t starts = b->alnum & ~later(b->alnum, before->alnum, 1);
     uint64_t numbers = (starts & b->digit & ~rest) | (near & b->group & ~marks);
-    uint64_t words = starts & ~b->digit & (near | long_words(b, behind));
-    uint64_t found = rows(b, behind, numbers, p->digits_min) |
-                     with_digits(b, behind, words, p->digits_min);
+    struct kept *kept = kept_of(p, base);
 
-    if (found) {
-        mark(p, base, found, ANCHOR_DIGITS);
-        kept_of(p, base)->starts |= found;
-    }
+    if (kept->runs | kept_of(p, base + BLOCK_BYTES)->runs)
+        near |= long_words(b, behind);
+    uint64_t found = rows(b, behind, numbers, p->digits_min) |
+                     with_digits(b, behind, starts & ~b->digit & near, p->digits_min);
+    kept->starts |= found;
+    mark(p, base, found, ANCHOR_DIGITS);
 }
 
 // ---- the pass
@@ -265,22 +270,16 @@ static void see_digits(struct pass *p, size_t base, const struct block *b,
 // Tells of the places of the block at `base`, and forgets them.
 static void tell(struct pass *p, size_t base)
 {
-    struct kept *kept = kept_of(p, base);
-    uint64_t any = 0;
+    struct kept *kept = kept_of(p, base), *behind = kept_of(p, base + BLOCK_BYTES);
 
-    if (!kept->seen)
-        return;
-    for (unsigned i = 0; i < ANCHORS; i++)
-        any |= kept->anchored[i];
-    for (any &= kept->starts; any;) {
-        unsigned at = take_bit(&any), anchors = 0;
-        for (unsigned i = 0; i < ANCHORS; i++)
-            anchors |= (unsigned)(kept->anchored[i] >> at & 1) << i;
-        if (base + at < p->text.len)
-            p->tell(p->user, base + at, anchors);
+    while (kept->places) {
+        unsigned i = take_bit(&kept->places);
+        struct place place = {base + i, kept->anchors[i],
+                              earlier(kept->digit, behind->digit, i)};
+        kept->anchors[i] = 0;
+        if (place.at < p->text.len)
+            p->tell(p->user, &place);
     }
-    memset(kept->anchored, 0, sizeof(kept->anchored));
-    kept->seen = 0;
 }
 
 // The block at `base`, b[0], and the ones before it.
@@ -303,6 +302,8 @@ static void see(struct pass *p, size_t base, const struct block *b, struct runs 
     kept->starts = (b->alnum & ~later(b->alnum, before->alnum, 1)) | b->wide |
                    b->colon | (b->run & ~b->alnum);
     kept->blank = b->blank;
+    kept->digit = b->digit;
+    kept->runs = ends;
     if (b->at)
         see_at(p, base, b->at);
     if (b->colon)

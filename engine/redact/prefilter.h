@@ -9,9 +9,14 @@
 #include "redact/classify.h"
 #include "redact/recognise.h"
 
-// Told of a place and which anchors (enum redact_anchor, a bit each) were seen: of every place that
-// has one, of some that have none, once each and in order.
-typedef void place_fn(void *user, size_t at, unsigned anchors);
+struct place {
+    size_t at;
+    unsigned anchors;  // enum redact_anchor, a bit each: those that were seen
+    uint64_t digits;   // which of the 64 bytes from there on are digits
+};
+
+// Told of every place that has an anchor, and of some that have none, once each and in order.
+typedef void place_fn(void *user, const struct place *place);
 
 // digits_min: how many make ANCHOR_DIGITS, six or fewer.
 void prefilter(enum classify_level level, struct slice text, unsigned digits_min, place_fn *tell,

@@ -443,18 +443,22 @@ static int settle(struct scan *s, struct redact_spans *out, size_t *settled)
 
 // ---- scanning
 
-static void ask_place(void *user, size_t at, unsigned anchors)
+static void ask_place(void *user, const struct place *place)
 {
     struct scan *s = user;
 
-    if (at >= s->from && at < s->tail && !s->failed)
-        ask(s, at, anchors);
+    if (place->at < s->from || place->at >= s->tail || s->failed)
+        return;
+    s->view.near = place->at;
+    s->view.digits = place->digits;
+    ask(s, place->at, place->anchors);
 }
 
 static void find(struct scan *s)
 {
     prefilter((enum classify_level)s->view.level, slice_of(s->view.ptr, s->view.len),
               s->r->digits_min, ask_place, s);
+    s->view.digits = UINT64_MAX;  // tells of nothing
     for (size_t at = s->tail > s->from ? s->tail : s->from; at < s->view.len && !s->failed; at++)
         ask(s, at, ALL_ANCHORS);
     if (!s->failed && s->own)
@@ -488,7 +492,7 @@ int redact_scan_open(const struct redactor *r, struct slice text, size_t from, b
         return code;
     s.view = (struct view){
         .ptr = s.folded.text.ptr, .len = s.folded.text.len, .open = !at_end, .plan = r->plan,
-        .phone_digits_min = r->digits_min, .words = &r->words, .level = classify_best(),
+        .phone_digits_min = r->digits_min, .words = &r->words, .level = classify_best(), .digits = UINT64_MAX,
     };
     s.from = fold_find(&s.folded, from);
     BUG_ON(s.from > s.view.len);

@@ -37,6 +37,8 @@ struct view {
     const struct vocabulary *words;
     struct heard heard;  // kept, as several ask about one place
     unsigned level;      // enum classify_level
+    size_t near;         // which of the 64 bytes from there on are digits, a bit each; all of them:
+    uint64_t digits;     // it was not looked
 };
 
 struct match {
@@ -111,6 +113,18 @@ static inline size_t view_run(struct view *v, size_t i, unsigned classes, size_t
     if (i >= v->len && i - from < most)
         v->hit |= v->open;
     return i;
+}
+
+// How many digits are at i, up to `most`.
+static inline size_t view_digits(struct view *v, size_t i, size_t most)
+{
+    size_t from = i - v->near;
+    uint64_t others = from < 64 ? ~(v->digits >> from) << from : 0;
+
+    if (!others)
+        return view_run(v, i, IS_DIGIT, most) - i;
+    size_t n = (size_t)__builtin_ctzll(others) - from;
+    return n < most ? n : most;
 }
 
 // Whether a letter, digit or underscore begins at i.

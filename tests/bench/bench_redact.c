@@ -124,9 +124,9 @@ static void scan_ours(void *with, struct slice text)
     redact_spans_release(&found);
 }
 
-static void tell_none(void *user, size_t at, unsigned anchor)
+static void tell_none(void *user, const struct place *place)
 {
-    *(size_t *)user += at + anchor;
+    *(size_t *)user += place->at + place->anchors;
 }
 
 static void scan_places(void *with, struct slice text)

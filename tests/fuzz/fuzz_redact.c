@@ -15,11 +15,11 @@ static const struct redact_rules rules = {
     .kinds = REDACT_KINDS_ALL, .own = &own, .n_own = 1, .region = "US",
 };
 
-static void add_place(void *user, size_t at, unsigned anchor)
+static void add_place(void *user, const struct place *place)
 {
     uint64_t *sum = user;
 
-    *sum = (*sum ^ (at * 131 + anchor)) * UINT64_C(0x100000001B3);
+    *sum = (*sum ^ (place->at * 131 + place->anchors + place->digits)) * UINT64_C(0x100000001B3);
 }
 
 static void check_levels(struct slice text)
