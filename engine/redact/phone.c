@@ -14,6 +14,7 @@
 #include <string.h>
 
 enum { DIGITS_MIN = 7, DIGITS_MAX = 20, INTERNATIONAL_MAX = 15 };
+enum { COPY_BYTES = 24 };  // of a group, and what is behind it
 enum { GROUPS_MAX = 8, EXTENSION_MAX = 7, ALONE_BYTES = 64 };
 
 // How sure it is, of 100; REDACT_SCORE_MIN is what counts.
@@ -34,7 +35,7 @@ struct group {
 };
 
 struct number {
-    char digits[DIGITS_MAX];
+    char digits[DIGITS_MAX + COPY_BYTES];
     struct group of[GROUPS_MAX];
     size_t n;       // groups
     size_t len;     // digits
@@ -122,13 +123,17 @@ static bool read_number(struct view *v, size_t at, struct number *num)
         }
     }
     for (uint32_t lens = 0; num->n < GROUPS_MAX; num->n++) {
-        size_t end = view_run(v, i, IS_DIGIT, DIGITS_MAX + 1), len = end - i;
+        size_t len = view_digits(v, i, DIGITS_MAX + 1), end = i + len;
         if (len == 0)
             return false;
         if (num->len + len > DIGITS_MAX)  // the row is cut in front of this group
             return num->n > 0;
-        for (; i < end; i++)
-            num->digits[num->len++] = v->ptr[i];
+        if (v->len - i >= COPY_BYTES)
+            memcpy(num->digits + num->len, v->ptr + i, COPY_BYTES);
+        else
+            memcpy(num->digits + num->len, v->ptr + i, len);
+        num->len += len;
+        i = end;
         lens = lens << 4 | (uint32_t)(len < 15 ? len : 15);
         num->of[num->n] = (struct group){.end = end, .len = (unsigned char)len, .mark = mark,
                                          .digits = (unsigned char)num->len, .lens = lens};
@@ -270,6 +275,20 @@ static bool is_rest(struct view *v, size_t at)
            is_digit(view_before(v, at - 1));
 }
 
+// What can be told before it is read.
+static bool may_begin(struct view *v, size_t at)
+{
+    int c = view_before(v, at);
+
+    if (c == VIEW_END || c == ' ' || view_at(v, at + (view_at(v, at) == '(')) == '+')
+        return true;
+    if (c == '+' || c == '$' || c == '%' || c == '@' || c == '\\' || c == '&' || is_rest(v, at))
+        return false;
+    if (at > 1 && view_before(v, at - 1) == 0xc2 && (c == 0xa3 || c == 0xa5))  // £ ¥
+        return false;
+    return at <= 2 || view_before(v, at - 1) != 0x82 || c != 0xac;  // €
+}
+
 static bool begins_well(struct view *v, struct number *num)
 {
     int c = view_before(v, num->start);
@@ -277,12 +296,6 @@ static bool begins_well(struct view *v, struct number *num)
 
     if (num->plus)
         return true;
-    if (c == '+' || c == '$' || c == '%' || c == '@' || c == '\\' || c == '&')
-        return false;
-    if (i > 1 && view_before(v, i - 1) == 0xc2 && (c == 0xa3 || c == 0xa5))  // £ ¥
-        return false;
-    if (i > 2 && view_before(v, i - 1) == 0x82 && c == 0xac)  // €
-        return false;
     if (c == '-' || c == '.' || c == '/' || c == ',' || c == ':' || c == '(') {
         if (is_digit(view_before(v, i - 1)))  // but "415-555-0132/415-555-0133"
             return c == '/' && num->n >= 3;
@@ -550,16 +563,26 @@ static bool is_closed(const struct number *num, size_t k)
     return !open;
 }
 
+// Behind another number, with nothing but blanks between all groups: then several of them are none,
+// but for what the region knows and what is dialled abroad.
+static bool is_row(const struct number *num)
+{
+    return num->follows && !num->bracket && !num->in_region && num->digits[0] != '0' &&
+           all_marked(num, num->n, ' ') && !(num->n >= 4 && is_north_american(num, 4, 1));
+}
+
 bool phone_at(struct view *v, size_t at, struct match *out)
 {
     struct number num;
 
-    if (is_rest(v, at) || !read_number(v, at, &num) || num.len < v->phone_digits_min ||
+    if (!may_begin(v, at) || !read_number(v, at, &num) || num.len < v->phone_digits_min ||
         !begins_well(v, &num))
         return false;
     out->score = 0;
     num.in_region = v->plan && !num.plus ? ends_in(&num, v->plan) : 0;
-    size_t len = num.len;  // of the groups that are left
+    if (is_row(&num))
+        num.n = 1;
+    size_t len = num.of[num.n - 1].digits;  // of the groups that are left
     for (size_t k = num.n; k > 0 && len >= v->phone_digits_min && out->score < SURE_SHAPE;
          len -= num.of[--k].len) {
         size_t last = num.of[k - 1].end, end;
@@ -569,7 +592,7 @@ bool phone_at(struct view *v, size_t at, struct match *out)
         bool another = k >= 3 && k < num.n && num.of[k].mark == '/';
         if ((k < num.n && view_at(v, last) != ' ' && !another) || !is_closed(&num, k))
             continue;
-        end = after_extension(v, last);
+        end = k == num.n ? after_extension(v, last) : last;
         if (end == last && !another && !ends_well(v, &num, last, k == 1))
             continue;
         score = judge(v, &num, k, len);
