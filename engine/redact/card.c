@@ -5,7 +5,7 @@
 
 // Hardly any card has twelve digits; other ids that are written like cards do.
 enum { SURE = 85, SURE_SHORT = 55 };
-enum { DIGITS_MAX = 19, GROUP_FIRST = 4, GROUP_MIN = 3, GROUP_MAX = 7, LAST_GROUP_MIN = 2 };
+enum { DIGITS_MIN = 12, DIGITS_MAX = 19, GROUP_FIRST = 4, GROUP_MIN = 3, GROUP_MAX = 7, LAST_GROUP_MIN = 2 };
 
 // Prefixes of issuers, six digits from..to, and lengths a bit each: ISO/IEC 7812 ranges as listed
 // in Wikipedia, "Payment card number" (2026-10), CC BY-SA.
@@ -33,35 +33,26 @@ static const struct {
     {979200, 979289, L(16)},                          // Troy
 };
 
-static bool is_brand(const uint8_t *digits, unsigned n)
+// The lengths of cards that begin so.
+static uint32_t lengths_of(const uint8_t *digits)
 {
-    uint32_t prefix = 0;
+    uint32_t prefix = 0, lengths = 0;
 
     for (unsigned i = 0; i < 6; i++)
         prefix = 10 * prefix + digits[i];
     for (size_t i = 0; i < sizeof(brands) / sizeof(brands[0]); i++)
-        if (prefix >= brands[i].from && prefix <= brands[i].to && brands[i].lengths & L(n))
-            return true;
-    return false;
+        lengths |= prefix >= brands[i].from && prefix <= brands[i].to ? brands[i].lengths : 0;
+    return lengths;
 }
 
-// The sums of Luhn's check, as digits come: the second digit from the end counts twice, and so
-// on; so one sum for each of the two ways that it may fall.
-struct luhn {
-    unsigned sums[2];  // of numbers with an even and an odd count of digits
-};
-
-static void luhn_add(struct luhn *l, unsigned at, unsigned digit)
+static bool is_luhn(const uint8_t *digits, unsigned n)
 {
-    static const unsigned char twice[] = {0, 2, 4, 6, 8, 1, 3, 5, 7, 9};
+    static const uint8_t twice[] = {0, 2, 4, 6, 8, 1, 3, 5, 7, 9};
+    unsigned sum = 0;
 
-    l->sums[at % 2] += twice[digit];
-    l->sums[1 - at % 2] += digit;
-}
-
-static bool luhn_holds(const struct luhn *l, unsigned n)
-{
-    return l->sums[n % 2] % 10 == 0;
+    for (unsigned i = 0; i < n; i++)
+        sum += (n - i) % 2 ? digits[i] : twice[digits[i]];
+    return sum % 10 == 0;
 }
 
 // Whether the number stops at i: no letter or digit follows, no decimals, no further group.
@@ -94,12 +85,46 @@ static bool is_row(const uint8_t *digits, unsigned n)
     return step != 0;
 }
 
+// Groups as far as they may be those of a card.
+struct groups {
+    struct {
+        size_t end;
+        unsigned digits, len;  // up to its end; its own
+    } of[DIGITS_MAX];
+    size_t n;
+    int separator;
+};
+
+static void read_groups(struct view *v, size_t at, struct groups *g)
+{
+    unsigned digits = 0;
+
+    g->n = 0;
+    g->separator = 0;
+    for (size_t i = at;; i++) {
+        unsigned len = (unsigned)view_digits(v, i, DIGITS_MAX + 1);
+        digits += len;
+        if (len == 0 || digits > DIGITS_MAX)
+            return;
+        i += len;
+        g->of[g->n].end = i;
+        g->of[g->n].digits = digits;
+        g->of[g->n++].len = len;
+        int c = view_at(v, i);
+        bool goes_on = (c == ' ' || c == '-') && (!g->separator || c == g->separator) &&
+                       len >= (g->separator ? GROUP_MIN : GROUP_FIRST) &&
+                       len <= (g->separator ? GROUP_MAX : GROUP_FIRST);
+        if (!goes_on)
+            return;
+        g->separator = c;
+    }
+}
+
 bool card_at(struct view *v, size_t at, struct match *out)
 {
     uint8_t digits[DIGITS_MAX];
-    struct luhn luhn = {{0}};
-    unsigned n = 0, group = 0;
-    int separator = 0, before = view_before(v, at);
+    struct groups g;
+    int before = view_before(v, at);
 
     out->end = 0;
     if (before == '+')  // a telephone number
@@ -107,27 +132,21 @@ bool card_at(struct view *v, size_t at, struct match *out)
     if ((before == '-' || before == '.' || before == ',') && at > 1 &&
         is_digit(view_before(v, at - 1)))
         return false;
-    for (size_t i = at;; i++) {
-        int c = view_at(v, i);
-        if (is_digit(c)) {
-            if (n == DIGITS_MAX)
-                break;
-            digits[n] = (uint8_t)(c - '0');
-            luhn_add(&luhn, n, digits[n]);
-            n++, group++;
-            continue;
-        }
-        bool whole = group == n || group >= LAST_GROUP_MIN;
-        if (n >= 12 && whole && luhn_holds(&luhn, n) && is_brand(digits, n) &&
-            (group == n || !is_row(digits, n)) && stops(v, i, separator))
-            *out = (struct match){.end = i, .score = n == 12 ? SURE_SHORT : SURE};
-        bool goes_on = (c == ' ' || c == '-') && (!separator || c == separator) &&
-                       group >= (separator ? GROUP_MIN : GROUP_FIRST) &&
-                       group <= (separator ? GROUP_MAX : GROUP_FIRST);
-        if (!goes_on)
-            break;
-        separator = c;
-        group = 0;
+    read_groups(v, at, &g);
+    if (g.n == 0 || g.of[g.n - 1].digits < DIGITS_MIN)
+        return false;
+    for (size_t i = at, n = 0; i < g.of[g.n - 1].end; i++)
+        if (is_digit((unsigned char)v->ptr[i]))
+            digits[n++] = (uint8_t)(v->ptr[i] - '0');
+    uint32_t lengths = lengths_of(digits);
+    for (size_t k = 0; k < g.n; k++) {
+        unsigned n = g.of[k].digits;
+        bool fits = lengths & L(n) && (k == 0 || g.of[k].len >= LAST_GROUP_MIN);
+        int separator = k == 0 ? 0 : g.separator;
+        if (fits && is_luhn(digits, n) && (k == 0 || !is_row(digits, n)) &&
+            stops(v, g.of[k].end, separator))
+            *out = (struct match){.end = g.of[k].end,
+                                  .score = n == DIGITS_MIN ? SURE_SHORT : SURE};
     }
     return out->end != 0;
 }

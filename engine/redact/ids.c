@@ -193,27 +193,38 @@ static bool read_shape(struct view *v, size_t at, const char *shape, char *id, i
     size_t n = 0, i = at;
 
     *separator = 0;
-    for (; *shape; shape++) {
+    for (; *shape; shape++, i++) {
         int c = view_at(v, i);
 
-        if (*shape == '_') {
+        switch (*shape) {
+        case 'd':
+            if (!is_digit(c))
+                return false;
+            break;
+        case 'A':
+            if (!is_letter(c))
+                return false;
+            break;
+        case 'x':
+            if (!is_alnum(c))
+                return false;
+            break;
+        case 's':
+            if (c != '+' && c != '-' && !is_letter(c))
+                return false;
+            break;
+        case '_':
             if (*separator == 0 && is_separator(c))
                 *separator = c;
             if (*separator == 0 || c != *separator)
                 return false;
-            i++;
+            continue;
+        default:
+            if (c != *shape)
+                return false;
             continue;
         }
-        bool fits = *shape == 'd'   ? is_digit(c)
-                    : *shape == 'A' ? is_letter(c)
-                    : *shape == 'x' ? is_alnum(c)
-                    : *shape == 's' ? c == '+' || c == '-' || is_letter(c)
-                                    : c == *shape;
-        if (!fits)
-            return false;
-        if (*shape == 'd' || *shape == 'A' || *shape == 'x' || *shape == 's')
-            id[n++] = (char)(is_letter(c) ? c & ~('a' - 'A') : c);
-        i++;
+        id[n++] = (char)(is_letter(c) ? c & ~('a' - 'A') : c);
     }
     id[n] = 0;
     *end = i;
@@ -361,16 +372,6 @@ static void index_digits(struct ids_index *x, const char *shape, size_t digits, 
             x->third[next][i] |= bit;
 }
 
-// How many digits stand at i, as far as the index counts.
-static size_t count_digits(struct view *v, size_t i)
-{
-    size_t n = 0;
-
-    while (n < IDS_NEXT_DIGITS && is_digit(view_at(v, i + n)))
-        n++;
-    return n;
-}
-
 void ids_index_init(struct ids_index *x, uint64_t kinds)
 {
     *x = (struct ids_index){.run = 0};
@@ -405,33 +406,31 @@ static uint64_t which_digits(const struct ids_index *x, struct view *v, size_t a
 
     if (!which || !(is_separator(behind) || behind == '+'))
         return alone;
-    size_t next = count_digits(v, at + digits + 1), end = at + digits + 1 + next;
+    size_t next = view_digits(v, at + digits + 1, IDS_NEXT_DIGITS), end = at + digits + 1 + next;
     which &= x->digits[digits][next];
     if (which)
-        which &= x->third[next][is_separator(view_at(v, end)) ? count_digits(v, end + 1) : 0];
+        which &= x->third[next][is_separator(view_at(v, end)) ? view_digits(v, end + 1, IDS_NEXT_DIGITS) : 0];
     return alone | which;
 }
 
 uint64_t ids_which(const struct ids_index *x, struct view *v, size_t at)
 {
-    size_t digits = 0, letters = 0, run = 0;
+    size_t digits, letters, run;
 
     if (is_rest(v, at))
         return 0;
     if (is_digit(view_at(v, at))) {
-        while (digits <= IDS_DIGITS && is_digit(view_at(v, at + digits)))
-            digits++;
+        digits = view_digits(v, at, IDS_DIGITS + 1);
         return digits <= IDS_DIGITS ? which_digits(x, v, at, digits) : 0;
     }
-    while (letters <= IDS_LETTERS && is_letter(view_at(v, at + letters)))
-        letters++;
+    letters = view_run(v, at, IS_LETTER, IDS_LETTERS + 1) - at;
     if (letters <= IDS_LETTERS) {
         int behind = view_at(v, at + letters);
         bool separated = letters == 1 ? behind == '-' : is_separator(behind);
-        return x->letters[letters][count_digits(v, at + letters + (separated ? 1 : 0))];
+        size_t next = at + letters + (separated ? 1 : 0);
+        return x->letters[letters][view_digits(v, next, IDS_NEXT_DIGITS)];
     }
-    while (run <= IDS_LETTERS_RUN && is_alnum(view_at(v, at + run)))
-        run++;
+    run = view_run(v, at, IS_ALNUM, IDS_LETTERS_RUN + 1) - at;
     return run == IDS_LETTERS_RUN ? x->run : 0;
 }
 

@@ -175,8 +175,10 @@ static struct word said_at(const struct view *v, size_t i, size_t at)
     unsigned e = words->first[key_of(v->ptr[i], v->ptr[i + 1])];
     uint32_t bytes = 0;
 
-    if (e)
-        memcpy(&bytes, v->ptr + i, v->len - i < sizeof(bytes) ? v->len - i : sizeof(bytes));
+    if (v->len - i >= sizeof(bytes))
+        memcpy(&bytes, v->ptr + i, sizeof(bytes));
+    else
+        memcpy(&bytes, v->ptr + i, v->len - i);
     for (bytes |= SMALL_4; e; e = words->heads[e].next) {
         const struct word *w = &words->words[e];
         if ((bytes & words->heads[e].mask) != words->heads[e].head ||
