@@ -194,13 +194,19 @@ static bool read_shape(struct view *v, size_t at, const char *shape, char *id, i
 
     *separator = 0;
     for (; *shape; shape++, i++) {
-        int c = view_at(v, i);
-
-        switch (*shape) {
-        case 'd':
-            if (!is_digit(c))
+        if (*shape == 'd') {
+            size_t len = 1;
+            while (shape[1] == 'd')
+                shape++, len++;
+            if (view_digits(v, i, len) < len)
                 return false;
-            break;
+            for (; len > 1; len--)
+                id[n++] = v->ptr[i++];
+            id[n++] = v->ptr[i];
+            continue;
+        }
+        int c = view_at(v, i);
+        switch (*shape) {
         case 'A':
             if (!is_letter(c))
                 return false;

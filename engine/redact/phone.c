@@ -103,6 +103,15 @@ static size_t read_gap(struct view *v, size_t i, bool *open, char *mark)
     return is_digit(view_at(v, i)) ? i - from : 0;
 }
 
+// Copies the digits of a group, and what is behind them where it is there: that is quicker.
+static void copy_digits(char *out, const struct view *v, size_t i, size_t len)
+{
+    if (v->len - i >= COPY_BYTES)
+        memcpy(out, v->ptr + i, COPY_BYTES);
+    for (size_t k = 0; k < len && v->len - i < COPY_BYTES; k++)
+        out[k] = v->ptr[i + k];
+}
+
 // Reads what begins at `at`; false if no digit is where one should be.
 static bool read_number(struct view *v, size_t at, struct number *num)
 {
@@ -128,10 +137,7 @@ static bool read_number(struct view *v, size_t at, struct number *num)
             return false;
         if (num->len + len > DIGITS_MAX)  // the row is cut in front of this group
             return num->n > 0;
-        if (v->len - i >= COPY_BYTES)
-            memcpy(num->digits + num->len, v->ptr + i, COPY_BYTES);
-        else
-            memcpy(num->digits + num->len, v->ptr + i, len);
+        copy_digits(num->digits + num->len, v, i, len);
         num->len += len;
         i = end;
         lens = lens << 4 | (uint32_t)(len < 15 ? len : 15);

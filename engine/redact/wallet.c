@@ -4,8 +4,7 @@
 // 350), Ethereum (EIP-55; in one case there is no checksum).
 #include "redact/keccak.h"
 #include "redact/recognise.h"
-
-#include <sodium.h>
+#include "redact/sha256.h"
 
 enum { BASE58_MAX = 112, BECH32_MAX = 90, PAYLOAD_MAX = 82, CHECKSUM_BYTES = 4 };
 // 58^5 is less than 2^32; and so many limbs of 32 bits have more bytes than PAYLOAD_MAX.
@@ -71,15 +70,15 @@ static bool is_known(const uint8_t *bytes, size_t len)
     return len == 82 && bytes[0] == 0x04;  // xpub, xprv and their like
 }
 
-static bool is_base58check(const char *text, size_t n)
+static bool is_base58check(const struct view *v, size_t at, size_t n)
 {
-    uint8_t bytes[PAYLOAD_MAX], hash[crypto_hash_sha256_BYTES];
-    size_t len = base58_decode(text, n, bytes);
+    uint8_t bytes[PAYLOAD_MAX], hash[SHA256_BYTES];
+    size_t len = base58_decode(v->ptr + at, n, bytes);
 
     if (len <= CHECKSUM_BYTES || !is_known(bytes, len))
         return false;
-    crypto_hash_sha256(hash, bytes, len - CHECKSUM_BYTES);
-    crypto_hash_sha256(hash, hash, sizeof(hash));
+    sha256_short(v->sha256, bytes, len - CHECKSUM_BYTES, hash);
+    sha256_short(v->sha256, hash, sizeof(hash), hash);
     return memcmp(hash, bytes + len - CHECKSUM_BYTES, CHECKSUM_BYTES) == 0;
 }
 
@@ -88,7 +87,7 @@ static bool base58_at(struct view *v, size_t at, struct match *out)
     size_t end = view_run(v, at, IS_BASE58, BASE58_MAX);
 
     *out = (struct match){.end = end, .score = 95};
-    return end - at >= 26 && !view_word(v, end) && is_base58check(v->ptr + at, end - at);
+    return end - at >= 26 && !view_word(v, end) && is_base58check(v, at, end - at);
 }
 
 static uint32_t bech32_step(uint32_t sum, unsigned value)

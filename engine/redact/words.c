@@ -173,16 +173,16 @@ static struct word said_at(const struct view *v, size_t i, size_t at)
     const struct vocabulary *words = v->words;
     struct word all = {.phone = SAYS_NOTHING};
     unsigned e = words->first[key_of(v->ptr[i], v->ptr[i + 1])];
+    bool has_head = v->len - i >= sizeof(uint32_t);
     uint32_t bytes = 0;
 
-    if (v->len - i >= sizeof(bytes))
+    if (has_head)
         memcpy(&bytes, v->ptr + i, sizeof(bytes));
-    else
-        memcpy(&bytes, v->ptr + i, v->len - i);
     for (bytes |= SMALL_4; e; e = words->heads[e].next) {
         const struct word *w = &words->words[e];
-        if ((bytes & words->heads[e].mask) != words->heads[e].head ||
-            !stands(slice_of(v->ptr, v->len), i, at, w->text))
+        if (has_head && (bytes & words->heads[e].mask) != words->heads[e].head)
+            continue;
+        if (!stands(slice_of(v->ptr, v->len), i, at, w->text))
             continue;
         all.ids |= w->ids;
         all.phone = w->phone > all.phone ? w->phone : all.phone;
