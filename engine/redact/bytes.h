@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// bytes.h: what a byte is to the recognisers, as one table: dense text asks it of most bytes several
-// times. Constant data, any thread.
+// bytes.h: what a byte is to the recognisers, as one table: dense text asks it of most bytes
+// several times. Constant data, any thread.
 #ifndef REDACT_BYTES_H
 #define REDACT_BYTES_H
 

@@ -5,7 +5,8 @@
 
 // Hardly any card has twelve digits; other ids that are written like cards do.
 enum { SURE = 85, SURE_SHORT = 55 };
-enum { DIGITS_MIN = 12, DIGITS_MAX = 19, GROUP_FIRST = 4, GROUP_MIN = 3, GROUP_MAX = 7, LAST_GROUP_MIN = 2 };
+enum { DIGITS_MIN = 12, DIGITS_MAX = 19 };
+enum { GROUP_FIRST = 4, GROUP_MIN = 3, GROUP_MAX = 7, LAST_GROUP_MIN = 2 };
 
 // Prefixes of issuers, six digits from..to, and lengths a bit each: ISO/IEC 7812 ranges as listed
 // in Wikipedia, "Payment card number" (2026-10), CC BY-SA.

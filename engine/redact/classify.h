@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// classify.h: which of 64 bytes are of a class, a bit each, for as many blocks as are asked for. By
-// AVX-512, AVX2 or SSSE3 where the processor has them, else byte by byte: the same bits. Pure; any thread.
+// classify.h: which of 64 bytes are of a class, a bit each, for as many blocks as are asked for: by
+// AVX-512, AVX2 or SSSE3 where the processor has them, else byte by byte: the same bits. Pure; any
+// thread.
 #ifndef REDACT_CLASSIFY_H
 #define REDACT_CLASSIFY_H
 

@@ -414,8 +414,10 @@ static uint64_t which_digits(const struct ids_index *x, struct view *v, size_t a
         return alone;
     size_t next = view_digits(v, at + digits + 1, IDS_NEXT_DIGITS), end = at + digits + 1 + next;
     which &= x->digits[digits][next];
-    if (which)
-        which &= x->third[next][is_separator(view_at(v, end)) ? view_digits(v, end + 1, IDS_NEXT_DIGITS) : 0];
+    if (!which)
+        return alone;
+    bool third = is_separator(view_at(v, end));
+    which &= x->third[next][third ? view_digits(v, end + 1, IDS_NEXT_DIGITS) : 0];
     return alone | which;
 }
 

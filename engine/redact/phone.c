@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: MIT
 // phone.c: reads groups of digits and what stands between them, then asks what they could be.
 //
-//   read_number     the longest row of groups that could be one number
+//   number_read     the longest row of groups that could be one number (phone_number.h)
 //   ends_well       may it end after this group? If not, and blanks stand there, it may end earlier
 //   judge           international, by region, by shape, by words: how sure
 //
 // What can be told from the number alone is asked first, the words in front last.
 #include "redact/phone.h"
 
+#include "redact/phone_number.h"
 #include "redact/phone_plan.h"
 #include "redact/words.h"
 
 #include <string.h>
 
-enum { DIGITS_MIN = 7, DIGITS_MAX = 20, INTERNATIONAL_MAX = 15 };
-enum { COPY_BYTES = 24 };  // of a group, and what is behind it
-enum { GROUPS_MAX = 8, EXTENSION_MAX = 7, ALONE_BYTES = 64 };
+enum { DIGITS_MIN = 7, INTERNATIONAL_MAX = 15, EXTENSION_MAX = 7, ALONE_BYTES = 64 };
 
 // How sure it is, of 100; REDACT_SCORE_MIN is what counts.
 enum {
@@ -26,133 +25,6 @@ enum {
     SURE_LIKELY = 50,    // the shape alone, or valid and vague words
 };
 
-struct group {
-    size_t end;           // after it, in the text
-    unsigned char len;
-    unsigned char digits; // of it and of those before it
-    char mark;            // what stands in front: ' ', '-', '.', '/', '(' or ')'
-    uint32_t lens;        // the lengths of these groups, four bits each: 0x334 of 415-555-0132
-};
-
-struct number {
-    char digits[DIGITS_MAX + COPY_BYTES];
-    struct group of[GROUPS_MAX];
-    size_t n;       // groups
-    size_t len;     // digits
-    size_t start;   // its first byte
-    bool plus, bracket;
-    bool follows;   // digits stand right before it, or behind it, with a blank between
-    bool marked;    // '#' or '=' stands right before it
-    unsigned in_region;  // a bit a group: up to it, it is valid in the region that is configured
-};
-
-// ---- reading
-
-static size_t dash_at(struct view *v, size_t i)
-{
-    int c = view_at(v, i);
-
-    if (c == '-')
-        return 1;
-    if (c != 0xe2)
-        return 0;
-    c = view_at(v, i + 1);
-    int last = view_at(v, i + 2);
-    return (c == 0x80 && last >= 0x90 && last <= 0x95) || (c == 0x88 && last == 0x92) ? 3 : 0;
-}
-
-// The length of what stands between two groups; 0 if it is nothing that does. *open: within a
-// bracket, before and after.
-static size_t read_gap(struct view *v, size_t i, bool *open, char *mark)
-{
-    size_t from = i;
-    bool blank = false;
-
-    int c = view_at(v, i);
-    if ((c == ' ' || c == '-' || c == '.' || c == '/') && is_digit(view_at(v, i + 1))) {
-        *mark = (char)c;  // as nearly all have it
-        return 1;
-    }
-    *mark = 0;
-    if (c == ')') {
-        if (!*open)
-            return 0;
-        *open = false;
-        *mark = ')';
-        i++;
-    }
-    if (view_at(v, i) == ' ')
-        i++, blank = true;
-    size_t dash = dash_at(v, i);
-    c = view_at(v, i);
-    if (dash > 0 || c == '.' || c == '/') {
-        *mark = *mark ? *mark : dash > 0 ? '-' : (char)c;
-        i += dash > 0 ? dash : 1;
-        if (view_at(v, i) == ' ' && blank)
-            i++;
-    } else if (view_at(v, i) == ' ') {
-        i++, blank = true;
-    }
-    if (view_at(v, i) == '(' && !*open) {
-        *open = true;
-        *mark = *mark ? *mark : '(';
-        i++;
-    }
-    if (!*mark && blank)
-        *mark = ' ';
-    return is_digit(view_at(v, i)) ? i - from : 0;
-}
-
-// Copies the digits of a group, and what is behind them where it is there: that is quicker.
-static void copy_digits(char *out, const struct view *v, size_t i, size_t len)
-{
-    if (v->len - i >= COPY_BYTES)
-        memcpy(out, v->ptr + i, COPY_BYTES);
-    for (size_t k = 0; k < len && v->len - i < COPY_BYTES; k++)
-        out[k] = v->ptr[i + k];
-}
-
-// Reads what begins at `at`; false if no digit is where one should be.
-static bool read_number(struct view *v, size_t at, struct number *num)
-{
-    size_t i = at;
-    bool open = false;
-    char mark = 0;
-
-    num->n = num->len = 0;  // the arrays have no more than these say
-    num->start = at;
-    num->plus = num->bracket = num->follows = num->marked = false;
-    if (view_at(v, i) == '(')
-        open = num->bracket = true, i++;
-    if (view_at(v, i) == '+') {
-        num->plus = true, i++;
-        if (view_at(v, i) == ' ' || view_at(v, i) == '(') {
-            open |= view_at(v, i) == '(';
-            i++;
-        }
-    }
-    for (uint32_t lens = 0; num->n < GROUPS_MAX; num->n++) {
-        size_t len = view_digits(v, i, DIGITS_MAX + 1), end = i + len;
-        if (len == 0)
-            return false;
-        if (num->len + len > DIGITS_MAX)  // the row is cut in front of this group
-            return num->n > 0;
-        copy_digits(num->digits + num->len, v, i, len);
-        num->len += len;
-        i = end;
-        lens = lens << 4 | (uint32_t)(len < 15 ? len : 15);
-        num->of[num->n] = (struct group){.end = end, .len = (unsigned char)len, .mark = mark,
-                                         .digits = (unsigned char)num->len, .lens = lens};
-        size_t gap = read_gap(v, i, &open, &mark);
-        if (gap == 0) {
-            num->n++;
-            return true;
-        }
-        i += gap;
-    }
-    return true;
-}
-
 // ---- shapes, of the first k groups
 
 // The lengths from group `from` on, four bits each.
@@ -160,7 +32,7 @@ static uint32_t lens(const struct number *num, size_t k, size_t from)
 {
     uint32_t all = num->of[k - 1].lens;
 
-    return k - from < GROUPS_MAX ? all & ((UINT32_C(1) << 4 * (k - from)) - 1) : all;
+    return k - from < NUMBER_GROUPS_MAX ? all & ((UINT32_C(1) << 4 * (k - from)) - 1) : all;
 }
 
 static bool all_marked(const struct number *num, size_t k, char mark)
@@ -581,7 +453,7 @@ bool phone_at(struct view *v, size_t at, struct match *out)
 {
     struct number num;
 
-    if (!may_begin(v, at) || !read_number(v, at, &num) || num.len < v->phone_digits_min ||
+    if (!may_begin(v, at) || !number_read(v, at, &num) || num.len < v->phone_digits_min ||
         !begins_well(v, &num))
         return false;
     out->score = 0;

@@ -73,20 +73,6 @@ unsigned phone_digits_min(const char *region)
     return least;
 }
 
-bool phone_valid_in(const struct phone_plan *plan, const char *digits, size_t len)
-{
-    unsigned state = plan->abroad;
-
-    if (phone_accepts(plan->national, digits, len))
-        return true;
-    for (size_t i = 0; i + 1 < len && state; i++) {
-        state = phone_states[state & PHONE_STATE_MASK].to[digits[i] - '0'];
-        if (state & PHONE_ACCEPTS && phone_accepts(phone_world, digits + i + 1, len - i - 1))
-            return true;
-    }
-    return false;
-}
-
 bool phone_valid_in_america(const char *digits)
 {
     return (phone_walk(phone_states[phone_world].to[1], digits, 10) & PHONE_ACCEPTS) != 0;

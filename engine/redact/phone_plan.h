@@ -35,8 +35,6 @@ const struct phone_plan *phone_plan_of(const char *iso, size_t len);
 // The state behind len digits, with PHONE_ACCEPTS if they are a number; 0: no number begins so.
 unsigned phone_walk(unsigned from, const char *digits, size_t len);
 bool phone_accepts(unsigned from, const char *digits, size_t len);
-// Valid in the region: as dialled inside it, or out of it.
-bool phone_valid_in(const struct phone_plan *plan, const char *digits, size_t len);
 // Ten digits of North America.
 bool phone_valid_in_america(const char *digits);
 

@@ -40,7 +40,7 @@ static struct kept *kept_of(struct pass *p, size_t at)
     return &p->kept[at / BLOCK_BYTES % KEPT];
 }
 
-// Bits of a block, each `by` places further on (1 to 63); the first ones come from the block before.
+// Bits of a block, each `by` places further on (1 to 63); the first come from the block before.
 static uint64_t later(uint64_t block, uint64_t before, unsigned by)
 {
     return block << by | before >> (64 - by);
@@ -82,7 +82,7 @@ static int byte_at(const struct pass *p, size_t at)
     return at < p->text.len ? (unsigned char)p->text.ptr[at] : VIEW_END;
 }
 
-// Where the piece without blanks begins in which `at` is, but `most` bytes before it at the furthest.
+// Where the piece without blanks begins in which `at` is: `most` bytes before it at the furthest.
 static size_t piece_start(struct pass *p, size_t at, size_t most)
 {
     size_t base = at / BLOCK_BYTES * BLOCK_BYTES, least = minus(at, most);

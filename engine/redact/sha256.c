@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// sha256.c: SHA-256 by the SHA extensions of x86 (Intel 64 and IA-32 manual, vol. 2: SHA256RNDS2 does
-// two rounds, SHA256MSG1 and SHA256MSG2 four words of the message schedule).
+// sha256.c: SHA-256 by the SHA extensions of x86 (Intel 64 and IA-32 manual, vol. 2: SHA256RNDS2
+// does two rounds, SHA256MSG1 and SHA256MSG2 four words of the message schedule).
 #include "redact/sha256.h"
 
 #include "base/err.h"
@@ -54,8 +54,8 @@ static void add_chunk(struct state *s, const uint8_t *chunk)
                                     swap);
     for (int i = 0; i < ROUNDS / 4; i++) {
         __m128i w = words[0];
-        __m128i round = _mm_add_epi32(
-            w, _mm_loadu_si128((const __m128i *)(const void *)(constants + (size_t)4 * (unsigned)i)));
+        __m128i k = _mm_loadu_si128((const __m128i *)(const void *)constants + i);
+        __m128i round = _mm_add_epi32(w, k);
         cdgh = _mm_sha256rnds2_epu32(cdgh, abef, round);
         abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(round, 0x0E));
         // The words sixteen rounds on, out of all that are there.
