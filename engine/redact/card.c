@@ -5,10 +5,10 @@
 
 // Hardly any card has twelve digits; other ids that are written like cards do.
 enum { SURE = 85, SURE_SHORT = 55 };
-enum { DIGITS_MIN = 12, DIGITS_MAX = 19 };
+enum { DIGITS_MIN = 12, DIGITS_MAX = 19, PREFIX_DIGITS = 6 };
 enum { GROUP_FIRST = 4, GROUP_MIN = 3, GROUP_MAX = 7, LAST_GROUP_MIN = 2 };
 
-// Prefixes of issuers, six digits from..to, and lengths a bit each: ISO/IEC 7812 ranges as listed
+// Prefixes of issuers, six digits from..to, in order, and lengths a bit each: ISO/IEC 7812 ranges as listed
 // in Wikipedia, "Payment card number" (2026-10), CC BY-SA.
 #define L(n) (1U << (n))
 #define L16_19 (L(16) | L(17) | L(18) | L(19))
@@ -37,13 +37,14 @@ static const struct {
 // The lengths of cards that begin so.
 static uint32_t lengths_of(const uint8_t *digits)
 {
-    uint32_t prefix = 0, lengths = 0;
+    uint32_t prefix = 0;
 
-    for (unsigned i = 0; i < 6; i++)
+    for (unsigned i = 0; i < PREFIX_DIGITS; i++)
         prefix = 10 * prefix + digits[i];
     for (size_t i = 0; i < sizeof(brands) / sizeof(brands[0]); i++)
-        lengths |= prefix >= brands[i].from && prefix <= brands[i].to ? brands[i].lengths : 0;
-    return lengths;
+        if (prefix <= brands[i].to)
+            return prefix >= brands[i].from ? brands[i].lengths : 0;
+    return 0;
 }
 
 static bool is_luhn(const uint8_t *digits, unsigned n)
@@ -121,6 +122,13 @@ static void read_groups(struct view *v, size_t at, struct groups *g)
     }
 }
 
+static void read_digits(const struct view *v, size_t at, uint8_t *digits, unsigned n)
+{
+    for (size_t i = at; n > 0; i++)
+        if (is_digit((unsigned char)v->ptr[i]))
+            *digits++ = (uint8_t)(v->ptr[i] - '0'), n--;
+}
+
 bool card_at(struct view *v, size_t at, struct match *out)
 {
     uint8_t digits[DIGITS_MAX];
@@ -136,10 +144,13 @@ bool card_at(struct view *v, size_t at, struct match *out)
     read_groups(v, at, &g);
     if (g.n == 0 || g.of[g.n - 1].digits < DIGITS_MIN)
         return false;
-    for (size_t i = at, n = 0; i < g.of[g.n - 1].end; i++)
-        if (is_digit((unsigned char)v->ptr[i]))
-            digits[n++] = (uint8_t)(v->ptr[i] - '0');
-    uint32_t lengths = lengths_of(digits);
+    read_digits(v, at, digits, PREFIX_DIGITS);
+    uint32_t lengths = lengths_of(digits), found = 0;
+    for (size_t k = 0; k < g.n; k++)
+        found |= lengths & L(g.of[k].digits);
+    if (!found)
+        return false;
+    read_digits(v, at, digits, g.of[g.n - 1].digits);
     for (size_t k = 0; k < g.n; k++) {
         unsigned n = g.of[k].digits;
         bool fits = lengths & L(n) && (k == 0 || g.of[k].len >= LAST_GROUP_MIN);

@@ -72,6 +72,14 @@ static unsigned take_bit(uint64_t *bits)
     return at;
 }
 
+static unsigned take_last(uint64_t *bits)
+{
+    unsigned at = BLOCK_BYTES - 1 - (unsigned)__builtin_clzll(*bits);
+
+    *bits ^= UINT64_C(1) << at;
+    return at;
+}
+
 static size_t minus(size_t a, size_t b)
 {
     return a > b ? a - b : 0;
@@ -94,6 +102,17 @@ static size_t piece_start(struct pass *p, size_t at, size_t most)
     }
     size_t from = blank ? base + BLOCK_BYTES - (size_t)__builtin_clzll(blank) : base;
     return from > least ? from : least;
+}
+
+// What is left of a block once the range that begins at `from` is marked: what is in the same piece
+// has its own range in that one.
+static uint64_t others(struct pass *p, size_t base, size_t from)
+{
+    bool whole = from == 0 || byte_at(p, from - 1) <= ' ';
+
+    if (!whole)
+        return ~UINT64_C(0);
+    return from > base ? bits_below(from - base) : 0;
 }
 
 static void mark(struct pass *p, size_t base, uint64_t bits, enum redact_anchor anchor)
@@ -125,18 +144,22 @@ static void mark_range(struct pass *p, size_t from, size_t to, enum redact_ancho
 static void see_at(struct pass *p, size_t base, uint64_t bits)
 {
     while (bits) {
-        size_t at = base + take_bit(&bits);
-        mark_range(p, piece_start(p, at, ANCHOR_BYTES), at, ANCHOR_AT);
+        size_t at = base + take_last(&bits), from = piece_start(p, at, ANCHOR_BYTES);
+        mark_range(p, from, at, ANCHOR_AT);
+        bits &= others(p, base, from);
     }
 }
 
 static void see_colon(struct pass *p, size_t base, uint64_t bits)
 {
     while (bits) {
-        size_t at = base + take_bit(&bits);
+        size_t at = base + take_last(&bits);
         int c = byte_at(p, at + 1);
-        if (c == '/' || c == ':' || hex_value(c) >= 0)
-            mark_range(p, piece_start(p, at, REACH), at + 1, ANCHOR_COLON);
+        if (c != '/' && c != ':' && hex_value(c) < 0)
+            continue;
+        size_t from = piece_start(p, at, REACH);
+        mark_range(p, from, at + 1, ANCHOR_COLON);
+        bits &= others(p, base, from);
     }
 }
 
