@@ -164,7 +164,7 @@ static void see_colon(struct pass *p, size_t base, uint64_t bits)
 }
 
 // `bits`: a digit, a dot and a digit end here.
-static void see_dot(struct pass *p, size_t base, uint64_t bits)
+static void see_decimal(struct pass *p, size_t base, uint64_t bits)
 {
     while (bits) {
         size_t at = base + take_bit(&bits);
@@ -305,42 +305,64 @@ static void tell(struct pass *p, size_t base)
     }
 }
 
+static void see_dots(struct pass *p, size_t base, const struct block *b, const struct block *before)
+{
+    uint64_t dots = later(b->dot, before->dot, 1);
+    uint64_t decimal = b->digit & dots & later(b->digit, before->digit, 2);
+    // Two dots with four letters and digits between, and one behind: 10 bytes back.
+    uint64_t words = b->alnum & dots & later(b->dot, before->dot, 6) &
+                     later(b->alnum, before->alnum, 2);
+
+    see_decimal(p, base, decimal);
+    see_head(p, base, words, 11, ANCHOR_DOT);
+}
+
+static void see_iban(struct pass *p, size_t base, const struct block *b, const struct block *before)
+{
+    uint64_t letter = b->alnum & ~b->digit, letter_before = before->alnum & ~before->digit;
+    uint64_t iban = b->digit & later(b->digit, before->digit, 1) &
+                    later(letter, letter_before, 2) & later(letter, letter_before, 3) &
+                    ~later(b->alnum, before->alnum, 4);
+
+    see_head(p, base, iban, 4, ANCHOR_IBAN);
+}
+
+static void see_dashes(struct pass *p, size_t base, const struct block *b,
+                       const struct block *before)
+{
+    uint64_t two = b->dash & later(b->dash, before->dash, 1);
+    uint64_t dashes = two & later(b->dash, before->dash, 2) & later(b->dash, before->dash, 3) &
+                      later(b->dash, before->dash, 4);
+
+    see_head(p, base, dashes, 5, ANCHOR_DASHES);
+}
+
 // The block at `base`, b[0], and the ones before it.
 static void see(struct pass *p, size_t base, const struct block *b, struct runs *runs)
 {
     const struct block *before = b - 1;
-    uint64_t letter = b->alnum & ~b->digit, letter_before = before->alnum & ~before->digit;
-    uint64_t dots = later(b->dot, before->dot, 1), ends = run_ends(b->run, runs);
-    uint64_t decimal = b->digit & dots & later(b->digit, before->digit, 2);
-    uint64_t words = b->alnum & dots & later(b->dot, before->dot, 6) &
-                     later(b->alnum, before->alnum, 2);
-    uint64_t iban = b->digit & later(b->digit, before->digit, 1) &
-                    later(letter, letter_before, 2) & later(letter, letter_before, 3) &
-                    ~later(b->alnum, before->alnum, 4);
-    uint64_t two = b->dash & later(b->dash, before->dash, 1);
-    uint64_t dashes = two & later(b->dash, before->dash, 2) & later(b->dash, before->dash, 3) &
-                      later(b->dash, before->dash, 4);
     struct kept *kept = kept_of(p, base);
 
-    kept->starts = (b->alnum & ~later(b->alnum, before->alnum, 1)) | b->wide |
-                   b->colon | (b->run & ~b->alnum);
+    // With a colon begins "::" alone; whether the last byte does is not known yet.
+    uint64_t colons = b->colon & (b->colon >> 1 | UINT64_C(1) << (BLOCK_BYTES - 1));
+
+    kept->starts = (b->alnum & ~later(b->alnum, before->alnum, 1)) | b->wide | colons |
+                   (b->run & ~b->alnum);
     kept->blank = b->blank;
     kept->digit = b->digit;
-    kept->runs = ends;
+    kept->runs = run_ends(b->run, runs);
     if (b->at)
         see_at(p, base, b->at);
     if (b->colon)
         see_colon(p, base, b->colon);
-    if (decimal)
-        see_dot(p, base, decimal);
-    if (words)  // two dots with four letters and digits between, and one behind: 10 bytes back
-        see_head(p, base, words, 11, ANCHOR_DOT);
-    if (ends)
-        see_run(p, base, ends);
-    if (iban)
-        see_head(p, base, iban, 4, ANCHOR_IBAN);
-    if (dashes)
-        see_head(p, base, dashes, 5, ANCHOR_DASHES);
+    if (b->dot | before->dot)
+        see_dots(p, base, b, before);
+    if (kept->runs)
+        see_run(p, base, kept->runs);
+    if (b->digit)
+        see_iban(p, base, b, before);
+    if (b->dash)
+        see_dashes(p, base, b, before);
     if (base && before->digit | b->digit)
         see_digits(p, base - BLOCK_BYTES, before, b, b - 2);
     if (base >= REACH_BLOCKS * BLOCK_BYTES)
