@@ -75,10 +75,10 @@ static void index_recognisers(struct redactor *r)
 {
     for (unsigned i = 0; recognisers[i].at; i++) {
         const struct recogniser *rec = &recognisers[i];
-        uint32_t bit = UINT32_C(1) << i;
         if (rec->id || !(r->kinds & REDACT_KIND_BIT(rec->kind)))
             continue;
         BUG_ON(i >= RECOGNISERS_MAX);
+        uint32_t bit = UINT32_C(1) << i;
         for (unsigned set = 0; set < ANCHOR_SETS; set++)
             r->by_anchors[set] |= rec->anchors & set ? bit : 0;
         for (int c = 0; c < 256; c++)
