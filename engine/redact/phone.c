@@ -316,6 +316,12 @@ static unsigned judge_region(struct view *v, struct number *num, const struct ph
                                                                                     : 0;
 }
 
+// What is dialled before a calling code in most regions; there are three digits at least.
+static bool dials_abroad(const char *d)
+{
+    return d[0] == '0' && (d[1] == '0' || (d[1] == '1' && d[2] == '1'));
+}
+
 // 00 49 30 …, 011 49 30 …, 91-415-555-0132, 7 (495) 123-45-67
 static bool is_dialled_abroad(const struct number *num, size_t k, size_t len)
 {
@@ -445,7 +451,8 @@ static bool is_closed(const struct number *num, size_t k)
 // but for what the region knows and what is dialled abroad.
 static bool is_row(const struct number *num)
 {
-    return num->follows && !num->bracket && !num->in_region && num->digits[0] != '0' &&
+    return num->follows && !num->bracket && !num->in_region && num->len > 2 &&
+           !dials_abroad(num->digits) &&
            all_marked(num, num->n, ' ') && !(num->n >= 4 && is_north_american(num, 4, 1));
 }
 

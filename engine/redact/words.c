@@ -167,12 +167,11 @@ void vocabulary_add(struct vocabulary *v, const struct word *word)
 // A word that says something else, so near in front of a number, is about the number.
 enum { OTHER_BYTES = 28 };
 
-// What the words say that begin at i.
-static struct word said_at(const struct view *v, size_t i, size_t at)
+// What the words say that begin at i, out of those from entry e on.
+static struct word said_at(const struct view *v, size_t i, size_t at, unsigned e)
 {
     const struct vocabulary *words = v->words;
     struct word all = {.phone = SAYS_NOTHING};
-    unsigned e = words->first[key_of(v->ptr[i], v->ptr[i + 1])];
     bool has_head = v->len - i >= sizeof(uint32_t);
     uint32_t bytes = 0;
 
@@ -202,9 +201,10 @@ const struct heard *words_heard(struct view *v, size_t at)
         unsigned bit = WORDS_BYTES - 1 - (unsigned)__builtin_clzll(starts);
         size_t i = s.base + bit;
         starts ^= UINT64_C(1) << bit;
-        if (i + 1 >= at)
+        unsigned e = i + 1 < at ? v->words->first[key_of(v->ptr[i], v->ptr[i + 1])] : 0;
+        if (!e)
             continue;
-        struct word said = said_at(v, i, at);
+        struct word said = said_at(v, i, at, e);
         heard.ids |= said.ids;
         if (decided || said.phone == SAYS_NOTHING)
             continue;
