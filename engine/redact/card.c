@@ -8,8 +8,8 @@ enum { SURE = 85, SURE_SHORT = 55 };
 enum { DIGITS_MIN = 12, DIGITS_MAX = 19, PREFIX_DIGITS = 6 };
 enum { GROUP_FIRST = 4, GROUP_MIN = 3, GROUP_MAX = 7, LAST_GROUP_MIN = 2 };
 
-// Prefixes of issuers, six digits from..to, in order, and lengths a bit each: ISO/IEC 7812 ranges as listed
-// in Wikipedia, "Payment card number" (2026-10), CC BY-SA.
+// Prefixes of issuers, six digits from..to, in order, and lengths a bit each: ISO/IEC 7812 ranges
+// as listed in Wikipedia, "Payment card number" (2026-10), CC BY-SA.
 #define L(n) (1U << (n))
 #define L16_19 (L(16) | L(17) | L(18) | L(19))
 static const struct {
