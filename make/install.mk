@@ -30,6 +30,16 @@ install: all
 	    > $(DESTDIR)$(SYSTEMD_UNITS)/parley-upkeep.$$u || exit 1; done
 	install -m 644 policies/*.lua $(DESTDIR)$(PREFIX)/share/parley/policies
 
+# A Debian package of the same, for the release of Debian that it is made on.
+DEB ?= $(B)/parley_$(VERSION).deb
+.PHONY: deb
+deb: all
+	$(Q)rm -rf $(B)/deb && mkdir -p $(B)/deb
+	$(Q)$(MAKE) -s --no-print-directory install PREFIX=/usr DESTDIR=$(CURDIR)/$(B)/deb/root >$(B)/deb/log
+	$(call say,DEB,$(DEB))
+	$(Q)tools/deb.sh $(CURDIR)/$(B)/deb/root $(VERSION) $(DEB)
+	$(Q)rm -rf $(B)/deb
+
 help:
 	@printf '%s\n' \
 	  'make            build the program and the library' \
@@ -43,6 +53,7 @@ help:
 	  'make fuzz       every fuzz target for FUZZ_SECONDS (600)' \
 	  'make unit T=x   one test program' \
 	  'make install    PREFIX=/usr/local DESTDIR=' \
+	  'make deb        a Debian package in the build folder' \
 	  'make clean      remove the build folders' \
 	  '' 'Variables: V=1 (show commands) CC=clang SAN=address|thread|undefined|memory B=folder'
 
