@@ -13,7 +13,6 @@
 #include "base/thread.h"
 
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { RECOVER_REQUEST = 0 };  // the engine's own; callers' start at 1
@@ -275,19 +274,6 @@ static int recover(parley *e, struct err *err)
     return code;
 }
 
-// A folder of policies that was named must be there; the default one may be missing, as the
-// policies inside the program are found all the same.
-static int check_policies(const parley *e, struct err *err)
-{
-    const char *folder = conf_str(e->settings.conf, "policies");
-    const char *origin = conf_origin(e->settings.conf, "policies");
-    struct stat st;
-    if (!origin || e->copy || (stat(folder, &st) == 0 && S_ISDIR(st.st_mode)))
-        return E_OK;
-    return err_set(err, E_POLICY, "%s: there is no folder %s: name the one with your policies",
-                   origin, folder);
-}
-
 // What policies have that say nothing of privacy.
 static int make_redactor(parley *e, struct err *err)
 {
@@ -308,7 +294,7 @@ static int build(parley *e, const parley_options *options, struct err *err)
         code = events_init(&e->events, err);
     e->events_ready = code == E_OK;
     if (!code)
-        code = check_policies(e, err);
+        code = e->copy ? E_OK : settings_policies(&e->settings, err);
     if (!code)
         code = secrets_init(&e->secrets, &e->log, err);
     if (!code)

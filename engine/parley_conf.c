@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const struct option engine_options[] = {
@@ -262,6 +263,16 @@ void settings_release(struct settings *s)
     conf_free(s->conf);
     mem_free(s->schema);
     memset(s, 0, sizeof(*s));
+}
+
+int settings_policies(const struct settings *s, struct err *err)
+{
+    const char *folder = conf_str(s->conf, "policies"), *origin = conf_origin(s->conf, "policies");
+    struct stat st;
+    if (!origin || (stat(folder, &st) == 0 && S_ISDIR(st.st_mode)))
+        return E_OK;
+    return err_set(err, E_POLICY, "%s: there is no folder %s: name the one with your policies",
+                   origin, folder);
 }
 
 // A fault-injecting store is about the store that it wraps: "faulty:options;sqlite:PATH".

@@ -108,6 +108,9 @@ void settings_release(struct settings *s);
 struct log options_log(const parley_options *options);
 // The file that settings_load reads; NULL: none.
 const char *settings_file(const parley_options *options);
+// A folder of policies that was named must be there; the default one may be missing, as the
+// policies inside the program are found all the same.
+int settings_policies(const struct settings *s, struct err *err);
 // Where the keyring is, appended to out; nothing for keys in memory only.
 void settings_keyring(const struct settings *s, struct buf *out);
 // Where the operator key is, as settings and environment say; borrows s.

@@ -24,6 +24,7 @@ struct check {
     struct lua_env env;
     const struct conf *conf;
     const struct prices *prices;
+    const struct llm_caps_table *caps;
     struct json_writer *w;
     int failed;
 };
@@ -106,7 +107,32 @@ static int check_default_bot(const struct settings *settings, struct err *err)
     return code;
 }
 
-// What a store is made of and who its providers are is told without opening any of them.
+// Whether a key is there is no matter of the configuration.
+static const char *any_key(void *user, const char *name)
+{
+    (void)user;
+    return name;
+}
+
+static int make_brain(void *user, const char *script, struct llm_brain **out, struct err *err)
+{
+    return lua_brain_new(out, user, script, err);
+}
+
+static int check_providers(const struct check *c, const struct settings *settings, struct err *err)
+{
+    struct lua_env lua = {.clock = clock_system()};
+    const struct llm_env env = {.clock = clock_system(),
+                                .rand = rand_system(),
+                                .conf = settings->conf,
+                                .caps = c->caps,
+                                .secret = any_key,
+                                .brain = make_brain,
+                                .user = &lua};
+    return llm_check(&env, err);
+}
+
+// All that opening an engine would find, without a store.
 static int check_settings(const struct check *c, const struct settings *settings,
                           char note[NOTE_BYTES], struct err *err)
 {
@@ -116,7 +142,9 @@ static int check_settings(const struct check *c, const struct settings *settings
     if (code && origin)
         err_prefix(err, "%s: ", origin);
     if (!code)
-        code = llm_check(settings->conf, err);
+        code = settings_policies(settings, err);
+    if (!code)
+        code = check_providers(c, settings, err);
     if (!code)
         code = check_default_bot(settings, err);
     if (!code)
@@ -313,6 +341,7 @@ int parley_check(const parley_options *options, const char *const *paths, char *
         .env = {.policies_dir = conf_str(settings.conf, "policies"), .clock = clock_system()},
         .conf = settings.conf,
         .prices = prices,
+        .caps = caps,
         .w = &w};
     jw_init(&w, &json);
     jw_object(&w);
@@ -345,8 +374,12 @@ int parley_migrate(const parley_options *options, int dry_run, char **report, pa
     int code = settings_load(&settings, options, &err);
     if (!code) {
         code = store_migrate(conf_str(settings.conf, "store"), dry_run != 0, &text, &err);
-        if (!code)
+        if (code > 0) { // what is sealed can be looked at when that is done
+            buf_add_str(&text, "then records that an older parley sealed are sealed anew\n");
+            code = E_OK;
+        } else if (!code) {
             code = seals_migrate(&settings, dry_run != 0, &text, &err);
+        }
         settings_release(&settings);
     }
     if (!code && !text.len)

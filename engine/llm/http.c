@@ -110,6 +110,18 @@ struct header_walk {
     int rc;
 };
 
+// Keys are in no file of ours.
+static bool is_for_keys(const char *header)
+{
+    static const char *const names[] = {"authorization", "proxy-authorization", "x-api-key",
+                                        "api-key", "cookie"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcasecmp(names[i], header) == 0)
+            return true;
+    return false;
+}
+
 static bool add_configured(void *user, const char *part)
 {
     struct header_walk *walk = user;
@@ -117,7 +129,11 @@ static bool add_configured(void *user, const char *part)
 
     snprintf(option, sizeof(option), "headers.%s", part);
     const char *value = provider_str(&walk->h->provider, option);
-    if (value)
+    if (value && is_for_keys(part))
+        walk->rc = provider_bad_option(&walk->h->provider, option, walk->err,
+                                       "no key is read from here: put it into an environment "
+                                       "variable, which key_env names (auth says how it is sent)");
+    else if (value)
         walk->rc = http_add_header(walk->h, walk->err, "%s: %s", part, value);
     return walk->rc == E_OK;
 }

@@ -32,7 +32,8 @@ const struct option llm_options[] = {
      "Name of the environment variable with the key."},
     {"providers.*.auth", OPT_STRING, 0, 0, NULL, "How the key is sent: x-api-key, bearer or none."},
     {"providers.*.version", OPT_STRING, 0, 0, NULL, "Value of the anthropic-version header."},
-    {"providers.*.headers.*", OPT_STRING, 0, 0, NULL, "A further header to send."},
+    {"providers.*.headers.*", OPT_STRING, 0, 0, NULL,
+     "A further header to send; none that carries a key."},
     {"providers.*.window", OPT_INT, 0, 100000000, NULL,
      "Context window in tokens, where the shipped table does not know it."},
     {"providers.*.done_marker", OPT_BOOL, 0, 0, NULL,
@@ -318,31 +319,6 @@ const char *llm_default_model(const struct conf *conf, const char *provider)
                                                                                        : own;
 }
 
-struct named {
-    const struct conf *conf;
-    struct err *err;
-    int code;
-};
-
-static bool check_one(void *user, const char *name)
-{
-    struct named *n = user;
-    const struct llm_ops *ops;
-
-    n->code = find_ops(&ops, name, n->conf, n->err);
-    return n->code == E_OK;
-}
-
-int llm_check(const struct conf *conf, struct err *err)
-{
-    struct named n = {.conf = conf, .err = err};
-
-    conf_parts(conf, "providers", check_one, &n);
-    if (!n.code)
-        check_one(&n, conf_str(conf, "default.provider"));
-    return n.code;
-}
-
 int llm_open(struct llm **out, const char *name, const struct llm_env *env, struct err *err)
 {
     const struct llm_ops *ops;
@@ -350,6 +326,32 @@ int llm_open(struct llm **out, const char *name, const struct llm_env *env, stru
     *out = NULL;
     int rc = find_ops(&ops, name, env->conf, err);
     return rc ? rc : ops->open(out, name, env, err);
+}
+
+struct trial {
+    const struct llm_env *env;
+    struct err *err;
+    int code;
+};
+
+static bool try_one(void *user, const char *name)
+{
+    struct trial *t = user;
+    struct llm *llm;
+
+    t->code = llm_open(&llm, name, t->env, t->err);
+    llm_free(llm);
+    return t->code == E_OK;
+}
+
+int llm_check(const struct llm_env *env, struct err *err)
+{
+    struct trial t = {.env = env, .err = err};
+
+    conf_parts(env->conf, "providers", try_one, &t);
+    if (!t.code)
+        try_one(&t, conf_str(env->conf, "default.provider"));
+    return t.code;
 }
 
 int llm_embed_check(const struct conf *conf, struct err *err)

@@ -233,8 +233,8 @@ extern const struct option llm_options[];
 // Opens the provider called `name` in env->conf. E_POLICY: it (with the nearest name) or its api is
 // unknown.
 int llm_open(struct llm **out, const char *name, const struct llm_env *env, struct err *err);
-// The same of each provider of the configuration and of the default one, none of which is opened.
-int llm_check(const struct conf *conf, struct err *err);
+// Whether each provider of the configuration, and the default one, can be opened.
+int llm_check(const struct llm_env *env, struct err *err);
 int llm_start(struct llm *p, struct llm_call *call, struct err *err);
 void llm_cancel(struct llm *p, struct llm_call *call);  // on_done follows, end CALL_CANCELLED
 void llm_free(struct llm *p);                           // NULL allowed

@@ -296,7 +296,7 @@ static int migrate_file(const char *path, const struct schema *schema, bool dry_
     if (!code)
         code = schema_upgrade(c.db, path, schema, version, dry_run, report, err);
     conn_close(&c);
-    return code;
+    return code ? code : dry_run && version != schema->version;
 }
 
 int sqlite_migrate_with(const char *path, const struct schema *schema, bool dry_run,

@@ -157,8 +157,8 @@ struct store_ops {
     void (*submit)(struct store *s, struct store_op *op);
     // This process's claim: unique among processes that ever lived. Borrowed, constant.
     const char *(*claim)(struct store *s);
-    // Blocking, before any submit: brings the schema up to date. `dry_run` only tells. Appends
-    // "from version 1 to 2: …" lines to report.
+    // Blocking, before any submit: brings the schema up to date. `dry_run` only tells, and answers
+    // 1 if there are steps to take. Appends "from version 1 to 2: …" lines to report.
     int (*migrate)(const char *rest, bool dry_run, struct buf *report, struct err *err);
     // Blocking, while others use the store: a copy of it as of one moment, in a new file of its own
     // (replaced, if how says so; else E_REFUSED), which appears there checked, durable and whole or
@@ -196,6 +196,7 @@ extern const struct store_ops store_memory, store_sqlite, store_faulty;
 int store_open(struct store **out, const char *url, const struct store_env *env, struct err *err);
 // Whether there is such a kind of store; nothing is opened.
 int store_check_url(const char *url, struct err *err);
+// 1: a dry run, and until its steps are taken the store does not open.
 int store_migrate(const char *url, bool dry_run, struct buf *report, struct err *err);
 // E_USAGE where this kind of store cannot.
 int store_backup(const char *url, const char *file, const struct store_copying *how,

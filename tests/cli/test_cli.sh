@@ -630,6 +630,26 @@ run migrate
 code 0
 expect "the store is as it was" cmp before parley.db
 
+it cli__migrate_of_a_first_version
+fresh
+run ask hi
+sqlite3 parley.db 'ALTER TABLE partitions DROP COLUMN erased; PRAGMA user_version = 1' || wrong "not made older"
+cp parley.db before
+run verify
+code 4
+says 'run `parley migrate`'
+run migrate --dry-run
+code 0
+prints "from version 1 to 2"
+expect "a dry run changes nothing" cmp before parley.db
+run migrate
+code 0
+prints "from version 1 to 2"
+run ask -c again
+code 0
+run verify
+code 0
+
 it cli__version
 run version
 code 0

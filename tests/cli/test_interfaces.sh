@@ -188,14 +188,21 @@ unset PARLEY_CONFIG
 it interfaces__check_sees_a_store_and_providers_that_cannot_be
 for wrong in 'store = "postgre:x"/store: "postgre:x" names no kind of store' \
     'providers = { x = { api = "foo" } }/providers.x.api: no api is called foo' \
-    'default = { provider = "opnai" }/no provider is called opnai (did you mean openai?)'; do
-    printf 'return { %s }\n' "${wrong%%/*}" >parley.lua
+    'default = { provider = "opnai" }/no provider is called opnai (did you mean openai?)' \
+    'policies = "nowhere"/there is no folder nowhere: name the one with your policies' \
+    'providers = { x = { api = "openai", base_url = "http:x" } }/providers.x.base_url: not a URL' \
+    'providers = { x = { api = "openai", base_url = "http://127.0.0.1:1/v1", headers = { ["X-Api-Key"] = "sk-1" } } }/providers.x.headers.X-Api-Key: no key is read from here'; do
+    printf 'return { %s }\n' "${wrong%/*}" >parley.lua
     run check
     code 3
-    prints "${wrong#*/}"
+    prints "${wrong##*/}"
+    lacks sk-1
     run check parley.lua
     code 3
 done
+echo 'return { providers = { x = { api = "openai", base_url = "https://llm.lan/v1", key_env = "X_KEY" } } }' >parley.lua
+run check
+code 0
 rm parley.lua
 run ask hi --set nothing=1
 code 3

@@ -131,6 +131,27 @@ static void test_llm_http__anthropic(void **state)
     buf_release(&bytes);
 }
 
+static void test_llm_http__no_key_in_configured_headers(void **state)
+{
+    static const char *const names[] = {"Authorization", "x-api-key", "API-Key", "cookie"};
+    struct buf bytes = http(200, SSE_HEADERS, openai_stream);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        struct err err = ERR_INIT;
+        struct fixture f;
+        char option[64];
+        open_fixture(&f, "openai", buf_slice(&bytes), LOOPBACK_KEEP);
+        snprintf(option, sizeof(option), "providers.here.headers.%s", names[i]);
+        kit_set(&f.env, option, "sk-secret-2");
+        assert_int_equal(llm_open(&f.llm, "here", &f.env.env, &err), E_POLICY);
+        assert_non_null(strstr(err.message, "key_env"));
+        assert_null(strstr(err.message, "sk-secret"));
+        close_fixture(&f);
+    }
+    buf_release(&bytes);
+}
+
 static void test_llm_http__openai(void **state)
 {
     struct buf bytes = http(200, SSE_HEADERS, openai_stream);
@@ -494,6 +515,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_llm_http__anthropic),
+        cmocka_unit_test(test_llm_http__no_key_in_configured_headers),
         cmocka_unit_test(test_llm_http__openai),
         cmocka_unit_test(test_llm_http__auth),
         cmocka_unit_test(test_llm_http__errors),
