@@ -20,6 +20,7 @@ static const uint64_t FIRST = GATE_BIT(SELF) | GATE_BIT(MINE) | GATE_BIT(ME);
 
 enum {
     LACKING_WORDS = 7,   // of a request without its object
+    GREETING_WORDS = 4,
     CONTENT_BYTES = 3,   // shorter words that no list has name nothing
     STORY_WORDS = 30,    // more of them beside a request are what it is for
 };
@@ -188,7 +189,9 @@ static bool asks_of_this(const struct gate_text *t, const struct gate_sentence *
     if (s->ends != TOKEN_ASK || is(s->is, GATE_BIT(YOU)) || s->words > LACKING_WORDS)
         return false;
     for (uint32_t i = s->from; i < s->to; i++)
-        this |= is_word(t, i) && (look_is(t, i, "this") || look_is(t, i, "these"));
+        this |= is_word(t, i) && (look_is(t, i, "this") || look_is(t, i, "these") ||
+                                  (look_is(t, i, "here") && i > s->from &&
+                                   look_is(t, i - 1, "in")));
     return this || (is(s->is, GATE_BIT(MINE)) && is(s->is, GATE_BIT(TEXT)));
 }
 
@@ -286,7 +289,9 @@ static bool answers_itself(const struct gate_text *t, const struct gate_sentence
         !is(s[1].is, GATE_BIT(SELF) | GATE_BIT(MINE)))
         return false;
     for (uint32_t i = first; i < s->to; i++)
-        yours |= is_word(t, i) && (LOOK_ANY(t, i, verbs) || look_is(t, i, "your"));
+        yours |= is_word(t, i) && (LOOK_ANY(t, i, verbs) || look_is(t, i, "your") ||
+                                   (i > first + 1 && look_is(t, i, "do") &&
+                                    token_at(t, i + 1)->kind == TOKEN_ASK));
     return yours;
 }
 
@@ -310,7 +315,8 @@ static bool is_bare_line(const struct gate_text *t, const struct gate_sentence *
         (s->from == 0 && s->to == t->tokens.len))
         return false;
     bool verbless = is(s->is, GATE_BIT(MINE)) && !is(s->is, GATE_BIT(SELF)) && !has_verb(t, s);
-    if (is_talk(t, s) && !verbless)
+    bool title = is_courtesy(t, s) && s->words > GREETING_WORDS;  // "A Day in the Life"
+    if (is_talk(t, s) && !verbless && !title)
         return false;
     // "find me a gym", but not "About me"
     bool for_me = is(s->is, GATE_BIT(ME)) && !is(token_at(t, first)->is, GATE_BIT(SMALL));

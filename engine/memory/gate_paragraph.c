@@ -72,24 +72,15 @@ static void mark_paragraph(struct gate_text *t, const struct paragraph *p, bool 
         gate_mark(t, p->start, p->end, WHY_LONG);
 }
 
-// Whether a message is said to somebody: greets, thanks, asks, orders, says "you".
+// Whether a message is said to somebody: it asks, orders, says "you". A greeting may be pasted.
 static bool is_addressed(const struct gate_text *t)
 {
     const uint64_t to = GATE_BIT(YOU) | GATE_BIT(ADVICE) | GATE_BIT(PLEASE) | GATE_BIT(REMIND) |
                         GATE_BIT(LETS) | GATE_BIT(STYLE);
-    static const char *const calls[] = {"hi", "hey", "hello", "thanks", "thank", "hallo", "danke",
-                                        "bonjour", "salut", "merci", "hola", "gracias", "ciao",
-                                        "grazie", "ola", "oi", "obrigado", "obrigada", "yes",
-                                        "yeah", "no", "ok", "okay", "wow", "btw"};
 
     for (size_t i = 0; i < t->sentences.len; i++)
         if (sentence_at(t, i)->ends == TOKEN_ASK || is(sentence_at(t, i)->is, to))
             return true;
-    for (size_t i = 0; i < t->tokens.len && i < 3; i++)
-        for (size_t c = 0; c < sizeof(calls) / sizeof(*calls); c++)
-            if (token_at(t, i)->kind == TOKEN_WORD &&
-                slice_is(token_key(t, token_at(t, i)), calls[c]))
-                return true;
     return false;
 }
 

@@ -33,6 +33,26 @@ uint64_t look_kinds_of_name(struct slice name)
 
 // ---- who says it
 
+// "Two weeks ago I said …", "As I said in an earlier chat": what is quoted of another day is no
+// statement of this one.
+static bool is_of_another_day(const struct gate_text *t, const struct gate_sentence *s,
+                              uint32_t say)
+{
+    static const char *const before[] = {"ago", "last", "once", "before", "when", "back"};
+    static const char *const ever[] = {"earlier", "previous", "session", "sessions", "yesterday",
+                                       "chat", "conversation", "ago"};
+
+    enum { AROUND = 12 };  // tokens
+    uint32_t from = say > s->from + AROUND ? say - AROUND : s->from;
+    uint32_t to = say + AROUND < s->to ? say + AROUND : s->to;
+
+    for (uint32_t i = from; i < to; i++)
+        if (token_at(t, i)->kind == TOKEN_WORD &&
+            (LOOK_ANY(t, i, ever) || (i < say && LOOK_ANY(t, i, before))))
+            return true;
+    return false;
+}
+
 // Whether the words from token a to b are the user's saying: "I already told", not "I live, says".
 static bool is_said_by_self(const struct gate_text *t, const struct gate_sentence *s, uint32_t say)
 {
@@ -47,12 +67,8 @@ static bool is_said_by_self(const struct gate_text *t, const struct gate_sentenc
         return false;
     if (say + 1 < s->to && (look_is(t, say + 1, "the") || look_is(t, say + 1, "a")))
         return false;
-    // "Two weeks ago I said …": what is quoted of another day is no statement of this one.
-    static const char *const then[] = {"ago", "last", "earlier", "previous", "session", "before",
-                                       "yesterday", "once"};
-    for (uint32_t i = s->from; i < say; i++)
-        if (token_at(t, i)->kind == TOKEN_WORD && LOOK_ANY(t, i, then))
-            return false;
+    if (is_of_another_day(t, s, say))
+        return false;
     for (uint32_t i = say; i-- > s->from && words < AROUND_WORDS;) {
         const struct gate_token *k = token_at(t, i);
 
@@ -152,7 +168,11 @@ const char *look_opens(struct gate_look *l)
         if (words++ == 0 && is_preposition(l->t, i))
             may = 3;
         led |= is(k->is, FIRST);
-        // "When I run it I get I live …"
+        // "It gave me I live …", "When I run it I get I live …"
+        bool given = i > from && is(k->is, GATE_BIT(ME)) && !is(k->is, GATE_BIT(SELF)) &&
+                     !is_preposition(l->t, i - 1) && !look_is(l->t, i - 1, "for");
+        if (i + 1 == self && given)
+            return "what stands before the first person is not the user's";
         if (led && i + 1 == self && is(k->is, GATE_BIT(GOT)) && !is(k->is, GATE_BIT(LEAD)))
             return "what stands before the first person is not the user's";
         if (led && !is(k->is, never))

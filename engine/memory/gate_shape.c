@@ -153,6 +153,18 @@ static bool has_equals(struct slice line)
     return false;
 }
 
+// "mail.read(id=4)", and nothing else on the line.
+static bool is_call(struct slice line)
+{
+    size_t at = 0;
+    bool joined = false;
+
+    while (at < line.len && (is_letter(line.ptr[at]) || is_digit(line.ptr[at]) ||
+                             strchr("._", line.ptr[at])))
+        joined |= strchr("._", line.ptr[at++]) != NULL;
+    return joined && at < line.len && line.ptr[at] == '(' && line.ptr[line.len - 1] == ')';
+}
+
 // "$ whoami", "sqlite> select", "git log --oneline": what follows is what a machine answers.
 static bool is_command(struct slice line)
 {
@@ -386,7 +398,7 @@ static void one_line(struct gate_text *t, struct lines *l, size_t start, size_t 
         why = WHY_QUOTED;
     else if (is_rule(line) || begins(line, "--") || is_heading(line))
         open_rest(l, start, WHY_PAGE);
-    else if (is_logged(line) || is_command(line) || has(line, " --> "))
+    else if (is_logged(line) || is_command(line) || is_call(line) || has(line, " --> "))
         open_rest(l, start, WHY_LOG);
     else if (is_markup(line))
         hull_add(&l->markup, find_tag(line) > 0 ? from + (size_t)find_tag(line) : start, end);

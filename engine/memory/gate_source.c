@@ -8,7 +8,10 @@
 //   "… said no one ever"                                    who says it
 #include "memory/gate_look.h"
 
-enum { CONTENT_BYTES = 3 };
+enum {
+    CONTENT_BYTES = 3,
+    SOURCE_TOKENS = 8,  // of a name or a source; what is longer is none
+};
 
 static bool is_word(const struct gate_text *t, uint32_t i)
 {
@@ -43,6 +46,8 @@ static bool is_name_and_number(const struct gate_text *t, const struct gate_sent
 {
     uint32_t names = 0, numbers = 0;
 
+    if (s->to - i > SOURCE_TOKENS)
+        return false;
     for (; i < s->to; i++) {
         char c = t->text.ptr[token_at(t, i)->at];
 
@@ -125,7 +130,7 @@ static bool ends_in_source(const struct gate_text *t, const struct gate_sentence
             return true;
         if (token_at(t, i)->kind != TOKEN_COMMA || !is_from(t, i + 1))
             continue;
-        for (uint32_t k = i + 2; k < s->to; k++)
+        for (uint32_t k = i + 2; k < s->to && k < i + SOURCE_TOKENS; k++)
             if (is(token_at(t, k)->is, GATE_BIT(TEXT) | GATE_BIT(STORE)))
                 return true;
     }
@@ -192,6 +197,26 @@ static bool begins_with_saying(const struct gate_text *t, const struct gate_sent
            !is(s->is, GATE_BIT(SELF));
 }
 
+// "Dear editor, …", "… your article": said to somebody who is no assistant.
+static bool is_to_another(const struct gate_text *t, const struct gate_sentence *s)
+{
+    static const char *const dear[] = {"dear", "liebe", "lieber", "querido", "querida", "cher",
+                                       "chere", "caro", "cara"};
+    static const char *const theirs[] = {
+        "article", "ad", "advert", "post", "blog", "profile", "website", "site", "listing",
+        "newsletter", "video", "channel", "page", "book", "song", "shop", "store", "hotel",
+        "company", "magazine", "podcast", "restaurant", "vacancy", "application", "bank"};
+    uint32_t i = first_word(t, s);
+
+    if (s->from == 0 && i + 1 < s->to && LOOK_ANY(t, i, dear) && is_word(t, i + 1))
+        return true;
+    for (; i + 1 < s->to; i++)
+        if (is_word(t, i) && is_word(t, i + 1) && look_is(t, i, "your") &&
+            LOOK_ANY(t, i + 1, theirs))
+            return true;
+    return false;
+}
+
 // A name alone at the end of a message: "… Jess"
 static bool is_signature(const struct gate_text *t, const struct gate_sentence *s)
 {
@@ -205,7 +230,7 @@ bool gate_tells_source(const struct gate_text *t, const struct gate_sentence *s)
 {
     if (is_attributed(t, s) || is_signature(t, s) || begins_with_saying(t, s))
         return true;
-    if (ends_in_source(t, s) || is_known_of_user(t, s))
+    if (ends_in_source(t, s) || is_known_of_user(t, s) || is_to_another(t, s))
         return true;
     return is_about_message(t, s) || is_from_there(t, s) || tells_sender(t, s);
 }

@@ -18,6 +18,7 @@ static const char *const kinds[] = {
     "I live in Lisbon. ", "I live in Lisbon ", "\"", "'a' ", "> x\n", "```\n", "jk. ", "- a\n",
     "Translate this. ", "Bob: ", "I live in Lisbon, and ", "<a>", "you are a you re a ", "a\n\n",
     "role-", "[EMAIL_1", "i ", "Lisbon ", ". *a", "(0:", "my friend said I ", "aaaaaaaaaaaaaaaaaaa",
+    "aaa - ", "x, from a", "this is what ", "la la ", "remember that I ", "a> b $ c --d ",
 };
 enum { KINDS = sizeof(kinds) / sizeof(*kinds) };
 
