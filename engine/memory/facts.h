@@ -119,8 +119,9 @@ int fact_book_conclude(struct fact_book *b, const struct fact_candidate *c,
 int fact_book_forget(struct fact_book *b, const char *id, int64_t now_ms, uint32_t *count,
                      struct err *err);
 // Quarantines the knowledge whose facts do not bear it any more, as they were superseded or ended:
-// until facts of two sessions bear it anew, or its quarantine is over. *count of it, if count is
-// not NULL. E_NOMEM.
+// until facts of two sessions bear it anew, or its quarantine is over. Evidence that names a fact
+// that is not there any more goes, and knowledge that has no other. *count of what was quarantined,
+// if count is not NULL. E_NOMEM.
 int fact_book_retire_unborne(struct fact_book *b, int64_t now_ms, uint32_t *count,
                              struct err *err);
 

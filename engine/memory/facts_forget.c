@@ -134,14 +134,15 @@ static int by_id(const void *a, const void *b)
     return strcmp(a, b);
 }
 
-// The ids of facts that are active, in order; out is the caller's to release.
-static int active_ids(const struct fact_book *b, struct vec *out, struct err *err)
+// The ids of facts that are active, or of all that are not forgotten, in order; out is the caller's
+// to release.
+static int ids_of(const struct fact_book *b, bool active, struct vec *out, struct err *err)
 {
     struct fact_at at = FACT_AT_START;
 
     vec_init(out, FACT_ID_BYTES, (size_t)BOOK_SLOTS_MAX * SLOT_VALUES_MAX);
-    while (fact_book_next_active(b, &at)) {
-        if (at.slot->tier != TIER_FACT)
+    while (active ? fact_book_next_active(b, &at) : fact_book_next(b, &at)) {
+        if (at.slot->tier != TIER_FACT || at.fact->status == FACT_FORGOTTEN)
             continue;
         char *id = vec_push(out);
         if (!id)
@@ -153,7 +154,7 @@ static int active_ids(const struct fact_book *b, struct vec *out, struct err *er
     return E_OK;
 }
 
-static bool is_active(const struct vec *ids, const char *id)
+static bool is_among(const struct vec *ids, const char *id)
 {
     return ids->len && bsearch(id, ids->ptr, ids->len, FACT_ID_BYTES, by_id);
 }
@@ -165,7 +166,7 @@ static bool is_borne(const struct vec *ids, const struct fact *f)
     for (size_t i = 0; i < f->evidence.len; i++) {
         const struct fact_evidence *e = fact_evidence_at(f, i);
 
-        if (!is_active(ids, e->fact))
+        if (!is_among(ids, e->fact))
             continue;
         if (first && strcmp(first, e->session) != 0)
             return true;
@@ -174,34 +175,85 @@ static bool is_borne(const struct vec *ids, const struct fact *f)
     return false;
 }
 
+static bool names_what_is_gone(const struct vec *there, const struct fact *f)
+{
+    for (size_t i = 0; i < f->evidence.len && f->status != FACT_FORGOTTEN; i++)
+        if (!is_among(there, fact_evidence_at(f, i)->fact))
+            return true;
+    return false;
+}
+
+// What was dropped, or found no room, is named by no knowledge; what rested on it alone goes.
+static int drop_dangling(struct fact_book *b, uint32_t at, const struct vec *there, struct err *err)
+{
+    struct fact_slot *s = book_slot(b, at);
+
+    for (size_t n = s->facts.len; n > 0; n--) {
+        if (!names_what_is_gone(there, fact_slot_at(s, n - 1)))
+            continue;
+        int code = book_own(b, at, &s, err);
+        if (code)
+            return code;
+        struct fact *own = fact_slot_at(s, n - 1);
+        for (size_t i = own->evidence.len; i > 0; i--)
+            if (!is_among(there, fact_evidence_at(own, i - 1)->fact))
+                vec_remove(&own->evidence, i - 1);
+        if (own->evidence.len)
+            continue;
+        fact_release(own);
+        vec_remove(&s->facts, n - 1);
+    }
+    return E_OK;
+}
+
+static int retire_from(struct fact_book *b, uint32_t at, const struct vec *active, int64_t now_ms,
+                       uint32_t *retired, struct err *err)
+{
+    struct fact_slot *s = book_slot(b, at);
+
+    for (size_t n = 0; n < s->facts.len; n++) {
+        const struct fact *f = fact_slot_at(s, n);
+
+        if (f->status != FACT_ACTIVE || is_borne(active, f))
+            continue;
+        int code = book_own(b, at, &s, err);
+        if (code)
+            return code;
+        struct fact *own = fact_slot_at(s, n);
+        for (size_t e = 0; e < own->evidence.len; e++)
+            VEC_AT(&own->evidence, struct fact_evidence, e)->supported = false;
+        quarantine(s, own, now_ms);
+        ++*retired;
+    }
+    return E_OK;
+}
+
+static bool has_knowledge(const struct fact_book *b)
+{
+    return b->entries.len && book_slot(b, (uint32_t)b->entries.len - 1)->tier == TIER_KNOWLEDGE;
+}
+
 int fact_book_retire_unborne(struct fact_book *b, int64_t now_ms, uint32_t *count,
                              struct err *err)
 {
     uint32_t retired = 0;
-    struct vec ids = {0};
-    bool any = fact_book_count(b, TIER_KNOWLEDGE, FACT_ACTIVE) > 0;
-    int code = any ? active_ids(b, &ids, err) : E_OK;
+    struct vec there = VEC_INIT(char[FACT_ID_BYTES], 0), active = there;
+    bool any = has_knowledge(b);
+    int code = any ? ids_of(b, false, &there, err) : E_OK;
 
+    if (!code && any)
+        code = ids_of(b, true, &active, err);
     for (uint32_t i = 0; i < b->entries.len && any && !code; i++) {
-        struct fact_slot *s = book_slot(b, i);
-
-        for (size_t n = 0; n < s->facts.len && s->tier == TIER_KNOWLEDGE && !code; n++) {
-            const struct fact *f = fact_slot_at(s, n);
-
-            if (f->status != FACT_ACTIVE || is_borne(&ids, f))
-                continue;
-            code = book_own(b, i, &s, err);
-            if (code)
-                break;
-            struct fact *own = fact_slot_at(s, n);
-            for (size_t e = 0; e < own->evidence.len; e++)
-                VEC_AT(&own->evidence, struct fact_evidence, e)->supported = false;
-            quarantine(s, own, now_ms);
-            retired++;
-        }
+        if (book_slot(b, i)->tier != TIER_KNOWLEDGE)
+            continue;
+        // What cannot be read may be it.
+        if (!fact_book_damaged(b))
+            code = drop_dangling(b, i, &there, err);
+        if (!code)
+            code = retire_from(b, i, &active, now_ms, &retired, err);
     }
-    if (any)
-        vec_release(&ids);
+    vec_release(&there);
+    vec_release(&active);
     if (count)
         *count = retired;
     return code;

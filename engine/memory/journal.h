@@ -55,18 +55,22 @@ struct journal_fold {
     size_t room;                 // bytes for the text of `earlier`
 };
 bool journal_over(const struct journal *j, size_t cap, struct journal_fold *fold);
-// What rules make of `earlier` and these: of each its topic, decisions and changes, or its first
-// line, the newest that find room; and of the other lines, of all of these together, as many of
-// those that tell most (memory/key.h) as there is room left. So what is old grows thinner from fold
-// to fold, and the best of it stays. E_NOMEM.
-int journal_fold_text(const struct journal *j, const struct journal_fold *fold,
-                      struct safe_buf *out, struct err *err);
-// Puts text (lines, within fold->room) in the place of `earlier` and these, and cuts the newest
-// entry if it alone is too long for `cap`. E_NOMEM.
+// Puts text (a model's lines, within fold->room) in the place of `earlier` and these, and cuts the
+// newest entry if it alone is too long for `cap`. E_NOMEM.
 int journal_fold(struct journal *j, const struct journal_fold *fold, struct safe_text text,
                  const char *by, size_t cap, struct err *err);
-// All of it by rules. After it journal_bytes is at most cap; again, it changes nothing. E_NOMEM.
+// All of it by rules: of each entry its topic, decisions and changes, or its first line, the newest
+// that find room; and of the other lines, of all of these together, as many of those that tell most
+// (memory/key.h) as there is room left. So what is old grows thinner from fold to fold, and the best
+// of it stays. After it journal_bytes is at most cap; again, it changes nothing. E_NOMEM.
 int journal_condense(struct journal *j, size_t cap, struct err *err);
+
+// Whether the session is told, in an entry or in `earlier`, and how many turns counted then.
+bool journal_tells(const struct journal *j, const char *session, uint32_t *turns);
+// Takes out of `earlier` what it tells of a session, which is told anew, in an entry, with so many
+// turns. What a model wrote of several sessions together stays, unless turns of this one were taken
+// back: then all of that goes. E_NOMEM.
+int journal_unfold(struct journal *j, const char *session, uint32_t turns, struct err *err);
 
 // ---- what was forgotten
 

@@ -5,7 +5,7 @@
 //   line  ─▶ terms ─▶ has it a name or number of the value, or half of its terms?
 //
 // A value without terms (nothing but signs) is looked for as it is written.
-#include "memory/journal.h"
+#include "memory/journal_int.h"
 
 #include "base/utf8.h"
 #include "memory/terms.h"
@@ -147,27 +147,51 @@ int journal_strip(struct safe_text text, struct safe_text value, struct safe_buf
     return code ? code : safe_buf_check(out, "a journal's entry", err);
 }
 
+// Part by part, so that it is known still whose the lines are.
+static int strip_earlier(struct journal_entry *e, struct safe_text value, struct safe_buf *kept,
+                         uint32_t *lines, uint32_t told[JOURNAL_OF_MAX], uint32_t *mixed,
+                         struct err *err)
+{
+    uint32_t gone;
+    int code = journal_strip(journal_part(e, e->of.len), value, kept, lines, err);
+
+    *mixed = (uint32_t)safe_buf_text(kept).len;
+    for (size_t i = 0; i < e->of.len && !code; i++) {
+        code = journal_strip(journal_part(e, i), value, kept, &gone, err);
+        told[i] = gone;
+        *lines += gone;
+    }
+    return code;
+}
+
+static int forget_in(struct journal_entry *e, struct safe_text value, uint32_t *lines,
+                     struct err *err)
+{
+    uint32_t told[JOURNAL_OF_MAX], mixed = 0, gone = 0;
+    struct safe_buf kept;
+
+    safe_buf_init(&kept, JOURNAL_ENTRY_BYTES_MAX);
+    int code = e->of.len ? strip_earlier(e, value, &kept, &gone, told, &mixed, err)
+                         : journal_strip(safe_buf_text(&e->text), value, &kept, &gone, err);
+    if (code || gone == 0) {
+        safe_buf_release(&kept);
+        return code;
+    }
+    safe_buf_release(&e->text);
+    e->text = kept;
+    e->dirty = true;
+    if (e->of.len)
+        journal_of_forgets(e, told, mixed);
+    *lines += gone;
+    return E_OK;
+}
+
 int journal_forget(struct journal *j, struct safe_text value, uint32_t *lines, struct err *err)
 {
-    for (uint32_t i = 0; i < j->len; i++) {
-        struct journal_entry *e = &j->list[i];
-        struct safe_buf kept;
-        uint32_t told;
+    int code = E_OK;
 
-        if (e->gone)
-            continue;
-        safe_buf_init(&kept, JOURNAL_ENTRY_BYTES_MAX);
-        int code = journal_strip(safe_buf_text(&e->text), value, &kept, &told, err);
-        if (code || told == 0) {
-            safe_buf_release(&kept);
-            if (code)
-                return code;
-            continue;
-        }
-        safe_buf_release(&e->text);
-        e->text = kept;
-        e->dirty = true;
-        *lines += told;
-    }
-    return E_OK;
+    for (uint32_t i = 0; i < j->len && !code; i++)
+        if (!j->list[i].gone)
+            code = forget_in(&j->list[i], value, lines, err);
+    return code;
 }

@@ -5,6 +5,8 @@
 #include "model/meta_int.h"
 #include "model/safe_text_int.h"
 
+#include <stdio.h>
+
 static void write_unless_0(struct json_writer *w, const char *key, int64_t n)
 {
     if (n)
@@ -46,11 +48,13 @@ void journal_entry_init(struct journal_entry *e)
 {
     *e = (struct journal_entry){.sessions = 1, .context = JOURNAL_NO_CONTEXT};
     safe_buf_init(&e->text, JOURNAL_ENTRY_BYTES_MAX);
+    vec_init(&e->of, sizeof(struct journal_of), JOURNAL_OF_MAX);
 }
 
 void journal_entry_release(struct journal_entry *e)
 {
     safe_buf_release(&e->text);
+    vec_release(&e->of);
     journal_entry_init(e);
 }
 
@@ -62,10 +66,31 @@ int journal_entry_copy(struct journal_entry *out, const struct journal_entry *e,
     safe_buf_add(&text, safe_buf_text(&e->text));
     *out = *e;
     out->text = text;
+    vec_init(&out->of, sizeof(struct journal_of), JOURNAL_OF_MAX);
     int code = safe_buf_check(&out->text, "a journal's entry", err);
+    if (!code && !vec_reserve(&out->of, e->of.len))
+        code = err_set(err, E_NOMEM, "out of memory for a journal's entry");
+    for (size_t i = 0; i < e->of.len && !code; i++)
+        *(struct journal_of *)vec_push(&out->of) = *VEC_AT(&e->of, struct journal_of, i);
     if (code)
         journal_entry_release(out);
     return code;
+}
+
+static void write_of(const struct vec *of, struct json_writer *w)
+{
+    jw_key(w, "of");
+    jw_array(w);
+    for (size_t i = 0; i < of->len; i++) {
+        const struct journal_of *o = VEC_AT(of, struct journal_of, i);
+
+        jw_array(w);
+        jw_str(w, o->session);
+        jw_i64(w, o->turns);
+        jw_i64(w, o->lines);
+        jw_array_end(w);
+    }
+    jw_array_end(w);
 }
 
 void journal_entry_write_meta(const struct journal_entry *e, struct buf *out)
@@ -80,7 +105,45 @@ void journal_entry_write_meta(const struct journal_entry *e, struct buf *out)
     jw_kv_i64(&w, "sessions", e->sessions);
     jw_kv_str(&w, "by", e->by);
     jw_kv_str(&w, "context", e->context);
+    if (e->of.len)
+        write_of(&e->of, &w);
     jw_object_end(&w);
+}
+
+static bool read_one_of(struct json v, struct journal_of *out)
+{
+    struct buf session = BUF_INIT(ID_TEXT_BYTES);
+    int64_t turns = json_i64(json_at(v, 1), -1), lines = json_i64(json_at(v, 2), -1);
+    bool good = json_type(v) == JSON_ARRAY && json_string(json_at(v, 0), &session) &&
+                session.len > 0 && session.len < sizeof(out->session) && turns >= 0 &&
+                turns <= UINT32_MAX && lines >= 0 && lines <= JOURNAL_ENTRY_BYTES_MAX;
+
+    if (good)
+        *out = (struct journal_of){.turns = (uint32_t)turns, .lines = (uint32_t)lines};
+    snprintf(out->session, sizeof(out->session), "%.*s", SLICE_FMT(buf_slice(&session)));
+    buf_release(&session);
+    return good;
+}
+
+static void read_of(struct meta *m, struct vec *out)
+{
+    struct json array = json_get(m->root, "of");
+    struct json_iter it = {0};
+    struct json v;
+
+    vec_clear(out);
+    if (m->code || json_type(array) == JSON_NONE)
+        return;
+    if (json_type(array) != JSON_ARRAY || json_count(array) > JOURNAL_OF_MAX)
+        meta_fail(m, "of");
+    while (!m->code && json_next(array, &it, NULL, &v)) {
+        struct journal_of *of = vec_push(out);
+
+        if (!of)
+            m->code = err_set(m->err, E_NOMEM, "out of memory for a journal's entry");
+        else if (!read_one_of(v, of))
+            meta_fail(m, "of");
+    }
 }
 
 int journal_entry_read_meta(struct journal_entry *e, struct slice meta, struct err *err)
@@ -96,6 +159,7 @@ int journal_entry_read_meta(struct journal_entry *e, struct slice meta, struct e
     meta_chars(&m, "context", false, e->context, sizeof(e->context));
     if (!e->context[0])  // written before it was noted
         memcpy(e->context, JOURNAL_NO_CONTEXT, sizeof(JOURNAL_NO_CONTEXT));
+    read_of(&m, &e->of);
     return meta_close(&m);
 }
 

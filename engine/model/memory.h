@@ -20,6 +20,7 @@ enum {
     JOURNAL_ENTRY_BYTES_MAX = 32 << 10,
     JOURNAL_ENTRIES_MAX = 256,
     JOURNAL_BY_BYTES = 160,
+    JOURNAL_OF_MAX = 128,
     CORE_BYTES_MAX = 8 << 10,      // of each of its two texts
 };
 
@@ -40,7 +41,12 @@ int memory_manifest_read(struct memory_manifest *m, struct slice meta, struct er
 #define JOURNAL_NO_CONTEXT "-"
 // What is told of a session. The text is lines, each ending in "\n", or empty: that there was a
 // session is told all the same (journal_entry_tell). Meta: {"from","at","turns","sessions","by",
-// "context"}; the body is the text.
+// "context","of"?: [["session",turns,lines],…]}; the body is the text.
+struct journal_of {                // a session that `earlier` has lines of
+    char session[ID_TEXT_BYTES];
+    uint32_t turns;                // that counted when it was told
+    uint32_t lines;                // 0: a model told it together with others
+};
 struct journal_entry {
     char session[ID_TEXT_BYTES];   // or JOURNAL_EARLIER
     int64_t from_ms;               // when it began
@@ -51,6 +57,8 @@ struct journal_entry {
     char context[FACT_SCOPE_BYTES];  // of its session, hashed; of `earlier` that of all of them, or
                                      // JOURNAL_NO_CONTEXT
     struct safe_buf text;
+    struct vec of;                 // struct journal_of, of `earlier` alone: whose its lines are, in
+                                   // their order, behind those of a model
     uint64_t version;              // of the record; 0: not stored yet
     bool dirty, gone;              // in a struct journal: to be written, to be deleted
 };

@@ -177,6 +177,9 @@ static int put_entry(struct journaling *j, const struct book *b, struct journal 
         snprintf(entry.by, sizeof(entry.by), "%s", j->by);
         code = safe_buf_check(&entry.text, "a journal's entry", err);
     }
+    // What was condensed of it already is told anew.
+    if (!code)
+        code = journal_unfold(journal, j->head->id, entry.turns, err);
     if (!code)
         code = journal_put(journal, &entry, err);
     journal_entry_release(&entry);
@@ -191,7 +194,8 @@ static int apply(struct book_change *change, struct book *b, struct ledger_memor
 {
     struct journaling *j = change->user;
     // Another process may have told of it meanwhile.
-    bool is_first = !j->learnt->journal && !journal_find(&b->journal, j->head->id);
+    uint32_t turns;
+    bool is_first = !j->learnt->journal && !journal_tells(&b->journal, j->head->id, &turns);
     int code = put_entry(j, b, &b->journal, err);
     if (is_first)
         reflect_count(&b->manifest, rules_of(j), clock_wall_ms(j->run->w->env.clock));
@@ -267,6 +271,8 @@ static int begin_earlier(struct journaling *j, struct safe_buf *text, bool *due,
         safe_buf_clear(&entry.text);
         safe_buf_add(&entry.text, safe_buf_text(&j->entry));
     }
+    if (!code)
+        code = journal_unfold(&journal, j->head->id, entry.turns, err);
     if (!code)
         code = journal_put(&journal, &entry, err);
     *due = !code && journal_over(&journal, rules_of(j)->journal_bytes, &fold) && fold.entries &&

@@ -21,6 +21,7 @@
 //
 // Where nothing was found nothing is written, as long as that is not too often: how far was looked
 // is then known to the live session alone, and looked for again by who comes after it.
+#include "memory/journal.h"
 #include "turn/journal.h"
 #include "turn/learn_int.h"
 #include "turn/reflect.h"
@@ -289,8 +290,9 @@ void learn_end_walk(struct run *run)
 // Whether its entry of the journal was written before turns of it were taken back.
 static bool tells_undone(const struct learning *s, const struct book *b)
 {
-    const struct journal_entry *e = journal_find(&b->journal, s->head.id);
-    return s->learnt.journal && e && e->turns > session_live_turns(&s->head, s->head.turns);
+    uint32_t turns;
+    return s->learnt.journal && journal_tells(&b->journal, s->head.id, &turns) &&
+           turns > session_live_turns(&s->head, s->head.turns);
 }
 
 static int apply(struct learning *s, struct book *b, struct ledger_memory_commit *extra,

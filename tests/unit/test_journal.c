@@ -267,6 +267,111 @@ static void test_journal__thins_what_is_old(void **state)
     journal_release(&j);
 }
 
+// Of ten sessions six are condensed, and three of them have lines there.
+static void condensed(struct journal *j)
+{
+    char session[8], text[256];
+    struct err err = ERR_INIT;
+
+    journal_init(j);
+    for (int i = 0; i < 10; i++) {
+        snprintf(session, sizeof(session), "s%d", i);
+        snprintf(text, sizeof(text), "Topic: topic %d\nNew: likes: thing %d\nDecided: plan%d\n", i,
+                 i, i);
+        add_entry(j, session, MARCH_MS + i * DAY_MS, text);
+    }
+    assert_int_equal(journal_condense(j, 800, &err), E_OK);
+}
+
+// A session goes out of what was condensed as it came in, also when it was stored meanwhile.
+static void test_journal__unfolds(void **state)
+{
+    (void)state;
+    struct journal j;
+    struct journal_entry *earlier, back;
+    struct buf meta = BUF_INIT(16384);
+    struct err err = ERR_INIT;
+    uint32_t turns, lines = 0;
+
+    condensed(&j);
+    earlier = journal_find(&j, JOURNAL_EARLIER);
+    assert_int_equal(earlier->of.len, 3);  // the lines of the others had no room
+    journal_entry_write_meta(earlier, &meta);
+    journal_entry_init(&back);
+    assert_int_equal(journal_entry_read_meta(&back, buf_slice(&meta), &err), E_OK);
+    assert_int_equal(back.of.len, 3);
+    assert_memory_equal(back.of.ptr, earlier->of.ptr, 3 * sizeof(struct journal_of));
+    journal_entry_release(&back);
+    buf_release(&meta);
+    assert_true(journal_tells(&j, "s4", &turns));
+    assert_int_equal(turns, 3);
+    assert_true(journal_tells(&j, "s9", &turns));
+    assert_false(journal_tells(&j, "s0", &turns));
+    // What is forgotten takes its line, and no other's.
+    assert_int_equal(journal_forget(&j, safe("plan3"), &lines, &err), E_OK);
+    assert_int_equal(earlier->of.len, 2);
+    assert_int_equal(journal_unfold(&j, "s4", 9, &err), E_OK);
+    assert_string_equal(text_of(earlier), "2026-03-06 Topic: topic 5\n2026-03-06 Decided: plan5\n");
+    assert_false(journal_tells(&j, "s4", &turns));
+    assert_int_equal(earlier->sessions, 5);
+    assert_int_equal(earlier->turns, 15);
+    assert_int_equal(journal_unfold(&j, "s4", 9, &err), E_OK);
+    assert_int_equal(earlier->sessions, 5);
+    journal_release(&j);
+}
+
+// A model's words of several stay, until turns of one of them were taken back.
+static void test_journal__unfolds_what_a_model_wrote(void **state)
+{
+    (void)state;
+    struct journal j;
+    struct journal_fold fold;
+    struct journal_entry *earlier;
+    struct err err = ERR_INIT;
+    char session[8];
+    uint32_t turns;
+
+    condensed(&j);
+    assert_int_equal(journal_unfold(&j, "s3", 3, &err), E_OK);
+    assert_int_equal(journal_unfold(&j, "s4", 3, &err), E_OK);
+    add_entry(&j, "s4", MARCH_MS + 4 * DAY_MS, "Topic: topic 4\nNew: likes: thing 4\n");
+    fold = (struct journal_fold){.entries = 2, .room = 200};
+    assert_int_equal(journal_fold(&j, &fold, safe("They talked.\n"), "model:p:m", 8000, &err),
+                     E_OK);
+    earlier = journal_find(&j, JOURNAL_EARLIER);
+    assert_int_equal(earlier->of.len, 3);
+    for (int i = 10; i < 15; i++) {
+        snprintf(session, sizeof(session), "s%d", i);
+        add_entry(&j, session, MARCH_MS + i * DAY_MS,
+                  "Topic: t\nSaid: what is said at length, and is not told any more once it has "
+                  "been condensed\n");
+    }
+    assert_int_equal(journal_condense(&j, 1040, &err), E_OK);
+    earlier = journal_find(&j, JOURNAL_EARLIER);
+    assert_true(strncmp(text_of(earlier), "They talked.\n2026-", 18) == 0);
+    assert_int_equal(journal_unfold(&j, "s4", 3, &err), E_OK);
+    assert_true(journal_tells(&j, "s4", &turns));
+    assert_int_equal(journal_unfold(&j, "s4", 2, &err), E_OK);
+    assert_false(journal_tells(&j, "s4", &turns));
+    assert_false(journal_tells(&j, "s5", &turns));
+    assert_true(strncmp(text_of(earlier), "2026-", 5) == 0);
+    while (earlier->of.len) {
+        snprintf(session, sizeof(session), "%.7s",
+                 VEC_AT(&earlier->of, struct journal_of, 0)->session);
+        assert_int_equal(journal_unfold(&j, session, 3, &err), E_OK);
+    }
+    assert_int_equal(safe_buf_text(&earlier->text).len, 0);
+    assert_true(earlier->sessions > 0);  // those whose lines had no room
+    journal_release(&j);
+    add_entry(&j, "s1", MARCH_MS, "Topic: tea\n");
+    add_entry(&j, "s2", MARCH_MS + DAY_MS, "Topic: cake\n");
+    fold = (struct journal_fold){.entries = 1, .room = 200};
+    assert_int_equal(journal_fold(&j, &fold, safe("Tea.\n"), "model:p:m", 8000, &err), E_OK);
+    assert_int_equal(journal_unfold(&j, "s1", 0, &err), E_OK);
+    assert_null(journal_find(&j, JOURNAL_EARLIER));
+    journal_release(&j);
+}
+
 static void test_journal__forgets(void **state)
 {
     (void)state;
@@ -413,6 +518,8 @@ int main(void)
         cmocka_unit_test(test_journal__order_and_versions),
         cmocka_unit_test(test_journal__condenses),
         cmocka_unit_test(test_journal__thins_what_is_old),
+        cmocka_unit_test(test_journal__unfolds),
+        cmocka_unit_test(test_journal__unfolds_what_a_model_wrote),
         cmocka_unit_test(test_journal__forgets),
         cmocka_unit_test(test_journal__holds_for_all),
         cmocka_unit_test(test_journal__reads_the_state),

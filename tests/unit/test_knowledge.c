@@ -175,6 +175,43 @@ static void test_knowledge__unborne_is_due(void **state)
     fact_book_free(b);
 }
 
+// A fact that was dropped is named by no knowledge; what rests on it alone goes with it.
+static void test_knowledge__names_nothing_that_was_dropped(void **state)
+{
+    (void)state;
+    struct fact_book *b = facts_kit_book();
+    const struct memory_rules short_rules = {.on = true, .predicates = predicates,
+                                             .predicates_len = 1, .quarantine_ms = 10};
+    char ids[3][FACT_ID_BYTES];
+    struct fact_at at = FACT_AT_START;
+    uint32_t count;
+
+    say(b, "s1", "likes", "the sea", 1, ids[0]);
+    say(b, "s2", "likes", "boats", 2, ids[1]);
+    say(b, "s3", "drinks", "rum", 3, ids[2]);
+    assert_int_equal(conclude(b, "to the coast", (const char(*)[FACT_ID_BYTES])ids, 3),
+                     OUTCOME_NEW);
+    // Rum is taken for said by nobody, and its time is over.
+    while (fact_book_next(b, &at)) {
+        struct fact *f = fact_slot_find(at.slot, ids[2]);
+
+        for (size_t i = 0; f && i < f->evidence.len; i++)
+            VEC_AT(&f->evidence, struct fact_evidence, i)->supported = false;
+        if (f)
+            f->status = FACT_QUARANTINED;
+    }
+    assert_int_equal(fact_book_drop_quarantined(b, &short_rules, NOW_MS + 11, &count, NULL), E_OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(fact_book_retire_unborne(b, NOW_MS + 11, &count, NULL), E_OK);
+    assert_int_equal(count, 0);
+    assert_int_equal(active(b), 1);
+    at = (struct fact_at)FACT_AT_START;
+    while (fact_book_next(b, &at))
+        for (size_t i = 0; at.slot->tier == TIER_KNOWLEDGE && i < at.fact->evidence.len; i++)
+            assert_string_not_equal(fact_evidence_at(at.fact, i)->fact, ids[2]);
+    fact_book_free(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +220,7 @@ int main(void)
         cmocka_unit_test(test_knowledge__goes_with_its_facts),
         cmocka_unit_test(test_knowledge__is_dropped_in_time),
         cmocka_unit_test(test_knowledge__unborne_is_due),
+        cmocka_unit_test(test_knowledge__names_nothing_that_was_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
