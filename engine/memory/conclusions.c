@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
-// conclusions.c: a model's answer, read strictly (conclusions.h). Read through once to check it,
-// then once more to give it out. Pure; any thread.
+// conclusions.c: a model's answer, read strictly (conclusions.h). Pure; any thread.
 #include "memory/conclusions.h"
 
-#include "base/json.h"
+#include "memory/answer.h"
 
 #include <string.h>
 
@@ -109,47 +108,34 @@ static int read_item(struct reading *r, struct json item, struct concluded *out)
     return read_facts(r, out);
 }
 
-static int find_items(struct json root, struct json *items, struct err *err)
+struct taker {
+    struct reading reading;
+    int (*take)(void *user, const struct concluded *c, struct err *err);
+    void *user;
+};
+
+static int take_item(void *user, uint32_t n, struct json item, bool take, struct err *err)
 {
-    *items = json_get(root, "knowledge");
-    if (json_type(root) != JSON_OBJECT || json_count(root) != 1 || json_type(*items) != JSON_ARRAY)
-        return err_set(err, E_USAGE, "the answer is not {\"knowledge\":[…]}");
-    if (json_count(*items) > CONCLUSIONS_MAX)
-        return err_set(err, E_USAGE, "the answer has more than %d items", CONCLUSIONS_MAX);
-    return E_OK;
+    struct taker *t = user;
+    struct concluded c;
+
+    t->reading.item = n;
+    int code = read_item(&t->reading, item, &c);
+    return code || !take ? code : t->take(t->user, &c, err);
 }
 
 int conclusions_read(struct slice answer,
                      int (*take)(void *user, const struct concluded *c, struct err *err),
                      void *user, struct err *err)
 {
-    struct reading r = {.err = err};
-    struct json_doc doc = JSON_DOC_INIT;
-    struct err why = ERR_INIT;
-    struct json items = {0};
+    static const struct answer_list list = {"knowledge", "item", CONCLUSIONS_MAX,
+                                            CONCLUSIONS_DEPTH_MAX};
+    struct taker t = {.reading = {.err = err}, .take = take, .user = user};
 
     for (unsigned m = 0; m < TEXTS; m++)
-        buf_init(&r.texts[m], FACT_VALUE_BYTES_MAX * 2);
-    int code = json_parse(&doc, answer, CONCLUSIONS_DEPTH_MAX, &why);
-    // What a reader says of it may have words of the answer.
-    if (code)
-        code = err_set(err, code == E_NOMEM ? E_NOMEM : E_USAGE, "the answer is not JSON");
-    if (!code)
-        code = find_items(json_root(&doc), &items, err);
-    for (unsigned pass = 0; pass < 2 && !code; pass++) {
-        struct json_iter it = {0};
-        struct json key, item;
-
-        for (r.item = 1; !code && json_next(items, &it, &key, &item); r.item++) {
-            struct concluded c;
-
-            code = read_item(&r, item, &c);
-            if (!code && pass == 1)
-                code = take(user, &c, err);
-        }
-    }
+        buf_init(&t.reading.texts[m], FACT_VALUE_BYTES_MAX * 2);
+    int code = answer_read(answer, &list, take_item, &t, err);
     for (unsigned m = 0; m < TEXTS; m++)
-        buf_release(&r.texts[m]);
-    json_doc_release(&doc);
+        buf_release(&t.reading.texts[m]);
     return code;
 }

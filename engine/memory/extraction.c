@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
-// extraction.c: a model's answer, read strictly (extraction.h). Read through once to check it, then
-// once more to give it out. Pure; any thread.
+// extraction.c: a model's answer, read strictly (extraction.h). Pure; any thread.
 #include "memory/extraction.h"
 
-#include "base/json.h"
+#include "memory/answer.h"
 
 #include <string.h>
 
@@ -95,48 +94,34 @@ static int read_fact(struct reading *r, struct json fact, struct extracted *out)
     return E_OK;
 }
 
-static int find_facts(struct json root, struct json *facts, struct err *err)
+struct taker {
+    struct reading reading;
+    int (*take)(void *user, const struct extracted *e, struct err *err);
+    void *user;
+};
+
+static int take_fact(void *user, uint32_t n, struct json fact, bool take, struct err *err)
 {
-    *facts = json_get(root, "facts");
-    if (json_type(root) != JSON_OBJECT || json_count(root) != 1 ||
-        json_type(*facts) != JSON_ARRAY)
-        return err_set(err, E_USAGE, "the answer is not {\"facts\":[…]}");
-    if (json_count(*facts) > EXTRACTION_FACTS_MAX)
-        return err_set(err, E_USAGE, "the answer has more than %d facts", EXTRACTION_FACTS_MAX);
-    return E_OK;
+    struct taker *t = user;
+    struct extracted e;
+
+    t->reading.fact = n;
+    int code = read_fact(&t->reading, fact, &e);
+    return code || !take ? code : t->take(t->user, &e, err);
 }
 
 int extraction_read(struct slice answer,
                     int (*take)(void *user, const struct extracted *e, struct err *err),
                     void *user, struct err *err)
 {
-    struct reading r = {.err = err};
-    struct json_doc doc = {0};
-    struct err why = ERR_INIT;
-    struct json facts;
+    static const struct answer_list list = {"facts", "fact", EXTRACTION_FACTS_MAX,
+                                            EXTRACTION_DEPTH_MAX};
+    struct taker t = {.reading = {.err = err}, .take = take, .user = user};
 
     for (unsigned m = 0; m < MEMBERS; m++)
-        buf_init(&r.texts[m], EXTRACTION_QUOTE_BYTES_MAX * 2);
-    int code = json_parse(&doc, answer, EXTRACTION_DEPTH_MAX, &why);
-    // What a reader says of it may have words of the answer.
-    if (code)
-        code = err_set(err, code == E_NOMEM ? E_NOMEM : E_USAGE, "the answer is not JSON");
-    if (!code)
-        code = find_facts(json_root(&doc), &facts, err);
-    for (unsigned pass = 0; pass < 2 && !code; pass++) {
-        struct json_iter it = {0};
-        struct json key, item;
-
-        for (r.fact = 1; !code && json_next(facts, &it, &key, &item); r.fact++) {
-            struct extracted e;
-
-            code = read_fact(&r, item, &e);
-            if (!code && pass == 1)
-                code = take(user, &e, err);
-        }
-    }
+        buf_init(&t.reading.texts[m], EXTRACTION_QUOTE_BYTES_MAX * 2);
+    int code = answer_read(answer, &list, take_fact, &t, err);
     for (unsigned m = 0; m < MEMBERS; m++)
-        buf_release(&r.texts[m]);
-    json_doc_release(&doc);
+        buf_release(&t.reading.texts[m]);
     return code;
 }

@@ -60,9 +60,9 @@ bool journal_over(const struct journal *j, size_t cap, struct journal_fold *fold
 int journal_fold(struct journal *j, const struct journal_fold *fold, struct safe_text text,
                  const char *by, size_t cap, struct err *err);
 // All of it by rules: of each entry its topic, decisions and changes, or its first line, the newest
-// that find room; and of the other lines, of all of these together, as many of those that tell most
-// (memory/key.h) as there is room left. So what is old grows thinner from fold to fold, and the best
-// of it stays. After it journal_bytes is at most cap; again, it changes nothing. E_NOMEM.
+// that find room; and of the other lines, of all of these together, as many of those that tell
+// most (memory/key.h) as there is room left. So what is old grows thinner from fold to fold, and
+// the best of it stays. After it journal_bytes is at most cap; again, it changes nothing. E_NOMEM.
 int journal_condense(struct journal *j, size_t cap, struct err *err);
 
 // Whether the session is told, in an entry or in `earlier`, and how many turns counted then.

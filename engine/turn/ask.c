@@ -6,6 +6,7 @@
 #include "turn/gauge.h"
 #include "turn/learn.h"
 #include "turn/mask.h"
+#include "turn/resolve.h"
 #include "turn/resume.h"
 
 static void ordinal_text(struct json_writer *w, const char *key, uint32_t n)

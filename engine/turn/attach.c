@@ -6,6 +6,7 @@
 //
 // Invariant: what is told is the bytes of the reply from that one on, whichever way it goes.
 #include "turn/mask.h"
+#include "turn/resolve.h"
 #include "turn/watch.h"
 
 struct run *run_under_way(struct worker *w, const char *session, uint32_t turn)

@@ -2,6 +2,7 @@
 // background.c: one call of a model off the users' path (background.h draws it).
 #include "turn/background.h"
 #include "turn/mask.h"
+#include "turn/provider.h"
 
 enum { ROOM_SLACK = 100 };
 
@@ -107,21 +108,12 @@ static uint64_t asked_tokens(const struct background *b)
 
 static void take_usage(struct background *b)
 {
-    const struct llm_reply *reply = &b->call.reply;
     const struct run *run = b->run;
-    struct usage usage = reply->usage;
-    bool sent = reply->complete || (reply->outcome.end != CALL_NO_CONNECT &&
-                                    reply->outcome.end != CALL_STATUS);
-    if (!reply->usage_known) {
-        usage = (struct usage){.estimated = true};
-        if (sent)
-            usage.input_tokens = (int64_t)asked_tokens(b);
-        for (size_t i = 0; sent && i < reply->blocks.len; i++)
-            usage.output_tokens += tokens_count(
-                turn_encoding(run), buf_slice(&VEC_AT(&reply->blocks, struct llm_block, i)->text));
-    }
-    prices_apply(run->w->env.prices, run->provider, run->model, &usage);
-    settle_budget(b, reply->usage_known || reply->complete || !sent ? &usage : NULL);
+    const struct provider_use call = {&b->call.reply, run->provider, run->model,
+                                         turn_encoding(run), asked_tokens(b)};
+    struct usage usage;
+    bool is_all = provider_used(run->w, &call, &usage);
+    settle_budget(b, is_all ? &usage : NULL);
     b->record.attempt.usage = usage;
     b->record.attempt.http_status = b->call.http_status;
 }

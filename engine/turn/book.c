@@ -6,173 +6,22 @@
 // and goes on with the change that is first in line, if there is one.
 #include "turn/book_int.h"
 
-enum {
-    ENTRIES_MAX = 1 << 16,
-    BOOKS_PART_OF_LIMIT = 8,     // of what live sessions may take, so much is theirs
-    WAIT_BITS_MAX = 8,           // after a conflict, up to 256 ms
-    NAME_BYTES = PARTITION_BYTES + BOT_NAME_BYTES,
-};
+enum { WAIT_BITS_MAX = 8 };  // after a conflict, up to 256 ms
 
-struct entry {
-    struct worker *w;
-    char name[NAME_BYTES];       // partition/bot
-    char partition[PARTITION_BYTES], bot[BOT_NAME_BYTES];
-    const struct user_key *key;
-    struct memory_user user;     // for digests
-    struct entry *newer, *older; // least recently used order
-    struct book *book;           // as it was loaded or written last; NULL: it is to be loaded
-    size_t bytes;                // of it and of this, as counted in the worker's total
-    bool busy, posted;
-    bool erased;                 // its user is: it goes when nobody waits
-    struct book_wait *waits, *waits_end, *asked;  // asked: whom this round answers
-    struct book_change *changes, *changes_end;
-    struct book *next;           // being loaded, or changed
-    struct ledger_op op;
-    struct ledger_manifest check;
-    struct ledger_memory load;
-    struct ledger_memory_commit commit;
-    struct fact_slot **dirty;    // owned
-    struct journal_entry *put[JOURNAL_LIST_MAX];
-    const struct journal_entry *gone[JOURNAL_LIST_MAX];
-    struct loop_task task;
-    struct loop_timer timer;
-};
-
-struct books {
-    struct map *by_name;
-    struct entry *newest, *oldest;
-    uint64_t bytes;
-    uint32_t busy;               // entries with something to do
-};
-
-static void pump(struct entry *e);
-static void load(struct entry *e);
-
-// ---- entries
-
-static void unlink_order(struct entry *e)
-{
-    struct books *all = e->w->books;
-
-    *(e->newer ? &e->newer->older : &all->newest) = e->older;
-    *(e->older ? &e->older->newer : &all->oldest) = e->newer;
-    e->newer = e->older = NULL;
-}
-
-static void link_newest(struct entry *e)
-{
-    struct books *all = e->w->books;
-
-    e->older = all->newest;
-    *(e->older ? &e->older->newer : &all->oldest) = e;
-    all->newest = e;
-}
-
-static void keep_book(struct entry *e, struct book *b)
-{
-    size_t bytes = sizeof(*e) + (b ? book_bytes(b) : 0);
-
-    book_release(e->book);
-    e->book = b;
-    e->w->books->bytes += bytes - e->bytes;
-    e->bytes = bytes;
-}
-
-static void entry_free(struct entry *e)
-{
-    book_release(e->book);
-    e->w->books->bytes -= e->bytes;
-    unlink_order(e);
-    map_remove(e->w->books->by_name, slice_str(e->name));
-    mem_free(e);
-}
-
-static bool in_use(const struct entry *e)
-{
-    return e->busy || e->posted || e->waits || e->changes;
-}
-
-// With room for one more.
-static void free_idle(struct worker *w)
-{
-    struct books *all = w->books;
-
-    for (struct entry *e = all->oldest, *newer; e; e = newer) {
-        newer = e->newer;
-        if (all->bytes <= w->env.live_bytes_max / BOOKS_PART_OF_LIMIT &&
-            map_len(all->by_name) < ENTRIES_MAX)
-            break;
-        if (!in_use(e))
-            entry_free(e);
-    }
-}
-
-static int books_make(struct worker *w, struct err *err)
-{
-    struct books *all = mem_zalloc(sizeof(*all));
-
-    if (!all || map_new(&all->by_name, ENTRIES_MAX)) {
-        mem_free(all);
-        return err_set(err, E_NOMEM, "out of memory for what is remembered of users");
-    }
-    w->books = all;
-    return E_OK;
-}
-
-static int entry_make(struct entry **out, struct worker *w, const char *name,
-                      const char *partition, const char *bot, struct err *err)
-{
-    struct entry *e = mem_zalloc(sizeof(*e));
-
-    *out = e;
-    if (!e || map_set(w->books->by_name, slice_str(name), e, NULL)) {
-        mem_free(e);
-        return err_set(err, E_NOMEM, "out of memory for what is remembered of a user");
-    }
-    e->w = w;
-    memcpy(e->name, name, sizeof(e->name));
-    memcpy(e->partition, partition, sizeof(e->partition));
-    memcpy(e->bot, bot, sizeof(e->bot));
-    link_newest(e);
-    return E_OK;
-}
-
-static int entry_find(struct entry **out, struct worker *w, const char *partition, const char *bot,
-                      const struct user_key *key, struct err *err)
-{
-    char name[NAME_BYTES];
-    int code = w->books ? E_OK : books_make(w, err);
-
-    if (code)
-        return code;
-    snprintf(name, sizeof(name), "%s/%s", partition, bot);
-    struct entry *e = map_get(w->books->by_name, slice_str(name));
-    if (!e) {
-        code = entry_make(&e, w, name, partition, bot, err);
-        if (code)
-            return code;
-    } else {
-        unlink_order(e);
-        link_newest(e);
-    }
-    if (key)
-        e->key = key;
-    e->user = (struct memory_user){w->env.vault, e->key};
-    *out = e;
-    return E_OK;
-}
+static void pump(struct book_entry *e);
+static void load(struct book_entry *e);
 
 // ---- rounds
 
 static void wake(struct loop_task *task)
 {
-    struct entry *e = CONTAINER_OF(task, struct entry, task);
+    struct book_entry *e = CONTAINER_OF(task, struct book_entry, task);
 
     e->posted = false;
     pump(e);
 }
 
-static void post(struct entry *e)
+static void post(struct book_entry *e)
 {
     if (e->posted || e->busy)
         return;
@@ -191,7 +40,7 @@ static void answer_wait(struct book_wait *wait, struct book *b, int code, const 
 }
 
 // Those who asked before the manifest was read.
-static void answer_asked(struct entry *e, int code, const struct err *err)
+static void answer_asked(struct book_entry *e, int code, const struct err *err)
 {
     struct book_wait *wait = e->asked;
 
@@ -204,7 +53,7 @@ static void answer_asked(struct entry *e, int code, const struct err *err)
     }
 }
 
-static void answer_change(struct entry *e, int code, const struct err *err)
+static void answer_change(struct book_entry *e, int code, const struct err *err)
 {
     struct book_change *c = e->changes;
 
@@ -218,7 +67,7 @@ static void answer_change(struct entry *e, int code, const struct err *err)
     c->done(c);
 }
 
-static void round_over(struct entry *e)
+static void round_over(struct book_entry *e)
 {
     struct worker *w = e->w;
 
@@ -229,12 +78,12 @@ static void round_over(struct entry *e)
     }
     w->books->busy--;
     if (e->erased)
-        entry_free(e);
-    free_idle(w);
+        book_entry_free(e);
+    books_free_idle(w);
     worker_check_idle(w);
 }
 
-static void fail_round(struct entry *e, int code, const struct err *err)
+static void fail_round(struct book_entry *e, int code, const struct err *err)
 {
     struct err why = *err;
 
@@ -246,7 +95,7 @@ static void fail_round(struct entry *e, int code, const struct err *err)
 
 // ---- a change
 
-static void drop_next(struct entry *e)
+static void drop_next(struct book_entry *e)
 {
     book_release(e->next);
     e->next = NULL;
@@ -256,11 +105,11 @@ static void drop_next(struct entry *e)
 
 static void waited(struct loop_timer *timer)
 {
-    load(CONTAINER_OF(timer, struct entry, timer));
+    load(CONTAINER_OF(timer, struct book_entry, timer));
 }
 
 // So that of several who learn without a pause each comes to write.
-static void wait_a_little(struct entry *e, unsigned tries)
+static void wait_a_little(struct book_entry *e, unsigned tries)
 {
     unsigned bits = tries < WAIT_BITS_MAX ? tries : WAIT_BITS_MAX;
 
@@ -271,7 +120,7 @@ static void wait_a_little(struct entry *e, unsigned tries)
 
 static void committed(struct ledger_op *op)
 {
-    struct entry *e = op->user;
+    struct book_entry *e = op->user;
     struct book_change *c = e->changes;
     struct err err = op->err;
     bool again = op->code == E_CONFLICT || op->ambiguous;
@@ -280,7 +129,7 @@ static void committed(struct ledger_op *op)
         fact_book_settle(e->next->facts);
         journal_settle(&e->next->journal);
         e->next->core_changed = false;
-        keep_book(e, e->next);
+        book_entry_keep(e, e->next);
         e->next = NULL;
         drop_next(e);
         answer_change(e, E_OK, NULL);
@@ -290,7 +139,7 @@ static void committed(struct ledger_op *op)
     // Whatever was written of it is found again, and changes nothing the second time.
     c->unsure |= op->ambiguous;
     drop_next(e);
-    keep_book(e, NULL);
+    book_entry_keep(e, NULL);
     if (again && ++c->tries < BOOK_TRIES_MAX) {
         wait_a_little(e, c->tries);
         return;
@@ -299,7 +148,7 @@ static void committed(struct ledger_op *op)
     round_over(e);
 }
 
-static int fill_slots(struct entry *e, struct err *err)
+static int fill_slots(struct book_entry *e, struct err *err)
 {
     const struct fact_book *facts = e->next->facts;
     uint32_t len = fact_book_dirty(facts, NULL, 0);
@@ -313,7 +162,7 @@ static int fill_slots(struct entry *e, struct err *err)
     return E_OK;
 }
 
-static void fill_rest(struct entry *e)
+static void fill_rest(struct book_entry *e)
 {
     struct ledger_memory_commit *c = &e->commit;
     struct book *b = e->next;
@@ -337,7 +186,7 @@ static void fill_rest(struct entry *e)
 }
 
 // What the change wants is in e->next; false: nothing is to be written.
-static bool fill_commit(struct entry *e)
+static bool fill_commit(struct book_entry *e)
 {
     struct ledger_memory_commit *c = &e->commit;
 
@@ -348,7 +197,7 @@ static bool fill_commit(struct entry *e)
     return changes || c->notes_len;
 }
 
-static void change(struct entry *e)
+static void change(struct book_entry *e)
 {
     struct book_change *c = e->changes;
     int64_t now_ms = clock_wall_ms(e->w->env.clock);
@@ -376,14 +225,14 @@ static void change(struct entry *e)
 
 static int take_slot(void *user, struct fact_slot *slot, struct err *err)
 {
-    struct entry *e = user;
+    struct book_entry *e = user;
 
     return fact_book_put_slot(e->next->facts, slot, err);
 }
 
 static int take_entry(void *user, struct journal_entry *j, struct err *err)
 {
-    struct entry *e = user;
+    struct book_entry *e = user;
     uint64_t version = j->version;
     int code = journal_put(&e->next->journal, j, err);
     struct journal_entry *there = code ? NULL : journal_find(&e->next->journal, j->session);
@@ -397,7 +246,7 @@ static int take_entry(void *user, struct journal_entry *j, struct err *err)
 
 static int take_damaged(void *user, struct slice kind, struct slice name, struct err *err)
 {
-    struct entry *e = user;
+    struct book_entry *e = user;
     bool is_fact = slice_is(kind, fact_tier_word(TIER_FACT));
 
     if (!is_fact && !slice_is(kind, fact_tier_word(TIER_KNOWLEDGE)))
@@ -406,7 +255,7 @@ static int take_damaged(void *user, struct slice kind, struct slice name, struct
 }
 
 // What is asked for is e->book.
-static void ready(struct entry *e)
+static void ready(struct book_entry *e)
 {
     answer_asked(e, E_OK, NULL);
     if (e->changes)
@@ -417,7 +266,7 @@ static void ready(struct entry *e)
 
 static void loaded(struct ledger_op *op)
 {
-    struct entry *e = op->user;
+    struct book_entry *e = op->user;
     struct book *b = e->next;
 
     e->next = NULL;
@@ -431,18 +280,18 @@ static void loaded(struct ledger_op *op)
         int code = op->code;
 
         book_release(b);
-        keep_book(e, NULL);
+        book_entry_keep(e, NULL);
         fail_round(e, code, &err);
         return;
     }
     if (b->damage.len)
         log_line(e->w->env.log, LOG_WARN, "memory: bot=%s: %.*s; `parley verify` tells more",
                  e->bot, (int)(b->damage.len - 1), b->damage.ptr);
-    keep_book(e, b);
+    book_entry_keep(e, b);
     ready(e);
 }
 
-static void load(struct entry *e)
+static void load(struct book_entry *e)
 {
     struct fact_digest digest = {ledger_memory_digest, &e->user};
     struct err err = ERR_INIT;
@@ -453,9 +302,9 @@ static void load(struct entry *e)
         fail_round(e, E_NOMEM, &err);
         return;
     }
-    keep_book(e, NULL);
+    book_entry_keep(e, NULL);
     if (!e->key) {  // nobody knows the user
-        keep_book(e, b);
+        book_entry_keep(e, b);
         ready(e);
         return;
     }
@@ -471,7 +320,7 @@ static void load(struct entry *e)
 
 static void checked(struct ledger_op *op)
 {
-    struct entry *e = op->user;
+    struct book_entry *e = op->user;
 
     if (op->code) {
         struct err err = op->err;
@@ -485,7 +334,7 @@ static void checked(struct ledger_op *op)
         load(e);
 }
 
-static void pump(struct entry *e)
+static void pump(struct book_entry *e)
 {
     if (e->busy || (!e->waits && !e->changes))
         return;
@@ -504,7 +353,7 @@ static void pump(struct entry *e)
 // ---- asking
 
 // It is in line: the round that is next takes it.
-static void begin(struct entry *e, bool was_in_use)
+static void begin(struct book_entry *e, bool was_in_use)
 {
     e->w->books->busy += !was_in_use;
     post(e);
@@ -519,9 +368,9 @@ static void wait_failed(struct loop_task *task)
 
 void book_open(struct worker *w, struct book_wait *wait)
 {
-    struct entry *e = NULL;
+    struct book_entry *e = NULL;
 
-    wait->code = entry_find(&e, w, wait->partition, wait->bot, wait->key, &wait->err);
+    wait->code = book_entry_find(&e, w, wait->partition, wait->bot, wait->key, &wait->err);
     wait->book = NULL;
     wait->next = NULL;
     if (wait->code) {
@@ -529,7 +378,7 @@ void book_open(struct worker *w, struct book_wait *wait)
         loop_post(w->env.loop, &wait->task);
         return;
     }
-    bool was_in_use = in_use(e);
+    bool was_in_use = book_entry_in_use(e);
     *(e->waits ? &e->waits_end->next : &e->waits) = wait;
     e->waits_end = wait;
     begin(e, was_in_use);
@@ -544,9 +393,9 @@ static void change_failed(struct loop_task *task)
 
 void book_change(struct worker *w, struct book_change *c)
 {
-    struct entry *e = NULL;
+    struct book_entry *e = NULL;
 
-    c->code = entry_find(&e, w, c->partition, c->bot, c->key, &c->err);
+    c->code = book_entry_find(&e, w, c->partition, c->bot, c->key, &c->err);
     c->book = NULL;
     c->next = NULL;
     c->tries = 0;
@@ -557,43 +406,8 @@ void book_change(struct worker *w, struct book_change *c)
         return;
     }
     BUG_ON(!c->key);
-    bool was_in_use = in_use(e);
+    bool was_in_use = book_entry_in_use(e);
     *(e->changes ? &e->changes_end->next : &e->changes) = c;
     e->changes_end = c;
     begin(e, was_in_use);
-}
-
-// ---- of a worker
-
-void books_forget(struct worker *w, const char *partition)
-{
-    struct entry *e = w->books ? w->books->newest : NULL;
-
-    while (e) {
-        struct entry *older = e->older;
-
-        if (strcmp(e->partition, partition) == 0) {
-            e->erased = true;
-            if (!in_use(e))
-                entry_free(e);
-        }
-        e = older;
-    }
-}
-
-bool books_busy(const struct worker *w)
-{
-    return w->books && w->books->busy;
-}
-
-void books_free(struct worker *w)
-{
-    if (!w->books)
-        return;
-    BUG_ON(w->books->busy);
-    while (w->books->oldest)
-        entry_free(w->books->oldest);
-    map_free(w->books->by_name);
-    mem_free(w->books);
-    w->books = NULL;
 }

@@ -8,6 +8,7 @@
 // A session is taken by a chat of its own, as another process would: its turn under way goes on,
 // meets a conflict when it is settled, reads the head again, and is settled.
 #include "turn/device.h"
+#include "turn/resolve.h"
 #include "turn/watch.h"
 
 struct lease_asker device_of(const struct run *run)

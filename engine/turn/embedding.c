@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // embedding.c: calls for embeddings (embedding.h draws one).
 #include "turn/embedding.h"
+#include "turn/provider.h"
 
 static const struct usage nothing = {0};
 

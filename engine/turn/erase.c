@@ -8,6 +8,7 @@
 // means, which is as it should be.
 #include "ledger/erase.h"
 #include "turn/feeder.h"
+#include "turn/resolve.h"
 
 struct erasing {
     struct erasure_record record;

@@ -2,7 +2,7 @@
 // export.c: a page of all that is kept of a user. The records are ledger/export.c's.
 #include "ledger/audit.h"
 #include "ledger/export.h"
-#include "turn/turn_int.h"
+#include "turn/resolve.h"
 
 struct exporting {
     struct ledger_export page;

@@ -4,6 +4,7 @@
 //   IDLE ──wake, pass──▶ FEEDING ──▶ IDLE       a pass asked for meanwhile follows at once
 //     └──a policy waits─▶ NOTING ──▶ IDLE
 #include "turn/feeder.h"
+#include "turn/resolve.h"
 
 enum feeder_state { FEEDER_IDLE, FEEDER_FEEDING, FEEDER_NOTING };
 

@@ -8,6 +8,7 @@
 #include "turn/feeder.h"
 #include "turn/memory_int.h"
 #include "turn/recall_int.h"
+#include "turn/resolve.h"
 
 struct said {
     char session[ID_TEXT_BYTES];
@@ -212,25 +213,13 @@ static void forget(struct run *run)
     book_change(run->w, &f->change);
 }
 
-static void have_session(struct run *run)
-{
-    struct err err = ERR_INIT;
-    int code = resolve_agree(run, &run->live->chat->head, &err);
-    if (code)
-        emit_error(run, code, &err);
-    else
-        forget(run);
-}
-
 static void have_user(struct run *run)
 {
     struct err err = ERR_INIT;
     if (!run->user_key)
         emit_error(run, memory_no_fact(&err, E_NOT_FOUND, buf_slice(&run->job->text)), &err);
-    else if (run->job->session[0])
-        resolve_view(run, run->job->session, have_session);
     else
-        forget(run);
+        resolve_scope(run, forget);
 }
 
 void forget_fact_start(struct run *run)

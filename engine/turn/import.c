@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // import.c: one recorded conversation becomes a session (recorded.h says how it is read).
-#include "turn/recorded.h"
 #include "turn/learn.h"
 #include "turn/mask.h"
+#include "turn/recorded.h"
+#include "turn/resolve.h"
 
 static void import_free(void *extra)
 {

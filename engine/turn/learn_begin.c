@@ -3,6 +3,7 @@
 // policy, and how far it was learnt from. learn.c goes on from there.
 #include "turn/learn_int.h"
 #include "turn/mask.h"
+#include "turn/resolve.h"
 
 // ---- what is there
 

@@ -9,6 +9,7 @@
 // A quote is cut out of its turn when it is asked for, never kept: what was deleted is not quoted.
 #include "turn/mask.h"
 #include "turn/memory_int.h"
+#include "turn/resolve.h"
 
 enum { QUOTES_MAX = 1 << 16, QUOTES_BYTES_MAX = 32 << 20, LEARN_POLL_MS = 5,
        LEARN_POLLS_MAX = 100 };
@@ -279,23 +280,9 @@ static void have_bot(struct run *run)
     mask_policy(run, open_book);
 }
 
-// A session says which bot is meant.
-static void have_session(struct run *run)
-{
-    struct err err = ERR_INIT;
-    int code = resolve_agree(run, &run->live->chat->head, &err);
-    if (code)
-        emit_error(run, code, &err);
-    else
-        have_bot(run);
-}
-
 static void have_user(struct run *run)
 {
-    if (run->user_key && run->job->session[0])
-        resolve_view(run, run->job->session, have_session);
-    else
-        have_bot(run);
+    resolve_scope(run, have_bot);
 }
 
 void memory_job_start(struct run *run)

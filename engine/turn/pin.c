@@ -4,6 +4,7 @@
 #include "base/utf8.h"
 #include "turn/device.h"
 #include "turn/mask.h"
+#include "turn/resolve.h"
 
 static void reloaded(struct ledger_op *op);
 

@@ -4,6 +4,7 @@
 // Who decides, first wins: the message; --provider, --model and their environment variables; the
 // policy's `model`; the configured default. There is no fallback from a failed provider to another.
 #include "turn/gauge.h"
+#include "turn/provider.h"
 
 // Set by a person for this run of the program, not by a file.
 static bool explicit_setting(const struct conf *conf, const char *name)
@@ -88,6 +89,24 @@ int provider_open(struct worker *w, const char *name, struct llm **out, struct e
                                        : "too many providers are open");
     }
     return E_OK;
+}
+
+bool provider_used(const struct worker *w, const struct provider_use *call, struct usage *out)
+{
+    const struct llm_reply *reply = call->reply;
+    bool sent = reply->complete || (reply->outcome.end != CALL_NO_CONNECT &&
+                                    reply->outcome.end != CALL_STATUS);
+    *out = reply->usage;
+    if (!reply->usage_known) {
+        *out = (struct usage){.estimated = true};
+        if (sent)
+            out->input_tokens = (int64_t)call->asked_tokens;
+        for (size_t i = 0; sent && i < reply->blocks.len; i++)
+            out->output_tokens += tokens_count(
+                call->encoding, buf_slice(&VEC_AT(&reply->blocks, struct llm_block, i)->text));
+    }
+    prices_apply(w->env.prices, call->provider, call->model, out);
+    return reply->usage_known || reply->complete || !sent;
 }
 
 int provider_choose(struct run *run, struct err *err)

@@ -3,6 +3,7 @@
 // with its text, where that was said, and why it is there.
 #include "turn/mask.h"
 #include "turn/recall_int.h"
+#include "turn/resolve.h"
 
 #include "base/json.h"
 
@@ -295,17 +296,6 @@ static void have_scope(struct run *run)
     mask_prepare(run, redact);
 }
 
-// A session says which bot and context are meant.
-static void have_session(struct run *run)
-{
-    struct err err = ERR_INIT;
-    int code = resolve_agree(run, &run->live->chat->head, &err);
-    if (code)
-        emit_error(run, code, &err);
-    else
-        have_scope(run);
-}
-
 static void have_user(struct run *run)
 {
     struct asking *a = mem_zalloc(sizeof(*a));
@@ -318,10 +308,8 @@ static void have_user(struct run *run)
     run->extra_free = asking_free;
     if (!run->user_key)
         answer(run);  // a stranger has said nothing
-    else if (run->job->session[0])
-        resolve_view(run, run->job->session, have_session);
     else
-        have_scope(run);
+        resolve_scope(run, have_scope);
 }
 
 void recall_start(struct run *run)

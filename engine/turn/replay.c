@@ -3,6 +3,7 @@
 // what is stored answers, and no provider is called. A turn that another process has under way is
 // waited for.
 #include "turn/mask.h"
+#include "turn/resolve.h"
 #include "turn/watch.h"
 
 static void look(struct run *run);

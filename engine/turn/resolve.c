@@ -4,7 +4,7 @@
 //   user ─▶ partition and key ─▶ by id: live? else find ─────┐
 //                             ─▶ newest: fresh? live? find ──┼─▶ run->target, pinned
 //                             ─▶ new: made ──────────────────┘
-#include "turn/turn_int.h"
+#include "turn/resolve.h"
 
 static void user_done(struct vault_request *request)
 {
@@ -247,4 +247,23 @@ void resolve_view(struct run *run, const char *id, void (*then)(struct run *run)
 {
     run->then = then;
     start_find(run, id, view_found);
+}
+
+static void scope_viewed(struct run *run)
+{
+    struct err err = ERR_INIT;
+    int code = resolve_agree(run, &run->live->chat->head, &err);
+    if (code)
+        emit_error(run, code, &err);
+    else
+        run->scoped(run);
+}
+
+void resolve_scope(struct run *run, void (*then)(struct run *run))
+{
+    run->scoped = then;
+    if (run->user_key && run->job->session[0])
+        resolve_view(run, run->job->session, scope_viewed);
+    else
+        then(run);
 }

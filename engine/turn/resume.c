@@ -16,6 +16,7 @@
 #include "turn/device.h"
 #include "turn/learn.h"
 #include "turn/mask.h"
+#include "turn/resolve.h"
 #include "turn/resume.h"
 
 #include "base/json.h"

@@ -10,6 +10,7 @@
 // a later turn.
 #include "turn/choose.h"
 #include "turn/mask.h"
+#include "turn/provider.h"
 #include "turn/summary_int.h"
 
 // After failures in a row no summary of the session is tried before `until_ms`.

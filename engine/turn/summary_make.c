@@ -22,6 +22,7 @@
 // Each step is a callback of the worker's loop. If the session moved on meanwhile, nothing is lost:
 // whether a summary still holds is asked when it is used (summary_holds).
 #include "turn/mask.h"
+#include "turn/provider.h"
 #include "turn/summary_int.h"
 
 static void read_turns(struct summing *s);
@@ -241,20 +242,11 @@ static void read_turns(struct summing *s)
 
 static void take_usage(struct summing *s)
 {
-    const struct llm_reply *reply = &s->call.reply;
-    struct usage usage = reply->usage;
-    bool sent = reply->complete || (reply->outcome.end != CALL_NO_CONNECT &&
-                                    reply->outcome.end != CALL_STATUS);
-    if (!reply->usage_known) {
-        usage = (struct usage){.estimated = true};
-        if (sent)
-            usage.input_tokens = (int64_t)asked_tokens(s);
-        for (size_t i = 0; sent && i < reply->blocks.len; i++)
-            usage.output_tokens += tokens_count(
-                s->encoding, buf_slice(&VEC_AT(&reply->blocks, struct llm_block, i)->text));
-    }
-    prices_apply(s->w->env.prices, s->provider, s->model, &usage);
-    settle_budget(s, reply->usage_known || reply->complete || !sent ? &usage : NULL);
+    const struct provider_use call = {&s->call.reply, s->provider, s->model, s->encoding,
+                                         asked_tokens(s)};
+    struct usage usage;
+    bool is_all = provider_used(s->w, &call, &usage);
+    settle_budget(s, is_all ? &usage : NULL);
     s->attempt.attempt.usage = usage;
     s->attempt.attempt.http_status = s->call.http_status;
 }

@@ -4,6 +4,7 @@
 // What is still a note of a user goes into the trail first, so that the answer is of all that was
 // done before.
 #include "turn/feeder.h"
+#include "turn/resolve.h"
 
 struct trail_job {
     struct trail_check check;

@@ -41,6 +41,8 @@
 #include "turn/gauge.h"
 #include "turn/mask.h"
 #include "turn/predict.h"
+#include "turn/provider.h"
+#include "turn/resolve.h"
 #include "turn/resume.h"
 #include "turn/watch.h"
 

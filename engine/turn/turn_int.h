@@ -249,6 +249,7 @@ struct run {
     struct vault_request vault_request;
     struct session_find find;
     void (*then)(struct run *run); // what to do when the resolving under way is through
+    void (*scoped)(struct run *run);  // the same of resolve_scope
     void (*aside_fn)(struct run *run);  // what runs on a stack of its own
     bool make;                     // a session that is not there is to be made
     struct loop_task wake;         // runs `then`: the session that we waited for is ours
@@ -449,24 +450,6 @@ int aside_init(struct worker *w, struct err *err);
 void aside_release(struct worker *w);
 // Calls fn, which may call hooks: when one of them takes long this returns, and fn goes on later.
 void aside_run(struct run *run, void (*fn)(struct run *run));
-
-// provider.c
-int provider_choose(struct run *run, struct err *err);  // fills provider, model, llm, caps
-// The provider of this name, opened at its first use; borrowed from the worker.
-int provider_open(struct worker *w, const char *name, struct llm **out, struct err *err);
-
-// resolve.c: each calls `then`, now or later; or the run ends with an error.
-// partition, context_hash and user_key (NULL if the user is new and create is false).
-void resolve_user(struct run *run, bool create, void (*then)(struct run *run));
-// run->target: the session that the job means, pinned. NULL if it names none, has JOB_CONTINUE and
-// there is none yet, and make is false.
-void resolve_session(struct run *run, bool make, void (*then)(struct run *run));
-// run->live: a view of a stored session of its own, not shared with others. By run->find.id, or
-// newest.
-void resolve_view(struct run *run, const char *id, void (*then)(struct run *run));
-// A session belongs to one bot and context: what the job left out comes from there, what it says
-// must agree. E_USAGE if it does not.
-int resolve_agree(struct run *run, const struct session_head *head, struct err *err);
 
 // turn.c
 void turn_start(struct run *run);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // usage.c: tokens and money, summed over the attempts by day, bot, model, user or session: of
 // everybody, one user, or one session.
-#include "turn/turn_int.h"
+#include "turn/resolve.h"
 
 enum { USAGE_ROWS_MAX = 100000, USAGE_PAGE = 500, USAGE_NAME_BYTES = 512, FULL_PERCENT = 80 };
 

@@ -2,7 +2,7 @@
 // walk.c: partition after partition, for what is about one user or about everybody. Reads pages of
 // partitions; for each it finds the user's key and name, then calls `each`. Partitions of the house
 // (their names begin with "~") are left out, but for a verification.
-#include "turn/turn_int.h"
+#include "turn/resolve.h"
 
 enum { WALK_PAGE = 100 };
 

@@ -14,6 +14,7 @@
 // while something of the ledger is told.
 #include "turn/device.h"
 #include "turn/mask.h"
+#include "turn/resolve.h"
 #include "turn/watch.h"
 
 struct watching {

@@ -5,6 +5,7 @@
 // not among those that were sent, or quoted, was left out. A turn that sent nothing (its policy
 // answered, or its process died) says so with an empty strategy.
 #include "turn/constrain.h"
+#include "turn/resolve.h"
 #include "turn/turn_int.h"
 
 static void why_user(struct run *run);
