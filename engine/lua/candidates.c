@@ -311,3 +311,29 @@ LJMP void candidates_read_plan(lua_State *L, struct candidates_read *r, struct p
     read_list(L, r, "memory.remember: ");
     lua_settop(L, idx);
 }
+
+// ---- what may be told of a failure
+
+// A word of the script's is a key, in "WHERE: item 2: KEY: unknown key", or in quotation marks.
+bool candidates_names_no_user(struct slice policy, const char *where, const char *message)
+{
+    static const char unknown[] = ": unknown key";
+    const char *from = NULL, *end = NULL;
+
+    if (strncmp(message, where, strlen(where)) != 0)
+        return false;
+    for (const char *at = message; (at = strstr(at, unknown)) != NULL; at++)
+        end = at;
+    if (end) {
+        from = strstr(message + strlen(where), ": item ");
+        from = from ? strstr(from + strlen(": item "), ": ") : NULL;
+        from = from ? from + strlen(": ") : NULL;
+    } else if (strchr(message, '\'')) {
+        from = strchr(message, '\'') + 1;
+        end = strrchr(message, '\'');
+    } else {
+        return true;
+    }
+    return from && from < end &&
+           memmem(policy.ptr, policy.len, from, (size_t)(end - from)) != NULL;
+}

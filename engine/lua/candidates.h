@@ -22,5 +22,8 @@ LJMP void candidates_read(lua_State *L, struct candidates_read *r);
 // The same for a plan's { core = { human = … }, forget = { … }, remember = { … } } on top, whose
 // candidates go to plan->memory. r->out is not looked at.
 LJMP void candidates_read_plan(lua_State *L, struct candidates_read *r, struct plan *plan);
+// Whether a message of theirs, which begins with `where`, has no word of the script's but what
+// stands as a whole in the policy's file: nobody's words then get into a log with it.
+bool candidates_names_no_user(struct slice policy, const char *where, const char *message);
 
 #endif

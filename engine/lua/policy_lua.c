@@ -80,6 +80,7 @@ struct hook_call {
     struct expiry *expiry;                // expiry
     struct safe_buf *greeting;            // resume.greet
     struct candidates_read *candidates;   // memory.extract, memory.reflect, and plans
+    bool returned;                        // out: the script is through, what it returned is read
 };
 
 // What hook_call's hook returned, on top.
@@ -95,7 +96,7 @@ LJMP static void take_plan(lua_State *L, const struct hook_call *call, const cha
 
 LJMP static int run_hook(lua_State *L)
 {
-    const struct hook_call *call = lua_touserdata(L, 1);
+    struct hook_call *call = lua_touserdata(L, 1);
     const struct hook *hook = &call->policy->hooks[call->hook];
     int args = 1;
 
@@ -111,6 +112,7 @@ LJMP static int run_hook(lua_State *L)
         args++;
     }
     lua_call(L, args, 1);
+    call->returned = true;
     if (call->history)
         plans_read_history(L, hook->where, call->view->turn, call->history);
     else if (call->expiry)
@@ -243,6 +245,11 @@ static int call_hook(struct lua_policy *p, struct hook_call *call, struct err *e
     name_place(p->file, &own);
     if (code == E_POLICY && strikes)
         code = E_REFUSED;
+    // Of what runs behind a turn the log alone is told, in which nobody's words may be.
+    else if (code == E_POLICY && call->returned &&
+             (call->hook == EXTRACT || call->hook == REFLECT) &&
+             candidates_names_no_user(buf_slice(&p->text), hook->where, own.message))
+        code = E_USAGE;
     return err_set(err, code, "%s (in %s)", own.message, hook->name);
 }
 

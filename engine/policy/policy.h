@@ -111,7 +111,9 @@ struct policy_ops {
     // nothing being no greeting.
     int (*greet)(struct policy *p, const struct policy_view *view, struct safe_buf *out,
                  struct err *err);
-    // The memory's hooks; each is called only if info.memory says that there is one.
+    // The memory's hooks; each is called only if info.memory says that there is one. extract and
+    // reflect, which nobody waits for: E_USAGE where what the hook returned is not what it must be,
+    // and the message may be logged, as it has no words but ours and the policy file's.
     //
     // What turn `turn` of the chat in the view, one that is loaded, says of the user. Added to out,
     // which is empty, and stays so if it fails. Filled in are session, turn, step, start and end

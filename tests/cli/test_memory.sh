@@ -32,7 +32,17 @@ return { memory = {
 E2
 run ask "I like tulips." --bot clumsy
 code 0
-says "memory.extract failed at policies/clumsy.lua:2"
+says "memory.extract failed at policies/clumsy.lua:2: item 1: predicat: unknown key (did you mean predicate?)"
+cat >policies/clumsy.lua <<'E2'
+return { memory = { extract = function(view, turn)
+    if turn.user:find "error" then error(turn.user) end
+    return { { predicate = "likes", value = "x", [turn.user] = 1 } } end } }
+E2
+for words in "secret" "error secret"; do
+    run ask "$words" --bot clumsy
+    says "memory.extract failed at policies/clumsy.lua:"
+    expect "no word of the user's" sh -c "! grep -q secret err"
+done
 
 it memory__help_tells_what_the_marks_mean
 run help memory

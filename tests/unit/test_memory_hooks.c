@@ -158,7 +158,7 @@ static void test_memory_hooks__reflect(void **state)
     policy_unref(p);
     p = load_text(f, "return { memory = { reflect = function(view) return { { predicate = 'p', "
                      "value = 'v' } } end } }");
-    assert_int_equal(p->ops->reflect(p, &t.view, &out, &cited, &err), E_POLICY);
+    assert_int_equal(p->ops->reflect(p, &t.view, &out, &cited, &err), E_USAGE);
     assert_string_equal(err.message, "policies/kiosk.lua:1: item 1: facts: must name the facts "
                                      "that it rests on, by their ids (in memory.reflect)");
     fact_candidates_release(&out);
