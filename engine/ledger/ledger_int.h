@@ -27,7 +27,7 @@ enum {
     PART_BYTES = 24 << 10,        // the newest part grows to this before the next begins
     PAGE_RECORDS = 500,           // a scan's page
     DAMAGE_BYTES_MAX = 1 << 20,   // of what a chat tells about its damage
-    WORKS_KEPT_MAX = 16,
+    WORKS_KEPT_MAX = 64,
     ATTEMPT_DUE_MS = 1,           // of an open one: before anything that is due at a time
     KEPT_BYTES = 64 << 10,        // a buffer of a pooled work that grew beyond this is let go
 };

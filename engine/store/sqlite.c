@@ -20,7 +20,7 @@ static struct sqlite_store *store_of(struct store *s)
 
 // --- queues -----------------------------------------------------------------------------------
 
-uint32_t order_bucket(const struct store_op *op)
+static uint32_t order_bucket(const struct store_op *op)
 {
     uint64_t hash = (uint64_t)(uintptr_t)op->loop * 0x9e3779b97f4a7c15;
     for (size_t i = 0; i < op->partition.len; i++)
@@ -38,7 +38,7 @@ static void queue_add(struct op_queue *q, struct store_op *op)
 static void sqlite_submit(struct store *store, struct store_op *op)
 {
     struct sqlite_store *s = store_of(store);
-    uint32_t bucket = order_bucket(op);
+    uint32_t bucket = op->bucket = order_bucket(op);
     bool writes = op_writes(op);
     if (writes && s->read_only) {
         op_refuse_read_only(op);

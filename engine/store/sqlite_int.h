@@ -171,7 +171,6 @@ struct sqlite_store {
     uint32_t reads_pending[ORDER_BUCKETS];   // in the reader's queue or batch
 };
 
-uint32_t order_bucket(const struct store_op *op);
 struct writer *writer_new(struct sqlite_store *s);  // NULL: out of memory; mem_free frees it
 void *writer_run(void *writer);  // thread bodies
 void *reader_run(void *store);

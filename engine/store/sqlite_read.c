@@ -158,7 +158,7 @@ static void end_batch(struct sqlite_store *s, bool sick)
 static void answer(struct sqlite_store *s, struct store_op *op)
 {
     pthread_mutex_lock(&s->mutex);
-    s->reads_pending[order_bucket(op)]--;
+    s->reads_pending[op->bucket]--;
     if (s->writer_waits_for_reads)
         pthread_cond_signal(&s->reads_drained);
     pthread_mutex_unlock(&s->mutex);

@@ -222,7 +222,7 @@ static void complete_group(struct writer *w)
     pthread_mutex_lock(&s->mutex);
     for (uint32_t i = 0; i < w->ops_len; i++)
         if (op_writes(w->ops[i]))
-            s->writes_pending[order_bucket(w->ops[i])]--;
+            s->writes_pending[w->ops[i]->bucket]--;
     pthread_mutex_unlock(&s->mutex);
     for (uint32_t i = 0; i < w->ops_len; i++)
         op_complete(w->ops[i]);
@@ -408,7 +408,7 @@ static void wait_for_reads(struct writer *w)
     for (uint32_t i = 0; i < w->ops_len; i++) {
         if (!op_writes(w->ops[i]))
             continue;
-        while (s->reads_pending[order_bucket(w->ops[i])]) {
+        while (s->reads_pending[w->ops[i]->bucket]) {
             s->writer_waits_for_reads = true;
             pthread_cond_wait(&s->reads_drained, &s->mutex);
         }

@@ -131,6 +131,7 @@ struct store_op {
     struct loop_task task;
     struct store_op *next;
     int64_t queued_ns;
+    uint32_t bucket;
     void *memory;
 };
 
