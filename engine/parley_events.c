@@ -152,7 +152,10 @@ static struct queued *make(const struct event *e)
     n->event.request = e->request;
     n->event.turn = e->turn;
     n->event.code = e->code;
-    snprintf(n->session, sizeof(n->session), "%s", e->session ? e->session : "");
+    struct slice session = slice_str(e->session);
+    BUG_ON(session.len >= sizeof(n->session));
+    if (session.len)
+        memcpy(n->session, session.ptr, session.len + 1);
     buf_add_slice(&n->text, e->text);
     if (e->message)
         buf_add_str(&n->text, e->message);

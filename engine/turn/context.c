@@ -235,6 +235,8 @@ static bool build(struct run *run, const struct turn *now)
     }
     if (c->summary && !add_step(c, &c->summary->step))
         return false;
+    // Most turns have two steps: their room at once. Where there is none for all, turn by turn.
+    (void)(c->first < now->n && reserve_steps(c, 2 * (now->n - c->first) + 1));
     for (uint32_t n = c->first; n < now->n; n++) {
         struct turn *t = choose_sent(c, chat, n);
         if (t && !add_turn(run, t, SENT_NEWEST))
