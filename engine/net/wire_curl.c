@@ -31,6 +31,12 @@ enum {
     SPARE_EASIES_MAX = 64,
 };
 
+// A handle between two calls, with the headers of the last one, which the next one has too, mostly.
+struct spare {
+    CURL *easy;
+    struct curl_slist *headers;
+};
+
 struct multi {
     struct curl_wire *wire;
     CURLM *handle;            // NULL until needed
@@ -46,7 +52,7 @@ struct curl_wire {
     struct loop *loop;
     struct wire_calls calls;
     struct multi multis[MULTIS_MAX];
-    CURL *spares[SPARE_EASIES_MAX];
+    struct spare spares[SPARE_EASIES_MAX];
     size_t spares_len;
     struct wire_curl_url url;  // the last request's
     bool driving;              // in drive(): the wire must not go away
@@ -230,21 +236,17 @@ static int on_curl_timeout(CURLM *handle, long ms, void *user)
 // Keeps the handle if all went well with it: its options hold for all requests, or are set again by
 // the next call, and curl_easy_reset, which would forget what a failed call left, may itself fail
 // half way for lack of memory without a word (libcurl 7.88.1, lib/url.c, Curl_init_userdefined).
-static void put_easy(struct curl_wire *wire, CURL *easy, bool keep)
+static void call_release(struct curl_call *call, bool keep)
 {
-    if (keep && wire->spares_len < SPARE_EASIES_MAX) {
-        wire_curl_forget(easy);
-        wire->spares[wire->spares_len++] = easy;
-    } else {
-        curl_easy_cleanup(easy);
-    }
-}
+    struct curl_wire *wire = call->wire;
 
-static void call_release(struct curl_call *call, bool keep_easy)
-{
-    if (call->easy)
-        put_easy(call->wire, call->easy, keep_easy && !call->repeated);
-    curl_slist_free_all(call->headers);
+    if (call->easy && keep && !call->repeated && wire->spares_len < SPARE_EASIES_MAX) {
+        wire_curl_forget(call->easy);
+        wire->spares[wire->spares_len++] = (struct spare){call->easy, call->headers};
+    } else {
+        curl_easy_cleanup(call->easy);
+        curl_slist_free_all(call->headers);
+    }
     mem_free(call);
 }
 
@@ -499,11 +501,15 @@ static int prepare(struct curl_call *call, struct err *err)
     struct curl_wire *wire = call->wire;
     int rc = wire_curl_check_url(&wire->url, r->url, err);
 
-    if (!rc)
-        rc = wire_curl_headers(&call->headers, r, err);
     if (rc)
         return rc;
-    call->easy = wire->spares_len ? wire->spares[--wire->spares_len] : easy_new();
+    struct spare spare = wire->spares_len ? wire->spares[--wire->spares_len]
+                                          : (struct spare){.easy = easy_new()};
+    call->easy = spare.easy;
+    call->headers = spare.headers;
+    rc = wire_curl_headers(&call->headers, r, err);
+    if (rc)
+        return rc;
     if (!call->easy || wire_curl_options(call->easy, r, wire->url.loopback) || set_call(call))
         return err_set(err, E_NOMEM, "wire: out of memory for a request");
     return E_OK;
@@ -546,8 +552,10 @@ static void release(struct wire *w)
     wire->calls.closing = true;
     while (wire->calls.first)
         finish((struct curl_call *)wire->calls.first, WIRE_CANCELLED);
-    for (size_t i = 0; i < wire->spares_len; i++)
-        curl_easy_cleanup(wire->spares[i]);
+    for (size_t i = 0; i < wire->spares_len; i++) {
+        curl_easy_cleanup(wire->spares[i].easy);
+        curl_slist_free_all(wire->spares[i].headers);
+    }
     for (size_t i = 0; i < MULTIS_MAX; i++)
         multi_close(&wire->multis[i]);
     if (wire->zero >= 0)

@@ -74,11 +74,33 @@ static int add_header(struct curl_slist **list, struct buf *line, struct slice h
     return E_OK;
 }
 
+// No waiting for permission to send the body: it costs a round trip and saves nothing here.
+static const struct slice no_expect = {"Expect:", sizeof("Expect:") - 1};
+
+static bool says(const struct curl_slist *at, struct slice header)
+{
+    return at && slice_is(header, at->data);
+}
+
+static bool is_of(const struct curl_slist *at, const struct wire_request *r)
+{
+    if (!says(at, no_expect))
+        return false;
+    at = at->next;
+    for (unsigned i = 0; i < r->headers_len; i++, at = at->next)
+        if (!says(at, r->headers[i]))
+            return false;
+    return !at;
+}
+
 int wire_curl_headers(struct curl_slist **list, const struct wire_request *r, struct err *err)
 {
+    if (is_of(*list, r))
+        return E_OK;
+    curl_slist_free_all(*list);
+    *list = NULL;
     struct buf line = BUF_INIT(HEADER_LINE_BYTES_MAX);
-    // No waiting for permission to send the body: it costs a round trip and saves nothing here.
-    int rc = add_header(list, &line, SLICE_LIT("Expect:"));
+    int rc = add_header(list, &line, no_expect);
 
     for (unsigned i = 0; i < r->headers_len && !rc; i++)
         rc = add_header(list, &line, r->headers[i]);

@@ -16,7 +16,8 @@ struct wire_curl_url {
 };
 // What the URL leads to. E_USAGE says what is wrong with it; E_NOMEM.
 int wire_curl_check_url(struct wire_curl_url *last, const char *url, struct err *err);
-// The headers as curl wants them: *list is the caller's, also after an error. E_USAGE, E_NOMEM.
+// The headers as curl wants them: *list is the caller's, also after an error. One that already says
+// them, of a request before, stays; another is freed. E_USAGE, E_NOMEM.
 int wire_curl_headers(struct curl_slist **list, const struct wire_request *r, struct err *err);
 // What a new handle is told once: what is the same for all requests, and curl leaves as it is.
 // Anything but CURLE_OK is lack of memory, here and below.
