@@ -207,13 +207,12 @@ static int make_blocks(struct run *run, struct err *err)
     safe_buf_init(&all, CONTENT_BYTES_MAX * 2);
     struct block blocks[LLM_BLOCKS_MAX];
     size_t at[LLM_BLOCKS_MAX][PARTS_PER_BLOCK][2];
-    memset(blocks, 0, sizeof(blocks));
     uint32_t n = 0;
     for (size_t i = 0; i < raw->len && n < LLM_BLOCKS_MAX; i++) {
         const struct llm_block *b = vec_at(raw, i);
         if (!keepable(b) || !safe_block(run, b, &all, at[n]))
             continue;
-        blocks[n++].type = b->type;
+        blocks[n++] = (struct block){.type = b->type};
     }
     int code = safe_buf_check(&all, "the reply", err);
     for (uint32_t i = 0; i < n && !code; i++) {
