@@ -10,6 +10,8 @@
 //      nobody said: quarantined. What was recalled, what says the contrary, what is a question, a
 //      supposition or a joke: refused.
 //   2. In doubt it is material: a fact is then quarantined, not lost. The user may say it again.
+//      A message is in doubt if something in it is no whole sentence of talk to an assistant
+//      (gate_beside.c), or tells where the message is from (gate_source.c).
 //   3. The same turn and claim give the same verdict; the time is linear in the turn's length.
 // What it cannot tell: that a text which nothing announces, marks or betrays was not written by
 // who sent it. Of what a claim means it knows only what stands here: a predicate's name is looked

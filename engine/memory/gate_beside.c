@@ -45,9 +45,12 @@ static uint32_t first_word(const struct gate_text *t, const struct gate_sentence
 }
 
 // A word that names something, as far as the lists tell: they do not have it.
-static bool is_content(const struct gate_token *k)
+static bool is_content(const struct gate_text *t, const struct gate_token *k)
 {
-    return k->kind == TOKEN_WORD && k->is == 0 && k->key_len >= CONTENT_BYTES;
+    char c = t->text.ptr[k->at];
+    bool number = c >= '0' && c <= '9';
+
+    return k->kind == TOKEN_WORD && k->is == 0 && k->key_len >= CONTENT_BYTES && !number;
 }
 
 static uint32_t contents(const struct gate_text *t, const struct gate_sentence *s)
@@ -55,7 +58,7 @@ static uint32_t contents(const struct gate_text *t, const struct gate_sentence *
     uint32_t n = 0;
 
     for (uint32_t i = s->from; i < s->to; i++)
-        n += is_content(token_at(t, i));
+        n += is_content(t, token_at(t, i));
     return n;
 }
 
@@ -124,7 +127,7 @@ static bool has_object(const struct gate_text *t, const struct gate_sentence *s)
     for (uint32_t i = s->from; i + 1 < s->to; i++)
         if (is_word(t, i) && LOOK_ANY(t, i, articles))
             for (uint32_t k = i + 1; k < s->to && k <= i + 3; k++)
-                if (is_content(token_at(t, k)))
+                if (is_content(t, token_at(t, k)))
                     return true;
     return false;
 }

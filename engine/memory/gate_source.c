@@ -27,9 +27,12 @@ static uint32_t first_word(const struct gate_text *t, const struct gate_sentence
     return i;
 }
 
-static bool is_content(const struct gate_token *k)
+static bool is_content(const struct gate_text *t, const struct gate_token *k)
 {
-    return k->kind == TOKEN_WORD && k->is == 0 && k->key_len >= CONTENT_BYTES;
+    char c = t->text.ptr[k->at];
+    bool number = c >= '0' && c <= '9';
+
+    return k->kind == TOKEN_WORD && k->is == 0 && k->key_len >= CONTENT_BYTES && !number;
 }
 
 // "— my landlord.", a sentence of its own.
@@ -54,8 +57,8 @@ static bool is_name_and_number(const struct gate_text *t, const struct gate_sent
         if (!is_word(t, i))
             continue;
         numbers += c >= '0' && c <= '9';
-        names += is_content(token_at(t, i));
-        if (!(c >= '0' && c <= '9') && !is_content(token_at(t, i)))
+        names += is_content(t, token_at(t, i));
+        if (!(c >= '0' && c <= '9') && !is_content(t, token_at(t, i)))
             return false;
     }
     return names && numbers;
@@ -223,7 +226,7 @@ static bool is_signature(const struct gate_text *t, const struct gate_sentence *
     const struct gate_token *name = token_at(t, s->words ? first_word(t, s) : s->from);
 
     return s->to == t->tokens.len && s->words == 1 && s->from > 0 && s->ends == TOKEN_WORD &&
-           is_content(name) && token_why(t, name) == OWN;
+           is_content(t, name) && token_why(t, name) == OWN;
 }
 
 bool gate_tells_source(const struct gate_text *t, const struct gate_sentence *s)

@@ -139,6 +139,8 @@ static void test_gate__says_it_in_its_way(void **state)
         {"Could you be brief?", "answer_level", "brief", false, true},
         {"No jargon, please.", "answer_level", "no jargon", false, true},
         {"Explain slowly: I live in Lyon.", "answer_level", "slowly", false, false},
+        {"I live in Lyon. #351", "lives_in", "Lyon", false, true},
+        {"I live in Lyon. Jess", "lives_in", "Lyon", false, false},
         {"I want to be a pirate.", "works_as", "pirate", false, false},
         {"I want to be a pirate.", "wants", "be a pirate", false, true},
         {"I sold my car.", "owns", "car", true, true},
