@@ -59,17 +59,8 @@ struct character {
     const uint8_t *end;
 };
 
-// The first bytes of three whose characters are all other letters: most of Han and of Hangul.
-static inline bool leads_letter(uint8_t lead)
-{
-    return (lead >= 0xE5 && lead <= 0xE8) || lead == 0xEB || lead == 0xEC;
-}
-
 static struct character wide_character(const uint8_t *p)
 {
-    if (leads_letter(*p))
-        return (struct character){CHAR_LETTER, p + 3};
-
     const char *image = (const char *)&encodings_image;
     const uint16_t *index = (const void *)(image + encodings_image.char_index_at);
     const uint8_t *blocks = (const void *)(image + encodings_image.char_blocks_at);
