@@ -134,7 +134,8 @@ static unsigned key_of(char first, char second)
 
 static void add_by(struct vocabulary *v, const struct word *word, char second)
 {
-    uint16_t *first = &v->first[key_of(*word->text, second)];
+    unsigned key = key_of(*word->text, second);
+    const char *third = word->text[1] == ' ' ? "" : word->text + 2;
     char head[4] = {0}, mask[4] = {0};
 
     BUG_ON(v->len == VOCABULARY_MAX);
@@ -144,10 +145,12 @@ static void add_by(struct vocabulary *v, const struct word *word, char second)
     }
     v->len++;
     v->words[v->len] = *word;
-    v->heads[v->len].next = *first;
+    v->heads[v->len].next = v->first[key];
     memcpy(&v->heads[v->len].head, head, sizeof(head));
     memcpy(&v->heads[v->len].mask, mask, sizeof(mask));
-    *first = v->len;
+    v->first[key] = v->len;
+    // Where a word ends, or may be written in several ways, any byte may be the third.
+    v->thirds[key] |= *third && !strchr(" *", *third) ? UINT32_C(1) << (*third & 31) : UINT32_MAX;
 }
 
 void vocabulary_add(struct vocabulary *v, const struct word *word)
@@ -201,10 +204,12 @@ const struct heard *words_heard(struct view *v, size_t at)
         unsigned bit = WORDS_BYTES - 1 - (unsigned)__builtin_clzll(starts);
         size_t i = s.base + bit;
         starts ^= UINT64_C(1) << bit;
-        unsigned e = i + 1 < at ? v->words->first[key_of(v->ptr[i], v->ptr[i + 1])] : 0;
-        if (!e)
+        if (i + 1 >= at)
             continue;
-        struct word said = said_at(v, i, at, e);
+        unsigned key = key_of(v->ptr[i], v->ptr[i + 1]);
+        if (!(v->words->thirds[key] >> (v->ptr[i + 2] & 31) & 1))
+            continue;
+        struct word said = said_at(v, i, at, v->words->first[key]);
         heard.ids |= said.ids;
         if (decided || said.phone == SAYS_NOTHING)
             continue;

@@ -34,11 +34,13 @@ struct word {
     uint64_t ids;         // the rules of national ids that it speaks for (redact/ids.h), a bit each
 };
 
-// Words by their first two bytes, of which five bits each tell letters apart; and their heads, the
-// four first, so that most are passed by at once. Made once, then read-only, any thread.
+// Words by their first two bytes, of which five bits each tell letters apart. So that most of a
+// text is passed by at once: which three bytes words begin with, and the four first of each. Made
+// once, then read-only, any thread.
 enum { VOCABULARY_MAX = 639, VOCABULARY_KEYS = 1 << 10 };
 struct vocabulary {
-    struct head {
+    uint32_t thirds[VOCABULARY_KEYS];   // behind two such bytes, a bit for the five of the third
+    struct {
         uint32_t head, mask;            // bytes with the bit of small letters; which of them count
         uint16_t next;                  // of the same key; 0: none
     } heads[VOCABULARY_MAX + 1];        // from 1 on
@@ -49,7 +51,7 @@ struct vocabulary {
 // The text is borrowed for as long as the vocabulary is used. BUG when it is full.
 void vocabulary_add(struct vocabulary *v, const struct word *word);
 
-// What the words say of a value at `at`, by the view's vocabulary; borrowed until another place is
+// What the words say of a value at `at`, of which at least a byte is there, by the view's vocabulary; borrowed until another place is
 // asked about. The nearest word decides of telephones, but a vague one only where no other does,
 // and one that says something else only where it is near.
 const struct heard *words_heard(struct view *v, size_t at);
