@@ -2,8 +2,6 @@
 // phone_number.c: reads groups of digits and what stands between them.
 #include "redact/phone_number.h"
 
-#include <string.h>
-
 static size_t dash_at(struct view *v, size_t i)
 {
     int c = view_at(v, i);
@@ -59,15 +57,6 @@ static size_t read_gap(struct view *v, size_t i, bool *open, char *mark)
     return is_digit(view_at(v, i)) ? i - from : 0;
 }
 
-// Copies the digits of a group, and what is behind them where it is there: that is quicker.
-static void copy_digits(char *out, const struct view *v, size_t i, size_t len)
-{
-    if (v->len - i >= NUMBER_COPY_BYTES)
-        memcpy(out, v->ptr + i, NUMBER_COPY_BYTES);
-    for (size_t k = 0; k < len && v->len - i < NUMBER_COPY_BYTES; k++)
-        out[k] = v->ptr[i + k];
-}
-
 bool number_read(struct view *v, size_t at, struct number *num)
 {
     size_t i = at;
@@ -92,9 +81,8 @@ bool number_read(struct view *v, size_t at, struct number *num)
             return false;
         if (num->len + len > NUMBER_DIGITS_MAX)  // the row is cut in front of this group
             return num->n > 0;
-        copy_digits(num->digits + num->len, v, i, len);
-        num->len += len;
-        i = end;
+        for (; i < end; i++)
+            num->digits[num->len++] = v->ptr[i];
         lens = lens << 4 | (uint32_t)(len < 15 ? len : 15);
         num->of[num->n] = (struct group){.end = end, .len = (unsigned char)len, .mark = mark,
                                          .digits = (unsigned char)num->len, .lens = lens};

@@ -8,7 +8,6 @@
 enum {
     NUMBER_DIGITS_MAX = 20,
     NUMBER_GROUPS_MAX = 8,
-    NUMBER_COPY_BYTES = 24,  // of a group, and what is behind it
 };
 
 struct group {
@@ -20,7 +19,7 @@ struct group {
 };
 
 struct number {
-    char digits[NUMBER_DIGITS_MAX + NUMBER_COPY_BYTES];
+    char digits[NUMBER_DIGITS_MAX];
     struct group of[NUMBER_GROUPS_MAX];
     size_t n;       // groups
     size_t len;     // digits
