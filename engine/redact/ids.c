@@ -373,6 +373,7 @@ static void index_digits(struct ids_index *x, const char *shape, size_t digits, 
     size_t count = more ? strspn(third + 1, "d") : 0;
     BUG_ON(next > IDS_NEXT_DIGITS || count > IDS_NEXT_DIGITS);
     x->digits[digits][next] |= bit;
+    x->longer |= more && third[1 + count] ? bit : 0;
     for (size_t i = 0; i <= IDS_NEXT_DIGITS; i++)
         if (!more || i == count)
             x->third[next][i] |= bit;
@@ -403,6 +404,21 @@ void ids_index_init(struct ids_index *x, uint64_t kinds)
     }
 }
 
+// Whether three groups of digits with blanks between are some of several such, so that an id of
+// three or two is not there (stands_apart).
+static bool is_in_row(struct view *v, size_t at, size_t end)
+{
+    int behind = view_at(v, end), before = view_before(v, at);
+
+    if (before == ':')
+        return false;
+    if (behind == ' ' && is_digit(view_at(v, end + 1)))
+        return true;
+    bool ends = behind == '-' || behind == '/' || behind == '@' || behind == '=' ||
+                behind == '.' || behind == ',' || behind == ':';
+    return !ends && before == ' ' && is_digit(view_before(v, at - 1));
+}
+
 // Of those that begin with so many digits.
 static uint64_t which_digits(const struct ids_index *x, struct view *v, size_t at, size_t digits)
 {
@@ -416,8 +432,12 @@ static uint64_t which_digits(const struct ids_index *x, struct view *v, size_t a
     which &= x->digits[digits][next];
     if (!which)
         return alone;
-    bool third = is_separator(view_at(v, end));
-    which &= x->third[next][third ? view_digits(v, end + 1, IDS_NEXT_DIGITS) : 0];
+    int separator = view_at(v, end);
+    size_t third = is_separator(separator) ? view_digits(v, end + 1, IDS_NEXT_DIGITS) : 0;
+    which &= x->third[next][third];
+    if (which && third > 0 && mark == IDS_BLANK && separator == ' ' &&
+        is_in_row(v, at, end + 1 + third))
+        which &= x->longer;
     return alone | which;
 }
 

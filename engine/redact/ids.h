@@ -56,6 +56,7 @@ struct ids_index {
     uint64_t marks[IDS_DIGITS + 1][IDS_MARKS];
     uint64_t digits[IDS_DIGITS + 1][IDS_NEXT_DIGITS + 1];
     uint64_t third[IDS_NEXT_DIGITS + 1][IDS_NEXT_DIGITS + 1];
+    uint64_t longer;                    // those with more than three groups
     // Letters, then digits, with a separator between them or not.
     uint64_t letters[IDS_LETTERS + 1][IDS_NEXT_DIGITS + 1];
     uint64_t run;                       // more letters: IDS_LETTERS_RUN letters and digits in all
