@@ -142,14 +142,19 @@ static bool read_mac(struct view *v, size_t at, unsigned digits, size_t *end)
 
 bool mac_at(struct view *v, size_t at, struct match *out)
 {
-    int before = view_before(v, at);
-    size_t i = view_run(v, at, IS_HEX, 4);
-    int separator = view_at(v, i);
-    bool fine = (i == at + 2 && (separator == ':' || separator == '-')) ||
-                (i == at + 4 && separator == '.');
-    if (!fine || ((before == ':' || before == '-' || before == '.') && is_rest(v, at, 4) &&
-                  hex_value(view_before(v, at - 1)) >= 0))
+    unsigned digits = 2;
+
+    if (!view_is(v, at, IS_HEX) || !view_is(v, at + 1, IS_HEX))
+        return false;
+    int separator = view_at(v, at + 2), before = view_before(v, at);
+    if (separator != ':' && separator != '-') {
+        digits = 4;
+        if (view_run(v, at + 2, IS_HEX, 2) != at + 4 || view_at(v, at + 4) != '.')
+            return false;
+    }
+    if ((before == ':' || before == '-' || before == '.') && is_rest(v, at, 4) &&
+        hex_value(view_before(v, at - 1)) >= 0)
         return false;
     out->score = 80;
-    return read_mac(v, at, (unsigned)(i - at), &out->end);
+    return read_mac(v, at, digits, &out->end);
 }

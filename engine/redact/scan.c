@@ -360,9 +360,12 @@ static int emit(const struct scan *s, const struct candidate *c, struct redact_s
         out->ptr = more;
         out->cap = cap;
     }
-    out->ptr[out->len++] = (struct redact_span){
-        fold_origin(&s->folded, c->start), fold_origin_end(&s->folded, c->end), c->kind, c->score,
-    };
+    struct redact_span *span = &out->ptr[out->len++];
+    *span = (struct redact_span){c->start, c->end, c->kind, c->score};
+    if (s->folded.marks.len > 0) {
+        span->start = fold_origin(&s->folded, c->start);
+        span->end = fold_origin_end(&s->folded, c->end);
+    }
     return E_OK;
 }
 
@@ -404,7 +407,9 @@ static int settle_cluster(const struct scan *s, struct candidate *list, size_t n
 {
     int code = E_OK;
 
-    for (struct candidate *best; (best = next_best(list, n));)
+    if (n == 1)  // as nearly all are
+        list->chosen = true;
+    for (struct candidate *best; n > 1 && (best = next_best(list, n));)
         best->chosen = true;
     for (size_t i = 0; i < n && code == E_OK; i++) {
         if (!list[i].chosen)
