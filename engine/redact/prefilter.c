@@ -373,12 +373,13 @@ void prefilter(enum classify_level level, struct slice text, unsigned digits_min
                void *user)
 {
     struct pass p = {.text = text, .digits_min = digits_min, .tell = tell_of, .user = user};
-    struct block blocks[BATCH + 2] = {{0}};  // the first two are the last of the batch before
+    struct block blocks[BATCH + 2];  // the first two are the last of the batch before
     struct block *batch = blocks + 2;
     struct runs runs = {0};
     char last[2 * BLOCK_BYTES] = {0};  // the rest, and a block of nothing
     size_t whole = text.len / BLOCK_BYTES;
 
+    memset(blocks, 0, 2 * sizeof(*blocks));
     for (size_t k = 0, n; k < whole; k += n) {
         n = whole - k < BATCH ? whole - k : BATCH;
         classify(level, text.ptr + k * BLOCK_BYTES, n, batch);

@@ -62,9 +62,10 @@ static struct stretch classes_before(const struct view *v, size_t at)
 {
     struct stretch s = {.base = at > WORDS_BYTES ? at - WORDS_BYTES : 0};
     const char *bytes = v->ptr + s.base;
-    char few[WORDS_BYTES] = {0};
+    char few[WORDS_BYTES];
 
     if (at < WORDS_BYTES) {
+        memset(few, 0, sizeof(few));
         memcpy(few, bytes, at);
         bytes = few;
     }
