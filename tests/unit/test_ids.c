@@ -172,6 +172,25 @@ static void test_ids__ways_of_writing(void **state)
     KIT_CHECK("", cases);
 }
 
+// Groups among more of their like are a part of something.
+static void test_ids__rows_of_groups(void **state)
+{
+    static const struct kit_case cases[] = {
+        {"2123 45670 1 and", "au_medicare:2123 45670 1"},
+        {"2123 45670 1 00", ""},
+        {"11 2123 45670 1", ""},
+        {"11 2123 45670 1, and", "au_medicare:2123 45670 1"},
+        {"X:2123 45670 1 00", "au_medicare:2123 45670 1"},
+        {"9999 4105 7058 ok", "in_aadhaar:9999 4105 7058"},
+        {"9999 4105 7058 1234", ""},
+        {"1234 9999 4105 7058", ""},
+        {"1234 9999 4105 7058: so", "in_aadhaar:9999 4105 7058"},
+    };
+
+    (void)state;
+    KIT_CHECK("", cases);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +198,7 @@ int main(void)
         cmocka_unit_test(test_ids__a_wrong_check_is_none),
         cmocka_unit_test(test_ids__what_is_none),
         cmocka_unit_test(test_ids__ways_of_writing),
+        cmocka_unit_test(test_ids__rows_of_groups),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
