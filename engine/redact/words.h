@@ -51,9 +51,9 @@ struct vocabulary {
 // The text is borrowed for as long as the vocabulary is used. BUG when it is full.
 void vocabulary_add(struct vocabulary *v, const struct word *word);
 
-// What the words say of a value at `at`, of which at least a byte is there, by the view's vocabulary; borrowed until another place is
-// asked about. The nearest word decides of telephones, but a vague one only where no other does,
-// and one that says something else only where it is near.
+// What the words say of a value at `at`, of which a byte at least is there, by the view's
+// vocabulary; borrowed until another place is asked about. The nearest word decides of telephones,
+// but a vague one only where no other does, and one that says something else only where it is near.
 const struct heard *words_heard(struct view *v, size_t at);
 
 // The stretch in front of `at` whose words are about what stands there: within WORDS_BYTES, in the
