@@ -89,12 +89,14 @@ enum {
 // low and high: of the text, 16 bytes, the first one lowest; those past len do not matter.
 static inline struct word word_key(uint64_t low, uint64_t high, uint64_t len)
 {
-    uint64_t low_len = len < 8 ? len : 8, high_len = len - low_len;
-
-    return (struct word){
-        .low = low & UINT64_MAX >> (64 - 8 * low_len),
-        .high = (high & (((uint64_t)1 << 8 * high_len) - 1)) | len << WORD_LENGTH_AT,
+    static const struct word masks[WORD_BYTES_MAX + 1] = {
+        {0, 0}, {0xFF, 0}, {0xFFFF, 0}, {0xFFFFFF, 0}, {UINT32_MAX, 0}, {0xFFFFFFFFFF, 0},
+        {0xFFFFFFFFFFFF, 0}, {0xFFFFFFFFFFFFFF, 0}, {UINT64_MAX, 0}, {UINT64_MAX, 0xFF},
+        {UINT64_MAX, 0xFFFF}, {UINT64_MAX, 0xFFFFFF}, {UINT64_MAX, UINT32_MAX},
+        {UINT64_MAX, 0xFFFFFFFFFF},
     };
+
+    return (struct word){low & masks[len].low, (high & masks[len].high) | len << WORD_LENGTH_AT};
 }
 
 static inline uint64_t word_place(struct word key)
