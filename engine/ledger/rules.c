@@ -103,14 +103,27 @@ static int check_message(const struct llm_message *messages, uint32_t len, uint3
     return m->role == ROLE_USER ? check_results(before, m, at, err) : check_uses(m, after, at, err);
 }
 
+// The steps of a long history are in no cache of the processor: they are asked for in time.
+static void ask_for(const struct llm_message *m)
+{
+    if (m->len) {
+        __builtin_prefetch(&m->steps[0]->role);
+        __builtin_prefetch(&m->steps[0]->content.has);
+    }
+}
+
 int rules_check(const struct llm_message *messages, uint32_t len, struct err *err)
 {
+    enum { AHEAD = 8 };
+
     if (len == 0)
         return err_set(err, E_REFUSED, "R1: there is no message");
     if (messages[0].role != ROLE_USER)
         return err_set(err, E_REFUSED, "R1: message 0 is the %s's: the first is the user's",
                        role_word(messages[0].role));
     for (uint32_t i = 0; i < len; i++) {
+        if (i + AHEAD < len)
+            ask_for(&messages[i + AHEAD]);
         int code = check_message(messages, len, i, err);
         if (code)
             return code;

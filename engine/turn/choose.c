@@ -148,8 +148,12 @@ static struct newest walk_back(const struct context *c, const struct chat *chat,
                                const struct history_plan *plan, struct newest run, uint32_t start,
                                uint64_t turns, uint64_t tokens, uint64_t first_tokens)
 {
+    enum { AHEAD = 8 };  // turns asked for before they are looked at: a long history is in no cache
     uint32_t n = run.first;
     while (n > start) {
+        const struct turn *later = n > AHEAD ? chat_turn(chat, n - AHEAD) : NULL;
+        if (later)
+            __builtin_prefetch(later);
         struct turn *t = choose_sent(c, chat, --n);
         if (!t && n < chat->first)
             return run;
