@@ -14,7 +14,9 @@
 //   2. What is not in the file is no reader's yet: SQLite tells others of new frames in the WAL's
 //      index, and passes a barrier of the database's file in between, where what is gathered is
 //      written too (with synchronous=FULL it is by then, as the commit was synced).
-//   3. A failure to write is the failure of the call that was to write: a later one of the same
+//   3. What is gathered is written before the writer's lock is let go, as a transaction that was
+//      taken back may leave some: later it would lie over what others committed there meanwhile.
+//   4. A failure to write is the failure of the call that was to write: a later one of the same
 //      transaction, its sync at the latest. What was gathered is dropped then, as if none of it had
 //      been asked for; the connection is not used any more (conn_is_sick).
 //
@@ -38,7 +40,7 @@ struct gathered_file {
 struct sqlite_gather {
     struct gathered_file wal, db;
     sqlite3_file *wal_file;  // NULL: closed
-    int failed;              // at a barrier, which cannot say so: told by the next call
+    int failed;              // where it cannot be said: told by the next call
     sqlite3_int64 at;        // of bytes, in the file
     int len;
     char bytes[GATHER_BYTES];
@@ -114,12 +116,25 @@ static int gather_close(sqlite3_file *file)
     return f->real->xClose(file);
 }
 
+static void flush_unasked(struct sqlite_gather *g)
+{
+    if (g->wal_file)
+        g->failed = flush(g);
+}
+
 static void gather_barrier(sqlite3_file *file)
 {
     struct gathered_file *f = of(file);
-    if (f->gather->wal_file)
-        f->gather->failed = flush(f->gather);
+    flush_unasked(f->gather);
     f->real->xShmBarrier(file);
+}
+
+static int gather_lock(sqlite3_file *file, int first, int n, int flags)
+{
+    struct gathered_file *f = of(file);
+    if (flags == (SQLITE_SHM_UNLOCK | SQLITE_SHM_EXCLUSIVE))
+        flush_unasked(f->gather);
+    return f->real->xShmLock(file, first, n, flags);
 }
 
 static int db_close(sqlite3_file *file)
@@ -152,6 +167,7 @@ void sqlite_gather_begin(struct sqlite_conn *c)
     *g = (struct sqlite_gather){.wal_file = wal};
     lie_over(&g->db, g, db);
     g->db.methods.xShmBarrier = gather_barrier;
+    g->db.methods.xShmLock = gather_lock;
     g->db.methods.xClose = db_close;
     lie_over(&g->wal, g, wal);
     g->wal.methods.xWrite = gather_write;

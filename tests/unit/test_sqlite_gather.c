@@ -137,6 +137,28 @@ static void test_gather__what_does_not_fit_in_the_cache_is_read_back(void **stat
     assert_others_see(f, 46);
 }
 
+// Who writes next writes where the transaction that was taken back had: nothing of that one may
+// come later. Read by who has nothing of it in its memory.
+static void test_gather__what_is_taken_back_is_written_over_nobody(void **state)
+{
+    struct fixture *f = *state;
+    exec(f->conn.db, "PRAGMA cache_size=4");
+    add(f, 10, 1000, "COMMIT");
+    for (int others = 1; others <= 4; others++) {
+        sqlite3 *fresh = NULL;
+        // So that nothing is read of the WAL while it is taken back.
+        exec(f->conn.db, "PRAGMA wal_checkpoint(TRUNCATE)");
+        add(f, 14, 2000, "ROLLBACK");
+        exec(f->other, "INSERT INTO t(body) VALUES(hex(zeroblob(100000)))");
+        assert_int_equal(number(f->conn.db, "SELECT count(*) FROM t"), 10 + others);
+        assert_int_equal(sqlite3_open(path_of(f->url), &fresh), SQLITE_OK);
+        assert_int_equal(number(fresh, "SELECT count(*) FROM t "
+                                       "WHERE body = hex(zeroblob(100000))"), others);
+        sqlite3_close(fresh);
+        assert_others_see(f, 10 + others);
+    }
+}
+
 static void test_gather__a_commit_is_one_write_or_a_few(void **state)
 {
     struct fixture *f = *state;
@@ -247,6 +269,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(others_see_each_commit_at_once),
         TEST(what_does_not_fit_in_the_cache_is_read_back),
+        TEST(what_is_taken_back_is_written_over_nobody),
         TEST(a_commit_is_one_write_or_a_few),
         TEST(what_is_not_written_is_not_committed),
         TEST(whatever_comes_next_tells),
