@@ -285,10 +285,10 @@ static bool answers_itself(const struct gate_text *t, const struct gate_sentence
     static const char *const verbs[] = {"live", "work", "name", "old", "job", "from", "wohnst",
                                         "habites", "vives", "abiti"};
     uint32_t first = first_word(t, s);
-    bool yours = false;
+    bool last = s == sentence_at(t, t->sentences.len - 1), yours = false;
 
     if (s->ends != TOKEN_ASK || !is(s->is, GATE_BIT(YOU)) || is(s->is, FIRST) ||
-        !is(token_at(t, first)->is, GATE_BIT(ASK)) || sentence_end(t, s) >= t->text.len ||
+        !is(token_at(t, first)->is, GATE_BIT(ASK)) || last ||
         !is(s[1].is, GATE_BIT(SELF) | GATE_BIT(MINE)))
         return false;
     for (uint32_t i = first; i < s->to; i++)

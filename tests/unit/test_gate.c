@@ -49,6 +49,21 @@ static void test_gate__tells_where_it_is_stated(void **state)
     assert_int_equal(v.end, 21);
 }
 
+// Of a question that is the last sentence nobody says more, whatever blanks stand behind it: there
+// are as many sentences as there was room for at first.
+static void test_gate__behind_the_last_sentence_is_nothing(void **state)
+{
+    static const char *const ends[] = {"?", "? ", "?\n", "? \n\n"};
+    char text[160];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+        snprintf(text, sizeof(text), "Hi. Hello. Thanks. Hi. Hello. Thanks. I live in Lisbon. "
+                                     "Where do you live%s", ends[i]);
+        assert_int_equal(judge(text, lives_in("Lisbon")).result, GATE_SUPPORTED);
+    }
+}
+
 static void test_gate__tells_why_not(void **state)
 {
     static const struct {
@@ -407,6 +422,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gate__tells_where_it_is_stated),
+        cmocka_unit_test(test_gate__behind_the_last_sentence_is_nothing),
         cmocka_unit_test(test_gate__tells_why_not),
         cmocka_unit_test(test_gate__says_it_in_its_way),
         cmocka_unit_test(test_gate__quote_and_value_stand_together),
