@@ -274,7 +274,8 @@ void learn_end_walk(struct run *run)
     note_progress(s);
     if (s->ended) {
         summary_at_end(run, &s->head, tell_journal);
-    } else if (s->again && !run->stopped) {
+    } else if (s->again) {
+        // Also while the engine closes: what was said last is known when it is opened again.
         s->again = false;
         learn_look_up(run);
     } else {
@@ -453,8 +454,10 @@ static int extract_turn(struct run *run, const struct turn *t, struct safe_buf *
     view.turn = t->n;
     view.text = learn_text(&t->steps[0], scratch);
     fact_candidates_init(&all);
-    if (run->policy->ops->extract(run->policy, &view, t->n, &all, &why))
+    if (run->policy->ops->extract(run->policy, &view, t->n, &all, &why) && !s->failing) {
+        s->failing = true;  // a turn as the others: once is enough
         turn_hook_failed(run, "memory.extract", &why);
+    }
     for (size_t i = 0; i < fact_candidates_len(&all) && !code; i++)
         code = learn_add(s, fact_candidates_at(&all, i), t, s->extractor, err);
     fact_candidates_release(&all);

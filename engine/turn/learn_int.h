@@ -28,6 +28,7 @@ struct learning {
     struct run *run;
     bool ended;                    // the session is over
     bool again;                    // turns came meanwhile, or were taken back
+    bool failing;                  // its policy's rules failed, and that is in the log
     bool untold;                   // its entry of the journal tells what was undone
     struct session_head head;      // owned copy
     const struct memory_rules *rules;  // of run's policy

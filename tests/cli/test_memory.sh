@@ -44,6 +44,17 @@ for words in "secret" "error secret"; do
     expect "no word of the user's" sh -c "! grep -q secret err"
 done
 
+it memory__a_hook_that_fails_is_told_once
+cat >policies/clumsy.lua <<'E2'
+return { memory = { extract = function() return { { predicat = "likes" } } end } }
+E2
+run check policies/clumsy.lua
+prints "learns of its users by its own extract: 0 predicates"
+run ask one --bot clumsy --user twice
+run ask two --bot clumsy --user twice -c
+run ask three --bot clumsy --user twice -c
+expect "of three turns not learnt from, one warning" test "$(grep -c 'memory.extract failed' err)" = 1
+
 it memory__help_tells_what_the_marks_mean
 run help memory
 code 0
@@ -110,6 +121,9 @@ prints "A gardener of few words."
 says "write /forget FACT"
 says "there is no fact abcdef here"
 says "'a b' is no fact's id"
+printf '/forget dog\n/quit\nhello\n' | "$parley" chat --bot gardener >out 2>err
+says "lists them (in a chat: /memory)"
+silent
 
 it memory__an_operator_reads
 run audit -o json
@@ -314,5 +328,12 @@ prints EVIDENCE
 prints "Forgotten: $faro"
 expect "and then nothing" test "$(grep -c 'user lives_in: Faro' out)" = 2
 code 0
+
+it memory__what_was_said_last_is_known_though_the_program_ends_at_once
+for user in a b c d e f; do
+    feed 'I like tea.\nI like jam.\nI love swimming.\nI like beans.' chat --user "last-$user"
+    run memory --user "last-$user"
+    expect "all four" test "$(grep -c 'user likes' out)" = 4
+done
 
 plan
