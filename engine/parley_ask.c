@@ -290,7 +290,7 @@ static int ask_fact(parley *e, enum job_verb verb, const parley_scope *scope, co
         return ask_about(e, verb, scope, &q, request, error);
     }
     err_set(&err, E_USAGE, "'%.64s' is no fact's id, nor the first %d digits or more of one; "
-            "`parley memory` lists them", fact ? fact : "", FACT_PREFIX_MIN);
+            "`parley memory` lists them (in a chat: /memory)", fact ? fact : "", FACT_PREFIX_MIN);
     return public_error(error, &err);
 }
 

@@ -275,6 +275,19 @@ int settings_policies(const struct settings *s, struct err *err)
                    origin, folder);
 }
 
+int settings_missing(const char *path, const char *folder, const char *ending, int code,
+                     struct err *err)
+{
+    struct buf meant = BUF_INIT(8192);
+    struct stat st;
+    buf_addf(&meant, "%s/%s%s", folder, path, ending);
+    bool found = !strchr(path, '/') && buf_ok(&meant) && stat(meant.ptr, &st) == 0;
+    err_set(err, code, "%s: No such file or directory%s%s%s", path, found ? "; did you mean " : "",
+            found ? meant.ptr : "", found ? "?" : "");
+    buf_release(&meant);
+    return code;
+}
+
 // A fault-injecting store is about the store that it wraps: "faulty:options;sqlite:PATH".
 static const char *inner_store(const char *url)
 {

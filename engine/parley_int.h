@@ -111,6 +111,10 @@ const char *settings_file(const parley_options *options);
 // A folder of policies that was named must be there; the default one may be missing, as the
 // policies inside the program are found all the same.
 int settings_policies(const struct settings *s, struct err *err);
+// No file or folder is called so; a bot's name gets the file of it that was meant, `ending` being
+// ".lua", say. Fails with `code`.
+int settings_missing(const char *path, const char *folder, const char *ending, int code,
+                     struct err *err);
 // Where the keyring is, appended to out; nothing for keys in memory only.
 void settings_keyring(const struct settings *s, struct buf *out);
 // Where the operator key is, as settings and environment say; borrows s.

@@ -213,9 +213,10 @@ static void note_memory(const struct check *c, const struct memory_rules *m, cha
     if (m->use_model)
         snprintf(model, sizeof(model), "%s%s%s", m->has_extract ? " and " : "",
                  m->model ? "the model " : "the bot's model", m->model ? m->model : "");
-    if (m->has_extract)
-        snprintf(rules, sizeof(rules), "rules%s%s%s", m->language[0] ? " (for " : "", m->language,
-                 m->language[0] ? ")" : "");
+    if (m->has_extract && m->language[0])
+        snprintf(rules, sizeof(rules), "rules (for %s)", m->language);
+    else if (m->has_extract)
+        snprintf(rules, sizeof(rules), "its own extract");
     if (!m->has_extract && !m->use_model)
         snprintf(text, sizeof(text), "of its users it remembers what its plans say");
     else
@@ -294,7 +295,9 @@ static void check_path(struct check *c, const char *path)
 {
     struct stat st;
     struct err err = ERR_INIT;
-    if (stat(path, &st) != 0)
+    if (stat(path, &st) != 0 && errno == ENOENT)
+        tell(c, path, settings_missing(path, c->env.policies_dir, ".lua", E_POLICY, &err), &err);
+    else if (stat(path, &st) != 0)
         tell(c, path, err_set(&err, E_POLICY, "%s: %s", path, strerror(errno)), &err);
     else if (S_ISDIR(st.st_mode))
         check_folder(c, path);

@@ -22,6 +22,7 @@ static const char test_ending[] = "_test.lua";
 // One run of parley_test; of it, the test that is under way.
 struct testing {
     struct json_writer *w;
+    const char *policies;                          // where policies are, if nothing else is said
     unsigned tests, failed;
     char folder[PATH_BYTES], bot[BOT_NAME_BYTES];  // of the policy
     struct test_file *file;                        // NULL while none is loaded
@@ -322,6 +323,8 @@ static int run_path(struct testing *t, const char *path, struct err *err)
 {
     struct stat st;
 
+    if (stat(path, &st) != 0 && errno == ENOENT)
+        return settings_missing(path, t->policies, test_ending, E_USAGE, err);
     if (stat(path, &st) != 0)
         return err_set(err, E_USAGE, "%s: %s", path, strerror(errno));
     if (S_ISDIR(st.st_mode))
@@ -365,6 +368,7 @@ int parley_test(const parley_options *options, const char *const *paths, char **
         const char *const configured[] = {conf_str(settings.conf, "policies"), NULL};
         jw_init(&w, &json);
         t->w = &w;
+        t->policies = configured[0];
         code = run_paths(t, paths && *paths ? paths : configured, &err);
         settings_release(&settings);
     }

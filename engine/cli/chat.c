@@ -199,7 +199,8 @@ static void slash(struct chat *chat, struct slice text)
 
 static void handle(struct chat *chat, struct slice text)
 {
-    if (slice_is(text, "exit") || slice_is(text, "quit"))
+    if (slice_is(text, "exit") || slice_is(text, "quit") || slice_is(text, "/exit") ||
+        slice_is(text, "/quit"))
         chat->leave = true;
     else if (text.len && *text.ptr == '/')
         slash(chat, text);

@@ -27,7 +27,7 @@ const struct slash slash_table[] = {
     {"/unconstrain", SLASH_UNCONSTRAIN, "NUMBER", "takes one back"},
     {"/save", SLASH_SAVE, "[FILE]", "writes the transcript to a new file"},
     {"/policy", SLASH_POLICY, "", "the bot, its provider and model"},
-    {"/bye", SLASH_BYE, "", "leaves; so do exit, quit and Ctrl-D"},
+    {"/bye", SLASH_BYE, "", "leaves; so do /exit, /quit and Ctrl-D"},
     {0},
 };
 

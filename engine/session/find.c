@@ -62,7 +62,7 @@ static bool found(struct session_find *f)
                        f->id);
     if (!code && f->id[0])
         code = err_set(&f->err, E_NOT_FOUND, "no session %s for this user: list them with "
-                                             "`parley sessions`", f->id);
+                                             "`parley sessions`, or name its user (--user)", f->id);
     if (!code)
         code = err_set(&f->err, E_NOT_FOUND,
                        "no session with bot %s yet: send a message to begin one", f->bot);

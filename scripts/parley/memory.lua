@@ -39,7 +39,7 @@ local when = require "parley.memory_when"
 
 local M = {}
 local error, ipairs, math, pairs, pcall = error, ipairs, math, pairs, pcall
-local table, tostring, type = table, tostring, type
+local setmetatable, table, tostring, type = setmetatable, table, tostring, type
 local _ENV = nil
 
 local CANDIDATES_MAX = 40   -- of one message
@@ -416,12 +416,32 @@ local function check_examples(learner, rules)
     end
 end
 
-local function set_of(list)
+-- The names of memory.without.
+local function without_of(list, predicates)
+    if list ~= nil and type(list) ~= "table" then
+        error("memory.without: must be a list such as { \"age\", \"diet\" }", 0)
+    end
     local out = {}
     for _, name in ipairs(list or {}) do
+        if not predicates[name] then
+            error("memory.without: there is no predicate '" .. tostring(name) .. "'", 0)
+        end
         out[name] = true
     end
     return out
+end
+
+local OURS = { patterns = true, without = true, predicates = true, words = true }
+
+-- What is almost one of the options of this file; of the others the engine tells.
+local function check_names(options)
+    for key in pairs(options) do
+        for name in pairs(OURS) do
+            if type(key) == "string" and is_near(key, name) then
+                error("memory." .. key .. ": unknown key (did you mean " .. name .. "?)", 0)
+            end
+        end
+    end
 end
 
 local WORDS = { stops = true, openers = true, doubts = true }
@@ -446,13 +466,9 @@ local function words_of(words)
 end
 
 local function learner_of(options)
+    check_names(options)
     local predicates = merged(patterns.predicates, options.predicates)
-    local without, own = set_of(options.without), options.patterns or {}
-    for name in pairs(without) do
-        if not predicates[name] then
-            error("memory.without: there is no predicate '" .. name .. "'", 0)
-        end
-    end
+    local without, own = without_of(options.without, predicates), options.patterns or {}
     check_own(own, predicates)
     local index = match.index()
     local learner = { index = index, predicates = predicates, without = without,
@@ -470,8 +486,6 @@ local function learner_of(options)
     check_examples(learner, own)
     return learner
 end
-
-local OURS = { patterns = true, without = true, predicates = true, words = true }
 
 local function memory(options, by_rules, by_model)
     options = options or {}
@@ -531,4 +545,10 @@ end
 
 M.predicates = patterns.predicates
 
-return M
+return setmetatable(M, {
+    __index = function(_, name)
+        -- Level 3, as in parley.history.
+        error("memory." .. tostring(name) .. ": there is no such function; there are rules, "
+            .. "model, both, learn and learner", 3)
+    end,
+})

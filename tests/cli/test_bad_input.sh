@@ -98,7 +98,7 @@ it bad__unknown_session
 refused 2 ask hi --session nope
 says "session nope: not a session's id, nor the first 4 characters or more of one; \`parley sessions\` lists them"
 refused 2 show 11111111-1111-4111-8111-111111111111
-says "no session 11111111-1111-4111-8111-111111111111 for this user: list them with \`parley sessions\`"
+says "no session 11111111-1111-4111-8111-111111111111 for this user: list them with \`parley sessions\`, or name its user (--user)"
 refused 2 show
 says "which session?"
 run sessions -o json

@@ -289,6 +289,14 @@ says "policies: there are no tests here"
 run test nowhere
 code 2
 says "nowhere: No such file or directory"
+tests desk <<'END'
+END
+run test desk
+code 2
+says "desk: No such file or directory; did you mean policies/desk_test.lua?"
+run check desk
+code 3
+prints "desk: No such file or directory; did you mean policies/desk.lua?"
 run test policies/desk.lua
 code 2
 says "no file of tests"

@@ -296,6 +296,10 @@ static const struct { const char *options, *message; } refused[] = {
     {"{ patterns = { { 'i adore {thing}', predicate = 'likes', example = { 'Adorable', 'x' } } } }",
      "memory.patterns[1].example: gives nothing"},
     {"{ without = { 'ages' } }", "memory.without: there is no predicate 'ages'"},
+    {"{ without = 'age' }", "memory.without: must be a list such as { \"age\", \"diet\" }"},
+    {"{ without = { 3 } }", "memory.without: there is no predicate '3'"},
+    {"{ pattern = { } }", "memory.pattern: unknown key (did you mean patterns?)"},
+    {"{ predicate = { } }", "memory.predicate: unknown key (did you mean "},
     {"{ reacll = 3 }", "memory.reacll: unknown key (did you mean recall?)"},
 };
 
