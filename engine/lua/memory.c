@@ -377,7 +377,6 @@ LJMP static void read_core(lua_State *L, struct reading *r, int idx)
 
 // ---- all of it
 
-// The version of what extracts: the policy's file, and the library that it extracts with.
 LJMP static void read_language(lua_State *L, struct reading *r, int idx)
 {
     struct slice text = read_text(L, r, idx, "language");
@@ -394,6 +393,7 @@ LJMP static void read_language(lua_State *L, struct reading *r, int idx)
     memcpy(r->out->language, text.ptr, text.len);
 }
 
+// The version of what extracts: the policy's file, and the library that it extracts with.
 static void write_version(const struct shape_source *source, struct memory_rules *m)
 {
     static const struct slice library = SLICE_LIT("scripts/parley/memory");

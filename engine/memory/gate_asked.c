@@ -14,15 +14,6 @@ static const uint64_t FIRST = GATE_BIT(SELF) | GATE_BIT(MINE) | GATE_BIT(ME);
 
 enum { PART_WORDS = 3, HEADING_WORDS = 10 };
 
-static uint32_t first_word(const struct gate_text *t, const struct gate_sentence *s)
-{
-    uint32_t i = s->from;
-
-    while (i < s->to && token_at(t, i)->kind != TOKEN_WORD)
-        i++;
-    return i;
-}
-
 // "How should I answer?", "What would you write back to her?", "Que répondre ?"
 static bool asks_how_to_answer(const struct gate_text *t, const struct gate_sentence *s)
 {

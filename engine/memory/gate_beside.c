@@ -25,23 +25,9 @@ enum {
     STORY_WORDS = 30,    // more of them beside a request are what it is for
 };
 
-static bool is_word(const struct gate_text *t, uint32_t i)
-{
-    return token_at(t, i)->kind == TOKEN_WORD;
-}
-
 static bool is_line_end(const struct gate_text *t, uint32_t i)
 {
     return token_at(t, i)->kind == TOKEN_LINE || token_at(t, i)->kind == TOKEN_BREAK;
-}
-
-static uint32_t first_word(const struct gate_text *t, const struct gate_sentence *s)
-{
-    uint32_t i = s->from;
-
-    while (i < s->to && !is_word(t, i))
-        i++;
-    return i;
 }
 
 // A word that names something, as far as the lists tell: they do not have it.

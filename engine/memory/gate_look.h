@@ -40,6 +40,21 @@ static inline bool look_is(const struct gate_text *t, uint32_t i, const char *wo
     return slice_is(token_key(t, token_at(t, i)), word);
 }
 
+static inline bool is_word(const struct gate_text *t, uint32_t i)
+{
+    return token_at(t, i)->kind == TOKEN_WORD;
+}
+
+// The sentence's first word; s->to if it has none.
+static inline uint32_t first_word(const struct gate_text *t, const struct gate_sentence *s)
+{
+    uint32_t i = s->from;
+
+    while (i < s->to && !is_word(t, i))
+        i++;
+    return i;
+}
+
 static inline bool look_between(const struct gate_look *l, uint32_t from, uint32_t to,
                                 uint64_t kinds)
 {

@@ -13,20 +13,6 @@ enum {
     SOURCE_TOKENS = 8,  // of a name or a source; what is longer is none
 };
 
-static bool is_word(const struct gate_text *t, uint32_t i)
-{
-    return token_at(t, i)->kind == TOKEN_WORD;
-}
-
-static uint32_t first_word(const struct gate_text *t, const struct gate_sentence *s)
-{
-    uint32_t i = s->from;
-
-    while (i < s->to && !is_word(t, i))
-        i++;
-    return i;
-}
-
 static bool is_content(const struct gate_text *t, const struct gate_token *k)
 {
     char c = t->text.ptr[k->at];

@@ -253,10 +253,11 @@ static void place_memory(struct place *places, uint32_t at)
 // Two lines of a session's journal, one behind the other.
 static bool joins(const struct segment *s, uint32_t k)
 {
-    const struct doc *d = &s->docs[k], *before = d - 1;
-    return k > 0 && d->kind == RECALL_JOURNAL && before->kind == RECALL_JOURNAL &&
-           d->session == before->session && d->step > before->step && !s->dead[k] &&
-           !s->dead[k - 1];
+    if (k == 0 || s->dead[k] || s->dead[k - 1])
+        return false;
+    const struct doc *d = &s->docs[k], *before = &s->docs[k - 1];
+    return d->kind == RECALL_JOURNAL && before->kind == RECALL_JOURNAL &&
+           d->session == before->session && d->step > before->step;
 }
 
 // Messages of one session that follow each other are one run; memories stand alone.
