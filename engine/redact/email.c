@@ -24,9 +24,14 @@ static bool begins_before(const struct view *v, size_t at)
 // The end of the letters, digits, dashes and alphabetic letters at i; 0: they are too many.
 static size_t label_end(struct view *v, size_t i)
 {
-    size_t end = view_run(v, i, IS_ALNUM | IS_DASH | IS_LEAD | IS_TRAIL, LABEL_BYTES + 1);
+    size_t end = i, most = i + LABEL_BYTES + 1;
 
-    return end - i <= LABEL_BYTES ? end : 0;
+    for (;; end++) {
+        end = view_run(v, end, IS_ALNUM | IS_DASH | IS_LEAD, most - end);
+        bool second = end > i && byte_is((unsigned char)v->ptr[end - 1], IS_LEAD);
+        if (!second || end == most || !view_is(v, end, IS_TRAIL))
+            return end < most ? end : 0;
+    }
 }
 
 // "png" and such: image@2x.png is a file.
