@@ -84,9 +84,11 @@ static uint32_t journal_len(lua_State *L)
 
 LJMP static void push_entry(lua_State *L, uint32_t index)
 {
+    const struct policy_view *view = view_of(L);
     uint32_t at = 0;
 
-    count_entries(view_of(L), index, &at);
+    sandbox_charge(L, view->journal_of ? view->journal_len : 0);
+    count_entries(view, index, &at);
     values_push_handle(L, "view.journal entry", at);
 }
 

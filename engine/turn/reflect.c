@@ -201,6 +201,8 @@ static void run_hook(struct run *run)
     struct reflecting *r = run->extra;
     struct policy *policy = run->policy;
     struct err err = ERR_INIT;
+    // Of the journal it sees what a model does (reflect_text.c).
+    bool all = !policy->info.memory.by_context;
     const struct policy_view view = {
         .chat = r->chat,
         .user = "",
@@ -209,7 +211,7 @@ static void run_hook(struct run *run)
         .facts = r->book->facts,
         .core = &r->book->core,
         .journal = r->book->journal.list,
-        .journal_len = r->book->journal.len,
+        .journal_len = all ? r->book->journal.len : 0,
     };
     if (policy->ops->reflect(policy, &view, &r->by_hook, &r->hook_cited, &err))
         turn_hook_failed(run, "memory.reflect", &err);
