@@ -113,9 +113,11 @@ static int print_page(struct export *x, bool first)
 int command_export(struct cli *cli)
 {
     struct export x = {.cli = cli};
+    const char *user = cli->options.value[FLAG_USER];
     bool first = true;
 
-    if (!option_on(&cli->options, FLAG_USER)) {
+    // An empty name is, as in erase, more likely a variable that is not set than "local".
+    if (!user || !*user) {
         output_error(&cli->output, "whose data? write parley export --user ID (who named no user "
                      "is \"local\")");
         return PARLEY_E_USAGE;

@@ -82,6 +82,10 @@ run export
 code 2
 says "export --user ID"
 silent
+run export --user ""
+code 2
+says "export --user ID"
+silent
 
 # ---- erase
 
