@@ -222,6 +222,8 @@ static int add_lines(struct folding *f, const struct journal_entry *e, struct sa
             date = DATE_BYTES;
         }
         safe_buf_add(dated, line);
+        if (line.ptr[line.len - 1] != '\n')  // a damaged record: what is added stands behind it
+            safe_buf_add(dated, SAFE_LIT("\n"));
         if (!add_line(f, safe_buf_text(dated), date, first, whose_line(e, base, n++)))
             code = err_set(err, E_NOMEM, "out of memory for a journal");
         at += line.len;
@@ -321,7 +323,7 @@ static int choose_lines(struct folding *f, const struct journal *j,
     uint32_t left = fold->entries;
     int code = E_OK;
 
-    safe_buf_init(&dated, JOURNAL_ENTRY_BYTES_MAX + DATE_BYTES);
+    safe_buf_init(&dated, JOURNAL_ENTRY_BYTES_MAX + DATE_BYTES + 1);
     for (uint32_t i = 0; i < j->len && !code; i++) {
         const struct journal_entry *e = &j->list[i];
 

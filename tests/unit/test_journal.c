@@ -205,6 +205,24 @@ static void test_journal__order_and_versions(void **state)
     journal_release(&j);
 }
 
+// A record's text whose last line has no end, and of which nothing stands behind its label.
+static void test_journal__condenses_what_has_no_end(void **state)
+{
+    (void)state;
+    struct journal j;
+    struct err err = ERR_INIT;
+    char session[8];
+
+    journal_init(&j);
+    for (int i = 0; i < 10; i++) {
+        snprintf(session, sizeof(session), "s%d", i);
+        add_entry(&j, session, MARCH_MS + i * DAY_MS, "Topic: geese\nOpen: ");
+    }
+    assert_int_equal(journal_condense(&j, 300, &err), E_OK);
+    assert_true(journal_bytes(&j) <= 300);
+    journal_release(&j);
+}
+
 static void test_journal__condenses(void **state)
 {
     (void)state;
@@ -501,6 +519,7 @@ int main(void)
         cmocka_unit_test(test_journal__entry_is_bounded),
         cmocka_unit_test(test_journal__stored),
         cmocka_unit_test(test_journal__order_and_versions),
+        cmocka_unit_test(test_journal__condenses_what_has_no_end),
         cmocka_unit_test(test_journal__condenses),
         cmocka_unit_test(test_journal__thins_what_is_old),
         cmocka_unit_test(test_journal__unfolds),
