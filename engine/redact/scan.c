@@ -20,7 +20,6 @@
 #include "redact/phone_plan.h"
 #include "redact/prefilter.h"
 #include "redact/recognise.h"
-#include "redact/sha256.h"
 
 #include <stdlib.h>
 
@@ -44,7 +43,6 @@ struct redactor {
     const struct phone_plan *plan;  // of the region; NULL
     unsigned digits_min;  // of what has ANCHOR_DIGITS
     enum classify_level level;
-    bool sha256;
 };
 
 struct candidate {
@@ -92,7 +90,6 @@ static int copy_rules(struct redactor *r, const struct redact_rules *rules, stru
     ids_index_init(&r->ids, r->kinds);
     recognisers_add_words(&r->words);
     r->level = classify_best();
-    r->sha256 = sha256_has_instructions();
     index_recognisers(r);
     bool region = rules && rules->region && *rules->region;
     r->plan = region ? phone_plan_of(rules->region, strlen(rules->region)) : NULL;
@@ -503,7 +500,7 @@ int redact_scan_open(const struct redactor *r, struct slice text, size_t from, b
     s.view = (struct view){
         .ptr = s.folded.text.ptr, .len = s.folded.text.len, .open = !at_end, .plan = r->plan,
         .phone_digits_min = r->digits_min, .words = &r->words, .digits = UINT64_MAX,
-        .level = r->level, .sha256 = r->sha256,
+        .level = r->level,
     };
     s.from = fold_find(&s.folded, from);
     BUG_ON(s.from > s.view.len);

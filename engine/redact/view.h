@@ -37,7 +37,6 @@ struct view {
     const struct vocabulary *words;
     struct heard heard;  // kept, as several ask about one place
     unsigned level;      // enum classify_level
-    bool sha256;         // the processor has instructions for it (redact/sha256.h)
     size_t near;         // which of the 64 bytes from there on are digits, a bit each; all of them:
     uint64_t digits;     // it was not looked
 };

@@ -4,7 +4,8 @@
 // 350), Ethereum (EIP-55; in one case there is no checksum).
 #include "redact/keccak.h"
 #include "redact/recognise.h"
-#include "redact/sha256.h"
+
+#include <sodium.h>
 
 enum { BASE58_MAX = 112, BECH32_MAX = 90, PAYLOAD_MAX = 82, CHECKSUM_BYTES = 4 };
 // 58^5 is less than 2^32; and so many limbs of 32 bits have more bytes than PAYLOAD_MAX.
@@ -72,13 +73,13 @@ static bool is_known(const uint8_t *bytes, size_t len)
 
 static bool is_base58check(const struct view *v, size_t at, size_t n)
 {
-    uint8_t bytes[PAYLOAD_MAX], hash[SHA256_BYTES];
+    uint8_t bytes[PAYLOAD_MAX], hash[crypto_hash_sha256_BYTES];
     size_t len = base58_decode(v->ptr + at, n, bytes);
 
     if (len <= CHECKSUM_BYTES || !is_known(bytes, len))
         return false;
-    sha256_short(v->sha256, bytes, len - CHECKSUM_BYTES, hash);
-    sha256_short(v->sha256, hash, sizeof(hash), hash);
+    crypto_hash_sha256(hash, bytes, len - CHECKSUM_BYTES);
+    crypto_hash_sha256(hash, hash, sizeof(hash));
     return memcmp(hash, bytes + len - CHECKSUM_BYTES, CHECKSUM_BYTES) == 0;
 }
 

@@ -5,7 +5,6 @@
 #include "redact/fold.h"
 #include "redact/keccak.h"
 #include "redact/scan.h"
-#include "redact/sha256.h"
 #include "redact/view.h"
 #include "support/redact_gen.h"
 
@@ -133,31 +132,6 @@ static void test_keccak__as_published(void **state)
     assert_memory_equal(out, empty, sizeof(out));
 }
 
-static void test_sha256__is_the_same_by_instructions(void **state)
-{
-    static const uint8_t abc[SHA256_BYTES] = {  // FIPS 180-2, B.1
-        0xBA, 0x78, 0x16, 0xBF, 0x8F, 0x01, 0xCF, 0xEA, 0x41, 0x41, 0x40, 0xDE, 0x5D, 0xAE, 0x22,
-        0x23, 0xB0, 0x03, 0x61, 0xA3, 0x96, 0x17, 0x7A, 0x9C, 0xB4, 0x10, 0xFF, 0x61, 0xF2, 0x00,
-        0x15, 0xAD,
-    };
-    uint8_t message[SHA256_SHORT_MAX], plain[SHA256_BYTES], fast[SHA256_BYTES];
-    uint64_t seed = 1;
-
-    (void)state;
-    sha256_short(false, (const uint8_t *)"abc", 3, plain);
-    assert_memory_equal(plain, abc, sizeof(abc));
-    if (!sha256_has_instructions())
-        skip();
-    for (unsigned i = 0; i < 2000; i++) {
-        size_t len = i % (SHA256_SHORT_MAX + 1);
-        for (size_t k = 0; k < len; k++)
-            message[k] = (uint8_t)gen_next(&seed, 256);
-        sha256_short(false, message, len, plain);
-        sha256_short(true, message, len, fast);
-        assert_memory_equal(plain, fast, sizeof(plain));
-    }
-}
-
 static void test_bytes__are_what_they_are_called(void **state)
 {
     (void)state;
@@ -181,7 +155,6 @@ int main(void)
         cmocka_unit_test(test_fold__a_value_is_one_however_it_is_written),
         cmocka_unit_test(test_classify__has_the_same_bits_on_all_levels),
         cmocka_unit_test(test_keccak__as_published),
-        cmocka_unit_test(test_sha256__is_the_same_by_instructions),
         cmocka_unit_test(test_bytes__are_what_they_are_called),
     };
 
