@@ -374,7 +374,7 @@ local TRAIL = set [[now too currently though anyway tbh really today still again
     very so much most best just most etc myself originally]]
 local PAIRS = { days = "these", moment = "the", well = "as", lot = "a", much = "very",
                 now = "right", way = "the", far = "so", bit = "a", ["while"] = "a", more = "any",
-                longer = "any" }
+                longer = "any", all = "after" }
 
 -- "in May", "in 2019", "two years ago"
 local function is_time(t, k)
