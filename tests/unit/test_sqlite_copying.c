@@ -495,6 +495,38 @@ static void test_copying__much_damage(void **state)
     assert_int_equal(run(b, &op), E_OK);
     assert_int_equal(op.rows[0].body.bytes.len, 0);
     store_op_release(&op);
+    // Nor one whose meta is too long; nor one of a partition that has no name of ours.
+    exec_raw(b, "UPDATE records SET body = x'', meta = hex(zeroblob(10000)) WHERE key = 'k2'; "
+             "INSERT INTO partitions(name) VALUES (hex(zeroblob(40))); "
+             "UPDATE records SET due_at_ms = 5, body = x'', partition_id = "
+             "(SELECT max(id) FROM partitions) WHERE key = 'k3'");
+    op = scan_op(USER, "k2", "", 9, false);
+    assert_int_equal(run(b, &op), E_OK);
+    assert_int_equal(op.rows[0].meta.len, 0);
+    store_op_release(&op);
+    op = (struct store_op){.verb = STORE_DUE, .before_ms = 9, .limit = 9};
+    assert_false(expect_rows(b, op, ""));
+}
+
+// A check that damage keeps from being made says so, and goes on with the others.
+static void test_copying__damage_while_checking(void **state)
+{
+    struct bench *b = *state;
+    bool reached = true;
+    unsigned told = 0;
+    for (long n = 1; reached && n < 100; n++) {
+        struct store_op op = check_op();
+        version_of(b, USER, "none", NULL);  // the connection is open
+        plan_failure(n, 0, false, SQLITE_CORRUPT_VTAB);
+        int code = run(b, &op);
+        reached = has_failed();
+        plan_failure(0, 0, false, 0);
+        assert_true(code == E_OK || code == E_CORRUPT);  // where not even the connection opens
+        assert_true(op.rows_len <= reached);  // the call that failed may have been the writer's
+        told += op.rows_len;
+        store_op_release(&op);
+    }
+    assert_true(told > 5);
 }
 
 // A read that meets damage, and on the way past it another failure.
@@ -531,18 +563,19 @@ static void test_copying__damage_and_more(void **state)
     assert_int_equal(version_of(b, USER, "k", "old"), 1);
 }
 
-// What is asked for, or nothing, or that it is damaged: never something else.
+// What is asked for, or nothing, or that it is damaged: never something else. (Where all keys are
+// asked for, any may be one of them; in their order.)
 static void test_copying__an_index_that_is_wrong(void **state)
 {
     struct bench *b = *state;
     assert_int_equal(insert(b, USER, "k2", "old2"), E_OK);
     for (int at = 0; at < 40; at++)
-        for (int way = 0; way < 4; way++) {
+        for (int way = 0; way < 6; way++) {
             int n = at % 10 + 1, damage = at / 10;
             struct store_item item = put(STORE_PUT, "k3", 0, "new");
             struct store_op op = way == 0   ? get_op(USER, SLICE_LIT("k"))
                                  : way == 3 ? commit_op(USER, &item, 1)
-                                            : scan_op(USER, "k", "", 9, way == 2);
+                                            : scan_op(USER, way < 4 ? "k" : "", "", 9, way % 2 == 0);
             version_of(b, USER, "none", NULL);  // the connection is open
             plan_failure(damage, 0, false, SQLITE_CORRUPT);  // and so it is read past damage
             atomic_store(&lie_at, n);
@@ -551,7 +584,9 @@ static void test_copying__an_index_that_is_wrong(void **state)
             plan_failure(0, 0, false, 0);
             assert_true(code == E_OK || code == E_CORRUPT || code == E_STORE);
             for (uint32_t i = 0; i < op.rows_len; i++)
-                assert_true(op.rows[i].key.ptr[0] == 'k');
+                assert_true(way > 3 || op.rows[i].key.ptr[0] == 'k');
+            for (uint32_t i = 1; i < op.rows_len; i++)
+                assert_true(slice_cmp(op.rows[i - 1].key, op.rows[i].key) < 0 || op.backwards);
             store_op_release(&op);
         }
     assert_int_equal(version_of(b, USER, "k", "old"), 1);
@@ -581,6 +616,9 @@ static void test_copying__read_back(void **state)
     assert_int_equal(sqlite_read_back(&c, &op), SQLITE_OK);
     item.verb = STORE_PUT;
     assert_int_equal(sqlite_read_back(&c, &op), SQLITE_CORRUPT);
+    struct store_item both[] = {item, good};  // the first is told
+    op = commit_op(USER, both, 2);
+    assert_int_equal(sqlite_read_back(&c, &op), SQLITE_CORRUPT);
     plan_failure(1, 0, false, SQLITE_IOERR_READ);
     assert_int_equal(sqlite_read_back(&c, &op), SQLITE_IOERR_READ);
     plan_failure(0, 0, false, 0);
@@ -596,7 +634,7 @@ int main(void)
         TEST(a_side_that_cannot_be_moved), TEST(ruins_that_stay_keep_their_wal), TEST(owners),
         TEST(a_wal_never_meets_another_file), TEST(removed_while_it_is_replaced),
         TEST(check_without_memory),
-        TEST(much_damage), TEST(damage_and_more),
+        TEST(much_damage), TEST(damage_while_checking), TEST(damage_and_more),
         TEST(an_index_that_is_wrong), TEST(read_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
