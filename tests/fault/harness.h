@@ -85,7 +85,7 @@ static inline void place_make_light(struct place *p)
 static inline void place_clean(const struct place *p)
 {
     static const char *const files[] = {"db",      "db-wal",      "db-shm",
-                                        "db-lock", "parley.keys", "parley.keys-lock"};
+                                        "db-lock", "parley.keys", "parley.keys.lock"};
     char path[NAME_BYTES];
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
         unlink(place_path(p, files[i], path));

@@ -217,7 +217,7 @@ static void put_back(struct harness *h)
 static void look_at_files(struct harness *h, struct sighting *s)
 {
     static const char *const all[] = {"db", "db-wal", "db-shm", "db-lock", "parley.keys",
-                                      "parley.keys-lock", "parley.keys.audit", "export", "log"};
+                                      "parley.keys.lock", "parley.keys.audit", "export", "log"};
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         size_t len;
         char *bytes = read_file(h, all[i], &len);
