@@ -58,6 +58,20 @@ static void kit_make_key(struct kit *k)
     k->key = wait.request.key;
 }
 
+// Erases the kit's user.
+static inline void kit_forget(struct kit *k)
+{
+    struct kit_key gone = {.request = {.loop = k->loop, .at_ms = KIT_WALL_MS,
+                                       .done = kit_key_done}};
+
+    memcpy(gone.request.partition, k->partition, sizeof(gone.request.partition));
+    vault_forget(k->vault, &gone.request);
+    for (int i = 0; i < 100000000 && !gone.done; i++)
+        loop_run_for(k->loop, 0);
+    assert_true(gone.done);
+    assert_int_equal(gone.request.code, E_OK);
+}
+
 static void kit_open_store(struct kit *k, const char *url)
 {
     struct err err = ERR_INIT;
@@ -77,7 +91,8 @@ static inline void kit_close_store(struct kit *k)
     k->store = NULL;
 }
 
-static inline void kit_open(struct kit *k, const char *url)
+// keyring: the vault's file; NULL: it has none.
+static inline void kit_open_keyring(struct kit *k, const char *url, const char *keyring)
 {
     struct err err = ERR_INIT;
 
@@ -87,13 +102,18 @@ static inline void kit_open(struct kit *k, const char *url)
     k->clock = &k->own_clock;
     k->rand = &k->own_rand;
     assert_int_equal(loop_new_sim(&k->loop, k->clock, &err), E_OK);
-    struct vault_options vo = {.rand = &k->rand->rand};
+    struct vault_options vo = {.rand = &k->rand->rand, .path = keyring};
     assert_int_equal(vault_open(&k->vault, &vo, &err), E_OK);
     vault_partition(k->vault, SLICE_LIT("ann"), k->partition);
     struct slice parts[] = {SLICE_LIT("hello"), SLICE_LIT("kitchen")};
     vault_digest(k->vault, "context", parts, 2, k->context_hash);
     kit_make_key(k);
     kit_open_store(k, url);
+}
+
+static inline void kit_open(struct kit *k, const char *url)
+{
+    kit_open_keyring(k, url, NULL);
 }
 
 static inline void kit_close(struct kit *k)

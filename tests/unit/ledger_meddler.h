@@ -18,7 +18,7 @@ enum meddling {
     MEDDLE_EMPTY = MEDDLINGS_HONEST, MEDDLE_EMPTY_MORE, MEDDLE_MORE, MEDDLE_VERSION,
     MEDDLE_PARTITION, MEDDLE_PARTITION_OTHER, MEDDLE_BODY_NONE, MEDDLE_BODY_JUNK,
     MEDDLE_KEY,
-    MEDDLE_KEY_LAST = MEDDLE_KEY + 12,
+    MEDDLE_KEY_LAST = MEDDLE_KEY + 13,
     MEDDLE_META,
     MEDDLE_META_TOKENS = MEDDLE_META + 6,
     MEDDLE_META_LAST = MEDDLE_META + 16,
@@ -72,6 +72,7 @@ static inline void meddler_key(char *out, size_t size, struct slice key, unsigne
         snprintf(out, size, "%.*s/0000000001%s", before ? (int)(before - text) : 0, text,
                  last ? last : "");
         break;
+    case 12: out[0] = '\0'; break;
     default: snprintf(out, size, "attempt/nobody/0000000001/0000000001"); break;
     }
 }

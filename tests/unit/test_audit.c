@@ -175,7 +175,7 @@ static void test_audit__a_note_alone(void **state)
 }
 
 // Without memory there is no note, and it is told as that; nor is one that is longer than a record
-// of the outbox may be.
+// of the outbox may be, nor one of a user who is erased.
 static void test_audit__a_note_that_cannot_be_made(void **state)
 {
     struct audit_note wide = full;
@@ -202,6 +202,9 @@ static void test_audit__a_note_that_cannot_be_made(void **state)
     assert_int_equal(audit_outbox(&outbox, &item, k.vault, &k.rand->rand, k.key, k.partition, &wide,
                                   &err), E_USAGE);
     assert_non_null(strstr(err.message, "its bot's name is too long"));
+    kit_forget(&k);
+    assert_int_equal(audit_outbox(&outbox, &item, k.vault, &k.rand->rand, k.key, k.partition, &full,
+                                  &err), E_ERASED);
     kit_close(&k);
 }
 

@@ -7,6 +7,7 @@
 #include "ledger/masks.h"
 #include "unit/ledger_meddler.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { TURNS = 30, HOUR = 3600 * 1000 };
@@ -21,10 +22,8 @@ struct world {
     struct err err;  // of the last op
 };
 
-static void fill(struct world *w)
+static void fill_kit(struct world *w)
 {
-    memset(w, 0, sizeof(*w));
-    kit_open(&w->k, "memory:");
     struct kit other = w->k;
 
     vault_partition(w->k.vault, SLICE_LIT("bob"), other.partition);
@@ -52,6 +51,13 @@ static void fill(struct world *w)
         loop_run_for(w->k.loop, 0);
     assert_int_equal(w->erased.request.code, E_OK);
     clock_sim_advance(w->k.clock, 3 * HOUR);
+}
+
+static void fill(struct world *w)
+{
+    memset(w, 0, sizeof(*w));
+    kit_open(&w->k, "memory:");
+    fill_kit(w);
 }
 
 // The vault answers from a thread of its own.
@@ -248,6 +254,30 @@ static void test_erase__no_memory_after_the_store_was_rid(void **state)
     assert_int_equal(code, E_OK);
 }
 
+// The keyring notes last that an erasure is done: a note that cannot be written is told, and made
+// with the next try.
+static void test_erase__the_keyring_is_away(void **state)
+{
+    char folder[] = "/tmp/parley-erase-XXXXXX", away[64], keys[64], command[160];
+    struct world w = {0};
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(keys, sizeof(keys), "%s/keys", folder);
+    snprintf(away, sizeof(away), "%s-away", folder);
+    kit_open_keyring(&w.k, "memory:", keys);
+    fill_kit(&w);
+    assert_int_equal(rename(folder, away), 0);
+    assert_int_equal(erase(&w), E_STORE);
+    assert_counted(&w);  // what the store had is gone by then
+    assert_int_equal(rename(away, folder), 0);
+    assert_int_equal(erase(&w), E_OK);
+    assert_counted(&w);
+    kit_close(&w.k);
+    snprintf(command, sizeof(command), "rm -r %s", folder);
+    assert_int_equal(system(command), 0);
+}
+
 // What was noted of erasures is damaged: all is noted again, and nobody is erased who was not.
 static void test_erase__damaged_notes(void **state)
 {
@@ -409,6 +439,7 @@ static void test_erase__one_without_a_turn(void **state)
     kit_ready(&k, &op);
     ledger_purge(c, 99 * DAY, 20, &op);
     assert_int_equal(kit_wait(&k, &op), E_OK);
+    assert_verified(&k);  // what is under way is no damage
     kit_ready(&k, &op);
     ledger_purged(c, &op);
     assert_int_equal(kit_wait(&k, &op), E_OK);
@@ -459,15 +490,17 @@ static void test_erase__no_memory_to_begin_with(void **state)
 static void test_erase__a_resumed_session_without_memory(void **state)
 {
     int code = E_NOMEM;
-    unsigned failures = 0;
+    unsigned failures = 0, round = 0;
 
     (void)state;
-    for (uint64_t n = 1; code && n < 200; n++) {
+    for (uint64_t n = 1; code && n < 200; n += round++ % 2) {
         struct ledger_op op;
         struct kit k;
 
         kit_open(&k, "memory:");
         struct chat *c = kit_chat(&k, "kitchen");
+        if (round % 2)  // something is noted of it before
+            assert_int_equal(session_notes_new(&c->head.notes, NULL), E_OK);
         struct ledger_resume r = {.context_hash = k.context_hash, .user = SLICE_LIT("ann"),
                                   .greeting = kit_text("Welcome back.")};
         kit_ready(&k, &op);
@@ -492,6 +525,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test(test_erase__##name)
     static const struct CMUnitTest tests[] = {TEST(no_memory), TEST(the_store_fails),
                                               TEST(no_memory_after_the_store_was_rid),
+                                              TEST(the_keyring_is_away),
                                               TEST(damaged_notes), TEST(before_its_time),
                                               TEST(no_memory_for_the_mark), TEST(more_than_a_page),
                                               TEST(not_what_is_in_use), TEST(one_without_a_turn),

@@ -390,12 +390,13 @@ static void test_masks__a_damaged_page_is_told(void **state)
 static void test_masks__nomem(void **state)
 {
     (void)state;
-    for (uint64_t n = 1; n < 120; n++) {
+    for (uint64_t round = 2; round < 240; round++) {
+        uint64_t n = round / 2;
         struct kit k;
         struct masks *m = NULL;
 
         kit_open(&k, "memory:");
-        mem_fail_at(n, 0);
+        mem_fail_at(n, round % 2);  // once, or from then on
         if (masks_new(&m, k.ledger, k.partition, k.key, NULL) == E_OK &&
             load(&k, m, true) == E_OK) {
             number_of(m, "a@x.org");
@@ -488,10 +489,27 @@ static void test_masks__nomem_beside_others(void **state)
     }
 }
 
+// Of a user who is erased there is no digest, and so no mask that could be told apart.
+static void test_masks__of_one_who_is_erased(void **state)
+{
+    struct kit k;
+
+    (void)state;
+    kit_open(&k, "memory:");
+    struct masks *m = opened(&k, false);
+    kit_forget(&k);
+    number_of(m, "a@x.org");
+    if (masks_to_commit(m))
+        assert_int_equal(commit(&k, m), E_ERASED);
+    masks_free(m);
+    kit_close(&k);
+}
+
 // A page that is ours by its seal and says no masks, as a mistake of a writer of ours would.
 static void test_masks__pages_that_say_no_masks(void **state)
 {
     static const char *const pages[] = {
+        "[[\"email\",1,\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123\"]]",
         "{}", "[7]", "[[7,1,\"x\"]]", "[[\"email\",1,7]]",
         "[[\"email\",0,\"0123456789abcdef0123456789abcdef\"]]",
         "[[\"email\",4294967296,\"0123456789abcdef0123456789abcdef\"]]",
@@ -618,6 +636,7 @@ int main(void)
         cmocka_unit_test(test_masks__nomem),
         cmocka_unit_test(test_masks__nomem_while_loading),
         cmocka_unit_test(test_masks__nomem_beside_others),
+        cmocka_unit_test(test_masks__of_one_who_is_erased),
         cmocka_unit_test(test_masks__pages_that_say_no_masks),
         cmocka_unit_test(test_masks__damage_found_while_numbers_wait),
         cmocka_unit_test(test_masks__meddled_with),

@@ -144,6 +144,36 @@ static void test_ledger_repair__recovers_many(void **state)
     kit_close(&a);
 }
 
+// More than a page of what is due and is no open turn; where memory runs out it is told, and the
+// next recovery has them all.
+static void test_ledger_repair__recovers_without_memory(void **state)
+{
+    enum { PAGE = 500, DUE = PAGE + 1 };
+    unsigned failures = 0;
+    int code = E_NOMEM;
+    char key[256];
+    uint32_t turns;
+    struct kit k;
+
+    (void)state;
+    kit_open(&k, "memory:");
+    for (int i = 0; i < DUE; i++) {
+        // The last of the page has the longest key, where the next page begins.
+        snprintf(key, sizeof(key), "odd/%03d%0*d", i, i == PAGE - 1 ? 200 : 1, 0);
+        kit_put(&k, key, "{}", SLICE_NONE, 1);
+    }
+    for (uint64_t n = 1; n < 100; n++) {
+        mem_fail_at(n, 0);
+        code = recover(&k, &turns);
+        mem_fail_at(0, 0);
+        failures += code == E_NOMEM;
+        assert_true(code == E_OK || code == E_NOMEM);
+    }
+    assert_true(code == E_OK && failures > 3);
+    assert_int_equal(turns, 0);
+    kit_close(&k);
+}
+
 // No store of ours can get there, but a backup that was mended by hand can.
 static void test_ledger_repair__an_open_attempt_of_a_closed_turn(void **state)
 {
@@ -557,6 +587,7 @@ int main(void)
         cmocka_unit_test(test_ledger_repair__a_dead_process_is_settled),
         cmocka_unit_test(test_ledger_repair__one_chat),
         cmocka_unit_test(test_ledger_repair__recovers_many),
+        cmocka_unit_test(test_ledger_repair__recovers_without_memory),
         cmocka_unit_test(test_ledger_repair__an_open_attempt_of_a_closed_turn),
         cmocka_unit_test(test_ledger_repair__import),
         cmocka_unit_test(test_ledger_repair__import_leaves_the_newest),

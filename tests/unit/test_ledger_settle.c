@@ -10,13 +10,15 @@ static int settle_all(struct kit *k, struct chat *c, uint64_t n, struct ledger_o
     static const struct history_cut cut = {.first = 2, .turn = 2, .pins_end = 2, .plan = 3};
     struct attempt attempt = {.status = ATTEMPT_DONE, .http_status = 200, .provider = "scripted",
                               .model = "echo"};
+    static char system[60 << 10];  // more than the commit has room for so far
     struct content content = kit_content("It is.");
     struct ledger_settle s = {.status = TURN_DONE, .stop = STOP_END, .reply = &content,
-                              .attempt = &attempt, .cut = &cut, .system = kit_text("be brief"),
+                              .attempt = &attempt, .cut = &cut, .system = kit_text(system),
                               .system_hash = 8, .resume = true, .core = true,
                               .states = {kit_text("{\"topic\":\"tulips\"}"), SAFE_NONE,
                                          kit_text("{\"tone\":\"dry\"}")}};
 
+    memset(system, 'b', sizeof(system) - 1);
     kit_ready(k, op);
     mem_fail_at(n, 0);
     ledger_settle(c, &s, op);

@@ -9,6 +9,23 @@ struct heads {
     struct session_head was;
 };
 
+// A call that made a summary beside what was said, which is no turn's.
+static void sum_up(struct kit *k, struct chat *c)
+{
+    struct ledger_summing s = {.partition = k->partition, .session = c->head.id,
+                               .bot = c->head.bot, .key = k->key, .turn = c->head.turns,
+                               .attempt = {.provider = "scripted", .model = "echo"}};
+    struct ledger_op op;
+
+    kit_ready(k, &op);
+    ledger_summary_attempt(k->ledger, &s, &op);
+    assert_int_equal(kit_wait(k, &op), E_OK);
+    s.attempt.status = ATTEMPT_FAILED;
+    kit_ready(k, &op);
+    ledger_summary_settle(k->ledger, &s, NULL, &op);
+    assert_int_equal(kit_wait(k, &op), E_OK);
+}
+
 static void make(struct heads *h)
 {
     struct ledger_op op;
@@ -27,6 +44,7 @@ static void make(struct heads *h)
     assert_int_equal(kit_accept_op(&h->k, c, "said otherwise", &edit, &op), E_OK);
     assert_int_equal(kit_settle(&h->k, c, "and answered"), E_OK);
     kit_turn(&h->k, c, "one more", "yes");
+    sum_up(&h->k, c);
     assert_int_equal(session_head_copy(&h->was, &c->head, NULL), E_OK);
     memcpy(h->id, c->head.id, sizeof(h->id));
     snprintf(h->key, sizeof(h->key), "session/%s", h->id);
@@ -197,6 +215,17 @@ static void test_rebuild__meddled_with(void **state)
     assert_true(answers > 100 && made_anew > 50);
 }
 
+// A ledger that has no work to spare, nor room kept from what went before.
+static void begin_anew(struct heads *h)
+{
+    struct ledger_env env = {.store = h->k.store, .vault = h->k.vault, .loop = h->k.loop,
+                             .clock = &h->k.clock->clock, .rand = &h->k.rand->rand};
+    struct err err = ERR_INIT;
+
+    ledger_free(h->k.ledger);
+    assert_int_equal(ledger_new(&h->k.ledger, &env, &err), E_OK);
+}
+
 // A head that there was no memory to read is not damaged: made anew, it loses what only it knows.
 static void test_rebuild__no_memory_is_no_damage(void **state)
 {
@@ -212,6 +241,7 @@ static void test_rebuild__no_memory_is_no_damage(void **state)
             make(&h);
             if (damaged)
                 kit_spoil(&h.k, h.key, "{}");
+            begin_anew(&h);
             mem_fail_at(n, 0);
             code = rebuild(&h, "hello", &made);
             mem_fail_at(0, 0);
@@ -299,35 +329,24 @@ static void test_rebuild__not_of_what_does_not_agree(void **state)
 // Whose session is erased meanwhile: nobody is told of damage.
 static void test_rebuild__of_one_who_is_erased(void **state)
 {
-    struct kit_key gone = {.request = {.at_ms = KIT_WALL_MS, .done = kit_key_done}};
     struct heads h;
     uint32_t made;
 
     (void)state;
     make(&h);
-    gone.request.loop = h.k.loop;
-    memcpy(gone.request.partition, h.k.partition, sizeof(gone.request.partition));
-    vault_forget(h.k.vault, &gone.request);
-    for (int i = 0; i < 100000000 && !gone.done; i++)
-        loop_run_for(h.k.loop, 0);
-    assert_int_equal(gone.request.code, E_OK);
+    kit_forget(&h.k);
     assert_int_equal(rebuild(&h, "hello", &made), E_ERASED);
     drop(&h);
 }
 
 static void test_rebuild__no_memory_to_begin_with(void **state)
 {
-    struct ledger_env env;
-    struct err err = ERR_INIT;
     struct heads h;
     uint32_t made;
 
     (void)state;
     make(&h);
-    env = (struct ledger_env){.store = h.k.store, .vault = h.k.vault, .loop = h.k.loop,
-                              .clock = &h.k.clock->clock, .rand = &h.k.rand->rand};
-    ledger_free(h.k.ledger);  // one that has no work to spare
-    assert_int_equal(ledger_new(&h.k.ledger, &env, &err), E_OK);
+    begin_anew(&h);
     mem_fail_at(1, 0);
     assert_int_equal(rebuild(&h, "hello", &made), E_NOMEM);
     mem_fail_at(0, 0);

@@ -573,9 +573,10 @@ static void test_copying__an_index_that_is_wrong(void **state)
         for (int way = 0; way < 6; way++) {
             int n = at % 10 + 1, damage = at / 10;
             struct store_item item = put(STORE_PUT, "k3", 0, "new");
+            const char *prefix = way < 4 ? "k" : "";
             struct store_op op = way == 0   ? get_op(USER, SLICE_LIT("k"))
                                  : way == 3 ? commit_op(USER, &item, 1)
-                                            : scan_op(USER, way < 4 ? "k" : "", "", 9, way % 2 == 0);
+                                            : scan_op(USER, prefix, "", 9, way % 2 == 0);
             version_of(b, USER, "none", NULL);  // the connection is open
             plan_failure(damage, 0, false, SQLITE_CORRUPT);  // and so it is read past damage
             atomic_store(&lie_at, n);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // test_sqlite_erasing.c: an erasure where what it needs fails: each call of SQLite's, each
-// allocation, the file and the WAL under it. Either it is told, and asking again ends it, or nothing
-// of what was erased is left in the file; what others have stays.
+// allocation, the file and the WAL under it. Either it is told, and asking again ends it, or
+// nothing of what was erased is left in the file; what others have stays.
 //
 // sqlite3_changes and sqlite3_file_control are defined here, in front of the library's.
 #define SQLITE_FILES_LIGHT

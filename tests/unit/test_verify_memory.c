@@ -185,6 +185,16 @@ static void test_verify_memory__values_and_conclusions_hold_together(void **stat
     scene_open(&s);
     VEC_AT(&fact_slot_at(&s.knowledge, 0)->evidence, struct fact_evidence, 0)->fact[0] = '\0';
     expect_problem(&s, "knowledge/hello/" SLOT, "tier knowledge has evidence that names no fact");
+    scene_open(&s);
+    vec_clear(&fact_slot_at(&s.knowledge, 0)->evidence);
+    expect_problem(&s, "knowledge/hello/" SLOT, "rests on fact none, which is not there");
+    // Of several pieces the first that is wrong is told.
+    scene_open(&s);
+    struct fact *f = fact_slot_at(&s.fact, 1);
+    struct fact_evidence *e = vec_push(&f->evidence);
+    *e = *fact_evidence_at(f, 0);
+    VEC_AT(&f->evidence, struct fact_evidence, 0)->turn = e->turn = 3;
+    expect_problem(&s, "fact/hello/" SLOT, "fact " LISBON " is of turn 3 of session");
     // Two values that are so at once, where one can be.
     scene_open(&s);
     fact_slot_at(&s.fact, 0)->status = FACT_ACTIVE;
@@ -213,6 +223,54 @@ static void test_verify_memory__a_value_of_another_slot(void **state)
     put_all(&s);
     assert_verified(&s.k);
     fact_slot_release(&other);
+    scene_close(&s);
+}
+
+// A key may name a bot that none could be called.
+static void test_verify_memory__a_bot_of_a_long_name(void **state)
+{
+    struct buf meta = BUF_INIT(RECORD_META_BYTES_MAX);
+    struct safe_buf body;
+    struct scene s;
+    char key[200];
+
+    (void)state;
+    scene_open(&s);
+    put_all(&s);
+    safe_buf_init(&body, RECORD_BODY_BYTES_MAX);
+    fact_slot_write(&s.fact, &meta, &body);
+    snprintf(key, sizeof(key), "fact/%0100d/" SLOT, 7);
+    put(&s.k, key, buf_slice(&meta), safe_buf_text(&body));
+    assert_verified(&s.k);
+    safe_buf_release(&body);
+    buf_release(&meta);
+    scene_close(&s);
+}
+
+// More of them than are noted are believed.
+static void test_verify_memory__many_values_of_another_slot(void **state)
+{
+    enum { SLOTS = BOOK_SLOTS_MAX / SLOT_VALUES_MAX + 1 };
+    struct scene s;
+    char digest[sizeof(SLOT)], id[FACT_ID_BYTES];
+
+    (void)state;
+    scene_open(&s);
+    for (unsigned i = 0; i < SLOTS; i++) {
+        struct fact_slot other;
+
+        fact_slot_init(&other, TIER_FACT);
+        snprintf(digest, sizeof(digest), "%032x", i);
+        assert_int_equal(fact_slot_name(&other, SAFE_NONE, SAFE_LIT("home"), NULL), E_OK);
+        for (unsigned v = 0; v < SLOT_VALUES_MAX; v++) {
+            snprintf(id, sizeof(id), "%012x", i * SLOT_VALUES_MAX + v);
+            memcpy(add(&s, &other, id, FACT_SUPERSEDED, "")->by, LISBON, sizeof(LISBON));
+        }
+        put_slot_as(&s.k, &other, digest);
+        fact_slot_release(&other);
+    }
+    put_all(&s);
+    assert_verified(&s.k);
     scene_close(&s);
 }
 
@@ -331,6 +389,13 @@ static void test_verify_memory__nomem(void **state)
         struct ledger_op op;
 
         scene_open(&s);
+        memcpy(fact_slot_at(&s.fact, 0)->by, OSLO, sizeof(OSLO));  // of another slot
+        struct fact_slot other;
+        fact_slot_init(&other, TIER_FACT);
+        assert_int_equal(fact_slot_name(&other, SAFE_NONE, SAFE_LIT("home"), NULL), E_OK);
+        add(&s, &other, OSLO, FACT_SUPERSEDED, "");
+        put_slot_as(&s.k, &other, OTHER_SLOT);
+        fact_slot_release(&other);
         put_all(&s);
         kit_ready(&s.k, &op);
         uint64_t before = mem_count();
@@ -354,6 +419,8 @@ int main(void)
         cmocka_unit_test(test_verify_memory__evidence_is_of_turns_that_there_are),
         cmocka_unit_test(test_verify_memory__values_and_conclusions_hold_together),
         cmocka_unit_test(test_verify_memory__a_value_of_another_slot),
+        cmocka_unit_test(test_verify_memory__many_values_of_another_slot),
+        cmocka_unit_test(test_verify_memory__a_bot_of_a_long_name),
         cmocka_unit_test(test_verify_memory__some_of_what_bears_it_is_gone),
         cmocka_unit_test(test_verify_memory__the_manifest_counts),
         cmocka_unit_test(test_verify_memory__what_is_none_of_it),
