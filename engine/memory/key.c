@@ -7,6 +7,7 @@
 #include "memory/terms.h"
 
 #include <ctype.h>
+#include <string.h>
 
 enum {
     WORDS_MAX = 40,            // of a sentence that are looked at
@@ -18,7 +19,7 @@ enum {
 
 struct sentence {
     size_t at, len;            // in key.text
-    uint32_t words[WORDS_MAX]; // hashes of those that say what it is about, each once
+    uint32_t words[WORDS_MAX]; // hashes of those that say what it is about, each once, ascending
     uint32_t words_len, all;   // all: of its words
     bool own, named;
 };
@@ -62,12 +63,32 @@ static uint32_t hash_of(struct slice word)
     return hash;
 }
 
-static bool has(const struct sentence *s, uint32_t word)
+// Whether it was not there.
+static bool add_word(struct sentence *s, uint32_t word)
 {
-    for (uint32_t i = 0; i < s->words_len; i++)
-        if (s->words[i] == word)
-            return true;
-    return false;
+    uint32_t at = s->words_len;
+
+    while (at > 0 && s->words[at - 1] >= word)
+        at--;
+    if (at < s->words_len && s->words[at] == word)
+        return false;
+    memmove(s->words + at + 1, s->words + at, (s->words_len - at) * sizeof(*s->words));
+    s->words[at] = word;
+    s->words_len++;
+    return true;
+}
+
+static uint32_t words_in_common(const struct sentence *a, const struct sentence *b)
+{
+    uint32_t same = 0;
+
+    for (uint32_t i = 0, k = 0; i < a->words_len && k < b->words_len;) {
+        uint32_t x = a->words[i], y = b->words[k];
+        same += x == y;
+        i += x <= y;
+        k += y <= x;
+    }
+    return same;
 }
 
 // A number, or a capital letter behind the first word that is not the speaker's "I".
@@ -98,10 +119,9 @@ static void read_words(struct key *k, struct sentence *s)
         struct slice word = term_text(&k->terms, VEC_AT(&k->terms.list, struct term, i));
         uint32_t hash = hash_of(word);
         s->own |= is_own_word(word);
-        if (term_is_function_word(word) || s->words_len == WORDS_MAX || has(s, hash))
-            continue;
-        s->words[s->words_len++] = hash;
-        k->said[hash % BUCKETS]++;
+        bool counts = !term_is_function_word(word) && s->words_len < WORDS_MAX;
+        if (counts && add_word(s, hash))
+            k->said[hash % BUCKETS]++;
     }
 }
 
@@ -195,10 +215,7 @@ static bool is_told(const struct key *k, const struct sentence *s, const uint8_t
 {
     for (size_t i = 0; i < k->list.len; i++) {
         const struct sentence *other = VEC_AT(&k->list, const struct sentence, i);
-        uint32_t same = 0;
-        for (uint32_t w = 0; states[i] == CHOSEN && w < s->words_len; w++)
-            same += has(other, s->words[w]);
-        if (states[i] == CHOSEN && same * 2 > s->words_len)
+        if (states[i] == CHOSEN && words_in_common(other, s) * 2 > s->words_len)
             return true;
     }
     return false;

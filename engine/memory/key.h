@@ -7,7 +7,9 @@
 // nothing when it asks, or has less than KEY_WORDS_MIN words. Long ones are worth less than as much
 // in few words. Those that say mostly what a better one says are left out.
 //
-// Deterministic, in time linear in what is added and in the choice. One thread.
+// Deterministic. Adding takes time linear in what is added; choosing holds each sentence against
+// those that were chosen before it, word by word, both in order: 1,024 of the longest, 40 words
+// each, some 20 million steps. One thread.
 #ifndef MEMORY_KEY_H
 #define MEMORY_KEY_H
 
