@@ -12,6 +12,9 @@
 //   "Find the subject." + 30 words in the first person: a request, and a text that it is for
 //   who says so (gate_source.c)
 //
+// What people leave out in talk is no lack: "Can't wait.", "Any plans for the weekend?", and
+// "Yes, Ann." where there was something to say yes to.
+//
 // Looked at before what is announced is marked, of what no marks show to be material. All of the
 // message is material then: what is the user's own in it is lost until it is said plainly.
 #include "memory/gate_look.h"
@@ -22,6 +25,7 @@ enum {
     LACKING_WORDS = 7,   // of a request without its object
     GREETING_WORDS = 4,
     CONTENT_BYTES = 3,   // shorter words that no list has name nothing
+    INTERVIEW_WORDS = 6, // of a question
     STORY_WORDS = 30,    // more of them beside a request are what it is for
 };
 
@@ -52,6 +56,25 @@ static bool is_all_own(const struct gate_text *t, const struct gate_sentence *s)
 {
     for (uint32_t i = s->from; i < s->to; i++)
         if (token_why(t, token_at(t, i)) != OWN)
+            return false;
+    return true;
+}
+
+// "Yes, Ann.", "Absolutely, Ann!": an answer to who is named, where something was said before it.
+static bool is_agreement(const struct gate_text *t, const struct gate_sentence *s)
+{
+    const uint64_t fine = GATE_BIT(LEAD) | GATE_BIT(YES);
+    uint32_t last = s->to;
+
+    while (last > s->from && !is_word(t, last - 1))
+        last--;
+    if (s->words < 2 || s->words > GREETING_WORDS || last < s->from + 2 ||
+        (s->ends != TOKEN_STOP && s->ends != TOKEN_BANG) ||
+        !is(token_at(t, first_word(t, s))->is, GATE_BIT(YES)) ||
+        token_at(t, last - 2)->kind != TOKEN_COMMA || token_at(t, last - 1)->is)
+        return false;
+    for (uint32_t i = s->from; i + 1 < last; i++)
+        if (is_word(t, i) && !is(token_at(t, i)->is, fine))
             return false;
     return true;
 }
@@ -195,6 +218,49 @@ static bool names_topic(const struct gate_text *t, const struct gate_sentence *s
            !is(s->is, others);
 }
 
+// "Can't wait.", "Looking forward to it.", "So excited to go.": of the speaker, who goes without
+// saying. "Loved the breakfast.", "Proud father." leave him out as reviews and profiles do.
+static bool is_elliptic(const struct gate_text *t, const struct gate_sentence *s)
+{
+    static const char *const open[] = {"just", "so", "really", "still", "super", "very"};
+    static const char *const verbs[] = {"appreciate", "gonna", "gotta", "trying", "hoping"};
+    static const char *const moods[] = {"excited", "stoked", "pumped", "relieved", "thrilled"};
+    static const char *const of[] = {"to", "about", "for"};
+    static const char *const pairs[][2] = {
+        {"can", "wait"}, {"looking", "forward"}, {"would", "love"}, {"would", "like"}};
+    const uint64_t others = GATE_BIT(PLEASE) | GATE_BIT(TASK) | GATE_BIT(TEXT) | GATE_BIT(OTHER) |
+                            GATE_BIT(KIN) | GATE_BIT(TONGUE) | GATE_BIT(STYLE) | GATE_BIT(SAY);
+    uint32_t i = first_word(t, s);
+
+    if (is(s->is, others) || (s->ends != TOKEN_STOP && s->ends != TOKEN_BANG))
+        return false;
+    i += i < s->to && LOOK_ANY(t, i, open);
+    uint32_t next = i + 1;
+    if (next >= s->to || !is_word(t, i) || !is_word(t, next))
+        return false;
+    if (LOOK_ANY(t, i, verbs) || (LOOK_ANY(t, i, moods) && LOOK_ANY(t, next, of)))
+        return true;
+    next += next + 1 < s->to && token_at(t, next)->joined && is_word(t, next + 1);  // "can't"
+    for (size_t p = 0; p < sizeof(pairs) / sizeof(*pairs); p++)
+        if (look_is(t, i, pairs[p][0]) && look_is(t, next, pairs[p][1]))
+            return true;
+    return false;
+}
+
+// "Any plans for the weekend?", "Seen any good films lately?": of who is spoken to.
+static bool asks_of_you(const struct gate_text *t, const struct gate_sentence *s)
+{
+    enum { ASKING_WORDS = 4 };
+    static const char *const words[] = {"any", "anything", "wanna", "seen", "tried", "heard",
+                                        "been", "picked", "ever", "got", "had", "read", "watched"};
+    const uint64_t of_text = GATE_BIT(TASK) | GATE_BIT(TEXT) | GATE_BIT(TONGUE) | GATE_BIT(STYLE) |
+                             GATE_BIT(THIS) | GATE_BIT(THAT) | GATE_BIT(OTHER) | GATE_BIT(SAY) |
+                             GATE_BIT(KIN);
+
+    return s->ends == TOKEN_ASK && s->words >= ASKING_WORDS && !is(s->is, of_text) &&
+           LOOK_ANY(t, first_word(t, s), words);
+}
+
 // Whether it is talk whatever it says: in the first person, to the assistant, of what one seeks.
 static bool is_talk(const struct gate_text *t, const struct gate_sentence *s)
 {
@@ -208,8 +274,8 @@ static bool is_talk(const struct gate_text *t, const struct gate_sentence *s)
         return true;
     if (is(s->is, GATE_BIT(ADVICE)) && !is(s->is, others))
         return true;
-    return is_courtesy(t, s) || is_order(t, s) || names_wish(t, s) ||
-           names_topic(t, s);
+    return is_courtesy(t, s) || is_order(t, s) || names_wish(t, s) || names_topic(t, s) ||
+           is_elliptic(t, s) || asks_of_you(t, s);
 }
 
 // What a colon introduces is looked at elsewhere; that of "https://" introduces nothing.
@@ -256,29 +322,44 @@ static bool lacks_object(const struct gate_text *t, const struct gate_sentence *
 static bool asks_of_stranger(const struct gate_text *t, const struct gate_sentence *s,
                              uint64_t before)
 {
+    static const char *const anybody[] = {"someone", "somebody", "everyone", "everybody", "anyone",
+                                          "anybody", "nobody", "people", "others", "man"};
     const uint64_t known = GATE_BIT(SELF) | GATE_BIT(MINE);
+    bool stranger = false, pronoun = false;
 
-    for (uint32_t i = s->from; i < s->to; i++)
-        if (is_word(t, i) && look_is(t, i, "man"))  // German: anybody
+    for (uint32_t i = s->from; i < s->to; i++) {
+        if (!is_word(t, i) || !is(token_at(t, i)->is, GATE_BIT(OTHER)))
+            continue;
+        if (look_is(t, i, "man"))  // German: anybody
             return false;
-    return s->ends == TOKEN_ASK && is(s->is, GATE_BIT(OTHER)) && !is(s->is, known) &&
+        // "someone who …"
+        bool of_anybody = i > s->from && is_word(t, i - 1) && look_is(t, i, "who") && pronoun;
+        bool any = i > first_word(t, s) && LOOK_ANY(t, i, anybody);
+        stranger |= !any && !of_anybody;
+        pronoun |= any;
+    }
+    return s->ends == TOKEN_ASK && stranger && !is(s->is, known) &&
            !is(before, GATE_BIT(KIN) | GATE_BIT(OTHER));
 }
 
-// "Where do you live? I live …", "What is your city? I live …"
-static bool answers_itself(const struct gate_text *t, const struct gate_sentence *s)
+// "Where do you live? I live …", "What is your city? I live …"; but not "I love tea. What's your
+// favourite way to make it? I …", of who spoke before and goes on: interviews ask short questions.
+static bool answers_itself(const struct gate_text *t, const struct gate_sentence *s,
+                           uint64_t before)
 {
     static const char *const verbs[] = {"live", "work", "name", "old", "job", "from", "wohnst",
                                         "habites", "vives", "abiti"};
     uint32_t first = first_word(t, s);
     bool last = s == sentence_at(t, t->sentences.len - 1), yours = false;
+    bool goes_on = is(before, FIRST) && s->words > INTERVIEW_WORDS;
 
     if (s->ends != TOKEN_ASK || !is(s->is, GATE_BIT(YOU)) || is(s->is, FIRST) ||
         !is(token_at(t, first)->is, GATE_BIT(ASK)) || last ||
         !is(s[1].is, GATE_BIT(SELF) | GATE_BIT(MINE)))
         return false;
     for (uint32_t i = first; i < s->to; i++)
-        yours |= is_word(t, i) && (LOOK_ANY(t, i, verbs) || look_is(t, i, "your") ||
+        yours |= is_word(t, i) && (LOOK_ANY(t, i, verbs) ||
+                                   (look_is(t, i, "your") && !goes_on) ||
                                    (i > first + 1 && look_is(t, i, "do") &&
                                     token_at(t, i + 1)->kind == TOKEN_ASK));
     return yours;
@@ -315,20 +396,30 @@ static bool is_bare_line(const struct gate_text *t, const struct gate_sentence *
 
 // ---- all of it
 
-static bool is_request(const struct gate_sentence *s)
+// "Find the subject.", "Anything to correct here?"; in a longer sentence only if it opens it.
+static bool is_request(const struct gate_text *t, const struct gate_sentence *s)
 {
-    return is(s->is, GATE_BIT(TASK)) && !is(s->is, FIRST | GATE_BIT(YOU));
+    enum { OPENING_WORDS = 4 };
+    uint32_t words = 0;
+    bool opens = s->words <= LACKING_WORDS || s->ends == TOKEN_ASK ||
+                 is(s->is, GATE_BIT(PLEASE));
+
+    for (uint32_t i = s->from; i < s->to && words < OPENING_WORDS; i++) {
+        words += is_word(t, i);
+        opens |= is(token_at(t, i)->is, GATE_BIT(TASK));
+    }
+    return opens && is(s->is, GATE_BIT(TASK)) && !is(s->is, FIRST | GATE_BIT(YOU));
 }
 
 static bool is_beside(const struct gate_text *t, const struct gate_sentence *s, uint64_t before)
 {
     if (gate_tells_source(t, s) || asks_of_stranger(t, s, before) || asks_of_this(t, s) ||
-        answers_itself(t, s))
+        answers_itself(t, s, before))
         return true;
     return is_all_own(t, s) && (lacks_object(t, s) || is_bare_line(t, s));
 }
 
-bool gate_is_beside(const struct gate_text *t)
+bool gate_is_beside(const struct gate_text *t, bool replies)
 {
     bool beside = gate_is_tagged(t), request = false;
     uint32_t words = 0, roles = 0;
@@ -336,14 +427,14 @@ bool gate_is_beside(const struct gate_text *t)
 
     for (size_t i = 0; i < t->sentences.len; i++) {
         const struct gate_sentence *s = sentence_at(t, i);
-        bool asks = is_request(s);
+        bool asks = is_request(t, s);
 
         if (s->words == 0)
             continue;
         words += asks ? 0 : s->words;
         request |= asks && is_all_own(t, s);
         roles += opens_as_role(t, s);
-        beside |= is_beside(t, s, before);
+        beside |= !(replies && i == 0 && is_agreement(t, s)) && is_beside(t, s, before);
         before |= s->is;
     }
     beside |= roles > 1 || (request && words > STORY_WORDS);

@@ -194,12 +194,15 @@ static bool has_time(const struct gate_text *t, const struct gate_sentence *s)
 
 // ---- sentences, in order
 
-// "I'll share the photos tomorrow": of another day, and of no text.
-static bool announces(uint64_t kinds)
+// "I'll share the photos tomorrow": of another day, and of no text. "Anything coming up?" asks.
+static bool announces(const struct gate_sentence *s, uint64_t kinds)
 {
+    const uint64_t text = GATE_BIT(TEXT) | GATE_BIT(TASK) | GATE_BIT(THIS) | GATE_BIT(THAT);
+
+    if (s->ends == TOKEN_ASK && !is(kinds, FIRST | text))
+        return false;
     return is(kinds, GATE_BIT(NEXT)) && (!is(kinds, GATE_BIT(LATER)) ||
-                                         is(kinds, GATE_BIT(TEXT) | GATE_BIT(TASK) |
-                                                       GATE_BIT(THIS) | GATE_BIT(THAT)));
+                                         is(kinds, text));
 }
 
 // "You are Watson.": who the assistant is to be. Without the case of a name it may be "you are
@@ -258,7 +261,7 @@ static bool whole(struct frame *f, const struct gate_sentence *s, uint64_t kinds
         g->began.play = true;
     if (gate_is_always(t, s, kinds))
         g->began.work = true;
-    if (announces(kinds))
+    if (announces(s, kinds))
         g->began.next = true;
     // "Let's practise English dictation."
     if (is(kinds, GATE_BIT(LETS)) && is(kinds, GATE_BIT(TONGUE)))
@@ -389,7 +392,7 @@ static void forward(struct frame *f, size_t at, uint64_t kinds)
         mark_behind(f, colon + 1, WHY_INTRODUCED);
     } else if ((said && gate_is_promise(t, s)) || notes_user(s, kinds)) {
         f->later = s->to < f->later ? s->to : f->later;
-    } else if (said || got || always || announces(kinds) || make) {
+    } else if (said || got || always || announces(s, kinds) || make) {
         gate_mark(t, sentence_start(t, s), sentence_end(t, s), WHY_INTRODUCED);
         mark_behind(f, s->to, WHY_INTRODUCED);
     } else if (gate_is_work_order(t, s) && !gate_is_order(t, s) &&
@@ -428,7 +431,7 @@ void gate_frame(struct gate *g)
     struct gate_text *t = &g->t;
     const struct gate_past *past = g->source.past;
     struct frame f = {.g = g, .later = UINT32_MAX};
-    bool beside = gate_is_beside(t);
+    bool beside = gate_is_beside(t, g->source.asked.len > 0);
 
     for (size_t i = 0; i < t->tokens.len; i++)
         f.delimited_end[token_why(t, token_at(t, i))] = token_at(t, i)->end;
@@ -445,7 +448,7 @@ void gate_frame(struct gate *g)
         mark_behind(&f, f.later, WHY_WORKED);
     gate_mark_translations(t);
     gate_mark_verse(t);
-    gate_mark_paragraphs(t);
+    gate_mark_paragraphs(g);
     if (beside)
         mark_all(t, WHY_BESIDE);
     if (past && past->play)

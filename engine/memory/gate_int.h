@@ -163,13 +163,14 @@ bool gate_is_tagged(const struct gate_text *t);
 
 // ---- gate_beside.c
 
-// Whether something in the message shows that it has a text in it.
-bool gate_is_beside(const struct gate_text *t);
+// Whether something in the message shows that it has a text in it. `replies`: the assistant said
+// something before.
+bool gate_is_beside(const struct gate_text *t, bool replies);
 
 // ---- gate_paragraph.c: of sentences that are still the user's own
 
 void gate_mark_verse(struct gate_text *t);
-void gate_mark_paragraphs(struct gate_text *t);
+void gate_mark_paragraphs(struct gate *g);
 
 // ---- gate_opening.c
 

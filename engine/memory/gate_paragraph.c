@@ -3,6 +3,8 @@
 // texts that are too long for talk.
 #include "memory/gate_int.h"
 
+#include <string.h>
+
 enum {
     PARAGRAPH_WORDS = 120,    // more of them are no talk
     BEHIND_WORDS = 25,        // of a paragraph behind a request: more of them are what it is about
@@ -84,10 +86,44 @@ static bool is_addressed(const struct gate_text *t)
     return false;
 }
 
+// Whether a word that no list has stands in what the assistant said last.
+static bool is_taken_up(const struct gate_text *t, const struct gate_token *k, struct slice asked)
+{
+    enum { TAKEN_BYTES = 4 };  // shorter ones say little
+    const char *key = t->keys.ptr + k->key - 1;  // with the blanks around it
+
+    return k->kind == TOKEN_WORD && k->is == 0 && k->key_len >= TAKEN_BYTES &&
+           memmem(asked.ptr, asked.len, key, k->key_len + 2u);
+}
+
+// Whether the message answers the assistant: it agrees, or begins with a word of what it was
+// asked, "What did you do at the beach?" "The beach was great! We …". A text on what is talked
+// about anyway has such words too, so that without a question they say nothing.
+static bool is_answer(const struct gate *g)
+{
+    enum { SENTENCES = 2, TOKENS = 64 };  // that are looked at; tokens of each
+    const struct gate_text *t = &g->t;
+    bool question = memchr(g->source.asked.ptr, '?', g->source.asked.len) != NULL;
+    unsigned opening = 0;
+
+    for (size_t i = 0; i < t->sentences.len && opening < SENTENCES; i++) {
+        const struct gate_sentence *s = sentence_at(t, i);
+
+        if (opening == 0 && is(token_at(t, s->from)->is, GATE_BIT(YES)))
+            return true;
+        for (uint32_t k = s->from; question && k < s->to && k < s->from + TOKENS; k++)
+            if (is_taken_up(t, token_at(t, k), buf_slice(&g->asked)))
+                return true;
+        opening += s->words > 0;
+    }
+    return false;
+}
+
 // Paragraphs that are too long for talk; those behind a request that is not about the user, which
 // then is about them.
-void gate_mark_paragraphs(struct gate_text *t)
+void gate_mark_paragraphs(struct gate *g)
 {
+    struct gate_text *t = &g->t;
     struct paragraph p = {0};
     uint32_t words = 0;
     bool request = false;
@@ -109,6 +145,6 @@ void gate_mark_paragraphs(struct gate_text *t)
         words += p.words;
         p = (struct paragraph){0};
     }
-    if (words > MONOLOGUE_WORDS && !is_addressed(t))
+    if (words > MONOLOGUE_WORDS && !is_addressed(t) && !(g->source.asked.len && is_answer(g)))
         gate_mark(t, 0, t->text.len, WHY_LONG);
 }

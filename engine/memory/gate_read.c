@@ -278,14 +278,16 @@ static bool joins_words(const struct gate_text *t, uint32_t i)
 }
 
 // Phrases that begin with token i, of words that follow each other with nothing but blanks, hyphens
-// and apostrophes between them. A phrase of `idiom` stands for what it begins with.
+// and apostrophes between them. A phrase of `idiom` stands for what it begins with; the token
+// behind the longest of them is returned, or i.
 // `before`: matches that were there before token i.
-static void match_phrases(const struct gate_text *t, const struct gate_sentence *s, uint32_t i,
-                          size_t before, struct match *matches, size_t *len)
+static uint32_t match_phrases(const struct gate_text *t, const struct gate_sentence *s, uint32_t i,
+                              size_t before, struct match *matches, size_t *len)
 {
     char key[GATE_PHRASE_WORDS * GATE_WORD_BYTES];
     size_t key_len = 0;
     unsigned words = 0;
+    uint32_t idiom = i;
 
     for (uint32_t j = i; j < s->to && words < GATE_PHRASE_WORDS; j++) {
         const struct gate_token *k = token_at(t, j);
@@ -306,16 +308,30 @@ static void match_phrases(const struct gate_text *t, const struct gate_sentence 
             // A stem of one word would be found again with each word behind it.
             if (!memchr(rows[r]->word, '_', rows[r]->len))
                 continue;
-            if (is(rows[r]->kinds, GATE_BIT(IDIOM)))
+            if (is(rows[r]->kinds, GATE_BIT(IDIOM))) {
                 *len = before;
+                idiom = j + 1;
+            }
             take_match(matches, len, i, rows[r]);
         }
     }
+    return idiom;
+}
+
+// Words within an idiom say nothing of a text: "means a lot", "how it goes".
+static bool is_in_idiom(uint32_t i, uint32_t idiom, const struct gate_word *w)
+{
+    const uint64_t text = GATE_BIT(SAY) | GATE_BIT(TEXT) | GATE_BIT(TASK) | GATE_BIT(GOT) |
+                          GATE_BIT(NEXT);
+
+    return i < idiom && is(w->kinds, text);
 }
 
 static void match_words(const struct gate_text *t, const struct gate_sentence *s,
                         struct match *matches, size_t *len)
 {
+    uint32_t idiom = s->from;  // behind the last one
+
     for (uint32_t i = s->from; i < s->to; i++) {
         const struct gate_token *k = token_at(t, i);
         const struct gate_word *rows[RESTRICTING];
@@ -327,11 +343,11 @@ static void match_words(const struct gate_text *t, const struct gate_sentence *s
         unsigned n = rows_of(token_key(t, k), rows);
         for (unsigned r = 0; r < n; r++) {
             opens |= is(rows[r]->kinds, GATE_OPENS);
-            if (rows[r]->kinds != GATE_OPENS)
+            if (rows[r]->kinds != GATE_OPENS && !is_in_idiom(i, idiom, rows[r]))
                 take_match(matches, len, i, rows[r]);
         }
-        if (opens)
-            match_phrases(t, s, i, before, matches, len);
+        uint32_t end = opens ? match_phrases(t, s, i, before, matches, len) : i;
+        idiom = end > i && end > idiom ? end : idiom;
     }
 }
 

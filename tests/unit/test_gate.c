@@ -37,6 +37,12 @@ static struct gate_verdict judge(const char *text, struct gate_claim claim)
     return judge_by(&source, &claim);
 }
 
+// More words than are said to nobody.
+#define LONG_BEACH \
+    "The beach was great. My parents came along with the dogs, and we swam before sunrise. We " \
+    "had a fire in the evening, and we sang old songs until the neighbours came over with " \
+    "cake. I live in Lisbon. The water was cold and the sand was warm, and nobody slept much."
+
 static void test_gate__tells_where_it_is_stated(void **state)
 {
     const char *text = "Hi! I live in Lisbon. Nice.";
@@ -106,6 +112,59 @@ static void test_gate__tells_why_not(void **state)
         assert_int_equal(v.author, rows[i].author);
         assert_string_equal(v.why, rows[i].why);
         assert_int_equal(v.end, 0);
+    }
+}
+
+// What people say to each other in passing makes no text of what stands beside it; its neighbours,
+// which texts have, still do.
+static void test_gate__talk_is_no_text(void **state)
+{
+    static const char *const asked = "What did you do at the beach?";
+    static const struct {
+        const char *text, *asked;
+        bool own;
+    } rows[] = {
+        // idioms have words of texts, and speak of none
+        {"Your support means a lot. I live in Lisbon.", NULL, true},
+        {"It means: I live in Lisbon.", NULL, false},
+        {"Let me know how it goes. I live in Lisbon.", NULL, true},
+        {"This is how it goes. I live in Lisbon.", NULL, false},
+        {"Thanks for the kind words. I live in Lisbon.", NULL, true},
+        {"Kind words. They said I live in Lisbon.", NULL, false},
+        // who is spoken of goes without saying
+        {"I live in Lisbon. Can't wait.", NULL, true},
+        {"I live in Lisbon. Appreciate the support.", NULL, true},
+        {"I live in Lisbon. So excited to go.", NULL, true},
+        {"Loved the breakfast. I live in Lisbon.", NULL, false},
+        {"Can't wait to read the article. I live in Lisbon.", NULL, false},
+        // questions to who is spoken to
+        {"I live in Lisbon. Any plans for the weekend?", NULL, true},
+        {"I live in Lisbon. Anything fun coming up?", NULL, true},
+        {"I live in Lisbon. Any typos in it?", NULL, false},
+        {"I live in Lisbon. Do you know someone who sails?", NULL, true},
+        {"I live in Lisbon. Do you know what she does?", NULL, false},
+        {"I like tea. What's your favourite way to make it at home? I live in Lisbon.", NULL, true},
+        {"I like tea. What is your city? I live in Lisbon.", NULL, false},
+        // a name after agreement, where there was something to agree with
+        {"Absolutely, Ann. I live in Lisbon.", "That sounds nice!", true},
+        {"Absolutely, Ann. I live in Lisbon.", NULL, false},
+        // at length, of what was asked
+        {LONG_BEACH, asked, true},
+        {LONG_BEACH, "Nice weather at the beach.", false},
+        {LONG_BEACH, "What do you cook?", false},
+        {LONG_BEACH, NULL, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        const struct gate_source source = {.text = slice_str(rows[i].text),
+                                           .asked = slice_str(rows[i].asked ? rows[i].asked : "")};
+        const struct gate_claim claim = lives_in("Lisbon");
+        struct gate_verdict v = judge_by(&source, &claim);
+
+        if ((v.result == GATE_SUPPORTED) != rows[i].own)
+            print_message("# %s: %s\n", rows[i].text, v.why);
+        assert_int_equal(v.result == GATE_SUPPORTED, rows[i].own);
     }
 }
 
@@ -424,6 +483,7 @@ int main(void)
         cmocka_unit_test(test_gate__tells_where_it_is_stated),
         cmocka_unit_test(test_gate__behind_the_last_sentence_is_nothing),
         cmocka_unit_test(test_gate__tells_why_not),
+        cmocka_unit_test(test_gate__talk_is_no_text),
         cmocka_unit_test(test_gate__says_it_in_its_way),
         cmocka_unit_test(test_gate__quote_and_value_stand_together),
         cmocka_unit_test(test_gate__who_said_it),
