@@ -116,6 +116,28 @@ static void test_rules__messages_say_something(void **state)
     assert_string_equal(BROKEN("ut:\xe2\x80\x8b"), "");  // zero width, but no white space
 }
 
+// Far into a long history too, and where there is not even an empty step.
+static void test_rules__a_message_of_nothing(void **state)
+{
+    enum { LEN = 21, AT = 15 };
+    struct step user = {.role = ROLE_USER}, assistant = {.role = ROLE_ASSISTANT};
+    struct step *steps[] = {&user, &assistant};
+    struct llm_message messages[LEN];
+    struct content text = kit_content("Hello.");
+    struct err err = ERR_INIT;
+
+    (void)state;
+    user.content = assistant.content = text;
+    for (uint32_t i = 0; i < LEN; i++)
+        messages[i] = (struct llm_message){.role = i % 2 ? ROLE_ASSISTANT : ROLE_USER,
+                                           .steps = &steps[i % 2], .len = 1};
+    assert_int_equal(rules_check(messages, LEN, &err), E_OK);
+    messages[AT].len = 0;
+    assert_int_equal(rules_check(messages, LEN, &err), E_REFUSED);
+    assert_string_equal(err.message, "R4: message 15 says nothing");
+    content_release(&text);
+}
+
 static void test_rules__tool_uses_are_answered(void **state)
 {
     (void)state;
@@ -204,6 +226,7 @@ int main(void)
         cmocka_unit_test(test_rules__first_and_last_are_the_users),
         cmocka_unit_test(test_rules__roles_alternate),
         cmocka_unit_test(test_rules__messages_say_something),
+        cmocka_unit_test(test_rules__a_message_of_nothing),
         cmocka_unit_test(test_rules__tool_uses_are_answered),
         cmocka_unit_test(test_rules__stored_turns),
     };

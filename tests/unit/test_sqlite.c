@@ -130,6 +130,9 @@ static void test_sqlite__names_what_is_wrong(void **state)
     expect_refusal(b, "store.db", "memory:");
     b->env.read_only = true;
     expect_refusal(b, b->url, "does not exist");
+    b->env.read_only = false;
+    b->env.must_exist = true;
+    expect_refusal(b, b->url, "does not exist");
     assert_int_not_equal(access(PATH(b), F_OK), 0);
 }
 

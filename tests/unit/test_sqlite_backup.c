@@ -401,6 +401,28 @@ static void test_sqlite_restore__over_ruins(void **state)
 
 #define BACKUP(name) \
     cmocka_unit_test_setup_teardown(test_sqlite_backup__##name, bench_up, backup_down)
+// Named by their last part alone, from the store's own folder; and nobody wants to hear of it.
+static void test_sqlite_backup__by_a_bare_name(void **state)
+{
+    struct bench *b = *state;
+    struct watcher *w = watcher_of(b);
+    struct err err = ERR_INIT;
+    char folder[256];
+    int back = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(back >= 0);
+    w->how.progress = NULL;
+    snprintf(folder, sizeof folder, "%s", PATH(b));
+    *strrchr(folder, '/') = 0;
+    assert_int_equal(chdir(folder), 0);
+    assert_int_equal(store_backup(b->url, "store.db-wal", &w->how, &err), E_USAGE);
+    assert_non_null(strstr(err.message, "is the store itself"));
+    assert_int_equal(store_backup(b->url, "bare.copy", &w->how, &err), E_OK);
+    assert_true(there("bare.copy") && w->told == 0 && w->checked == 1);
+    assert_int_equal(unlink("bare.copy"), 0);
+    assert_int_equal(fchdir(back), 0);
+    close(back);
+}
+
 #define RESTORE(name) \
     cmocka_unit_test_setup_teardown(test_sqlite_restore__##name, bench_up, backup_down)
 
@@ -409,7 +431,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BACKUP(is_a_snapshot), BACKUP(leaves_nothing_when_it_fails),
         BACKUP(ignores_what_a_crash_left), BACKUP(never_over_the_store),
-        BACKUP(of_what_cannot_be),
+        BACKUP(of_what_cannot_be), BACKUP(by_a_bare_name),
         RESTORE(keeps_what_was), RESTORE(refused_while_in_use), RESTORE(not_of_what_is_bad),
         RESTORE(of_an_older_version), RESTORE(where_nothing_is), RESTORE(over_ruins),
     };

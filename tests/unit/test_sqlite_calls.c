@@ -371,8 +371,10 @@ static void test_sqlite_calls__migrating(void **state)
         reached = has_failed();
         plan_failure(0, 0, false, 0);
         assert_true(code == E_OK ? !reached : err.message[0]);
-        assert_int_equal(sqlite_migrate_with(url + 7, &newest, true, &report, NULL), E_OK);
+        int left = sqlite_migrate_with(url + 7, &newest, true, &report, NULL);
+        assert_true(left == 0 || (left == 1 && code != E_OK));  // 1: there are steps to take
         assert_int_equal(sqlite_migrate_with(url + 7, &newest, false, &report, NULL), E_OK);
+        assert_int_equal(sqlite_migrate_with(url + 7, &newest, true, &report, NULL), 0);
         buf_clear(&report);
         assert_int_equal(sqlite_migrate_with(url + 7, &newest, false, &report, NULL), E_OK);
         assert_non_null(strstr(report.ptr, "version 3: nothing to do"));
