@@ -327,6 +327,12 @@ static void take(struct judging *j, const struct gate_verdict *v)
         *j->out = *v;
 }
 
+// What is shorter people say again by themselves.
+static bool may_be_copy(const struct gate_sentence *s)
+{
+    return s->words >= TAINTED_WORDS;
+}
+
 // Whether a sentence stands there word for word.
 static bool is_copy(const struct gate *g, const struct gate_sentence *s, struct slice in)
 {
@@ -341,7 +347,7 @@ static bool is_copy(const struct gate *g, const struct gate_sentence *s, struct 
         end = k->key + k->key_len + 1u;
     }
     struct slice said = slice_of(t->keys.ptr + start, s->words ? end - start : 0);
-    return s->words >= TAINTED_WORDS && has_bytes(in, said);
+    return may_be_copy(s) && has_bytes(in, said);
 }
 
 // The quote stands from token a to b.
@@ -369,6 +375,8 @@ static void judge_place(struct judging *j, uint32_t a, uint32_t b)
             verdict(&v, GATE_REFUSED, GATE_BY_RECALLED, "it was recalled, and is only repeated");
         else if (is_copy(j->g, place.s, buf_slice(&j->g->asked)))
             verdict(&v, GATE_QUARANTINE, GATE_BY_ASSISTANT, "the assistant said it before");
+        else if (j->g->source.tainted && may_be_copy(place.s))
+            verdict(&v, GATE_QUARANTINE, GATE_BY_RECALLED, "it may have been recalled");
         else
             gate_state(j->g, j->claim, &j->value.t, &place, &v);
         break;
@@ -508,8 +516,6 @@ int gate_judge(const struct gate *g, const struct gate_claim *claim, struct gate
         judge_sentences(&j);
     if (sound && !j.found)
         judge_unsaid(&j);
-    if (g->source.tainted && out->result == GATE_SUPPORTED)
-        verdict(out, GATE_QUARANTINE, GATE_BY_RECALLED, "it may have been recalled");
     gate_text_release(&j.quote.t);
     gate_text_release(&j.value.t);
     return rc;

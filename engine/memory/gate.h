@@ -67,7 +67,8 @@ struct gate_source {                // borrowed while the gate is open
     uint32_t tools_len;
     const struct slice *recalled;   // what was recalled in its request: quoted data, tainted
     uint32_t recalled_len;
-    bool tainted;                   // not all that was recalled is known: nothing is supported
+    bool tainted;                   // not all that was recalled is known: what may be a copy of
+                                    // it, by its length, is taken for one
     const struct gate_past *past;   // before this turn; NULL: the session begins
 };
 

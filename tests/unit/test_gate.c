@@ -293,7 +293,8 @@ static void test_gate__a_copy_of_what_was_recalled_is_tainted(void **state)
 }
 
 // Also where it stands at the end of a text longer than what is read of a message, or across the
-// place where that is cut; and where nobody knows all that was recalled, nothing is supported.
+// place where that is cut; and where nobody knows all that was recalled, nothing is supported that
+// could be a copy of it. What is too short for that never was one, so it is supported as ever.
 static void test_gate__all_that_was_recalled_is_looked_at(void **state)
 {
     static const char sentence[] = "I live in Lisbon with two cats and a very old dog. ";
@@ -318,9 +319,11 @@ static void test_gate__all_that_was_recalled_is_looked_at(void **state)
     copy.recalled_len = 2;
     assert_int_equal(judge_by(&copy, &c).result, GATE_QUARANTINE);
     assert_int_equal(judge_by(&copy, &c).author, GATE_BY_RECALLED);
-    const struct gate_source unknown = {.text = slice_str(sentence), .tainted = true};
+    struct gate_source unknown = {.text = slice_str(sentence), .tainted = true};
     assert_int_equal(judge_by(&unknown, &c).result, GATE_QUARANTINE);
     assert_int_equal(judge_by(&unknown, &c).author, GATE_BY_RECALLED);
+    unknown.text = SLICE_LIT("I live in Lisbon.");
+    assert_int_equal(judge_by(&unknown, &c).result, GATE_SUPPORTED);
 }
 
 static void test_gate__yes_confirms_what_is_known_and_was_asked(void **state)
