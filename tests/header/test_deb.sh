@@ -38,18 +38,18 @@ names() {
     done
 }
 holds() {
-    dpkg-deb -x "$deb" "$work/root"
+    dpkg-deb -x "$deb" "$work/tree"
     for file in bin/parley lib/libparley.so.0 lib/libparley.a lib/pkgconfig/parley.pc include/parley.h \
         share/man/man1/parley.1.gz share/doc/parley/copyright share/bash-completion/completions/parley \
         share/parley/policies/hello.lua lib/systemd/system/parley-upkeep.service; do
-        test -s "$work/root/usr/$file" || { echo "not there: $file"; return 1; }
+        test -s "$work/tree/usr/$file" || { echo "not there: $file"; return 1; }
     done
-    ! find "$work/root" -perm /022 ! -type l | grep .
+    ! find "$work/tree" -perm /022 ! -type l | grep .
 }
 runs() (
     cd "$work" || exit 1
-    root/usr/bin/parley ask "My name is Ann." && root/usr/bin/parley ask -c "What is my name?" | grep -q Ann &&
-        root/usr/bin/parley test root/usr/share/parley/policies
+    tree/usr/bin/parley ask "My name is Ann." && tree/usr/bin/parley ask -c "What is my name?" | grep -q Ann &&
+        tree/usr/bin/parley test tree/usr/share/parley/policies
 )
 check deb__is_made make_it
 check deb__says_what_it_is_and_needs names
